@@ -1,0 +1,12 @@
+//! Readers of 3D datasets and file formats: one trait, one module a dataset, one module a format.
+//!
+//! Nothing here samples, normalises or renders: readers hand on raw geometry in the units of
+//! the source, with labels, and errors that name the file, what was expected and what was found.
+
+mod dataset;
+mod error;
+#[cfg(test)]
+mod test_data;
+
+pub use dataset::Dataset;
+pub use error::{Error, ParseError, Place, Result};
