@@ -27,8 +27,7 @@ impl Pose {
         let [w, x, y, z] = wxyz;
         let (rotation, translation) = (DQuat::from_xyzw(x, y, z, w), DVec3::from_array(translation));
         let length = rotation.length();
-        // Written so that a NaN length fails too.
-        if !((length - 1.0).abs() <= UNIT_TOLERANCE) {
+        if length.is_nan() || (length - 1.0).abs() > UNIT_TOLERANCE {
             let found = format!("{wxyz:?} of length {length}");
             return Err(ParseError::new(Place::Row(row), "a unit quaternion w, x, y, z", found));
         }
