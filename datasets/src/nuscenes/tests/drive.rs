@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// Frames of the lidar, 50 ms apart; every fourth is a keyframe.
 pub(super) const FRAMES: u64 = 9;
 const START: u64 = 1_532_402_927_000_000;
-const SENSOR: ([f64; 4], [f64; 3]) = ([0.7071067811865476, 0.0, 0.0, -0.7071067811865476], [0.94, 0.0, 1.84]);
+const SENSOR: ([f64; 4], [f64; 3]) = ([0.8, 0.0, 0.0, -0.6], [0.94, 0.0, 1.84]);
 
 /// A token that is different for each table and row.
 pub(super) fn token(table: u32, row: u64) -> String {
@@ -46,7 +46,7 @@ pub(super) fn global_from_lidar(frame: u64) -> DAffine3 {
 }
 
 fn file_name(frame: u64) -> String {
-    let folder = if frame % 4 == 0 { "samples" } else { "sweeps" };
+    let folder = if frame.is_multiple_of(4) { "samples" } else { "sweeps" };
     format!("{folder}/LIDAR_TOP/{frame}.pcd.bin")
 }
 
@@ -105,7 +105,7 @@ pub(super) fn write_drive(root: &Path) {
         let prev = if frame == 0 { String::new() } else { token(5, frame - 1) };
         files.push(json!({"token": token(5, frame), "sample_token": token(2, frame.div_ceil(4) * 4),
             "ego_pose_token": token(6, frame), "calibrated_sensor_token": token(4, 0),
-            "timestamp": START + 50_000 * frame, "is_key_frame": frame % 4 == 0, "height": 0, "width": 0,
+            "timestamp": START + 50_000 * frame, "is_key_frame": frame.is_multiple_of(4), "height": 0, "width": 0,
             "filename": file_name(frame), "prev": prev, "next": ""}));
         let (rotation, translation) = ego_pose(frame);
         poses.push(json!({"token": token(6, frame), "rotation": rotation, "translation": translation}));
