@@ -264,9 +264,14 @@ fn write_small_tables(root: &Path, samples: u64) -> Outcome<u64> {
     }
     bytes += table.finish()?;
     // Not read by ours, but the devkit wants them.
-    for name in ["attribute", "visibility", "log", "map"] {
+    for name in ["attribute", "visibility", "log"] {
         bytes += Table::create(root, name)?.finish()?;
     }
+    table = Table::create(root, "map")?;
+    std::fs::write(root.join("map.png"), "")?;
+    let own = token(11, 0);
+    table.row(format_args!("\"token\": \"{own}\",\n\"log_tokens\": [],\n\"filename\": \"map.png\""))?;
+    bytes += table.finish()?;
     table = Table::create(root, "calibrated_sensor")?;
     for row in 0..scenes * 12 {
         let is_camera = (1..=6).contains(&(row % 12));
