@@ -5,8 +5,10 @@
 
 mod dataset;
 mod error;
+mod synthetic;
 #[cfg(test)]
 mod test_data;
 
 pub use dataset::Dataset;
 pub use error::{Error, ParseError, Place, Result};
+pub use synthetic::{PartName, Synthetic, SyntheticConfig, part_names as synthetic_part_names};
