@@ -33,11 +33,11 @@ pub(super) fn lamp(s: &mut Sketch) {
 /// A hollow shade of revolution around y that hangs from `top`; returns its height.
 fn shade(s: &mut Sketch, top: f64, wide: f64, paint: Paint) -> f64 {
     let high = wide * s.range(0.6, 1.5);
-    let crown = wide * s.range(0.25, 1.0);
+    let crown = wide * s.range(0.25, 0.9);
     let low = top - high;
     let outer = match s.index(3) {
         0 => vec![dvec2(wide, low), dvec2(0.5 * (wide + crown), 0.5 * (low + top)), dvec2(crown, top)],
-        1 => spline(&[(wide, low), (0.8 * wide, low + 0.5 * high), (crown, top)].map(DVec2::from), 5),
+        1 => spline(&[(wide, low), (0.6 * wide + 0.4 * crown, low + 0.4 * high), (crown, top)].map(DVec2::from), 5),
         _ => spline(&[(wide, low), (1.02 * wide, low + 0.3 * high), (0.5 * crown, top)].map(DVec2::from), 5),
     };
     let inner: Vec<DVec2> = outer.iter().rev().map(|p| dvec2(0.96 * p.x - 0.002, p.y)).collect();
@@ -181,7 +181,7 @@ pub(super) fn monitor(s: &mut Sketch) {
     };
     let bezel = s.range(0.008, 0.035);
     s.add(1, case, put(rounded(w, h, thick, 0.3 * thick)));
-    let face = block(w - 2.0 * bezel, h - 2.2 * bezel, 0.01);
+    let face = block(w - 2.0 * bezel, h - 2.2 * bezel, 0.018);
     s.add(0, glass, put(face.moved(0.0, 0.1 * bezel, thick / 2.0)));
     if tube_set {
         let deep = h * s.range(0.6, 0.95);
@@ -248,7 +248,7 @@ pub(super) fn laptop(s: &mut Sketch) {
     let put = |solid: Solid| solid.turned(DVec3::X, FRAC_PI_2 - open).moved(hinge.x, hinge.y, hinge.z);
     s.add(2, case, put(rounded(w, deep, lid, 0.4 * lid).moved(0.0, deep / 2.0, 0.0)));
     let bezel = s.range(0.02, 0.06);
-    let face = block(w - 2.0 * bezel, deep - 2.5 * bezel, 0.006);
+    let face = block(w - 2.0 * bezel, deep - 2.5 * bezel, 0.018);
     s.add(3, glass, put(face.moved(0.0, deep / 2.0, lid / 2.0)));
     let bar = rod(DVec3::X * -0.3 * w, DVec3::X * 0.3 * w, [0.45 * thick, 0.45 * thick], 8);
     s.add(2, case, bar.moved(0.0, 0.9 * thick, hinge.z));

@@ -40,13 +40,13 @@ fn radius(points: &[DVec3]) -> f64 {
     (high - low).length() / 2.0
 }
 
-/// Adds a smooth field of displacements: three plane waves of one to two wavelengths a diagonal.
+/// Adds a smooth field of displacements: three plane waves of up to one wavelength a diagonal.
 fn bend(points: &mut [DVec3], draws: &mut Draws, radius: f64, warp: f64) {
     let waves: Vec<(DVec3, DVec3, f64)> = (0..3)
         .map(|_| {
             let mut any = || dvec3(draws.range(-1.0, 1.0), draws.range(-1.0, 1.0), draws.range(-1.0, 1.0));
             let (along, push) = (any(), any());
-            (along * (0.75 * TAU / radius), push * (warp * radius / 1.7), draws.range(0.0, TAU))
+            (along * (0.3 * TAU / radius), push * (warp * radius / 1.7), draws.range(0.0, TAU))
         })
         .collect();
     if warp > 0.0 {

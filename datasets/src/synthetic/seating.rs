@@ -175,7 +175,7 @@ fn fill_back(s: &mut Sketch, place: &BackPlace, [w, high]: [f64; 2], (kind, pain
         }
         _ => {
             let low = high * s.range(0.05, 0.35);
-            let pad = rounded(w - 0.02, high - low - 0.02, 0.035, 0.012);
+            let pad = rounded(w - 0.03, high - low - 0.02, 0.055, 0.015);
             s.add(BACK, paint, place.put(pad.moved(0.0, (high + low) / 2.0, 0.0)));
         }
     }

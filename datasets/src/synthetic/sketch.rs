@@ -71,13 +71,16 @@ impl Sketch {
         self.add(part, paint, solid.mirrored());
     }
 
-    /// Adds a solid whose triangles belong to different parts, told by their centres.
+    /// Adds a solid whose triangles belong to different parts, told by the centres of their boxes
+    /// (which the two halves of a quad along the axes share).
     pub(super) fn add_split(&mut self, solid: Solid, part_of: impl Fn(DVec3) -> (i16, Paint)) {
         let solid = solid.facing_out();
         let first = self.mesh.positions.len() as u32;
         for t in &solid.triangles {
-            let center = t.iter().map(|&i| solid.positions[i as usize]).sum::<DVec3>() / 3.0;
-            let (part, paint) = part_of(center);
+            let corners = t.map(|i| solid.positions[i as usize]);
+            let low = corners.into_iter().fold(corners[0], DVec3::min);
+            let high = corners.into_iter().fold(corners[0], DVec3::max);
+            let (part, paint) = part_of((low + high) / 2.0);
             self.mesh.triangles.push(t.map(|i| first + i));
             self.mesh.triangle_parts.push(self.first_part + part);
             self.mesh.triangle_materials.push(paint.0);

@@ -4,6 +4,7 @@
 //! winding faces is settled once, in [`Solid::facing_out`], by the sign of the volume.
 
 use glam::{DMat3, DVec2, DVec3, dvec3};
+use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
 use super::curves::{cut_into_triangles, ring};
@@ -61,8 +62,58 @@ impl Solid {
         self
     }
 
+    /// The same surface with every edge longer than `longest` halved, up to four times over.
+    ///
+    /// Both triangles at an edge share the new vertex, so a closed surface stays closed.
+    fn refined(mut self, longest: f64) -> Self {
+        for _ in 0..4 {
+            let mut halves = BTreeMap::new();
+            let mut triangles = Vec::with_capacity(2 * self.triangles.len());
+            for &t in &self.triangles {
+                let cuts = [0, 1, 2].map(|i| cut(&mut self.positions, &mut halves, [t[i], t[(i + 1) % 3]], longest));
+                divide(t, cuts, &mut triangles);
+            }
+            self.triangles = triangles;
+            if halves.is_empty() {
+                break;
+            }
+        }
+        self
+    }
+
     fn quad(&mut self, [a, b, c, d]: [u32; 4]) {
         self.triangles.extend([[a, b, c], [a, c, d]]);
+    }
+}
+
+/// The vertex in the middle of an edge, if the edge is too long.
+fn cut(
+    positions: &mut Vec<DVec3>,
+    halves: &mut BTreeMap<(u32, u32), u32>,
+    [a, b]: [u32; 2],
+    longest: f64,
+) -> Option<u32> {
+    let (from, to) = (positions[a as usize], positions[b as usize]);
+    if (to - from).length() <= longest {
+        return None;
+    }
+    Some(*halves.entry((a.min(b), a.max(b))).or_insert_with(|| {
+        positions.push((from + to) / 2.0);
+        positions.len() as u32 - 1
+    }))
+}
+
+/// A triangle in pieces, given the middles of those of its edges (from corner 0, 1, 2) that are cut.
+fn divide(t: [u32; 3], cuts: [Option<u32>; 3], into: &mut Vec<[u32; 3]>) {
+    let turn = |by: usize| ([t[by], t[(by + 1) % 3], t[(by + 2) % 3]], [cuts[by], cuts[(by + 1) % 3], cuts[(by + 2) % 3]]);
+    for ([a, b, c], edges) in [turn(0), turn(1), turn(2)] {
+        match edges {
+            [None, None, None] => return into.push(t),
+            [Some(m), None, None] => return into.extend([[a, m, c], [m, b, c]]),
+            [Some(m), Some(n), None] => return into.extend([[a, m, c], [m, b, n], [m, n, c]]),
+            [Some(m), Some(n), Some(o)] => return into.extend([[a, m, o], [m, b, n], [o, n, c], [m, n, o]]),
+            _ => {}
+        }
     }
 }
 
@@ -208,22 +259,37 @@ fn skin(sections: &[Vec<DVec3>]) -> Solid {
 
 /// A plane outline (counter-clockwise in xy, may be concave) made `depth` thick along z.
 ///
-/// `bevel` is the fraction by which both faces shrink towards the origin of the outline.
+/// `bevel` is the fraction by which both faces shrink towards the origin of the outline. Faces
+/// have inner vertices, so that the slab can be bent.
 pub(super) fn slab(outline: &[DVec2], depth: f64, bevel: f64) -> Solid {
     let (half, edge) = (depth / 2.0, 0.3 * depth);
     let at = |z: f64, scale: f64| outline.iter().map(|p| dvec3(p.x * scale, p.y * scale, z)).collect();
     let face = 1.0 - bevel;
-    let sections: Vec<Vec<DVec3>> = if bevel > 0.0 {
+    let mut sections: Vec<Vec<DVec3>> = if bevel > 0.0 {
         vec![at(-half, face), at(edge - half, 1.0), at(half - edge, 1.0), at(half, face)]
     } else {
         vec![at(-half, 1.0), at(0.0, 1.0), at(half, 1.0)]
     };
+    if is_seen_from_origin(outline) {
+        for inner in [0.7, 0.4, 0.15] {
+            sections.insert(0, at(-half, inner * face));
+            sections.push(at(half, inner * face));
+        }
+        return loft(&sections);
+    }
     let mut solid = skin(&sections);
     let last = ((sections.len() - 1) * outline.len()) as u32;
     for [a, b, c] in cut_into_triangles(outline) {
         solid.triangles.extend([[a, b, c], [last + a, last + c, last + b]]);
     }
-    solid
+    let size = outline.iter().map(|p| p.abs().max_element()).fold(0.0, f64::max);
+    solid.refined(0.3 * size)
+}
+
+/// Whether every point of a counter-clockwise outline can be seen from the origin.
+fn is_seen_from_origin(outline: &[DVec2]) -> bool {
+    let next = outline.iter().cycle().skip(1);
+    outline.iter().zip(next).all(|(a, b)| a.perp_dot(*b) > 1e-9)
 }
 
 /// A round bar along a path; `radii` are those at the first and the last point.
