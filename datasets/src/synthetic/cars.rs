@@ -6,7 +6,7 @@ use glam::{DVec2, DVec3, dvec2, dvec3};
 
 use super::palette::Finish::{Coat, Dark, Lacquer, Metal, Pane, White};
 use super::sketch::{Paint, Sketch};
-use super::solids::{Solid, block, disc, lathe_ring, rounded, slab};
+use super::solids::{Solid, block, disc, lathe_ring, rod, rounded, slab};
 
 pub(super) const CAR: [&str; 5] = ["body", "window", "wheel", "light", "trim"];
 const BODY: i16 = 0;
@@ -55,7 +55,8 @@ pub(super) fn car(s: &mut Sketch) {
     } else if kind == 3 && s.chance(0.6) {
         let y = car.deck + s.range(0.06, 0.12);
         s.add(TRIM, coat, rounded(0.85 * car.width, 0.016, 0.13, 0.006).moved(0.0, y, -0.92));
-        let post = block(0.02, y - car.deck + 0.06, 0.06).moved(0.3 * car.width, (y + car.deck) / 2.0 - 0.03, -0.92);
+        let post =
+            block(0.02, y - car.deck + 0.06, 0.06).moved(0.3 * car.width, (y + car.deck) / 2.0 - 0.03, -0.92);
         s.add_pair(TRIM, coat, post);
     }
 }
@@ -89,7 +90,14 @@ fn measures(s: &mut Sketch, kind: usize) -> Car {
             wheel: wheel + 0.03,
             ..base
         },
-        3 => Car { roof: s.range(0.48, 0.54), floor: 0.06, belt: 0.34, nose: s.range(0.22, 0.28), deck: 0.36, ..base },
+        3 => Car {
+            roof: s.range(0.48, 0.54),
+            floor: 0.06,
+            belt: 0.34,
+            nose: s.range(0.22, 0.28),
+            deck: 0.36,
+            ..base
+        },
         4 => Car {
             rear: [-s.range(0.1, 0.2), -s.range(0.05, 0.12)],
             roof: s.range(0.7, 0.82),
@@ -141,8 +149,12 @@ fn side_view(car: &Car) -> Vec<DVec2> {
     let belt = car.belt.max(2.2 * car.wheel + 0.02);
     outline.extend([dvec2(0.96, car.floor), dvec2(1.0, car.floor + 0.06)]);
     let nose = car.nose.max(2.2 * car.wheel - 0.03);
-    outline.extend([dvec2(0.99, 0.8 * nose), dvec2(0.95, nose), dvec2(0.7, 0.4 * nose + 0.6 * belt.max(nose))]);
-    outline.extend([dvec2(car.screen[0].min(0.69), belt), dvec2(0.0, belt), dvec2(car.rear[0].max(-0.9), belt)]);
+    outline.extend([
+        dvec2(0.99, 0.8 * nose),
+        dvec2(0.95, nose),
+        dvec2(0.7, 0.4 * nose + 0.6 * belt.max(nose)),
+    ]);
+    outline.extend([dvec2(car.screen[0].min(0.69), belt), dvec2(car.rear[0].max(-0.9), belt)]);
     outline.extend([dvec2(-0.96, car.deck.max(2.2 * car.wheel)), dvec2(-1.0, 0.7 * car.belt)]);
     outline
 }
@@ -162,17 +174,20 @@ fn cabin(s: &mut Sketch, car: &Car, coat: Paint) {
     let glass = s.paint(&[Pane]);
     let (low, high) = (car.belt - 0.04, car.roof);
     let outline = |inset: f64, low: f64, high: f64| {
-        let at = |edge: [f64; 2], y: f64| edge[0] + (edge[1] - edge[0]) * (y - car.belt) / (car.roof - car.belt);
+        let at =
+            |edge: [f64; 2], y: f64| edge[0] + (edge[1] - edge[0]) * (y - car.belt) / (car.roof - car.belt);
         vec![
             dvec2(at(car.rear, low) + inset, low),
             dvec2(at(car.screen, low) - inset, low),
             dvec2(at(car.screen, high) - inset, high),
-            dvec2(0.5 * (at(car.screen, high) + at(car.rear, high)), high + 0.02 * f64::from(inset <= 0.0)),
             dvec2(at(car.rear, high) + inset, high),
         ]
     };
-    let extrude = |points: &[DVec2], width: f64| finish(car, slab(points, width, 0.0).turned(DVec3::Y, -FRAC_PI_2));
-    s.add(BODY, coat, extrude(&outline(0.0, low, high), 0.97 * car.width));
+    let extrude =
+        |points: &[DVec2], width: f64| finish(car, slab(points, width, 0.0).turned(DVec3::Y, -FRAC_PI_2));
+    let mut roof = outline(0.0, low, high);
+    roof.insert(3, dvec2(0.5 * (car.screen[1] + car.rear[1]), high + 0.02));
+    s.add(BODY, coat, extrude(&roof, 0.97 * car.width));
     let (sill, head) = (car.belt + 0.03, car.roof - 0.045);
     s.add(WINDOW, glass, extrude(&outline(-0.008, sill, head), 0.8 * car.width));
     let panes = 1 + s.index(3) + usize::from(car.screen[0] - car.rear[0] > 1.5) * 2;
@@ -182,13 +197,13 @@ fn cabin(s: &mut Sketch, car: &Car, coat: Paint) {
         let (from, to) = (cut(i as f64 / panes as f64) + 0.02, cut((i + 1) as f64 / panes as f64) - 0.02);
         let clip = |p: DVec2| dvec2(p.x.clamp(from, to), p.y);
         let pane: Vec<DVec2> = outline(0.05, sill, head).into_iter().map(clip).collect();
-        if pane[1].x - pane[0].x > 0.05 && pane[2].x - pane[4].x > 0.02 {
+        if pane[1].x - pane[0].x > 0.05 && pane[2].x - pane[3].x > 0.02 {
             s.add(WINDOW, glass, extrude(&pane, 1.0 * car.width));
         }
     }
 }
 
-/// Four wheels (six on long buses): a tyre ring and a hub.
+/// Four wheels, each a tyre and a hub, on axles under struts.
 fn wheels(s: &mut Sketch, car: &Car) {
     let (tyre, hub) = (s.paint(&[Dark]), s.paint(&[Metal, Metal, White]));
     let r = car.wheel;
@@ -202,6 +217,10 @@ fn wheels(s: &mut Sketch, car: &Car) {
         let stand = |solid: &Solid| solid.clone().turned(DVec3::Z, FRAC_PI_2).moved(x, r, z);
         s.add_pair(WHEEL, tyre, stand(&ring));
         s.add_pair(WHEEL, hub, stand(&plate));
+        let (low, high) = (r - 0.02, 2.14 * r + 0.03);
+        let strut = block(0.06, high - low, 0.06).moved(0.3 * car.width, (low + high) / 2.0, z);
+        s.add_pair(TRIM, tyre, strut);
+        s.add(TRIM, tyre, rod(dvec3(-x, r, z), dvec3(x, r, z), [0.02, 0.02], 6));
     }
 }
 
@@ -222,7 +241,8 @@ fn bumpers(s: &mut Sketch, car: &Car, dark: Paint) {
     }
     let mirror = rounded(0.06, 0.05, 0.03, 0.012);
     let z = 0.6 * car.screen[0] + 0.4 * car.screen[1];
-    s.add_pair(TRIM, dark, mirror.moved(0.49 * car.width + 0.02, car.belt + 0.03, z - 0.05));
+    let mirror = mirror.moved(0.49 * car.width + 0.02, car.belt + 0.03, z - 0.05);
+    s.add_pair(TRIM, dark, finish(car, mirror));
 }
 
 /// The walls of a pickup's open bed.
@@ -233,5 +253,9 @@ fn cargo_bed(s: &mut Sketch, car: &Car, coat: Paint) {
     let side = block(0.03, top - low, to - from);
     let x = 0.5 * car.width - 0.03;
     s.add_pair(BODY, coat, finish(car, side.moved(x, (top + low) / 2.0, (from + to) / 2.0)));
-    s.add(BODY, coat, finish(car, block(0.97 * car.width, top - low, 0.03).moved(0.0, (top + low) / 2.0, from)));
+    s.add(
+        BODY,
+        coat,
+        finish(car, block(0.97 * car.width, top - low, 0.03).moved(0.0, (top + low) / 2.0, from)),
+    );
 }

@@ -40,7 +40,8 @@ pub struct SyntheticConfig {
     /// the diagonal of its bounding box). Attached parts stay attached. Default 0.02.
     pub warp: f64,
     /// Standard deviation of the displacement of single vertices along their normals, as a
-    /// fraction of the radius. Default 0.002.
+    /// fraction of the radius; where vertices are dense, at most 0.08 of the shortest edge.
+    /// Default 0.002.
     pub bumps: f64,
 }
 
@@ -76,7 +77,8 @@ impl SyntheticConfig {
                 return Err(config("categories", "each name once".into(), format!("`{name}` twice")));
             }
         }
-        let wanted = |c: &&Category| self.categories.is_empty() || self.categories.iter().any(|n| n == c.name);
+        let wanted =
+            |c: &&Category| self.categories.is_empty() || self.categories.iter().any(|n| n == c.name);
         Ok(CATEGORIES.iter().filter(wanted).collect())
     }
 

@@ -58,11 +58,21 @@ fn bottle_cap(s: &mut Sketch, lip: f64, height: f64) -> Solid {
     match s.index(3) {
         0 => disc(wide, height - 0.035, height + 0.4 * tall, 20),
         1 => {
-            let profile = [(wide, height - 0.035), (wide, height), (0.45 * wide, height + tall), (0.3 * wide, height + tall)];
+            let profile = [
+                (wide, height - 0.035),
+                (wide, height),
+                (0.45 * wide, height + tall),
+                (0.3 * wide, height + tall),
+            ];
             lathe(&profile.map(DVec2::from), 20)
         }
         _ => {
-            let profile = [(0.7 * lip, height - 0.02), (0.7 * lip, height + 0.02), (wide, height + 0.03), (wide, height + tall)];
+            let profile = [
+                (0.7 * lip, height - 0.02),
+                (0.7 * lip, height + 0.02),
+                (wide, height + 0.03),
+                (wide, height + tall),
+            ];
             lathe(&profile.map(DVec2::from), 20)
         }
     }
@@ -99,7 +109,8 @@ impl CrossSection {
 /// Adds the inner wall to an outer profile that ends at the rim.
 fn hollow(outer: &[DVec2], wall: f64, floor: f64) -> Vec<DVec2> {
     let mut profile = outer.to_vec();
-    let inner = outer.iter().rev().filter(|p| p.y > floor + 0.01).map(|p| dvec2((p.x - wall).max(0.3 * p.x), p.y));
+    let inner =
+        outer.iter().rev().filter(|p| p.y > floor + 0.01).map(|p| dvec2((p.x - wall).max(0.3 * p.x), p.y));
     profile.extend(inner);
     let inside = profile[profile.len() - 1].x;
     profile.extend([dvec2(0.85 * inside, floor), dvec2(0.0, floor)]);
@@ -133,7 +144,9 @@ pub(super) fn vase(s: &mut Sketch) {
     let flat = cross_section(s);
     let wall = s.range(0.05, 0.12) * r;
     let from = neck_at * height;
-    s.add_split(flat.shape(lathe(&hollow(&outer, wall, 0.05), 32)), |c| if c.y > from { (1, trim) } else { (0, clay) });
+    s.add_split(flat.shape(lathe(&hollow(&outer, wall, 0.05), 32)), |c| {
+        if c.y > from { (1, trim) } else { (0, clay) }
+    });
     if s.chance(0.35) {
         let thick = s.range(0.02, 0.07);
         let out = foot * s.range(1.0, 1.5);
@@ -151,7 +164,8 @@ pub(super) fn vase(s: &mut Sketch) {
 fn vase_handles(s: &mut Sketch, outer: &[DVec2], [low, high]: [f64; 2], (clay, flat): (Paint, CrossSection)) {
     let (a, b) = (0.97 * radius_at(outer, low), 0.96 * radius_at(outer, high));
     let out = a.max(b) + s.range(0.04, 0.16);
-    let path = [(a, low), (out, low + 0.35 * (high - low)), (out, high), (b, high)].map(|(x, y)| dvec3(x, y, 0.0));
+    let path =
+        [(a, low), (out, low + 0.35 * (high - low)), (out, high), (b, high)].map(|(x, y)| dvec3(x, y, 0.0));
     let bar = s.range(0.014, 0.03);
     let handle = flat.shape(tube(&spline(&path, 6), [bar, bar], 8));
     s.add_pair(3, clay, handle);
@@ -165,7 +179,9 @@ fn plant(s: &mut Sketch, [height, room]: [f64; 2]) {
     for _ in 0..3 + s.index(6) {
         let (a, lean, tall) = (s.range(0.0, TAU), s.range(0.1, 0.45), height * s.range(1.15, 1.7));
         let out = dvec3(libm::cos(a), 0.0, libm::sin(a));
-        let at = |t: f64| out * (0.5 * room * t.min(0.6) + lean * t * t * 0.7) + DVec3::Y * (0.1 + (tall - 0.1) * t);
+        let at = |t: f64| {
+            out * (0.5 * room * t.min(0.6) + lean * t * t * 0.7) + DVec3::Y * (0.04 + (tall - 0.04) * t)
+        };
         let path: Vec<DVec3> = (0..=6).map(|i| at(f64::from(i) / 6.0)).collect();
         s.add(4, green, tube(&path, [0.009, 0.006], 5));
         let tip = path[6];
@@ -189,7 +205,8 @@ pub(super) fn mug(s: &mut Sketch) {
     let clay = s.paint(&[Ceramic, Ceramic, White, Lacquer, Metal]);
     let inner = if s.chance(0.4) { s.paint(&[White, Ceramic]) } else { clay };
     let inside = |c: DVec3| c.y > 0.05 && dvec2(c.x, c.z).length() < radius_at(&outer, c.y) - 0.6 * wall;
-    let flat = CrossSection { flat: 1.0, lobes: 8.0, depth: if s.chance(0.15) { 0.04 } else { 0.0 }, twist: 0.0 };
+    let flat =
+        CrossSection { flat: 1.0, lobes: 8.0, depth: if s.chance(0.15) { 0.04 } else { 0.0 }, twist: 0.0 };
     let body = flat.shape(lathe(&hollow(&outer, wall, 0.05), 32));
     s.add_split(body, |c| (0, if inside(c) { inner } else { clay }));
     handle(s, &outer, height, clay);
@@ -201,7 +218,12 @@ pub(super) fn mug(s: &mut Sketch) {
     if s.chance(0.2) {
         let lid = s.paint(&[Dark, Ceramic, Coat]);
         let top = height + s.range(0.03, 0.1);
-        let profile = [(r - wall, height - 0.06), (1.03 * r, height - 0.002), (1.03 * r, height + 0.02), (0.5 * r, top)];
+        let profile = [
+            (r - wall, height - 0.06),
+            (1.03 * r, height - 0.002),
+            (1.03 * r, height + 0.02),
+            (0.5 * r, top),
+        ];
         s.add(3, lid, lathe(&profile.map(DVec2::from), 28));
         if s.chance(0.5) {
             s.add(3, lid, ball(10).scaled(0.06, 0.06, 0.06).moved(0.0, top + 0.03, 0.0));
@@ -224,7 +246,14 @@ fn handle(s: &mut Sketch, outer: &[DVec2], height: f64, paint: Paint) {
         }
         1 => {
             let soft = 0.25 * reach;
-            let corner = [(b, high), (out - soft, high), (out, high - soft), (out, low + soft), (out - soft, low), (a, low)];
+            let corner = [
+                (b, high),
+                (out - soft, high),
+                (out, high - soft),
+                (out, low + soft),
+                (out - soft, low),
+                (a, low),
+            ];
             tube(&corner.map(|(x, y)| dvec3(x, y, 0.0)), [bar, bar], 4)
         }
         2 => {
@@ -234,7 +263,8 @@ fn handle(s: &mut Sketch, outer: &[DVec2], height: f64, paint: Paint) {
         _ => {
             let middle = 0.5 * (low + high);
             let big = (0.5 * (high - low)).min(reach);
-            let outline: Vec<DVec2> = ring(10, 0.0).iter().map(|p| dvec2(big + bar * p.x, bar * p.y)).collect();
+            let outline: Vec<DVec2> =
+                ring(10, 0.0).iter().map(|p| dvec2(big + bar * p.x, bar * p.y)).collect();
             let at = radius_at(outer, middle) + 0.75 * big;
             lathe_ring(&outline, 24).turned(DVec3::X, FRAC_PI_2).moved(at, middle, 0.0)
         }

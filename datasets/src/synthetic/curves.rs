@@ -22,7 +22,9 @@ pub(super) fn rounded_rectangle(w: f64, h: f64, r: f64) -> Vec<DVec2> {
     for (corner, sign) in [(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)].into_iter().enumerate() {
         for i in 0..5 {
             let angle = TAU / 4.0 * (corner as f64 + f64::from(i) / 4.0);
-            outline.push(dvec2(sign.0 * core.x, sign.1 * core.y) + dvec2(libm::cos(angle), libm::sin(angle)) * r);
+            outline.push(
+                dvec2(sign.0 * core.x, sign.1 * core.y) + dvec2(libm::cos(angle), libm::sin(angle)) * r,
+            );
         }
     }
     outline
@@ -38,7 +40,10 @@ fn catmull_rom<T: Copy + Add<Output = T> + Mul<f64, Output = T>>(p: [T; 4], t: f
 }
 
 /// A smooth open curve through the points, `pieces` pieces from one to the next.
-pub(super) fn spline<T: Copy + Add<Output = T> + Mul<f64, Output = T>>(points: &[T], pieces: usize) -> Vec<T> {
+pub(super) fn spline<T: Copy + Add<Output = T> + Mul<f64, Output = T>>(
+    points: &[T],
+    pieces: usize,
+) -> Vec<T> {
     let last = points.len() - 1;
     let at = |i: isize| points[i.clamp(0, last as isize) as usize];
     let mut curve: Vec<T> = (0..last * pieces)

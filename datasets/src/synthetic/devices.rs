@@ -30,20 +30,24 @@ pub(super) fn lamp(s: &mut Sketch) {
     }
 }
 
-/// A hollow shade of revolution around y that hangs from `top`; returns its height.
+/// A hollow shade of revolution around y that hangs from `top`; returns its radius there.
 fn shade(s: &mut Sketch, top: f64, wide: f64, paint: Paint) -> f64 {
     let high = wide * s.range(0.6, 1.5);
     let crown = wide * s.range(0.25, 0.9);
     let low = top - high;
     let outer = match s.index(3) {
         0 => vec![dvec2(wide, low), dvec2(0.5 * (wide + crown), 0.5 * (low + top)), dvec2(crown, top)],
-        1 => spline(&[(wide, low), (0.6 * wide + 0.4 * crown, low + 0.4 * high), (crown, top)].map(DVec2::from), 5),
+        1 => spline(
+            &[(wide, low), (0.6 * wide + 0.4 * crown, low + 0.4 * high), (crown, top)].map(DVec2::from),
+            5,
+        ),
         _ => spline(&[(wide, low), (1.02 * wide, low + 0.3 * high), (0.5 * crown, top)].map(DVec2::from), 5),
     };
+    let ring = outer[outer.len() - 1].x;
     let inner: Vec<DVec2> = outer.iter().rev().map(|p| dvec2(0.96 * p.x - 0.002, p.y)).collect();
     let outline: Vec<DVec2> = outer.into_iter().chain(inner).collect();
     s.add(2, paint, lathe_ring(&outline, 28));
-    high
+    ring
 }
 
 /// The cross of wires that holds a shade, and the bulb below it.
@@ -73,7 +77,8 @@ fn standing_lamp(s: &mut Sketch, height: f64, base: f64) {
     } else {
         let thick = s.range(0.015, 0.05);
         let dome = s.range(0.0, 0.06);
-        let profile = [(base, 0.0), (base, thick), (0.5 * base, thick + 0.7 * dome), (1.5 * r, thick + dome + 0.01)];
+        let profile =
+            [(base, 0.0), (base, thick), (0.5 * base, thick + 0.7 * dome), (1.5 * r, thick + dome + 0.01)];
         s.add(0, metal, lathe(&profile.map(DVec2::from), 24));
         s.add(1, metal, rod(DVec3::Y * (0.5 * thick), DVec3::Y * height, [r, r], 10));
     }
@@ -82,9 +87,8 @@ fn standing_lamp(s: &mut Sketch, height: f64, base: f64) {
         s.add(2, cloth, ball(20).scaled(size, size, size).moved(0.0, height + 0.9 * size, 0.0));
         return;
     }
-    let top = height + 0.02;
-    shade(s, top, wide, cloth);
-    fitting(s, height - 0.01, 0.25 * wide, metal);
+    let ring = shade(s, height, wide, cloth);
+    fitting(s, height - 0.006, ring, metal);
 }
 
 /// A table lamp whose base is a turned body, much like a vase or a bottle.
@@ -103,8 +107,8 @@ fn bodied_lamp(s: &mut Sketch) {
     let top = high + s.range(0.12, 0.3);
     s.add(1, metal, rod(DVec3::Y * (0.9 * high), DVec3::Y * top, [0.012, 0.01], 8));
     let wide = r * s.range(0.9, 1.5) + 0.06;
-    shade(s, top + 0.02, wide, cloth);
-    fitting(s, top - 0.01, 0.25 * wide, metal);
+    let ring = shade(s, top, wide, cloth);
+    fitting(s, top - 0.006, ring, metal);
 }
 
 /// A jointed arm on a disc that ends in a tilted cone.
@@ -147,14 +151,18 @@ fn pendant(s: &mut Sketch) {
     let wide = s.range(0.13, 0.32);
     let rose = s.range(0.04, 0.08);
     let lamps = if s.chance(0.2) { 3 } else { 1 };
-    let high = shade(s, 0.0, wide, cloth);
-    fitting(s, -0.02, (0.25 * wide).min(0.3 * high), metal);
+    let ring = shade(s, 0.0, wide, cloth);
+    fitting(s, -0.006, ring, metal);
     s.add(1, metal, rod(DVec3::Y * -0.03, DVec3::Y * drop, [0.006, 0.006], 6));
     s.add(0, metal, disc(rose, drop - 0.005, drop + 0.02, 20));
     if lamps == 3 {
         let arm = 1.5 * wide;
         for side in [-1.0, 1.0] {
-            let path = [dvec3(0.0, 0.4 * drop, 0.0), dvec3(0.5 * side * arm, 0.3 * drop, 0.0), dvec3(side * arm, 0.45 * drop, 0.0)];
+            let path = [
+                dvec3(0.0, 0.4 * drop, 0.0),
+                dvec3(0.5 * side * arm, 0.3 * drop, 0.0),
+                dvec3(side * arm, 0.45 * drop, 0.0),
+            ];
             s.add(1, metal, tube(&spline(&path, 6), [0.008, 0.008], 6));
             let size = 0.35 * wide;
             let globe = ball(14).scaled(size, size, size).moved(side * arm, 0.45 * drop + 0.8 * size, 0.0);
@@ -193,17 +201,19 @@ pub(super) fn monitor(s: &mut Sketch) {
         s.add(1, case, put(body.moved(0.0, 0.0, -deep / 2.0)));
     }
     let rear = if tube_set { -0.3 * h } else { -0.4 * thick };
-    monitor_stand(s, [w, h, lift, rear], case);
+    monitor_stand(s, [w, h, lift, rear], (curve, tilt), case);
 }
 
-fn monitor_stand(s: &mut Sketch, [w, h, lift, rear]: [f64; 4], case: Paint) {
+/// A stand that meets the rear of a case that may be curved and tilted.
+fn monitor_stand(s: &mut Sketch, [w, h, lift, rear]: [f64; 4], (curve, tilt): (f64, f64), case: Paint) {
     let metal = if s.chance(0.4) { s.paint(&[Metal, Dark]) } else { case };
     let up = lift + 0.3 * h;
     let slim = s.range(0.012, 0.03);
     match s.index(4) {
         0 => {
             let x = s.range(0.25, 0.42) * w;
-            s.add_pair(2, metal, block(0.04, 1.3 * lift, 0.025).moved(x, 0.65 * lift, rear));
+            let rear = rear + curve * x * x + 0.42 * h * tilt;
+            s.add_pair(2, metal, block(0.04, 1.3 * lift, 0.03).moved(x, 0.65 * lift, rear));
             let deep = s.range(0.15, 0.3);
             s.add_pair(3, metal, rounded(0.05, slim, deep, 0.3 * slim).moved(x, slim / 2.0, rear));
         }
@@ -213,7 +223,7 @@ fn monitor_stand(s: &mut Sketch, [w, h, lift, rear]: [f64; 4], case: Paint) {
             s.add(2, metal, rod(dvec3(0.0, 0.5 * slim, rear), dvec3(0.0, up, rear), [0.02, 0.02], 12));
         }
         2 => {
-            let (reach, z) = (s.range(0.12, 0.22), rear - 0.02);
+            let (reach, z) = (s.range(0.12, 0.22), rear - 0.01);
             for side in [-1.0, 1.0] {
                 let toe = dvec3(side * reach, 0.01, z + 0.9 * reach);
                 s.add(3, metal, rod(dvec3(0.0, 0.02, z), toe, [0.018, 0.01], 4));

@@ -22,8 +22,9 @@ pub(super) fn disturb(mesh: &mut Mesh, config: &SyntheticConfig, id: &str) {
     let radius = radius(&points);
     bend(&mut points, &mut draws, radius, config.warp);
     let normals = vertex_normals(&points, &mesh.triangles);
-    for (p, n) in points.iter_mut().zip(normals) {
-        *p += n * (draws.normal().clamp(-3.0, 3.0) * config.bumps * radius);
+    let shortest = shortest_edges(&points, &mesh.triangles);
+    for ((p, n), edge) in points.iter_mut().zip(normals).zip(shortest) {
+        *p += n * (draws.normal().clamp(-3.0, 3.0) * (config.bumps * radius).min(0.08 * edge));
     }
     let direction = draws.range(0.0, TAU);
     let lean = (draws.unit() * config.tilt_degrees).to_radians();
@@ -63,6 +64,21 @@ fn area_vectors(points: &[DVec3], triangles: &[[u32; 3]]) -> Vec<DVec3> {
     triangles.iter().map(|&[a, b, c]| (at(b) - at(a)).cross(at(c) - at(a))).collect()
 }
 
+/// Length of the shortest edge at each vertex; bumps stay small against it, so that they turn no
+/// triangle over where vertices are dense.
+fn shortest_edges(points: &[DVec3], triangles: &[[u32; 3]]) -> Vec<f64> {
+    let mut shortest = vec![f64::INFINITY; points.len()];
+    for t in triangles {
+        for (a, b) in [(t[0], t[1]), (t[1], t[2]), (t[2], t[0])] {
+            let length = (points[a as usize] - points[b as usize]).length();
+            for i in [a, b] {
+                shortest[i as usize] = shortest[i as usize].min(length);
+            }
+        }
+    }
+    shortest
+}
+
 /// Area-weighted unit normal of each vertex.
 fn vertex_normals(points: &[DVec3], triangles: &[[u32; 3]]) -> Vec<DVec3> {
     let mut normals = vec![DVec3::ZERO; points.len()];
@@ -73,7 +89,7 @@ fn vertex_normals(points: &[DVec3], triangles: &[[u32; 3]]) -> Vec<DVec3> {
 }
 
 /// Gives every corner a normal: the mean over the triangles at its vertex that make no crease
-/// with its own triangle. Corners with the same normal share one entry.
+/// with its own triangle (over all of them for a triangle without area). Corners with the same normal share one entry.
 pub(super) fn add_normals(mesh: &mut Mesh) {
     let points: Vec<DVec3> = mesh.positions.iter().map(|p| DVec3::from_array(*p)).collect();
     let areas = area_vectors(&points, &mesh.triangles);
@@ -86,7 +102,8 @@ pub(super) fn add_normals(mesh: &mut Mesh) {
         for corner in corners {
             let vertex = *corner as usize;
             let smooth = around.of(vertex).filter(|&u| units[u].dot(units[t]) > CREASE_COSINE);
-            let mean = smooth.map(|u| areas[u]).sum::<DVec3>().normalize_or(units[t]);
+            let any = || around.of(vertex).map(|u| areas[u]).sum::<DVec3>().normalize_or(DVec3::Y);
+            let mean = smooth.map(|u| areas[u]).sum::<DVec3>().try_normalize().unwrap_or_else(any);
             let normal = mean.to_array().map(|x| x as f32);
             let known = made[vertex].iter().copied().find(|&i| normals[i as usize] == normal);
             *corner = known.unwrap_or_else(|| {

@@ -30,7 +30,8 @@ pub(super) fn guitar(s: &mut Sketch) {
     let dark = s.paint(&[Dark]);
     let long = s.range(0.35, 0.75);
     let (width, height) = (s.range(0.26, 0.44), s.range(0.38, 0.55));
-    let (outline, thick) = match s.index(6) {
+    let kind = s.index(6);
+    let (outline, thick) = match kind {
         0 | 1 => (figure_eight(s, width, height), s.range(0.07, 0.14)),
         2 | 3 => (horned(s, width, height), s.range(0.035, 0.06)),
         4 => (vee(s, width, height), s.range(0.03, 0.055)),
@@ -44,7 +45,7 @@ pub(super) fn guitar(s: &mut Sketch) {
     let middle = dvec2(0.0, 0.4 * height);
     let shifted: Vec<DVec2> = outline.iter().map(|&p| p - middle).collect();
     s.add(BODY, wood, slab(&shifted, thick, 0.03).moved(0.0, middle.y, 0.0));
-    if thick > 0.065 {
+    if !matches!(kind, 2..=4) {
         let hole = disc(width * s.range(0.1, 0.16), -0.003, 0.003, 20).turned(DVec3::X, FRAC_PI_2);
         s.add(BODY, dark, hole.moved(0.0, 1.35 * scale.waist, scale.front));
     } else {
@@ -77,7 +78,10 @@ fn figure_eight(s: &mut Sketch, width: f64, height: f64) -> Vec<DVec2> {
     let mut outline = with_mirror_image(&curve);
     if s.chance(0.3) {
         let cut = |p: DVec2| p.x > 0.3 * half && p.y > 0.8 * height;
-        outline.iter_mut().filter(|p| cut(**p)).for_each(|p| p.y = 0.8 * height + 0.15 * (p.y - 0.8 * height));
+        outline
+            .iter_mut()
+            .filter(|p| cut(**p))
+            .for_each(|p| p.y = 0.8 * height + 0.15 * (p.y - 0.8 * height));
     }
     outline
 }
@@ -121,11 +125,19 @@ fn pickups(s: &mut Sketch, scale: &Scale, width: f64) {
     let metal = s.paint(&[Dark, Metal, White]);
     for i in 0..1 + s.index(3) {
         let y = scale.waist * (0.8 + 0.32 * i as f64);
-        s.add(BRIDGE, metal, rounded(0.24 * width + 0.01, 0.03, 0.02, 0.005).moved(0.0, y, scale.front + 0.004));
+        s.add(
+            BRIDGE,
+            metal,
+            rounded(0.24 * width + 0.01, 0.03, 0.02, 0.005).moved(0.0, y, scale.front + 0.004),
+        );
     }
     for i in 0..1 + s.index(3) {
         let knob = disc(0.013, -0.012, 0.012, 10).turned(DVec3::X, FRAC_PI_2);
-        s.add(BRIDGE, metal, knob.moved(0.3 * width, scale.waist * (0.35 + 0.22 * i as f64), scale.front + 0.008));
+        s.add(
+            BRIDGE,
+            metal,
+            knob.moved(0.3 * width, scale.waist * (0.35 + 0.22 * i as f64), scale.front + 0.008),
+        );
     }
 }
 
@@ -151,19 +163,34 @@ fn headstock(s: &mut Sketch, scale: &Scale, paint: Paint) {
     let skew = if s.chance(0.4) { s.range(-0.3, 0.3) } else { 0.0 };
     let lean = s.range(0.0, 0.25);
     let put = |solid: Solid| {
-        solid
-            .map(|p| dvec3(p.x + skew * p.y, p.y, p.z))
-            .turned(DVec3::X, -lean)
-            .moved(0.0, scale.top + scale.neck - 0.01, scale.front - 0.008)
+        solid.map(|p| dvec3(p.x + skew * p.y, p.y, p.z)).turned(DVec3::X, -lean).moved(
+            0.0,
+            scale.top + scale.neck - 0.01,
+            scale.front - 0.008,
+        )
     };
-    let points = [(0.3, 0.0), (0.5, 0.25), (0.45, 0.9), (0.2, 1.0), (-0.2, 1.0), (-0.45, 0.9), (-0.5, 0.25), (-0.3, 0.0)];
+    let points = [
+        (0.3, 0.0),
+        (0.5, 0.25),
+        (0.45, 0.9),
+        (0.2, 1.0),
+        (-0.2, 1.0),
+        (-0.45, 0.9),
+        (-0.5, 0.25),
+        (-0.3, 0.0),
+    ];
     let outline = points.map(|(x, y)| dvec2(x * wide * 1.2, y * tall));
     s.add(HEAD, paint, put(slab(&outline, 0.02, 0.0)));
     let pegs = 2 + s.index(2);
     for i in 0..pegs {
         let y = tall * (0.28 + 0.55 * i as f64 / (pegs - 1) as f64);
         for side in [-1.0, 1.0] {
-            let peg = rod(dvec3(0.3 * side * wide, y, 0.0), dvec3(side * (0.6 * wide + 0.018), y, 0.0), [0.006, 0.01], 8);
+            let peg = rod(
+                dvec3(0.3 * side * wide, y, 0.0),
+                dvec3(side * (0.6 * wide + 0.018), y, 0.0),
+                [0.006, 0.01],
+                8,
+            );
             s.add(HEAD, metal, put(peg));
         }
     }

@@ -1,5 +1,7 @@
 //! Chairs and stools.
 
+use std::f64::consts::FRAC_PI_2;
+
 use glam::{DVec3, dvec3};
 
 use super::curves::rounded_rectangle;
@@ -39,47 +41,50 @@ pub(super) fn chair(s: &mut Sketch) {
     let frame = s.paint(&[Wood, Wood, Metal, Lacquer, White, Dark]);
     let cover = if s.chance(0.5) { s.paint(&[Fabric, Leather, Lacquer, White, Dark]) } else { frame };
     let round = s.chance(0.2);
-    let body = seat_body(s, &seat, round);
+    let (body, inside) = seat_body(s, &seat, round);
     s.add(SEAT, cover, body);
-    let shrink = if round { 0.72 } else { 0.97 };
-    let under = Footprint {
-        half_x: shrink * seat.width / 2.0,
-        half_z: shrink * seat.depth / 2.0,
-        height: seat.top - seat.thick,
-    };
+    let [half_x, half_z] = inside;
+    let under = Footprint { half_x, half_z, height: seat.top - seat.thick };
     let on = Use { part: LEG, paint: frame };
     match s.index(6) {
         3 => pedestal(s, on, Footprint { half_x: 1.1 * under.half_x, half_z: 1.1 * under.half_z, ..under }),
         4 => sled(s, on, under, seat.thick < 0.06),
-        _ => four_legs(s, on, under),
+        _ => {
+            four_legs(s, on, under);
+        }
     }
     let recline = s.range(0.0, 0.35);
-    chair_back(s, &seat, recline, [frame, cover]);
+    chair_back(s, &seat, (recline, inside), [frame, cover]);
     if s.chance(0.35) {
-        arms(s, &seat, recline, [frame, cover]);
+        arms(s, &seat, (recline, half_x), [frame, cover]);
     }
 }
 
-fn seat_body(s: &mut Sketch, seat: &Seat, round: bool) -> Solid {
-    let middle = seat.top - seat.thick / 2.0;
+/// The seat, and the half sizes of a rectangle whose corners lie under it.
+fn seat_body(s: &mut Sketch, seat: &Seat, round: bool) -> (Solid, [f64; 2]) {
     let dish = if s.chance(0.4) { s.range(0.0, 0.03) } else { 0.0 };
     let narrow = if s.chance(0.4) { s.range(0.0, 0.2) } else { 0.0 };
     let (half_x, half_z) = (seat.width / 2.0, seat.depth / 2.0);
-    let solid = match s.index(3) {
-        _ if round => disc(half_x, -seat.thick / 2.0, seat.thick / 2.0, 24).scaled(1.0, 1.0, half_z / half_x),
-        0 => block(seat.width, seat.thick, seat.depth),
-        1 => rounded(seat.width, seat.thick, seat.depth, 0.45 * seat.thick),
+    let (solid, corner) = match s.index(3) {
+        _ if round => {
+            let plate = disc(half_x, -seat.thick / 2.0, seat.thick / 2.0, 24);
+            (plate.scaled(1.0, 1.0, half_z / half_x), 0.28 * half_x.min(half_z))
+        }
+        0 => (block(seat.width, seat.thick, seat.depth), 0.0),
+        1 => (rounded(seat.width, seat.thick, seat.depth, 0.45 * seat.thick), 0.2 * seat.thick),
         _ => {
-            let r = s.range(0.2, 0.5) * seat.width;
+            let r = s.range(0.2, 0.5) * seat.width.min(seat.depth);
             let outline = rounded_rectangle(seat.width, seat.depth, r);
-            slab(&outline, seat.thick, 0.03).turned(DVec3::X, -std::f64::consts::FRAC_PI_2)
+            (slab(&outline, seat.thick, 0.03).turned(DVec3::X, -FRAC_PI_2), 0.3 * r)
         }
     };
     let shaped = solid.map(|p| {
         let (u, w) = (p.x / half_x, p.z / half_z);
-        dvec3(p.x * (1.0 - narrow * 0.5 * (1.0 - w)), p.y - dish * (1.0 - u * u).max(0.0) * (1.0 - w * w).max(0.0), p.z)
+        let hollow = dish * (1.0 - u * u).max(0.0) * (1.0 - w * w).max(0.0);
+        dvec3(p.x * (1.0 - narrow * 0.5 * (1.0 - w)), p.y - hollow, p.z)
     });
-    shaped.moved(0.0, middle, 0.0)
+    let inside = [(0.97 - narrow) * half_x - corner, 0.97 * half_z - corner];
+    (shaped.moved(0.0, seat.top - seat.thick / 2.0, 0.0), inside)
 }
 
 /// A back made upright at the origin, then bent around the sitter, reclined and put on the seat.
@@ -100,11 +105,12 @@ impl BackPlace {
     }
 }
 
-fn chair_back(s: &mut Sketch, seat: &Seat, recline: f64, [frame, cover]: [Paint; 2]) {
+/// `inside` are the half sizes of a rectangle under the seat, whose rear edge carries the back.
+fn chair_back(s: &mut Sketch, seat: &Seat, (recline, inside): (f64, [f64; 2]), [frame, cover]: [Paint; 2]) {
     let bend = if s.chance(0.5) { s.range(0.0, 1.0) } else { 0.0 };
-    let place = BackPlace { bend, recline, y: seat.top, z: 0.03 - seat.depth / 2.0 };
+    let place = BackPlace { bend, recline, y: seat.top, z: 0.015 - inside[1] };
     let high = s.range(0.2, 0.75);
-    let w = seat.width * s.range(0.7, 1.0);
+    let w = 2.0 * inside[0] * s.range(0.75, 1.03);
     let low = -0.7 * seat.thick;
     let kind = s.index(6);
     if kind == 0 {
@@ -182,12 +188,12 @@ fn fill_back(s: &mut Sketch, place: &BackPlace, [w, high]: [f64; 2], (kind, pain
 }
 
 /// Arm rests: a board on a post, a solid side, or a bent bar.
-fn arms(s: &mut Sketch, seat: &Seat, recline: f64, [frame, cover]: [Paint; 2]) {
+fn arms(s: &mut Sketch, seat: &Seat, (recline, half_x): (f64, f64), [frame, cover]: [Paint; 2]) {
     let up = s.range(0.16, 0.27);
     let thick = s.range(0.018, 0.05);
     let rear = -seat.depth / 2.0 + 0.02 - up * recline;
-    let front = seat.depth * s.range(0.1, 0.5);
-    let x = seat.width / 2.0 - thick / 2.0 + 0.01;
+    let front = seat.depth * s.range(0.1, 0.28);
+    let x = half_x - 0.2 * thick;
     let (middle, length) = ((front + rear) / 2.0, front - rear);
     let top = seat.top + up;
     match s.index(3) {
@@ -223,21 +229,22 @@ pub(super) fn stool(s: &mut Sketch) {
     let frame = s.paint(&[Wood, Wood, Metal, Lacquer, White]);
     let cover = if s.chance(0.5) { s.paint(&[Fabric, Leather, Lacquer, Wood]) } else { frame };
     let round = s.chance(0.55);
-    let body = seat_body(s, &seat, round);
+    let (body, [half_x, half_z]) = seat_body(s, &seat, round);
     s.add(0, cover, body);
-    let shrink = if round { 0.72 } else { 0.97 };
-    let half = shrink * seat.width / 2.0;
-    let under = Footprint { half_x: half, half_z: half * deep, height: seat.top - seat.thick };
+    let under = Footprint { half_x, half_z, height: seat.top - seat.thick };
     let on = Use { part: STOOL_LEG, paint: frame };
     match s.index(6) {
         0 => three_legs(s, on, under),
-        1 | 2 => pedestal(s, on, Footprint { half_x: 1.3 * half, half_z: 1.3 * half * deep, ..under }),
+        1 | 2 => pedestal(s, on, Footprint { half_x: 1.3 * half_x, half_z: 1.3 * half_z, ..under }),
         3 => sled(s, on, under, false),
-        _ => four_legs(s, on, under),
+        _ => {
+            four_legs(s, on, under);
+        }
     }
     if s.chance(0.15) {
         let high = s.range(0.08, 0.2);
-        let place = BackPlace { bend: 0.8, recline: s.range(0.0, 0.2), y: seat.top, z: 0.03 - seat.depth / 2.0 };
+        let place =
+            BackPlace { bend: 0.8, recline: s.range(0.0, 0.2), y: seat.top, z: 0.03 - seat.depth / 2.0 };
         let pad = rounded(0.8 * width, 0.6 * high, 0.025, 0.01).moved(0.0, 0.75 * high, 0.0);
         s.add(STOOL_BACK, cover, place.put(pad));
         let post = rod(dvec3(0.15 * width, -0.015, 0.0), dvec3(0.15 * width, high, 0.0), [0.01, 0.01], 6);

@@ -70,7 +70,8 @@ impl Solid {
             let mut halves = BTreeMap::new();
             let mut triangles = Vec::with_capacity(2 * self.triangles.len());
             for &t in &self.triangles {
-                let cuts = [0, 1, 2].map(|i| cut(&mut self.positions, &mut halves, [t[i], t[(i + 1) % 3]], longest));
+                let cuts =
+                    [0, 1, 2].map(|i| cut(&mut self.positions, &mut halves, [t[i], t[(i + 1) % 3]], longest));
                 divide(t, cuts, &mut triangles);
             }
             self.triangles = triangles;
@@ -105,7 +106,9 @@ fn cut(
 
 /// A triangle in pieces, given the middles of those of its edges (from corner 0, 1, 2) that are cut.
 fn divide(t: [u32; 3], cuts: [Option<u32>; 3], into: &mut Vec<[u32; 3]>) {
-    let turn = |by: usize| ([t[by], t[(by + 1) % 3], t[(by + 2) % 3]], [cuts[by], cuts[(by + 1) % 3], cuts[(by + 2) % 3]]);
+    let turn = |by: usize| {
+        ([t[by], t[(by + 1) % 3], t[(by + 2) % 3]], [cuts[by], cuts[(by + 1) % 3], cuts[(by + 2) % 3]])
+    };
     for ([a, b, c], edges) in [turn(0), turn(1), turn(2)] {
         match edges {
             [None, None, None] => return into.push(t),
@@ -169,7 +172,7 @@ pub(super) fn rounded(x: f64, y: f64, z: f64, r: f64) -> Solid {
     let size = dvec3(x, y, z);
     let r = r.min(0.499 * size.min_element());
     let core = size / 2.0 - r;
-    let step = size.max_element().max(0.8) / 6.0;
+    let step = size.max_element().max(1.2) / 6.0;
     let ticks = [0, 1, 2].map(|a| {
         let mut t = vec![-core[a] - r, -core[a] - 0.45 * r];
         t.extend(steps(-core[a], core[a], step));
@@ -283,7 +286,7 @@ pub(super) fn slab(outline: &[DVec2], depth: f64, bevel: f64) -> Solid {
         solid.triangles.extend([[a, b, c], [last + a, last + c, last + b]]);
     }
     let size = outline.iter().map(|p| p.abs().max_element()).fold(0.0, f64::max);
-    solid.refined(0.3 * size)
+    solid.refined(0.45 * size)
 }
 
 /// Whether every point of a counter-clockwise outline can be seen from the origin.

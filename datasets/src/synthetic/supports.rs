@@ -23,17 +23,35 @@ pub(super) struct Use {
 /// How far supports reach up into what they carry, so that the two meet.
 const OVERLAP: f64 = 0.012;
 
+/// Where four legs stand: half distances of their centres at the top, and how far each foot is out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stance {
+    x: f64,
+    z: f64,
+    splay: f64,
+    height: f64,
+}
+
+impl Stance {
+    /// Half distances between the centres of the legs at height `y`.
+    pub(super) fn at(&self, y: f64) -> [f64; 2] {
+        let out = self.splay * (1.0 - y / self.height);
+        [self.x + out, self.z + out]
+    }
+}
+
 /// Four legs at the corners: square, round or tapered, upright or splayed, maybe with stretchers.
-pub(super) fn four_legs(s: &mut Sketch, on: Use, f: Footprint) {
+pub(super) fn four_legs(s: &mut Sketch, on: Use, f: Footprint) -> Stance {
     let sides = s.pick(&[4, 4, 8, 12]);
     let top = s.range(0.014, 0.034) * (0.6 + f.half_x.max(f.half_z));
     let bottom = top * if s.chance(0.5) { 1.0 } else { s.range(0.45, 1.3) };
     let inset = top + s.range(0.0, 0.12) * f.half_x.min(f.half_z);
     let (x, z) = (f.half_x - inset, f.half_z - inset);
     let splay = if s.chance(0.45) { s.range(0.04, 0.24) * f.height.min(0.7) } else { 0.0 };
+    let stance = Stance { x, z, splay, height: f.height };
     let foot = |sx: f64, sz: f64, y: f64| {
-        let out = splay * (1.0 - y / f.height);
-        dvec3(sx * (x + out), y, sz * (z + out))
+        let [x, z] = stance.at(y);
+        dvec3(sx * x, y, sz * z)
     };
     let corners = [(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)];
     for (sx, sz) in corners {
@@ -49,6 +67,7 @@ pub(super) fn four_legs(s: &mut Sketch, on: Use, f: Footprint) {
             s.add(on.part, on.paint, rod(foot(a.0, a.1, y), foot(b.0, b.1, y), [r, r], sides));
         }
     }
+    stance
 }
 
 /// Three legs around the axis, splayed.
@@ -111,16 +130,13 @@ pub(super) fn sled(s: &mut Sketch, on: Use, f: Footprint, cantilever: bool) {
     let sides = s.pick(&[4, 8]);
     let (x, z, top) = (f.half_x - r, f.half_z - r, f.height - r + OVERLAP);
     let lean = s.range(-0.1, 0.25) * z;
-    let mut path = vec![
-        dvec3(x, top, -z),
-        dvec3(x, top, z - lean),
-        dvec3(x, r, z),
-        dvec3(x, r, -z),
-    ];
+    let mut path = vec![dvec3(x, top, -z), dvec3(x, top, z - lean), dvec3(x, r, z), dvec3(x, r, -z)];
     if !cantilever {
         path.push(dvec3(x, top, -z + lean));
     }
-    let bends: Vec<DVec3> = path.windows(2).flat_map(|w| rounded_bend(w[0], w[1])).collect();
+    let mut bends = vec![path[0]];
+    bends.extend(path.windows(2).flat_map(|w| rounded_bend(w[0], w[1])));
+    bends.extend(path.last());
     s.add_pair(on.part, on.paint, tube(&bends, [r, r], sides));
     let (low, high) = (dvec3(-x, r, -z), dvec3(x, r, -z));
     s.add(on.part, on.paint, rod(low, high, [r, r], sides));
@@ -138,6 +154,7 @@ pub(super) fn trestles(s: &mut Sketch, on: Use, f: Footprint) {
     let x = f.half_x * s.range(0.6, 0.92);
     let thick = s.range(0.025, 0.05);
     let top = f.height + OVERLAP;
+    let beam = f.height * s.range(0.35, 0.9);
     if s.chance(0.5) {
         let board = block(thick, top, 2.0 * f.half_z * s.range(0.7, 0.98)).moved(x, top / 2.0, 0.0);
         s.add_pair(on.part, on.paint, board);
@@ -148,12 +165,11 @@ pub(super) fn trestles(s: &mut Sketch, on: Use, f: Footprint) {
             let leg = rod(dvec3(x, 0.0, side * low), dvec3(x, top, side * high), [r, r], 4);
             s.add_pair(on.part, on.paint, leg);
         }
-        let y = 0.35 * f.height;
-        let half = low + (high - low) * 0.35;
-        s.add_pair(on.part, on.paint, rod(dvec3(x, y, -half), dvec3(x, y, half), [0.8 * r, 0.8 * r], 4));
+        let half = low + (high - low) * beam / top;
+        let bar = rod(dvec3(x, beam, -half), dvec3(x, beam, half), [0.8 * r, 0.8 * r], 4);
+        s.add_pair(on.part, on.paint, bar);
     }
-    let y = f.height * s.range(0.35, 0.9);
-    s.add(on.part, on.paint, block(2.0 * x, 1.5 * thick, thick).moved(0.0, y, 0.0));
+    s.add(on.part, on.paint, block(2.0 * x, 1.5 * thick, thick).moved(0.0, beam, 0.0));
 }
 
 /// Small feet under a heavy body.

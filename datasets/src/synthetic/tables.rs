@@ -2,13 +2,13 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use glam::{DVec3, dvec3};
+use glam::{DVec3, dvec2, dvec3};
 
 use super::curves::{ring, rounded_rectangle};
 use super::palette::Finish::{Dark, Fabric, Glass, Lacquer, Metal, White, Wood};
 use super::sketch::{Paint, Sketch};
 use super::solids::{Solid, block, rod, rounded, slab};
-use super::supports::{Footprint, Use, four_legs, pedestal, sled, three_legs, trestles};
+use super::supports::{Footprint, Stance, Use, four_legs, pedestal, sled, three_legs, trestles};
 
 pub(super) const TABLE: [&str; 4] = ["top", "leg", "drawer", "shelf"];
 pub(super) const BOOKSHELF: [&str; 5] = ["side", "shelf", "back", "book", "door"];
@@ -27,10 +27,10 @@ pub(super) fn table(s: &mut Sketch) {
     let plate = if s.chance(0.4) { s.paint(&[Wood, Glass, White, Lacquer]) } else { frame };
     let round = kind < 3 && s.chance(0.35);
     let depth = if round && s.chance(0.6) { width } else { depth };
-    let top = table_top(s, [width, depth, thick], round);
+    let (top, corner) = table_top(s, [width, depth, thick], round);
     s.add(0, plate, top.moved(0.0, height - thick / 2.0, 0.0));
     let shrink = if round { 0.7 } else { 0.98 };
-    let (half_x, half_z) = (shrink * width / 2.0, shrink * depth / 2.0);
+    let (half_x, half_z) = (shrink * width / 2.0 - corner, shrink * depth / 2.0 - corner);
     let under = Footprint { half_x, half_z, height: height - thick };
     if kind == 3 && s.chance(0.6) {
         desk(s, under, frame);
@@ -39,19 +39,20 @@ pub(super) fn table(s: &mut Sketch) {
     table_supports(s, under, frame, round);
 }
 
-fn table_top(s: &mut Sketch, [width, depth, thick]: [f64; 3], round: bool) -> Solid {
+/// The top, and how far supports must keep inside its bounding box to be under its corners.
+fn table_top(s: &mut Sketch, [width, depth, thick]: [f64; 3], round: bool) -> (Solid, f64) {
     let lie = |solid: Solid| solid.turned(DVec3::X, -FRAC_PI_2);
     if round {
         let outline: Vec<_> =
-            ring(32, 0.0).iter().map(|p| glam::dvec2(p.x * width / 2.0, p.y * depth / 2.0)).collect();
-        return lie(slab(&outline, thick, 0.02));
+            ring(32, 0.0).iter().map(|p| dvec2(p.x * width / 2.0, p.y * depth / 2.0)).collect();
+        return (lie(slab(&outline, thick, 0.02)), 0.0);
     }
     match s.index(3) {
-        0 => block(width, thick, depth),
-        1 => rounded(width, thick, depth, 0.3 * thick),
+        0 => (block(width, thick, depth), 0.0),
+        1 => (rounded(width, thick, depth, 0.3 * thick), 0.0),
         _ => {
             let r = s.range(0.1, 0.45) * depth.min(width);
-            lie(slab(&rounded_rectangle(width, depth, r), thick, 0.01))
+            (lie(slab(&rounded_rectangle(width, depth, r), thick, 0.01)), 0.3 * r)
         }
     }
 }
@@ -68,16 +69,16 @@ fn table_supports(s: &mut Sketch, under: Footprint, frame: Paint, round: bool) {
         2 | 3 => three_legs(s, on, under),
         4 => crossed_legs(s, on, under),
         _ => {
-            four_legs(s, on, under);
+            let stance = four_legs(s, on, under);
             if !round {
-                apron_and_shelf(s, under, frame);
+                apron_and_shelf(s, under, stance, frame);
             }
         }
     }
 }
 
 /// An apron under the top (maybe a drawer front in it) and maybe a lower shelf.
-fn apron_and_shelf(s: &mut Sketch, under: Footprint, frame: Paint) {
+fn apron_and_shelf(s: &mut Sketch, under: Footprint, stance: Stance, frame: Paint) {
     let Footprint { half_x, half_z, height } = under;
     if s.chance(0.6) {
         let high = s.range(0.04, 0.12);
@@ -90,7 +91,8 @@ fn apron_and_shelf(s: &mut Sketch, under: Footprint, frame: Paint) {
     }
     if s.chance(0.3) {
         let y = height * s.range(0.2, 0.45);
-        s.add(3, frame, block(1.86 * half_x, 0.02, 1.8 * half_z).moved(0.0, y, 0.0));
+        let [x, z] = stance.at(y);
+        s.add(3, frame, block(2.0 * x, 0.02, 2.0 * z).moved(0.0, y, 0.0));
     }
 }
 
@@ -216,7 +218,11 @@ fn carcass(s: &mut Sketch, case: &Case, open: bool, frame: Paint) {
 fn shelf_doors(s: &mut Sketch, case: &Case, top: f64, frame: Paint) {
     let knob = s.paint(&[Metal, Dark]);
     let (w, h) = (case.width / 2.0, top - case.floor);
-    let door = block(0.97 * w, h - 0.01, 0.018).moved(w / 2.0, case.floor + h / 2.0 + 0.01, case.depth / 2.0 + 0.007);
+    let door = block(0.97 * w, h - 0.01, 0.018).moved(
+        w / 2.0,
+        case.floor + h / 2.0 + 0.01,
+        case.depth / 2.0 + 0.007,
+    );
     s.add_pair(4, frame, door);
     let handle = rounded(0.015, 0.09, 0.025, 0.005);
     s.add_pair(4, knob, handle.moved(0.12 * w, case.floor + 0.6 * h, case.depth / 2.0 + 0.024));
@@ -234,7 +240,11 @@ fn books(s: &mut Sketch, case: &Case, [left, right, low, high]: [f64; 4], bindin
         let deep = case.depth * s.range(0.6, 0.85);
         let paint = s.pick(bindings);
         let book = block(0.95 * thick, tall + 0.004, deep);
-        s.add(3, paint, book.moved(x + thick / 2.0, low + tall / 2.0 - 0.002, (deep - case.depth) / 2.0 + 0.02));
+        s.add(
+            3,
+            paint,
+            book.moved(x + thick / 2.0, low + tall / 2.0 - 0.002, (deep - case.depth) / 2.0 + 0.02),
+        );
         x += thick;
     }
 }

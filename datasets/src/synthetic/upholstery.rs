@@ -58,7 +58,11 @@ fn cushions(s: &mut Sketch, room: &Room, seats: usize, [cover, accent]: [Paint; 
         let x = room.inner * ((i as f64 + 0.5) / n as f64 - 0.5);
         let pad = puffed(rounded(w - 0.012, room.cushion + 0.02, d, soft), w, d, puff);
         let paint = if i % 2 == 1 { accent } else { cover };
-        s.add(1, paint, pad.moved(x, room.base_top + room.cushion / 2.0 - 0.01, (room.front + room.back) / 2.0));
+        s.add(
+            1,
+            paint,
+            pad.moved(x, room.base_top + room.cushion / 2.0 - 0.01, (room.front + room.back) / 2.0),
+        );
     }
 }
 
@@ -97,7 +101,8 @@ fn sofa_arms(s: &mut Sketch, [arm, x, depth]: [f64; 3], [low, top]: [f64; 2], co
     s.add_pair(3, cover, rounded(arm, high, depth, soft).moved(x, middle, 0.0));
     if kind == 2 {
         let r = arm * 0.62;
-        let roll = disc(r, -depth / 2.0, depth / 2.0 + 0.01, 16).turned(DVec3::X, std::f64::consts::FRAC_PI_2);
+        let roll =
+            disc(r, -depth / 2.0, depth / 2.0 + 0.01, 16).turned(DVec3::X, std::f64::consts::FRAC_PI_2);
         s.add_pair(3, cover, roll.moved(x + 0.1 * arm, top - 0.5 * r, 0.0));
     }
 }
@@ -130,7 +135,9 @@ pub(super) fn bench(s: &mut Sketch) {
     match s.index(4) {
         0 => trestles(s, on, under),
         1 => sled(s, on, under, false),
-        _ => four_legs(s, on, under),
+        _ => {
+            four_legs(s, on, under);
+        }
     }
     if slats > 1 {
         for x in [-0.38, 0.0, 0.38] {
@@ -211,7 +218,11 @@ pub(super) fn bed(s: &mut Sketch) {
 
 fn four_corner_legs(s: &mut Sketch, under: Footprint, frame: Paint) {
     let on = Use { part: 5, paint: frame };
-    if s.chance(0.5) { feet(s, on, under) } else { four_legs(s, on, under) }
+    if s.chance(0.5) {
+        feet(s, on, under);
+    } else {
+        four_legs(s, on, under);
+    }
 }
 
 fn pillows(s: &mut Sketch, [width, length, top]: [f64; 3], paint: Paint) {
@@ -230,6 +241,7 @@ fn pillows(s: &mut Sketch, [width, length, top]: [f64; 3], paint: Paint) {
 /// A head- or footboard: a panel, an upholstered panel, or posts with bars.
 fn end_board(s: &mut Sketch, (part, paint): (i16, Paint), [width, top, z]: [f64; 3], deck: f64) {
     let thick = s.range(0.03, 0.09);
+    let inner = z.abs();
     let z = z + z.signum() * (thick / 2.0 - 0.01);
     let wide = width + s.range(0.0, 0.12);
     match s.index(3) {
@@ -243,10 +255,14 @@ fn end_board(s: &mut Sketch, (part, paint): (i16, Paint), [width, top, z]: [f64;
         }
         1 => {
             let low = 0.6 * deck;
-            s.add(part, paint, rounded(wide, top - low, 1.4 * thick, 0.6 * thick).moved(0.0, (top + low) / 2.0, z));
+            s.add(
+                part,
+                paint,
+                rounded(wide, top - low, 1.4 * thick, 0.6 * thick).moved(0.0, (top + low) / 2.0, z),
+            );
         }
         _ => {
-            let x = wide / 2.0 - 0.02;
+            let (x, z) = (wide / 2.0 - 0.02, z.signum() * (inner + 0.01));
             s.add_pair(part, paint, rod(dvec3(x, 0.0, z), dvec3(x, top, z), [0.04, 0.03], 10));
             s.add(part, paint, rod(dvec3(-x, top - 0.04, z), dvec3(x, top - 0.04, z), [0.025, 0.025], 8));
             s.add(part, paint, rod(dvec3(-x, deck, z), dvec3(x, deck, z), [0.02, 0.02], 8));

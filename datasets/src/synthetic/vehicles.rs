@@ -58,7 +58,8 @@ fn airliner(s: &mut Sketch, [coat, accent]: [Paint; 2]) {
     s.add_pair(WING, coat, lifting(&wing));
     if s.chance(0.35) {
         let up = wing.tip + dvec3(0.03, s.range(0.06, 0.14), -0.06);
-        let winglet = Surface { root: wing.tip, tip: up, chords: [wing.chords[1], 0.5 * wing.chords[1]], thick: 0.1 };
+        let winglet =
+            Surface { root: wing.tip, tip: up, chords: [wing.chords[1], 0.5 * wing.chords[1]], thick: 0.1 };
         s.add_pair(WING, accent, lifting(&winglet));
     }
     let high = s.chance(0.25);
@@ -162,7 +163,8 @@ fn nacelle(s: &mut Sketch, at: DVec3, r: f64, to: DVec3) {
     let dark = s.paint(&[Dark]);
     let outline = [(0.9, 1.4), (1.0, 1.0), (1.0, -0.6), (0.65, -1.7), (0.55, -1.7), (0.7, 0.0), (0.82, 1.3)];
     let cowl = lathe_ring(&outline.map(|(x, y)| dvec2(x * r, y * r)), 18);
-    let core = lathe(&[(0.75, -0.8), (0.75, 0.5), (0.2, 0.8), (0.0, 1.2)].map(|(x, y)| dvec2(x * r, y * r)), 14);
+    let core =
+        lathe(&[(0.75, -0.8), (0.75, 0.5), (0.2, 0.8), (0.0, 1.2)].map(|(x, y)| dvec2(x * r, y * r)), 14);
     let lie = |solid: Solid| solid.turned(DVec3::X, FRAC_PI_2).moved(at.x, at.y, at.z);
     s.add_pair(ENGINE, paint, lie(cowl));
     s.add_pair(ENGINE, dark, lie(core));
@@ -194,7 +196,10 @@ fn fighter(s: &mut Sketch, [coat, accent]: [Paint; 2]) {
     let canopy = ball(14).scaled(0.5 * body.r, 0.6 * body.r, s.range(0.16, 0.26));
     s.add(FUSELAGE, glass, canopy.moved(0.0, 0.75 * body.r, 0.35));
     if s.chance(0.4) {
-        let pod = lathe(&[(0.1, -1.0), (1.0, -0.5), (1.0, 0.6), (0.1, 1.0)].map(|(x, y)| dvec2(0.025 * x, 0.22 * y)), 10);
+        let pod = lathe(
+            &[(0.1, -1.0), (1.0, -0.5), (1.0, 0.6), (0.1, 1.0)].map(|(x, y)| dvec2(0.025 * x, 0.22 * y)),
+            10,
+        );
         let at = wing.root.lerp(wing.tip, 0.6);
         s.add_pair(WING, accent, pod.turned(DVec3::X, FRAC_PI_2).moved(at.x, at.y - 0.03, at.z));
     }
@@ -280,7 +285,11 @@ fn landing_gear(s: &mut Sketch, [single, main]: [f64; 2], [track, drop]: [f64; 2
     let (main, single) = if main < -0.4 { (single, main) } else { (main, single) };
     let wheel = |x: f64, z: f64| disc(r, -0.015, 0.015, 14).turned(DVec3::Z, FRAC_PI_2).moved(x, r - drop, z);
     s.add_pair(WHEEL, tyre, wheel(track, main));
-    s.add_pair(WHEEL, metal, rod(dvec3(track, r - drop, main), dvec3(0.4 * track, -0.03, main), [0.01, 0.012], 6));
+    s.add_pair(
+        WHEEL,
+        metal,
+        rod(dvec3(track, r - drop, main), dvec3(0.4 * track, -0.03, main), [0.01, 0.012], 6),
+    );
     s.add(WHEEL, tyre, wheel(0.0, single));
     s.add(WHEEL, metal, rod(dvec3(0.0, r - drop, single), dvec3(0.0, 0.0, single), [0.01, 0.012], 6));
 }
@@ -289,6 +298,6 @@ fn landing_gear(s: &mut Sketch, [single, main]: [f64; 2], [track, drop]: [f64; 2
 fn cockpit(s: &mut Sketch, body: Body) {
     let glass = s.paint(&[Pane]);
     let Body { half, r } = body;
-    let dome = ball(14).scaled(0.62 * r, 0.55 * r, 0.9 * r + 0.04);
-    s.add(FUSELAGE, glass, dome.moved(0.0, 0.42 * r, half - 0.3));
+    let dome = ball(14).scaled(0.62 * r, 0.62 * r, 0.9 * r + 0.04);
+    s.add(FUSELAGE, glass, dome.moved(0.0, 0.55 * r, half - 0.3));
 }
