@@ -61,75 +61,71 @@ pub(super) fn car(s: &mut Sketch) {
     }
 }
 
-fn measures(s: &mut Sketch, kind: usize) -> Car {
-    let wheel = s.range(0.135, 0.165);
-    let floor = s.range(0.07, 0.11);
+/// A sedan, from which the other kinds differ.
+fn sedan(s: &mut Sketch) -> Car {
     let belt = s.range(0.37, 0.42);
-    let axles = [s.range(0.55, 0.66), -s.range(0.54, 0.64)];
-    let base = Car {
+    Car {
         width: s.range(0.72, 0.86),
-        floor,
+        floor: s.range(0.07, 0.11),
         nose: belt - s.range(0.05, 0.12),
         belt,
         deck: belt - s.range(0.0, 0.06),
         roof: s.range(0.58, 0.66),
         screen: [s.range(0.32, 0.45), s.range(0.08, 0.18)],
         rear: [-s.range(0.6, 0.72), -s.range(0.36, 0.46)],
-        wheel,
-        axles,
-    };
+        wheel: s.range(0.135, 0.165),
+        axles: [s.range(0.55, 0.66), -s.range(0.54, 0.64)],
+    }
+}
+
+/// The measures of one of the seven kinds, in the order of the comment at [`car`].
+fn measures(s: &mut Sketch, kind: usize) -> Car {
+    let base = sedan(s);
     match kind {
         0 => base,
         1 => Car { rear: [-s.range(0.94, 0.98), -s.range(0.7, 0.88)], roof: s.range(0.6, 0.7), ..base },
-        2 => Car {
-            rear: [-0.97, -s.range(0.86, 0.94)],
-            roof: s.range(0.74, 0.86),
-            floor: floor + 0.06,
-            belt: belt + 0.08,
-            nose: belt + s.range(0.0, 0.06),
-            wheel: wheel + 0.03,
-            ..base
-        },
-        3 => Car {
-            roof: s.range(0.48, 0.54),
-            floor: 0.06,
-            belt: 0.34,
-            nose: s.range(0.22, 0.28),
-            deck: 0.36,
-            ..base
-        },
-        4 => Car {
-            rear: [-s.range(0.1, 0.2), -s.range(0.05, 0.12)],
-            roof: s.range(0.7, 0.82),
-            floor: floor + 0.05,
-            belt: belt + 0.07,
-            nose: belt + s.range(-0.02, 0.05),
-            deck: belt - 0.08,
-            wheel: wheel + 0.02,
-            ..base
-        },
+        2 => raised(
+            Car { rear: [-0.97, -s.range(0.86, 0.94)], roof: s.range(0.74, 0.86), ..base },
+            s.range(0.0, 0.06),
+        ),
+        3 => {
+            let (roof, nose) = (s.range(0.48, 0.54), s.range(0.22, 0.28));
+            Car { roof, nose, floor: 0.06, belt: 0.34, deck: 0.36, ..base }
+        }
+        4 => {
+            let rear = [-s.range(0.1, 0.2), -s.range(0.05, 0.12)];
+            let car = Car { rear, roof: s.range(0.7, 0.82), deck: base.belt - 0.08, ..base };
+            raised(car, s.range(-0.02, 0.05))
+        }
         5 => Car {
             screen: [s.range(0.7, 0.86), s.range(0.45, 0.6)],
             rear: [-0.98, -s.range(0.9, 0.96)],
             roof: s.range(0.78, 0.98),
-            axles: [s.range(0.6, 0.7), axles[1]],
+            axles: [s.range(0.6, 0.7), base.axles[1]],
             ..base
         },
-        _ => {
-            let small = s.range(0.08, 0.105);
-            Car {
-                width: s.range(0.45, 0.55),
-                screen: [0.985, s.range(0.9, 0.97)],
-                rear: [-0.985, -0.96],
-                roof: s.range(0.55, 0.7),
-                belt: s.range(0.3, 0.36),
-                nose: 0.3,
-                floor: 0.06,
-                wheel: small,
-                axles: [s.range(0.6, 0.72), -s.range(0.5, 0.62)],
-                ..base
-            }
-        }
+        _ => bus(s, base),
+    }
+}
+
+/// The same car higher above the road, on larger wheels, its bonnet `nose` above the old belt.
+fn raised(car: Car, nose: f64) -> Car {
+    let wheel = car.wheel + 0.025;
+    Car { floor: car.floor + 0.055, nose: car.belt + nose, belt: car.belt + 0.075, wheel, ..car }
+}
+
+fn bus(s: &mut Sketch, base: Car) -> Car {
+    Car {
+        width: s.range(0.45, 0.55),
+        floor: 0.06,
+        nose: 0.3,
+        belt: s.range(0.3, 0.36),
+        roof: s.range(0.55, 0.7),
+        screen: [0.985, s.range(0.9, 0.97)],
+        rear: [-0.985, -0.96],
+        wheel: s.range(0.08, 0.105),
+        axles: [s.range(0.6, 0.72), -s.range(0.5, 0.62)],
+        ..base
     }
 }
 

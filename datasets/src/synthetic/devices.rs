@@ -208,11 +208,12 @@ pub(super) fn monitor(s: &mut Sketch) {
 fn monitor_stand(s: &mut Sketch, [w, h, lift, rear]: [f64; 4], (curve, tilt): (f64, f64), case: Paint) {
     let metal = if s.chance(0.4) { s.paint(&[Metal, Dark]) } else { case };
     let up = lift + 0.3 * h;
+    let rear = rear + 0.2 * h * tilt;
     let slim = s.range(0.012, 0.03);
     match s.index(4) {
         0 => {
             let x = s.range(0.25, 0.42) * w;
-            let rear = rear + curve * x * x + 0.42 * h * tilt;
+            let rear = rear + curve * x * x + 0.22 * h * tilt;
             s.add_pair(2, metal, block(0.04, 1.3 * lift, 0.03).moved(x, 0.65 * lift, rear));
             let deep = s.range(0.15, 0.3);
             s.add_pair(3, metal, rounded(0.05, slim, deep, 0.3 * slim).moved(x, slim / 2.0, rear));

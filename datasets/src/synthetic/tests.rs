@@ -241,7 +241,14 @@ fn golden_hashes() {
     assert_eq!(found, GOLDEN);
 }
 
-const GOLDEN: [&str; 6] = ["", "", "", "", "", ""];
+const GOLDEN: [&str; 6] = [
+    "airplane-000000 train 6948cecd7112003beaf9fc8b5e0e1fc3",
+    "bench-000020 test 9682785789adda715c7e1f9a558d4cbd",
+    "car-000030 test 8941a10402dd52ff4dbb5d8bea485ab8",
+    "lamp-000013 train 33817eef718cb7257e7726f2a179546c",
+    "mug-000039 val 3b62ae38f8a85f94c4686d816ace718e",
+    "vase-000039 train 99ca4206e0907b31faa3970941b9925e",
+];
 
 #[test]
 fn speed() {

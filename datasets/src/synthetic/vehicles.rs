@@ -67,7 +67,7 @@ fn airliner(s: &mut Sketch, [coat, accent]: [Paint; 2]) {
     let engine = s.range(0.045, 0.075);
     if s.chance(0.25) {
         let at = dvec3(body.r + 0.9 * engine, 0.35 * body.r, -0.55);
-        nacelle(s, at, engine, DVec3::X * -engine);
+        nacelle(s, at, engine, DVec3::X * -(0.8 * engine + 0.4 * body.r));
     } else {
         for k in 0..1 + s.index(2) {
             let t = 0.33 + 0.28 * k as f64;
