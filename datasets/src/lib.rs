@@ -5,9 +5,11 @@
 
 mod dataset;
 mod error;
+mod folder;
 pub mod formats;
 #[cfg(test)]
 mod test_data;
 
 pub use dataset::Dataset;
 pub use error::{Error, ParseError, Place, Result};
+pub use folder::{Folder, FolderConfig};
