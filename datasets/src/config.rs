@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::folder::{Folder, FolderConfig};
 use crate::nuscenes::{NuScenes, NuScenesConfig};
 use crate::synthetic::{Synthetic, SyntheticConfig};
 
@@ -15,6 +16,8 @@ use crate::synthetic::{Synthetic, SyntheticConfig};
 pub enum DatasetConfig {
     /// The built-in procedural set.
     Synthetic(SyntheticConfig),
+    /// Any folder of supported files, by class or flat.
+    Folder(FolderConfig),
     /// nuScenes keyframes or annotated boxes.
     NuScenes(NuScenesConfig),
 }
@@ -33,6 +36,7 @@ impl DatasetConfig {
     pub fn open(&self, root: &Path) -> Result<Box<dyn Dataset>> {
         Ok(match self {
             Self::Synthetic(config) => Box::new(Synthetic::new(config)?),
+            Self::Folder(config) => Box::new(Folder::open(root, config)?),
             Self::NuScenes(config) => Box::new(NuScenes::open(root, config)?),
         })
     }

@@ -8,6 +8,8 @@ mod dataset;
 mod error;
 mod nuscenes;
 mod synthetic;
+mod folder;
+pub mod formats;
 #[cfg(test)]
 mod test_data;
 
@@ -19,3 +21,4 @@ pub use nuscenes::{
     parse_lidar, parse_nuscenes_table,
 };
 pub use synthetic::{PartName, Synthetic, SyntheticConfig, part_names as synthetic_part_names};
+pub use folder::{Folder, FolderConfig};
