@@ -156,3 +156,77 @@ fn an_empty_dataset_has_statistics() {
     write_dataset(folder.path(), manifest("none"), &[], "", &[]);
     println!("{}", stats(folder.path()).unwrap().tables());
 }
+
+/// A dataset like ModelNet10: its class counts, raw sizes around 40, timings around 2 ms; the
+/// shards hold the first few samples only.
+fn write_modelnet_like(folder: &Path) {
+    let classes = [
+        ("bathtub", 106),
+        ("bed", 515),
+        ("chair", 889),
+        ("desk", 200),
+        ("dresser", 200),
+        ("monitor", 465),
+        ("night_stand", 200),
+        ("sofa", 680),
+        ("table", 392),
+        ("toilet", 344),
+    ];
+    let mut catalog = Vec::new();
+    for (name, objects) in classes {
+        for i in 0..objects {
+            let mut draws = jepa3d_schemas::Draws::new(0, &format!("{name}_{i:04}"), "row");
+            let mut bell = || 1.0 + 0.35 * (0..6).map(|_| draws.unit() - 0.5).sum::<f64>();
+            let row = CatalogRow {
+                source_points: (2000.0 * bell().powi(4)) as u32,
+                source_triangles: 0,
+                points: (1024.0 * (1.3 * bell()).min(1.0)) as u32,
+                extent: [30.0 * bell(), 25.0 * bell().powi(2), 38.0 * bell()],
+                read_ms: 0.2 * bell().powi(3),
+                sample_ms: 0.02 * bell(),
+                group_ms: 2.1 * bell().powi(2),
+                ..object(
+                    &format!("{name}/{name}_{i:04}"),
+                    name,
+                    if i % 10 == 9 { "val" } else { "train" },
+                    1.0,
+                )
+            };
+            catalog.push(row);
+        }
+    }
+    for row in catalog.iter_mut().step_by(401) {
+        row.status = "read".into();
+    }
+    let samples: Vec<Sample> =
+        catalog.iter().filter(|r| r.split == "train").take(24).map(large_sample).collect();
+    let classes = classes.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let shape = ShapeLetters { S: 1024, R: 4, N: 1024, G: 64, K: 32, ..ShapeLetters::default() };
+    let manifest = Manifest { classes, shape, ..manifest("modelnet10") };
+    write_dataset(folder, manifest, &catalog, "", &[("train", samples)]);
+}
+
+fn large_sample(row: &CatalogRow) -> Sample {
+    let mut draws = jepa3d_schemas::Draws::new(0, &row.id, "sample");
+    let n = row.points as usize;
+    // Patches are runs along a curve, so they overlap as neighbours do.
+    let starts: Vec<u32> = (0..4 * 64).map(|_| draws.index(n - 32) as u32).collect();
+    Sample {
+        points: (0..3 * n).map(|_| draws.range(-1.0, 1.0) as f32).collect(),
+        center_indices: starts.clone(),
+        patch_indices: starts.iter().flat_map(|&start| start..start + 32).collect(),
+        ..sample(&row.id)
+    }
+}
+
+#[test]
+fn plots_of_a_dataset_like_modelnet() {
+    let folder = tempfile::tempdir().unwrap();
+    write_modelnet_like(folder.path());
+    println!("{}", stats(folder.path()).unwrap());
+    // Set it to look at the pictures.
+    let out = std::env::var_os("JEPA3D_PLOTS").map_or(folder.path().join("plots"), Into::into);
+    let files = plots(folder.path(), &out).unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["classes.png", "extents.png", "points.png", "times.png", "bytes.png", "coverage.png"]);
+}
