@@ -5,6 +5,7 @@
 
 mod dataset;
 mod error;
+mod formats;
 #[cfg(test)]
 mod test_data;
 
