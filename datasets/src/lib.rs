@@ -6,8 +6,18 @@
 mod dataset;
 mod error;
 mod formats;
+mod h5_clouds;
+mod listing;
+mod modelnet;
+mod scanobjectnn;
+mod shapenet;
+mod shapenetpart;
 #[cfg(test)]
 mod test_data;
 
 pub use dataset::Dataset;
 pub use error::{Error, ParseError, Place, Result};
+pub use modelnet::{ModelNet, ModelNetConfig, ModelNetLayout, ModelNetSet};
+pub use scanobjectnn::{ScanObjectNn, ScanObjectNnConfig, Variant};
+pub use shapenet::{ShapeNet, ShapeNetConfig, ShapeNetLayout, Unlisted};
+pub use shapenetpart::{ShapeNetPart, ShapeNetPartConfig, ShapeNetPartLayout};

@@ -162,6 +162,14 @@ fn fault(path: &Path, expected: &str, error: hdf5_pure::Error) -> Error {
         hdf5_pure::Error::Format(FormatError::PathNotFound(_)) => {
             ParseError::new(Place::File, expected, "none of that name").in_file(path)
         }
+        // Newer than the crate: data layout 5 came with HDF5 2.0 and its `libver=latest`.
+        hdf5_pure::Error::Format(
+            unread @ (FormatError::InvalidLayoutVersion(_) | FormatError::UnsupportedVersion(_)),
+        ) => Error::Unsupported {
+            path: path.to_owned(),
+            what: format!("this version of the HDF5 format ({unread})"),
+            instead: "write the file anew with an older format (h5py: libver=('earliest', 'v110'))".into(),
+        },
         other => ParseError::new(Place::File, expected, other.to_string()).in_file(path),
     }
 }
