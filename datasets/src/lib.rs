@@ -5,7 +5,7 @@
 
 mod dataset;
 mod error;
-mod formats;
+pub mod formats;
 mod h5_clouds;
 mod listing;
 mod modelnet;
