@@ -139,7 +139,11 @@ impl Claim<'_> {
         let pipeline = self.stored.filter_pipeline();
         match pipeline.iter().find(|f| !FILTERS_READ.contains(&f.id)) {
             None => Ok(()),
-            Some(filter) => Err(self.unsupported(format!("filter {filter}"))),
+            Some(filter) => {
+                let text = filter.to_string();
+                let name = text.split(['(', ' ']).next().unwrap_or_default();
+                Err(self.unsupported(format!("filter {name} (number {})", filter.id)))
+            }
         }
     }
 
