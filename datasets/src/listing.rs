@@ -141,7 +141,8 @@ fn same_object(a: &Entry, b: &Entry) -> bool {
 
 /// Two entries of one id that do not agree.
 fn contradiction(pair: &[Entry], lists: &[PathBuf]) -> Error {
-    let from = |e: &Entry| e.origin.map_or_else(|| "on disk".to_owned(), |o| format!("in {}", place(o, lists)));
+    let from =
+        |e: &Entry| e.origin.map_or_else(|| "on disk".to_owned(), |o| format!("in {}", place(o, lists)));
     let (a, b) = (&pair[0], &pair[1]);
     let path = a.origin.or(b.origin).map_or_else(|| PathBuf::from(&a.file), |o| lists[o.list].clone());
     let expected = format!("object {:?} once", a.id);
@@ -218,9 +219,13 @@ mod tests {
 
     #[test]
     fn entries_are_sorted_and_unique() {
-        let entries = vec![entry("b", Split::Test, 1), entry("a-b", Split::Train, 2), entry("b", Split::Test, 3)];
+        let entries =
+            vec![entry("b", Split::Test, 1), entry("a-b", Split::Train, 2), entry("b", Split::Test, 3)];
         let listing = Listing::new(entries, vec!["list.txt".into()]).unwrap();
-        assert_eq!((listing.len(), listing.entry(0).id.as_str(), listing.entry(1).id.as_str()), (2, "a-b", "b"));
+        assert_eq!(
+            (listing.len(), listing.entry(0).id.as_str(), listing.entry(1).id.as_str()),
+            (2, "a-b", "b")
+        );
         assert_eq!(
             listing.notes(),
             ["objects: 2 (train 1, test 1)", "1 names are listed more than once and were kept once"]

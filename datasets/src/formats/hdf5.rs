@@ -109,9 +109,10 @@ impl H5Array {
     /// The stored bytes of `count` rows from `first` on.
     fn read(&self, first: usize, count: usize) -> Result<Vec<u8>> {
         let wanted = count * self.plan.row_bytes;
-        let bytes = self.stored.read_raw_rows(first as u64, count as u64).map_err(|e| {
-            self.error(first, format!("readable rows of {:?}", self.name), e.to_string())
-        })?;
+        let bytes = self
+            .stored
+            .read_raw_rows(first as u64, count as u64)
+            .map_err(|e| self.error(first, format!("readable rows of {:?}", self.name), e.to_string()))?;
         if bytes.len() != wanted {
             let expected = format!("{wanted} bytes in {count} rows of {:?}", self.name);
             return Err(self.error(first, expected, bytes.len().to_string()));

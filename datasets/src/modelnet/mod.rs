@@ -24,18 +24,8 @@ pub use config::{ModelNetConfig, ModelNetLayout, ModelNetSet};
 /// Folders below the root in which a release is looked for.
 const FOLDERS: [&str; 5] =
     ["", "ModelNet40", "ModelNet10", "modelnet40_normal_resampled", "modelnet40_ply_hdf5_2048"];
-const MODELNET10: [&str; 10] = [
-    "bathtub",
-    "bed",
-    "chair",
-    "desk",
-    "dresser",
-    "monitor",
-    "night_stand",
-    "sofa",
-    "table",
-    "toilet",
-];
+const MODELNET10: [&str; 10] =
+    ["bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet"];
 
 /// ModelNet on disk.
 pub struct ModelNet {

@@ -58,7 +58,8 @@ fn rows_of_hdf5_files() {
 #[test]
 fn off_tree() {
     let dir = tempfile::tempdir().unwrap();
-    for file in ["night_stand/train/night_stand_0001.off", "bed/test/bed_0002.OFF", "bed/train/bed_0001.off"] {
+    for file in ["night_stand/train/night_stand_0001.off", "bed/test/bed_0002.OFF", "bed/train/bed_0001.off"]
+    {
         put(dir.path(), &format!("ModelNet10/{file}"), OFF);
     }
     put(dir.path(), "ModelNet10/bed/train/notes.txt", "x");
@@ -111,7 +112,9 @@ fn normal_resampled_lists() {
     );
     let object = set.get(3).unwrap();
     assert_eq!(object.label, Some(1));
-    assert!(matches!(object.shape, Shape::Points(c) if c.normals == Some(vec![[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])));
+    assert!(
+        matches!(object.shape, Shape::Points(c) if c.normals == Some(vec![[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]))
+    );
     let error = set.get(2).unwrap_err().to_string();
     assert!(error.contains("bed_0007.txt: missing") && error.ends_with("modelnet40_train.txt, line 4 names"));
     let ten = ModelNetConfig { set: ModelNetSet::Ten, up_axis: Some(UpAxis::Z), ..Default::default() };

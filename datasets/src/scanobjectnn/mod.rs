@@ -78,7 +78,12 @@ pub struct ScanObjectNnConfig {
 
 impl Default for ScanObjectNnConfig {
     fn default() -> Self {
-        Self { variant: Variant::default(), remove_background: false, point_labels: false, up_axis: UpAxis::Y }
+        Self {
+            variant: Variant::default(),
+            remove_background: false,
+            point_labels: false,
+            up_axis: UpAxis::Y,
+        }
     }
 }
 
@@ -100,7 +105,8 @@ impl ScanObjectNn {
         check_root(root, "ScanObjectNN")?;
         let (name, folder, suffix, published) = config.variant.facts();
         let with_mask = config.remove_background || config.point_labels;
-        let folder = if root.join("h5_files").is_dir() { format!("h5_files/{folder}") } else { folder.to_owned() };
+        let folder =
+            if root.join("h5_files").is_dir() { format!("h5_files/{folder}") } else { folder.to_owned() };
         let (mut files, mut entries, mut paths) = (Vec::new(), Vec::new(), Vec::new());
         for (split, word) in [(Split::Train, "training"), (Split::Test, "test")] {
             let file = format!("{folder}/{word}_objectdataset{suffix}.h5");
@@ -165,8 +171,12 @@ impl Dataset for ScanObjectNn {
             remove_background(&mut row);
             if row.cloud.is_empty() {
                 let path = Path::new(&entry.file);
-                return Err(ParseError::new(Place::Row(place.line), "points of the object", "background alone")
-                    .in_file(path));
+                return Err(ParseError::new(
+                    Place::Row(place.line),
+                    "points of the object",
+                    "background alone",
+                )
+                .in_file(path));
             }
         }
         if !self.config.point_labels {
@@ -196,7 +206,8 @@ fn existing(path: PathBuf, variant: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    let expected = format!("the file of {variant} in h5_files.zip, which the authors of ScanObjectNN give on request");
+    let expected =
+        format!("the file of {variant} in h5_files.zip, which the authors of ScanObjectNN give on request");
     Err(Error::Missing { path, expected })
 }
 

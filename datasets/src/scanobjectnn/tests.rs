@@ -24,7 +24,8 @@ fn every_file_of_the_layout() {
         assert_eq!((set.id(0), set.id(64), set.id(223)), ("test/00000", "train/00000", "train/00159"));
         for i in (0..set.len()).step_by(3) {
             let object = set.get(i).unwrap();
-            let (file, row) = set.source(i).split_once('#').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+            let (file, row) =
+                set.source(i).split_once('#').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
             let source = rows.iter().find(|r| r[0] == file && r[1] == row).unwrap();
             assert_eq!(object.label.unwrap().to_string(), source[2], "{file} {row}");
             let cloud = points(object);

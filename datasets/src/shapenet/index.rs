@@ -102,7 +102,9 @@ pub(super) fn build(root: &Path, layout: ShapeNetLayout, config: &ShapeNetConfig
         entries.push(Entry { id, split: model.split, label, file: file(model), origin: model.origin });
     }
     if strange > 0 {
-        notes.push(format!("{strange} models are of synsets outside the 55 of ShapeNetCore v2 and were left out"));
+        notes.push(format!(
+            "{strange} models are of synsets outside the 55 of ShapeNetCore v2 and were left out"
+        ));
     }
     let listing = Listing::new(entries, lists)?;
     if layout == ShapeNetLayout::Points {
@@ -125,7 +127,8 @@ fn choose(
     let mut models: Vec<Model> = listed.into_iter().filter(|m| disk.synsets.contains(&m.synset)).collect();
     if models.len() < rows {
         let absent = rows - models.len();
-        notes.push(format!("{absent} of {rows} listed models were left out: nothing of their synset is here"));
+        notes
+            .push(format!("{absent} of {rows} listed models were left out: nothing of their synset is here"));
     }
     let extra: Vec<_> = disk.models.difference(&named).collect();
     if !has_lists {
@@ -188,7 +191,8 @@ fn missing_clouds(root: &Path) -> Error {
 /// The lists of the clouds that are there, with their splits.
 fn cloud_lists(root: &Path, config: &ShapeNetConfig) -> Result<Vec<(PathBuf, Split)>> {
     let mut lists = Vec::new();
-    let named = [(&config.train_list, "train.txt", Split::Train), (&config.test_list, "test.txt", Split::Test)];
+    let named =
+        [(&config.train_list, "train.txt", Split::Train), (&config.test_list, "test.txt", Split::Test)];
     for (path, name, split) in named {
         let found = match path {
             Some(path) => Some(root.join(path)),
@@ -242,7 +246,8 @@ fn read_split_csv(path: &Path) -> Result<Vec<Model>> {
     let Some((_, header)) = lines.first() else { return fail(1, HEADER, "") };
     let columns: Vec<&str> = header.split(',').map(unquote).collect();
     let place = |name| columns.iter().position(|c| *c == name);
-    let (Some(synset), Some(model), Some(split)) = (place("synsetId"), place("modelId"), place("split")) else {
+    let (Some(synset), Some(model), Some(split)) = (place("synsetId"), place("modelId"), place("split"))
+    else {
         return fail(1, HEADER, header);
     };
     let mut models = Vec::with_capacity(lines.len());
@@ -261,7 +266,12 @@ fn read_split_csv(path: &Path) -> Result<Vec<Model>> {
             return fail(*line, "a model id", fields[model]);
         }
         let origin = Some(Origin { list: 0, line: *line });
-        models.push(Model { synset: fields[synset].into(), model: fields[model].into(), split: part, origin });
+        models.push(Model {
+            synset: fields[synset].into(),
+            model: fields[model].into(),
+            split: part,
+            origin,
+        });
     }
     Ok(models)
 }

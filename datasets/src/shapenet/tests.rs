@@ -95,7 +95,8 @@ fn csv_rows_meet_folders() {
     assert_eq!(splits, ["03001627/001 test", "03001627/002 val", "03001627/gone train"]);
     let error = set.get(2).unwrap_err();
     assert!(matches!(&error, Error::Missing { .. }) && error.to_string().ends_with("all.csv, line 4 names"));
-    let config = ShapeNetConfig { unlisted: Unlisted::Train, synsets: vec!["chair".into()], ..Default::default() };
+    let config =
+        ShapeNetConfig { unlisted: Unlisted::Train, synsets: vec!["chair".into()], ..Default::default() };
     let all = ShapeNet::open(root, &config).unwrap();
     assert_eq!(all.len(), 4);
     assert!(all.notes().contains(&"1 models on disk are in no list and were put into train".to_owned()));
@@ -108,7 +109,11 @@ fn clouds_split_at_the_first_dash() {
     for name in ["04379243-00f-1-2.npy", "02691156-01.npy", "02691156-02.npy"] {
         put(root, &format!("shapenet_pc/{name}"), npy([1.0, 2.0, 3.0]));
     }
-    put(root, "ShapeNet-55/train.txt", "04379243-00f-1-2.npy\n02691156-02.npy\n02691156-03.npy\n02828884-1.npy\n");
+    put(
+        root,
+        "ShapeNet-55/train.txt",
+        "04379243-00f-1-2.npy\n02691156-02.npy\n02691156-03.npy\n02828884-1.npy\n",
+    );
     put(root, "ShapeNet-55/test.txt", "02691156-01.npy\n\n");
     let set = ShapeNet::open(root, &ShapeNetConfig::default()).unwrap();
     let splits: Vec<_> = ids(&set).into_iter().map(|(id, split)| format!("{id} {split}")).collect();

@@ -93,7 +93,12 @@ fn labels(path: &Path, stored: &[f64], parts: &Range<i16>, shift: i16) -> Result
     stored.iter().enumerate().map(label).collect()
 }
 
-fn finish(path: &Path, mut cloud: PointCloud, source_hash: String, mut warnings: Vec<String>) -> Result<Cloud> {
+fn finish(
+    path: &Path,
+    mut cloud: PointCloud,
+    source_hash: String,
+    mut warnings: Vec<String>,
+) -> Result<Cloud> {
     warnings.extend(drop_non_finite(&mut cloud));
     if cloud.is_empty() {
         return Err(ParseError::new(Place::File, "finite points", "none").in_file(path));

@@ -117,7 +117,8 @@ pub(super) fn label_file(points: &str) -> String {
 fn read_list(path: &Path, categories: &Categories) -> Result<Vec<(usize, String)>> {
     let bytes = read_file(path)?;
     let names: Vec<String> = serde_json::from_slice(&bytes).map_err(|e| {
-        ParseError::line(e.line(), "a JSON list of names shape_data/<synset>/<id>", e.to_string()).in_file(path)
+        ParseError::line(e.line(), "a JSON list of names shape_data/<synset>/<id>", e.to_string())
+            .in_file(path)
     })?;
     let mut found = Vec::with_capacity(names.len());
     for (row, name) in names.iter().enumerate() {

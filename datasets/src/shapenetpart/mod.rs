@@ -78,7 +78,8 @@ impl ShapeNetPart {
         let Some(folder) = FOLDERS.into_iter().find(|f| root.join(f).join(CATEGORY_LIST).is_file()) else {
             return Err(Error::Missing {
                 path: root.join(CATEGORY_LIST),
-                expected: "the category list of shapenetcore_partanno_segmentation_benchmark_v0(_normal)".into(),
+                expected: "the category list of shapenetcore_partanno_segmentation_benchmark_v0(_normal)"
+                    .into(),
             });
         };
         let base = root.join(folder);

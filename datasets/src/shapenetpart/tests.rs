@@ -45,8 +45,12 @@ fn labels_normals_and_missing_clouds() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     put(root, CATEGORY_LIST, "Table\t04379243\nBag 02773838\nMug 03797390\n");
-    put(root, "train_test_split/shuffled_train_file_list.json", r#"["shape_data/02773838/0a", "shape_data/02773838/gone",
-        "shape_data/03797390/x", "shape_data/02773838/0a"]"#);
+    put(
+        root,
+        "train_test_split/shuffled_train_file_list.json",
+        r#"["shape_data/02773838/0a", "shape_data/02773838/gone",
+        "shape_data/03797390/x", "shape_data/02773838/0a"]"#,
+    );
     put(root, "train_test_split/shuffled_test_file_list.json", r#"["shape_data/04379243/u-1-2"]"#);
     put(root, "02773838/0a.txt", "1 2 3 0 1 0 4.000000\n1 2 4 0 0 0 5.000000\n");
     put(root, "04379243/u-1-2.txt", "1 2 3 0 1 0 46\n");
@@ -66,7 +70,10 @@ fn labels_normals_and_missing_clouds() {
     assert_eq!(object.warnings, ["1 of 2 normals are zero"]);
     assert_eq!(points(&set, 0).point_labels, Some(vec![4, 5]));
     let error = set.get(1).unwrap_err().to_string();
-    assert!(error.contains("02773838/gone.txt: missing") && error.ends_with("shuffled_train_file_list.json names"));
+    assert!(
+        error.contains("02773838/gone.txt: missing")
+            && error.ends_with("shuffled_train_file_list.json names")
+    );
     let error = set.get(2).unwrap_err().to_string();
     assert!(error.ends_with("u-1-2.txt, row 0: expected a part label from 47 to 49, found 46"), "{error}");
 }

@@ -27,7 +27,8 @@ impl Element {
             _ => return None,
         };
         let mut little = datatype.clone();
-        if let Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. } = &mut little
+        if let Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. } =
+            &mut little
         {
             if big_endian {
                 *byte_order = DatatypeByteOrder::LittleEndian;

@@ -125,7 +125,9 @@ impl Claim<'_> {
             return Ok((1, 0));
         }
         if index == ChunkIndex::BTreeV2 {
-            return Err(self.unsupported("a chunk index of type B-tree v2 (several unlimited dimensions)".into()));
+            return Err(
+                self.unsupported("a chunk index of type B-tree v2 (several unlimited dimensions)".into())
+            );
         }
         self.coverage(chunk, shape)?;
         let band_rows = usize::try_from(chunk[0]).unwrap_or(usize::MAX).min(shape[0]);
@@ -162,7 +164,11 @@ impl Claim<'_> {
         for stored in &chunks {
             match self.place(stored, chunk, &grid) {
                 Some(place) if !seen[place] => seen[place] = true,
-                _ => return Err(self.broken("one chunk at each place of the grid".into(), format!("{stored:?}"))),
+                _ => {
+                    return Err(
+                        self.broken("one chunk at each place of the grid".into(), format!("{stored:?}"))
+                    );
+                }
             }
         }
         match seen.iter().filter(|&&s| !s).count() {
