@@ -134,7 +134,8 @@ impl Columns {
         self.columns.iter().find(|(r, _)| *r == role).map(|(_, values)| values.as_slice())
     }
 
-    fn three(&self, roles: [Role; 3]) -> Option<Vec<[f64; 3]>> {
+    /// Rows of three columns, `None` if one is missing.
+    pub(crate) fn three(&self, roles: [Role; 3]) -> Option<Vec<[f64; 3]>> {
         let [a, b, c] = roles.map(|role| self.get(role));
         let (a, b, c) = (a?, b?, c?);
         Some(a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]).collect())
@@ -162,7 +163,7 @@ impl Columns {
             return Err(ParseError::new(
                 Place::File,
                 "at least one finite point",
-                format!("{rows} rows, none finite"),
+                if rows == 0 { "no points".to_owned() } else { format!("{rows} rows, none finite") },
             ));
         }
         let warning = format!("{dropped} of {rows} points are not finite and were dropped");

@@ -6,13 +6,22 @@
 
 pub(crate) mod ascii;
 mod columns;
+mod companions;
+pub mod gltf;
+mod gltf_buffers;
 pub(crate) mod hdf5;
 mod lzf;
+pub mod mtl;
 pub mod npy;
+pub mod npz;
 pub mod obj;
 pub mod off;
 pub mod pcd;
+pub mod ply;
+mod ply_body;
+mod ply_header;
 mod polygon;
+pub mod stl;
 pub mod text;
 
 use std::path::Path;
@@ -52,10 +61,8 @@ pub struct ReadOptions {
 }
 
 /// Extensions that [`read_geometry`] reads, in lower case.
-pub const EXTENSIONS: [&str; 9] = ["obj", "off", "pcd", "npy", "npz", "xyz", "txt", "csv", "pts"];
-
-/// Extensions of text files with columns of numbers.
-pub(crate) const TEXT_EXTENSIONS: [&str; 4] = ["xyz", "txt", "csv", "pts"];
+pub const EXTENSIONS: [&str; 13] =
+    ["obj", "off", "ply", "stl", "gltf", "glb", "pcd", "npy", "npz", "xyz", "txt", "csv", "pts"];
 
 /// Extension of a path in lower case, empty if there is none.
 pub(crate) fn extension(path: &Path) -> String {
@@ -71,21 +78,55 @@ pub(crate) fn extension(path: &Path) -> String {
 /// Fails if the extension is unknown, the file cannot be read, its bytes are not what the format
 /// asks for, a mesh has no faces, or there is no finite point.
 pub fn read_geometry(path: &Path, options: &ReadOptions) -> Result<Loaded> {
-    let _ = options;
+    read_columns(path, options, &ColumnSpec::default())
+}
+
+/// As [`read_geometry`]; `columns` names the columns of text tables and npy arrays.
+///
+/// # Errors
+/// As [`read_geometry`]; fails if a table has other columns than named.
+pub fn read_columns(path: &Path, options: &ReadOptions, columns: &ColumnSpec) -> Result<Loaded> {
     let bytes = read_file(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // Files beside the main one, for the source hash.
+    let mut others: Vec<Vec<u8>> = Vec::new();
     let parsed = match extension(path).as_str() {
-        "obj" => obj::parse(&bytes)
-            .and_then(|file| surface(Parsed { geometry: file.mesh, warnings: file.warnings })),
+        "obj" => obj::parse(&bytes).and_then(|file| obj_shape(file, folder, options, &mut others)),
         "off" => off::parse(&bytes).and_then(surface),
-        "pcd" => pcd::parse(&bytes).map(points),
-        "npy" => npy::parse(&bytes).map(points),
-        ext if TEXT_EXTENSIONS.contains(&ext) => {
-            text::parse_columns(&bytes, &ColumnSpec::default()).map(points)
+        "ply" => ply::parse(&bytes),
+        "stl" => stl::parse(&bytes).and_then(surface),
+        "gltf" | "glb" => {
+            let mut resolve = |name: &str| {
+                let bytes = std::fs::read(companions::find(folder, name)?).ok()?;
+                others.push(bytes.clone());
+                Some(bytes)
+            };
+            gltf::parse_with(&bytes, options.textures, &mut resolve).and_then(surface)
         }
+        "pcd" => pcd::parse(&bytes).map(points),
+        "npy" => npy::parse_columns(&bytes, columns).map(points),
+        "npz" => npz::parse_columns(&bytes, columns).map(points),
+        "xyz" | "txt" | "csv" | "pts" => text::parse_columns(&bytes, columns).map(points),
         _ => return Err(unsupported(path)),
     };
     let Parsed { geometry, warnings } = parsed.map_err(|e| e.in_file(path))?;
-    Ok(Loaded { shape: geometry, source_hash: source_hash(&[&bytes]), warnings })
+    let parts: Vec<&[u8]> = std::iter::once(&bytes).chain(&others).map(Vec::as_slice).collect();
+    Ok(Loaded { shape: geometry, source_hash: source_hash(&parts), warnings })
+}
+
+/// The mesh of an OBJ file with its materials.
+fn obj_shape(
+    file: obj::ObjFile,
+    folder: &Path,
+    options: &ReadOptions,
+    others: &mut Vec<Vec<u8>>,
+) -> Result<Parsed<Shape>, ParseError> {
+    let obj::ObjFile { mut mesh, material_libraries, mut warnings } = file;
+    let mut materials = companions::Materials::new(folder, options.textures);
+    materials.fill(&mut mesh, &material_libraries);
+    warnings.append(&mut materials.warnings);
+    others.append(&mut materials.read);
+    surface(Parsed { geometry: mesh, warnings })
 }
 
 fn unsupported(path: &Path) -> Error {
@@ -114,3 +155,6 @@ fn points(cloud: Parsed<jepa3d_schemas::PointCloud>) -> Parsed<Shape> {
 fn short_faces(count: usize, first_line: usize) -> String {
     format!("{count} faces with fewer than 3 corners were skipped, first on line {first_line}")
 }
+
+#[cfg(test)]
+mod odd_files;
