@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jepa3d_schemas::{PointCloud, source_hash};
 
 use crate::error::{ParseError, Place, Result};
+use crate::finite::keep_finite;
 use crate::formats::hdf5::{H5Array, H5File, H5Row};
 
 /// The arrays of one file; read from any thread.
@@ -79,11 +80,7 @@ impl H5Clouds {
             ..PointCloud::default()
         };
         let label = self.class(row, label.integers()?[0], classes)?;
-        let warnings = drop_non_finite(&mut cloud);
-        if cloud.is_empty() {
-            let found = "none";
-            return Err(ParseError::new(Place::Row(row), "finite points", found).in_file(&self.path));
-        }
+        let warnings = keep_finite(&mut cloud, Place::Row(row)).map_err(|e| e.in_file(&self.path))?;
         Ok(H5Cloud { cloud, label, source_hash, warnings })
     }
 
@@ -105,15 +102,6 @@ impl H5Clouds {
                 Err(ParseError::new(Place::Row(row), expected, label.to_string()).in_file(&self.path))
             }
         }
-    }
-}
-
-/// Drops points that are not finite; the warning counts them.
-pub(crate) fn drop_non_finite(cloud: &mut PointCloud) -> Vec<String> {
-    let points = cloud.len();
-    match cloud.drop_non_finite() {
-        0 => Vec::new(),
-        n => vec![format!("{n} of {points} points are not finite and were dropped")],
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod dataset;
 mod error;
+mod finite;
 pub mod formats;
 mod h5_clouds;
 mod listing;

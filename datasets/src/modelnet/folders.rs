@@ -18,35 +18,26 @@ pub(super) struct Files {
 /// # Errors
 /// Fails if a folder cannot be read, or if one name is in both splits of a class.
 pub(super) fn list_tree(base: &Path, extension: &str) -> Result<Files> {
-    let mut classes = Vec::new();
-    let mut found = Vec::new();
-    let mut others = 0;
-    let mut strangers = 0;
+    let (mut classes, mut entries, mut others) = (Vec::new(), Vec::new(), 0);
     for class in names(base)?.0 {
-        let mut any = false;
-        for split in [Split::Train, Split::Test] {
-            let folder = base.join(&class).join(split.name());
-            if !folder.is_dir() {
-                continue;
-            }
-            any = true;
-            for file in names(&folder)?.1 {
+        let splits = [Split::Train, Split::Test];
+        if !splits.iter().any(|split| base.join(&class).join(split.name()).is_dir()) {
+            continue;
+        }
+        for split in splits.into_iter().filter(|split| base.join(&class).join(split.name()).is_dir()) {
+            for file in names(&base.join(&class).join(split.name()))?.1 {
                 let Some(stem) = stem(&file, extension) else {
                     others += 1;
                     continue;
                 };
-                // Class names contain `_` themselves, so the number follows the last one.
-                strangers += usize::from(stem.rsplit_once('_').is_none_or(|(name, _)| name != class));
-                let path = format!("{class}/{}/{file}", split.name());
-                found.push((classes.len(), format!("{class}/{stem}"), split, path));
+                let (id, file) = (format!("{class}/{stem}"), format!("{class}/{}/{file}", split.name()));
+                entries.push(Entry { id, split, label: classes.len(), file, origin: None });
             }
         }
-        if any {
-            classes.push(class);
-        }
+        classes.push(class);
     }
-    let entry = |(label, id, split, file)| Entry { id, split, label, file, origin: None };
-    let listing = Listing::new(found.into_iter().map(entry).collect(), Vec::new())?;
+    let strangers = entries.iter().filter(|e| !is_named_after_class(&e.id)).count();
+    let listing = Listing::new(entries, Vec::new())?;
     let mut notes = Vec::new();
     if others > 0 {
         notes.push(format!("{others} files that are no .{extension} were passed over"));
@@ -55,6 +46,12 @@ pub(super) fn list_tree(base: &Path, extension: &str) -> Result<Files> {
         notes.push(format!("{strangers} files are not named after their class folder; the folder decides"));
     }
     Ok(Files { listing, classes, notes })
+}
+
+/// Whether an id has the form `<class>/<class>_<number>`; the last `_` counts, since class names contain it.
+fn is_named_after_class(id: &str) -> bool {
+    let class_and_name = id.split_once('/').and_then(|(class, stem)| Some((class, stem.rsplit_once('_')?.0)));
+    class_and_name.is_some_and(|(class, name)| class == name)
 }
 
 /// A file name without its extension, if that is `extension` in any case.

@@ -49,22 +49,15 @@ impl ModelNet {
         check_root(root, "ModelNet")?;
         let (folder, layout) = find(root, config)?;
         let base = root.join(folder);
-        let mut files = Vec::new();
-        let (listing, classes, more) = match layout {
-            ModelNetLayout::H5 => {
-                let rows = rows::list(&base)?;
-                files = rows.files;
-                (rows.listing, rows.classes, Vec::new())
+        let (found, files) = match layout {
+            ModelNetLayout::H5 => rows::list(&base)?,
+            ModelNetLayout::Pcd => (folders::list_tree(&base, "pcd")?, Vec::new()),
+            ModelNetLayout::NormalResampled => {
+                (folders::list_normal_resampled(&base, config.set)?, Vec::new())
             }
-            _ => {
-                let found = match layout {
-                    ModelNetLayout::Pcd => folders::list_tree(&base, "pcd")?,
-                    ModelNetLayout::NormalResampled => folders::list_normal_resampled(&base, config.set)?,
-                    _ => folders::list_tree(&base, "off")?,
-                };
-                (found.listing, found.classes, found.notes)
-            }
+            _ => (folders::list_tree(&base, "off")?, Vec::new()),
         };
+        let folders::Files { listing, classes, notes: more } = found;
         let up_axis = config.up_axis.unwrap_or(match layout {
             ModelNetLayout::Off | ModelNetLayout::Pcd => UpAxis::Z,
             _ => UpAxis::Y,

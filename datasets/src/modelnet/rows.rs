@@ -2,26 +2,19 @@
 
 use std::path::Path;
 
-use super::folders::class_names;
+use super::folders::{Files, class_names};
 use crate::error::{Error, Result};
 use crate::h5_clouds::H5Clouds;
 use crate::listing::{Entry, Listing, Origin, Split, names};
 
-/// The files with their rows.
-pub(super) struct Rows {
-    pub(super) files: Vec<H5Clouds>,
-    /// Objects; `origin` holds the file and the row.
-    pub(super) listing: Listing,
-    pub(super) classes: Vec<String>,
-}
-
 /// Lists the rows of all files, in the byte order of their names: ids are `train0/00017`.
 ///
-/// The label of a row is read with the row, so the entries have none of their own.
+/// The `origin` of an entry holds its file and row. The label of a row is read with the row, so the
+/// entries have none of their own.
 ///
 /// # Errors
 /// Fails if `shape_names.txt` is missing, or if a file cannot be opened.
-pub(super) fn list(base: &Path) -> Result<Rows> {
+pub(super) fn list(base: &Path) -> Result<(Files, Vec<H5Clouds>)> {
     let classes = class_names(&base.join("shape_names.txt"))?;
     let (mut files, mut entries, mut paths) = (Vec::new(), Vec::new(), Vec::new());
     for name in names(base)?.1 {
@@ -47,7 +40,8 @@ pub(super) fn list(base: &Path) -> Result<Rows> {
             expected: "modelnet40_ply_hdf5_2048, the archive of PointNet".into(),
         });
     }
-    Ok(Rows { files, listing: Listing::new(entries, paths)?, classes })
+    let listing = Listing::new(entries, paths)?;
+    Ok((Files { listing, classes, notes: Vec::new() }, files))
 }
 
 /// `train0` and its split, of `ply_data_train0.h5`.

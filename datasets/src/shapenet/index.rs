@@ -67,30 +67,51 @@ impl Disk {
     }
 }
 
+/// What the lists of a layout say and what is on disk.
+struct Sources {
+    disk: Disk,
+    lists: Vec<PathBuf>,
+    listed: Vec<Model>,
+    /// Folder of the clouds; empty for meshes.
+    clouds: &'static str,
+}
+
+impl Sources {
+    fn read(root: &Path, layout: ShapeNetLayout, config: &ShapeNetConfig) -> Result<Self> {
+        if layout == ShapeNetLayout::Points {
+            let clouds = cloud_folder(root).ok_or_else(|| missing_clouds(root))?;
+            let lists = cloud_lists(root, config)?;
+            let listed = read_cloud_lists(&lists)?;
+            let disk = Disk::of_clouds(&root.join(clouds))?;
+            return Ok(Self { disk, lists: lists.into_iter().map(|l| l.0).collect(), listed, clouds });
+        }
+        let csv = split_csv(root, config)?;
+        let listed = csv.as_deref().map(read_split_csv).transpose()?.unwrap_or_default();
+        Ok(Self { disk: Disk::of_folders(root)?, lists: csv.into_iter().collect(), listed, clouds: "" })
+    }
+
+    /// File of a model, relative to the root.
+    fn file(&self, layout: ShapeNetLayout, model: &Model) -> String {
+        let Model { synset, model, .. } = model;
+        match layout {
+            ShapeNetLayout::CoreV1 => format!("{synset}/{model}/model.obj"),
+            ShapeNetLayout::CoreV2 => format!("{synset}/{model}/models/model_normalized.obj"),
+            _ if self.clouds.is_empty() => format!("{synset}-{model}.npy"),
+            _ => format!("{}/{synset}-{model}.npy", self.clouds),
+        }
+    }
+}
+
 /// Lists the models of a layout (not [`ShapeNetLayout::Auto`]).
 ///
 /// # Errors
 /// Fails if a list that was named is missing, or if a list is malformed.
 pub(super) fn build(root: &Path, layout: ShapeNetLayout, config: &ShapeNetConfig) -> Result<Index> {
     let keep = wanted_synsets(config)?;
+    let mut sources = Sources::read(root, layout, config)?;
     let mut notes = Vec::new();
-    let (disk, lists, listed, clouds) = if layout == ShapeNetLayout::Points {
-        let clouds = cloud_folder(root).ok_or_else(|| missing_clouds(root))?;
-        let lists = cloud_lists(root, config)?;
-        let listed = read_cloud_lists(&lists)?;
-        (Disk::of_clouds(&root.join(clouds))?, lists.into_iter().map(|l| l.0).collect(), listed, clouds)
-    } else {
-        let csv = split_csv(root, config)?;
-        let listed = csv.as_deref().map(read_split_csv).transpose()?.unwrap_or_default();
-        (Disk::of_folders(root)?, csv.into_iter().collect::<Vec<_>>(), listed, "")
-    };
-    let models = choose(listed, !lists.is_empty(), &disk, config.unlisted, &mut notes);
-    let file = |m: &Model| match layout {
-        ShapeNetLayout::CoreV1 => format!("{}/{}/model.obj", m.synset, m.model),
-        ShapeNetLayout::CoreV2 => format!("{}/{}/models/model_normalized.obj", m.synset, m.model),
-        _ if clouds.is_empty() => format!("{}-{}.npy", m.synset, m.model),
-        _ => format!("{clouds}/{}-{}.npy", m.synset, m.model),
-    };
+    let listed = std::mem::take(&mut sources.listed);
+    let models = choose(listed, !sources.lists.is_empty(), &sources.disk, config.unlisted, &mut notes);
     let mut strange = 0;
     let mut entries = Vec::new();
     for model in models.iter().filter(|m| keep.is_empty() || keep.contains(m.synset.as_str())) {
@@ -99,14 +120,15 @@ pub(super) fn build(root: &Path, layout: ShapeNetLayout, config: &ShapeNetConfig
             continue;
         };
         let id = format!("{}/{}", model.synset, model.model);
-        entries.push(Entry { id, split: model.split, label, file: file(model), origin: model.origin });
+        let file = sources.file(layout, model);
+        entries.push(Entry { id, split: model.split, label, file, origin: model.origin });
     }
     if strange > 0 {
         notes.push(format!(
             "{strange} models are of synsets outside the 55 of ShapeNetCore v2 and were left out"
         ));
     }
-    let listing = Listing::new(entries, lists)?;
+    let listing = Listing::new(entries, sources.lists)?;
     if layout == ShapeNetLayout::Points {
         notes.push(published(&listing));
     }

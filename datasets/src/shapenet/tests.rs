@@ -158,3 +158,26 @@ fn bad_lists_and_settings_are_named() {
         "dataset.synsets: expected synsets or class names of ShapeNetCore v2, found \"spoon\""
     );
 }
+
+#[test]
+fn broken_lists_never_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    put(root, "03001627/1/models/model_normalized.obj", OBJ);
+    let csv = b"id,synsetId,subSynsetId,modelId,split\n0,03001627,x,1,test\n1,03001627,\"x\",u-2,val\n";
+    let mut opened = 0;
+    for round in 0..300 {
+        let mut draws = jepa3d_schemas::Draws::new(round, "csv", "mutations");
+        let mut broken = csv.to_vec();
+        for _ in 0..draws.index(3) {
+            let at = draws.index(broken.len());
+            broken[at] = draws.bits() as u8;
+        }
+        if draws.chance(0.3) {
+            broken.truncate(draws.index(broken.len()));
+        }
+        put(root, "all.csv", &broken);
+        opened += usize::from(ShapeNet::open(root, &ShapeNetConfig::default()).is_ok());
+    }
+    assert!(opened > 30 && opened < 290, "{opened} of 300");
+}

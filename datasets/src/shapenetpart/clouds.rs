@@ -6,8 +6,8 @@ use std::path::Path;
 use jepa3d_schemas::{PointCloud, source_hash};
 
 use crate::error::{ParseError, Place, Result, read_file};
+use crate::finite::keep_finite;
 use crate::formats::text::{Table, parse_table};
-use crate::h5_clouds::drop_non_finite;
 
 /// A cloud as read.
 pub(super) struct Cloud {
@@ -99,9 +99,6 @@ fn finish(
     source_hash: String,
     mut warnings: Vec<String>,
 ) -> Result<Cloud> {
-    warnings.extend(drop_non_finite(&mut cloud));
-    if cloud.is_empty() {
-        return Err(ParseError::new(Place::File, "finite points", "none").in_file(path));
-    }
+    warnings.extend(keep_finite(&mut cloud, Place::File).map_err(|e| e.in_file(path))?);
     Ok(Cloud { cloud, source_hash, warnings })
 }

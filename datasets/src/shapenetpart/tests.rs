@@ -134,3 +134,26 @@ fn bad_lists_are_named() {
     put(root, "train_test_split/shuffled_test_file_list.json", "[\"shape_data/02773838/0a\"]");
     assert!(open().contains("expected object \"02773838/0a\" once"));
 }
+
+#[test]
+fn broken_lists_never_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    put(root, CATEGORY_LIST, "Bag 02773838\n");
+    put(root, "02773838/a.txt", "1 2 3 0 1 0 4\n");
+    let list = br#"["shape_data/02773838/a", "shape_data/02773838/b-1"]"#;
+    let mut opened = 0;
+    for round in 0..300 {
+        let mut draws = jepa3d_schemas::Draws::new(round, "json", "mutations");
+        let mut broken = list.to_vec();
+        for _ in 0..draws.index(3) {
+            let at = draws.index(broken.len());
+            broken[at] = draws.bits() as u8;
+        }
+        let file = root.join("train_test_split/shuffled_train_file_list.json");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, &broken).unwrap();
+        opened += usize::from(ShapeNetPart::open(root, &ShapeNetPartConfig::default()).is_ok());
+    }
+    assert!(opened > 30 && opened < 290, "{opened} of 300");
+}

@@ -20,19 +20,15 @@ enum Kind {
 impl Element {
     /// The element that `datatype` describes, or `None` if it is no plain number of 1 to 8 bytes.
     pub(super) fn of(datatype: &Datatype) -> Option<Self> {
-        let big_endian = match datatype {
-            Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. } => {
-                *byte_order == DatatypeByteOrder::BigEndian
-            }
-            _ => return None,
-        };
         let mut little = datatype.clone();
-        if let Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. } =
+        let (Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. }) =
             &mut little
-        {
-            if big_endian {
-                *byte_order = DatatypeByteOrder::LittleEndian;
-            }
+        else {
+            return None;
+        };
+        let big_endian = *byte_order == DatatypeByteOrder::BigEndian;
+        if big_endian {
+            *byte_order = DatatypeByteOrder::LittleEndian;
         }
         // Equality includes bit offsets, precision and exponent bias, so types of odd layout fall through.
         let (_, kind, size) = standard_types().into_iter().find(|(standard, ..)| *standard == little)?;
