@@ -6,6 +6,7 @@
 mod dataset;
 mod error;
 mod finite;
+mod folder;
 pub mod formats;
 mod h5_clouds;
 mod listing;
@@ -22,3 +23,4 @@ pub use modelnet::{ModelNet, ModelNetConfig, ModelNetLayout, ModelNetSet};
 pub use scanobjectnn::{ScanObjectNn, ScanObjectNnConfig, Variant};
 pub use shapenet::{ShapeNet, ShapeNetConfig, ShapeNetLayout, Unlisted};
 pub use shapenetpart::{ShapeNetPart, ShapeNetPartConfig, ShapeNetPartLayout};
+pub use folder::{Folder, FolderConfig};
