@@ -1,0 +1,1 @@
+//! `jepa3d stats`: what is in a prepared dataset?
