@@ -97,7 +97,8 @@ impl Folder {
             expected: "train, val or test".to_owned(),
             found: format!("{:?}", config.split),
         })?;
-        let mut walk = Walk { extensions: &extensions, visited: BTreeSet::new(), files: Vec::new(), twice: 0 };
+        let mut walk =
+            Walk { extensions: &extensions, visited: BTreeSet::new(), files: Vec::new(), twice: 0 };
         walk.folder(root, &mut Vec::new())?;
         let Walk { files, twice, .. } = walk;
         let (mut entries, classes) = entries(files, default_split);
@@ -155,7 +156,8 @@ impl Dataset for Folder {
 
     fn get(&self, index: usize) -> Result<Object> {
         let entry = &self.entries[index];
-        let Loaded { shape, source_hash, warnings } = read_columns(&entry.path, &self.options, &self.columns)?;
+        let Loaded { shape, source_hash, warnings } =
+            read_columns(&entry.path, &self.options, &self.columns)?;
         Ok(Object {
             id: entry.id.clone(),
             category: entry.label.map(|label| self.classes[label].clone()),
@@ -170,7 +172,11 @@ impl Dataset for Folder {
 
 fn wanted_extensions(listed: &[String]) -> Result<Vec<String>> {
     if listed.is_empty() {
-        return Ok(EXTENSIONS.iter().filter(|e| !ONLY_WHEN_LISTED.contains(e)).map(|&e| e.to_owned()).collect());
+        return Ok(EXTENSIONS
+            .iter()
+            .filter(|e| !ONLY_WHEN_LISTED.contains(e))
+            .map(|&e| e.to_owned())
+            .collect());
     }
     let mut wanted = Vec::with_capacity(listed.len());
     for name in listed {
@@ -379,7 +385,10 @@ mod tests {
         let dir = tree(&["b.obj", "a.obj", ".hidden.obj", "notes.txt", "a.mtl"]);
         assert_eq!(listed(&dir), [row("a", "train", None), row("b", "train", None)]);
         let dir = tree(&["cup/x.obj", "car/deep/y.obj", "car/.git/z.obj"]);
-        assert_eq!(listed(&dir), [row("car/deep/y", "train", Some("car")), row("cup/x", "train", Some("cup"))]);
+        assert_eq!(
+            listed(&dir),
+            [row("car/deep/y", "train", Some("car")), row("cup/x", "train", Some("cup"))]
+        );
         let dir = tree(&["cup/train/x.obj", "cup/Test/y.obj", "car/valid/z.obj"]);
         assert_eq!(
             listed(&dir),
@@ -390,9 +399,15 @@ mod tests {
             ]
         );
         let dir = tree(&["train/cup/x.obj", "test/cup/y.obj"]);
-        assert_eq!(listed(&dir), [row("test/cup/y", "test", Some("cup")), row("train/cup/x", "train", Some("cup"))]);
+        assert_eq!(
+            listed(&dir),
+            [row("test/cup/y", "test", Some("cup")), row("train/cup/x", "train", Some("cup"))]
+        );
         let dir = tree(&["train/x.obj", "plane/y.obj"]);
-        assert_eq!(listed(&dir), [row("plane/y", "train", Some("plane")), row("train/x", "train", Some("train"))]);
+        assert_eq!(
+            listed(&dir),
+            [row("plane/y", "train", Some("plane")), row("train/x", "train", Some("train"))]
+        );
     }
 
     #[test]
