@@ -158,3 +158,5 @@ fn short_faces(count: usize, first_line: usize) -> String {
 
 #[cfg(test)]
 mod odd_files;
+#[cfg(test)]
+mod properties;
