@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{prepare, verify};
+use commands::{prepare, stats, verify};
 
 /// Self-supervised pretraining on 3D data.
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Prepare(prepare::Args),
     /// Check hashes, counts and the invariants of every row.
     Verify(verify::Args),
+    /// Classes, splits, sizes, extents, times and bytes.
+    Stats(stats::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Prepare(args) => prepare::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Stats(args) => stats::run(&args),
     };
     match result {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,

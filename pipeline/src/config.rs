@@ -108,7 +108,14 @@ pub struct GroupsConfig {
 
 impl Default for GroupsConfig {
     fn default() -> Self {
-        Self { kind: GroupKind::Patch, points: 1024, centers: 64, neighbors: 32, groupings: 4, voxel_edge: 0.0 }
+        Self {
+            kind: GroupKind::Patch,
+            points: 1024,
+            centers: 64,
+            neighbors: 32,
+            groupings: 4,
+            voxel_edge: 0.0,
+        }
     }
 }
 
@@ -143,10 +150,11 @@ impl PrepareConfig {
         for text in overrides {
             apply_override(&mut table, text)?;
         }
-        let config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
-            path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
-            reason: e.to_string().trim_end().to_owned(),
-        })?;
+        let config: Self =
+            toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
+                path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
+                reason: e.to_string().trim_end().to_owned(),
+            })?;
         config.check()?;
         Ok(config)
     }

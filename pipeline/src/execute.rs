@@ -246,7 +246,8 @@ fn object(plan: &Plan, task: &Task, index: usize, scratch: &mut Scratch) -> Outc
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     format!("the reader gave up: {}", text.unwrap_or("no message"))
 }
 

@@ -87,7 +87,8 @@ impl Groups {
                 self.center_indices.extend(centers);
             }
             GroupKind::Voxel => {
-                let edge = if config.voxel_edge > 0.0 { CellEdge::Fixed(config.voxel_edge) } else { CellEdge::Auto };
+                let edge =
+                    if config.voxel_edge > 0.0 { CellEdge::Fixed(config.voxel_edge) } else { CellEdge::Auto };
                 self.push_blocks(voxel_blocks(points, config.centers, config.neighbors, edge)?, config);
             }
         }

@@ -64,8 +64,12 @@ pub fn run(
     report: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let folder = OutputFolder::open(plan, out, part)?;
-    let mut result =
-        Report { manifest: None, tasks_done: 0, tasks_skipped: plan.tasks.len(), progress: Progress::default() };
+    let mut result = Report {
+        manifest: None,
+        tasks_done: 0,
+        tasks_skipped: plan.tasks.len(),
+        progress: Progress::default(),
+    };
     if let Some(manifest) = folder.complete {
         result.manifest = Some(manifest);
         return Ok(result);

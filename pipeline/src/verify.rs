@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, Sample, ShardEntry, ShardReader, ShapeLetters,
+    CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, Sample, ShapeLetters, ShardEntry, ShardReader,
     check_shapes, read_catalog,
 };
 use serde::Serialize;
@@ -260,7 +260,10 @@ fn check_tables(folder: &Path, manifest: &Manifest, ids: &[(String, String)], pr
             let written = catalog.iter().filter(is_written).map(|r| (r.split.clone(), r.id.clone()));
             // With a broken shard the rows differ anyway, and that is reported already.
             if ids.len() == manifest.written() && !written.eq(ids.iter().cloned()) {
-                report(CATALOG_FILE, "expected the ids of the shards in their order, found others".to_owned());
+                report(
+                    CATALOG_FILE,
+                    "expected the ids of the shards in their order, found others".to_owned(),
+                );
             }
             let (expected, found) = (manifest.written() + manifest.quarantined(), catalog.len());
             if expected != found {

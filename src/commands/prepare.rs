@@ -104,8 +104,16 @@ fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
 fn describe(plan: &Plan) {
     let shape = plan.config.shape();
     let name = plan.dataset.name();
-    eprintln!("{name}: {} objects in {} shards, {} classes", plan.objects(), plan.tasks.len(), plan.dataset.classes().len());
-    eprintln!("S {} stored points, R {} groupings of N {}, G {} centers, K {} points a patch", shape.S, shape.R, shape.N, shape.G, shape.K);
+    eprintln!(
+        "{name}: {} objects in {} shards, {} classes",
+        plan.objects(),
+        plan.tasks.len(),
+        plan.dataset.classes().len()
+    );
+    eprintln!(
+        "S {} stored points, R {} groupings of N {}, G {} centers, K {} points a patch",
+        shape.S, shape.R, shape.N, shape.G, shape.K
+    );
     for note in plan.dataset.notes() {
         eprintln!("note: {note}");
     }
@@ -178,7 +186,9 @@ fn print_summary(summary: &Summary, is_complete: bool) {
         println!("{out}: complete already, {written} samples, {quarantined} quarantined");
     } else {
         let state = if is_complete { "complete" } else { "task done" };
-        println!("{out}: {state}, {written} samples, {quarantined} quarantined, {seconds:.1} s, {objects_per_second:.0} objects/s");
+        println!(
+            "{out}: {state}, {written} samples, {quarantined} quarantined, {seconds:.1} s, {objects_per_second:.0} objects/s"
+        );
         if summary.tasks_skipped > 0 {
             println!("{} shards were there already", summary.tasks_skipped);
         }
@@ -193,6 +203,10 @@ fn show_quarantine(out: &Path, rows: &[QuarantineRow]) {
         eprintln!("quarantined at {}: {}: {}", row.stage, row.id, row.error);
     }
     if rows.len() > SHOWN {
-        eprintln!("... and {} more in {}", rows.len() - SHOWN, out.join(jepa3d_pipeline::QUARANTINE_FILE).display());
+        eprintln!(
+            "... and {} more in {}",
+            rows.len() - SHOWN,
+            out.join(jepa3d_pipeline::QUARANTINE_FILE).display()
+        );
     }
 }

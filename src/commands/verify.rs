@@ -34,7 +34,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             0 => "all good".to_owned(),
             n => format!("{n} problems"),
         };
-        println!("{folder}: {rows} rows in {shards} shards, {} quarantined: {verdict}", report.manifest.quarantined());
+        println!(
+            "{folder}: {rows} rows in {shards} shards, {} quarantined: {verdict}",
+            report.manifest.quarantined()
+        );
     }
     Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::Failed })
 }

@@ -44,7 +44,13 @@ impl Cloud {
         scratch.reset(self);
         let mut chosen = Vec::with_capacity(count);
         if count > 0 {
-            Arch::new().dispatch(Run { cloud: self, scratch: &mut scratch, chosen: &mut chosen, count, start });
+            Arch::new().dispatch(Run {
+                cloud: self,
+                scratch: &mut scratch,
+                chosen: &mut chosen,
+                count,
+                start,
+            });
         }
         self.fps = scratch;
         Ok(chosen)
@@ -54,9 +60,9 @@ impl Cloud {
 impl Scratch {
     fn reset(&mut self, cloud: &Cloud) {
         self.distances.clear();
-        self.distances.extend(cloud.ids.iter().map(|ids| {
-            ids.map(|id| if id == u32::MAX { CHOSEN } else { f32::INFINITY })
-        }));
+        self.distances.extend(
+            cloud.ids.iter().map(|ids| ids.map(|id| if id == u32::MAX { CHOSEN } else { f32::INFINITY })),
+        );
         self.largest.clear();
         self.largest.resize(cloud.boxes.len(), [CHOSEN; LANES]);
         self.places.clear();
@@ -197,7 +203,11 @@ mod tests {
             for start in [0, points.len() / 2, points.len() - 1, farthest_from_centroid(&points) as usize] {
                 for count in [1, points.len().min(70), points.len().min(300)] {
                     let found = cloud.farthest_points(count, start as u32).unwrap();
-                    assert_eq!(found, farthest_points(&points, count, start as u32), "{name} {count} {start}");
+                    assert_eq!(
+                        found,
+                        farthest_points(&points, count, start as u32),
+                        "{name} {count} {start}"
+                    );
                 }
             }
         }

@@ -183,7 +183,9 @@ mod tests {
             assert_eq!((blocks.counts.len(), blocks.patch_indices.len()), (groups, groups * size));
             let low: [f32; 3] = std::array::from_fn(|a| points.iter().map(|p| p[a]).fold(f32::MAX, f32::min));
             let key = |i: u32| {
-                (0..3).map(|a| (f64::from(points[i as usize][a] - low[a]) / blocks.edge) as u64).collect::<Vec<_>>()
+                (0..3)
+                    .map(|a| (f64::from(points[i as usize][a] - low[a]) / blocks.edge) as u64)
+                    .collect::<Vec<_>>()
             };
             let mut seen = Vec::new();
             for g in 0..groups {
