@@ -9,6 +9,7 @@ mod columns;
 mod companions;
 pub mod gltf;
 mod gltf_buffers;
+pub(crate) mod hdf5;
 mod lzf;
 pub mod mtl;
 pub mod npy;
@@ -157,3 +158,5 @@ fn short_faces(count: usize, first_line: usize) -> String {
 
 #[cfg(test)]
 mod odd_files;
+#[cfg(test)]
+mod properties;
