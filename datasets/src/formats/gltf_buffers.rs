@@ -7,6 +7,9 @@ use gltf::json::validation::Checked;
 use super::ascii::quote;
 use crate::error::{ParseError, Place};
 
+/// Most bytes of all buffers: a file may name one large buffer many times.
+const MAX_BYTES: usize = 2 << 30;
+
 /// Bytes of a file beside the glTF, by its (percent-decoded) relative name.
 pub(crate) type Resolve<'a> = dyn FnMut(&str) -> Option<Vec<u8>> + 'a;
 
@@ -74,7 +77,7 @@ impl<'a> Buffers<'a> {
         binary: Option<&[u8]>,
         resolve: &mut Resolve<'_>,
     ) -> Result<Self, ParseError> {
-        let mut buffers = Vec::with_capacity(root.buffers.len());
+        let (mut buffers, mut total) = (Vec::with_capacity(root.buffers.len()), 0usize);
         for (i, buffer) in root.buffers.iter().enumerate() {
             let bytes = match &buffer.uri {
                 // Only the first buffer may be the binary chunk; more would multiply it.
@@ -84,7 +87,12 @@ impl<'a> Buffers<'a> {
             };
             let found =
                 || buffer.uri.as_deref().map_or("no binary chunk".into(), |uri| quote(uri.as_bytes()));
-            buffers.push(bytes.ok_or_else(|| error(format!("the bytes of buffer {i}"), found()))?);
+            let bytes = bytes.ok_or_else(|| error(format!("the bytes of buffer {i}"), found()))?;
+            total = total.saturating_add(bytes.len());
+            if total > MAX_BYTES {
+                return Err(error(format!("buffers of at most {MAX_BYTES} bytes"), total.to_string()));
+            }
+            buffers.push(bytes);
         }
         Ok(Self { root, buffers })
     }
