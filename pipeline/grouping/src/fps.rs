@@ -1,0 +1,131 @@
+//! Exact farthest point sampling: each next point is the one farthest from all chosen before.
+
+use crate::index::SpatialIndex;
+use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, below, equal, largest, take_bit};
+
+/// Marks a chosen point: below every distance, so it is never chosen again.
+const CHOSEN: i32 = -1;
+
+/// What one sampling run keeps per point, leaf and branch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FpsScratch {
+    nearest: Vec<[i32; LEAF]>,
+    leaf_most: Vec<[i32; FAN]>,
+    leaf_first: Vec<[u32; FAN]>,
+    branch_most: Vec<[i32; FAN]>,
+}
+
+impl FpsScratch {
+    fn reset(&mut self, index: &SpatialIndex) {
+        self.nearest.clear();
+        self.nearest.resize(index.leaves.len(), [FAR; LEAF]);
+        if let (Some(last), Some(leaf)) = (self.nearest.last_mut(), index.leaves.last()) {
+            for lane in 0..LEAF {
+                last[lane] = if leaf.id[lane] == NO_POINT { CHOSEN } else { FAR };
+            }
+        }
+        self.leaf_most.clear();
+        self.leaf_most.resize(index.leaf_boxes.len(), [FAR; FAN]);
+        self.leaf_first.clear();
+        self.leaf_first.resize(index.leaf_boxes.len(), [NO_POINT; FAN]);
+        self.branch_most.clear();
+        self.branch_most.resize(index.branch_boxes.len(), [FAR; FAN]);
+        let last = index.leaves.len() - 1;
+        for which in last % FAN + 1..FAN {
+            self.leaf_most[last / FAN][which] = CHOSEN;
+        }
+        for which in last / FAN % FAN + 1..FAN {
+            self.branch_most[last / FAN / FAN][which] = CHOSEN;
+        }
+    }
+}
+
+/// Appends `count` indices, `start` first.
+#[inline(always)]
+pub(crate) fn sample(index: &SpatialIndex, state: &mut FpsScratch, count: usize, start: u32, out: &mut Vec<u32>) {
+    state.reset(index);
+    let mut chosen = start;
+    out.push(chosen);
+    for _ in 1..count {
+        let slot = index.slots[chosen as usize] as usize;
+        let (leaf, lane) = (slot / LEAF, slot % LEAF);
+        state.nearest[leaf][lane] = CHOSEN;
+        lower(index, state, leaf, index.leaves[leaf].point(lane));
+        chosen = farthest(index, state);
+        out.push(chosen);
+    }
+}
+
+/// Lowers the distance of every point that `center`, a point of leaf `home`, is nearest to.
+#[inline(always)]
+fn lower(index: &SpatialIndex, state: &mut FpsScratch, home: usize, center: [f32; 3]) {
+    for limb in 0..index.branch_boxes.len() {
+        let mut branches = below(&index.branch_boxes[limb].distances(center), &state.branch_most[limb]);
+        if home / FAN / FAN == limb {
+            branches |= 1 << (home / FAN % FAN);
+        }
+        while let Some(which) = take_bit(&mut branches) {
+            let branch = limb * FAN + which;
+            lower_branch(index, state, branch, home, center);
+            state.branch_most[limb][which] = largest(&state.leaf_most[branch]);
+        }
+    }
+}
+
+#[inline(always)]
+fn lower_branch(index: &SpatialIndex, state: &mut FpsScratch, branch: usize, home: usize, center: [f32; 3]) {
+    let mut leaves = below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
+    if home / FAN == branch {
+        leaves |= 1 << (home % FAN);
+    }
+    while let Some(which) = take_bit(&mut leaves) {
+        let leaf = branch * FAN + which;
+        state.leaf_most[branch][which] = lower_leaf(&index.leaves[leaf], &mut state.nearest[leaf], center);
+        state.leaf_first[branch][which] = NO_POINT;
+    }
+}
+
+#[inline(always)]
+fn lower_leaf(leaf: &Leaf, nearest: &mut [i32; LEAF], center: [f32; 3]) -> i32 {
+    let distances = leaf.distances(center);
+    let mut most = i32::MIN;
+    for lane in 0..LEAF {
+        nearest[lane] = nearest[lane].min(distances[lane]);
+        most = most.max(nearest[lane]);
+    }
+    most
+}
+
+/// The point with the largest distance; among equals the one with the lowest index.
+#[inline(always)]
+fn farthest(index: &SpatialIndex, state: &mut FpsScratch) -> u32 {
+    let mut most = CHOSEN;
+    for branches in &state.branch_most {
+        most = most.max(largest(branches));
+    }
+    let mut first = NO_POINT;
+    for limb in 0..state.branch_most.len() {
+        let mut branches = equal(&state.branch_most[limb], most);
+        while let Some(which) = take_bit(&mut branches) {
+            let branch = limb * FAN + which;
+            let mut leaves = equal(&state.leaf_most[branch], most);
+            while let Some(which) = take_bit(&mut leaves) {
+                if state.leaf_first[branch][which] == NO_POINT {
+                    let leaf = branch * FAN + which;
+                    state.leaf_first[branch][which] = first_of(&index.leaves[leaf], &state.nearest[leaf], most);
+                }
+                first = first.min(state.leaf_first[branch][which]);
+            }
+        }
+    }
+    first
+}
+
+#[inline(always)]
+fn first_of(leaf: &Leaf, nearest: &[i32; LEAF], most: i32) -> u32 {
+    let mut first = NO_POINT;
+    for lane in 0..LEAF {
+        first = first.min(if nearest[lane] == most { leaf.id[lane] } else { NO_POINT });
+    }
+    first
+}
