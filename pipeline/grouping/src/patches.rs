@@ -1,11 +1,22 @@
 //! Exact nearest neighbours: the `K` points nearest to each query, sorted by (distance, index).
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, LEAF, NO_POINT, largest, take_bit, within};
+use crate::kernels::{FAN, FAR, LEAF, NO_POINT, largest, take_bit, within};
 
-/// Candidates of one query: distance bits above, index below.
+/// Leaves whose distances are held before they are thinned.
+const HELD: usize = 64;
+/// Leaves looked at first, to bound the distance of the k-th neighbour.
+const FIRST: usize = 4;
+/// Up to this many candidates are ordered by counting, without branches.
+const COUNTED: usize = 64;
+
+/// Candidates of one query.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PatchScratch {
+    /// Distance bits of the leaves in `held`.
+    distances: Vec<[i32; LEAF]>,
+    held: Vec<u32>,
+    /// Distance bits above, index below: integer order is (distance, index) order.
     keys: Vec<u64>,
 }
 
@@ -15,52 +26,133 @@ pub(crate) fn nearest(index: &SpatialIndex, state: &mut PatchScratch, queries: &
     for &query in queries {
         let slot = index.slots[query as usize] as usize;
         let from = index.leaves[slot / LEAF].point(slot % LEAF);
-        let limit = first_limit(index, slot / LEAF, from, k);
-        gather(index, state, from, limit);
-        if state.keys.len() > k {
-            state.keys.select_nth_unstable(k - 1);
-            state.keys.truncate(k);
-        }
-        state.keys.sort_unstable();
+        nearest_to(index, state, slot / LEAF, from, k);
         out.extend(state.keys.iter().map(|&key| key as u32));
     }
 }
 
+/// Leaves the `k` nearest points of `from` in `state.keys`, sorted; leaf `home` lies near it.
 #[inline(always)]
-fn first_limit(index: &SpatialIndex, home: usize, from: [f32; 3], k: usize) -> i32 {
-    let mut home = home.min(index.slots.len().saturating_sub(k) / LEAF);
-    let mut missing = k;
-    let mut limit = 0;
-    while missing > 0 {
-        let leaf = &index.leaves[home];
-        let mut distances = leaf.distances(from);
-        let used = (index.slots.len() - home * LEAF).min(LEAF);
-        distances[used..].fill(0);
-        limit = limit.max(largest(&distances));
-        missing = missing.saturating_sub(used);
-        home += 1;
-    }
-    limit
-}
-
-#[inline(always)]
-fn gather(index: &SpatialIndex, state: &mut PatchScratch, from: [f32; 3], limit: i32) {
+fn nearest_to(index: &SpatialIndex, state: &mut PatchScratch, home: usize, from: [f32; 3], k: usize) {
     state.keys.clear();
+    state.held.clear();
+    state.distances.clear();
+    let first = home / FIRST * FIRST;
+    let done = first..(first + FIRST).min(index.leaves.len());
+    for leaf in done.clone() {
+        hold(index, state, leaf, from);
+    }
+    let mut limit = kth_bound(&state.distances, FAR, k);
     for limb in 0..index.branch_boxes.len() {
         let mut branches = within(&index.branch_boxes[limb].distances(from), limit);
         while let Some(which) = take_bit(&mut branches) {
             let branch = limb * FAN + which;
             let mut leaves = within(&index.leaf_boxes[branch].distances(from), limit);
             while let Some(which) = take_bit(&mut leaves) {
-                let Some(leaf) = index.leaves.get(branch * FAN + which) else { break };
-                let distances = leaf.distances(from);
-                let mut near = within(&distances, limit);
-                while let Some(lane) = take_bit(&mut near) {
-                    if leaf.id[lane] != NO_POINT {
-                        state.keys.push((distances[lane] as u64) << 32 | u64::from(leaf.id[lane]));
-                    }
+                let leaf = branch * FAN + which;
+                if done.contains(&leaf) || leaf >= index.leaves.len() {
+                    continue;
                 }
+                if state.held.len() == HELD {
+                    limit = thin(index, state, limit, k);
+                }
+                hold(index, state, leaf, from);
             }
         }
     }
+    thin(index, state, limit, k);
+    sort(&mut state.keys, k);
+}
+
+#[inline(always)]
+fn hold(index: &SpatialIndex, state: &mut PatchScratch, leaf: usize, from: [f32; 3]) {
+    state.distances.push(index.leaves[leaf].distances(from));
+    state.held.push(leaf as u32);
+}
+
+/// Moves what can be among the `k` nearest from the held leaves to the keys; returns the new limit.
+#[inline(always)]
+fn thin(index: &SpatialIndex, state: &mut PatchScratch, limit: i32, k: usize) -> i32 {
+    let mut limit = kth_bound(&state.distances, limit, k);
+    let PatchScratch { distances, held, keys } = state;
+    for (distances, &leaf) in distances.iter().zip(held.iter()) {
+        let ids = &index.leaves[leaf as usize].id;
+        let mut near = within(distances, limit);
+        while let Some(lane) = take_bit(&mut near) {
+            keys.push((distances[lane] as u64) << 32 | u64::from(ids[lane]));
+        }
+    }
+    if keys.len() > COUNTED.max(k) {
+        let (_, &mut last, _) = keys.select_nth_unstable(k - 1);
+        keys.truncate(k);
+        limit = limit.min((last >> 32) as i32);
+    }
+    distances.clear();
+    held.clear();
+    limit
+}
+
+/// A value not above `limit` that at least `k` distances do not exceed, `limit` itself when fewer than `k` are within it.
+#[inline(always)]
+fn kth_bound(distances: &[[i32; LEAF]], limit: i32, k: usize) -> i32 {
+    let mut most = -1;
+    for leaf in distances {
+        most = most.max(largest(leaf).min(limit));
+    }
+    let (mut lo, mut hi) = (-1, most);
+    let mut held = count(distances, hi);
+    if held < k {
+        return limit;
+    }
+    let mut step = 0;
+    while held > k + 8 && hi - lo > 1 {
+        let (low, high) = (f32::from_bits(lo.max(0) as u32), f32::from_bits(hi as u32));
+        let share = if step == 0 { (k + 4) as f32 / held as f32 } else { 0.5 };
+        let middle = ((low + (high - low) * share).to_bits() as i32).clamp(lo + 1, hi - 1);
+        let middle = if step > 8 { lo + (hi - lo) / 2 } else { middle };
+        let inside = count(distances, middle);
+        if inside >= k {
+            (hi, held) = (middle, inside);
+        } else {
+            lo = middle;
+        }
+        step += 1;
+    }
+    hi
+}
+
+#[inline(always)]
+fn count(distances: &[[i32; LEAF]], limit: i32) -> usize {
+    let mut counts = [0i32; 16];
+    for leaf in distances {
+        for lane in 0..LEAF {
+            counts[lane % 16] += i32::from(leaf[lane] <= limit);
+        }
+    }
+    counts.iter().sum::<i32>() as usize
+}
+
+/// Keeps the `k` smallest keys, sorted.
+#[inline(always)]
+fn sort(keys: &mut Vec<u64>, k: usize) {
+    if keys.len() > COUNTED {
+        keys.sort_unstable();
+        keys.truncate(k);
+        return;
+    }
+    let mut padded = [i64::MAX; COUNTED];
+    for (slot, &key) in padded.iter_mut().zip(keys.iter()) {
+        *slot = key as i64;
+    }
+    let used = keys.len();
+    keys.resize(COUNTED, 0);
+    let rounded = used.next_multiple_of(8);
+    for &key in &padded[..used] {
+        let mut rank = 0;
+        for &other in &padded[..rounded] {
+            rank += i64::from(other < key);
+        }
+        keys[rank as usize] = key as u64;
+    }
+    keys.truncate(k);
 }
