@@ -5,8 +5,13 @@
 
 mod dataset;
 mod error;
+mod nuscenes;
 #[cfg(test)]
 mod test_data;
 
 pub use dataset::Dataset;
 pub use error::{Error, ParseError, Place, Result};
+pub use nuscenes::{
+    LidarSweep, NUSCENES_CAMERAS, NuScenes, NuScenesClasses, NuScenesConfig, NuScenesTable, NuScenesUnit,
+    parse_lidar, parse_nuscenes_table,
+};

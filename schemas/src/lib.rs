@@ -1,15 +1,32 @@
 //! The contract of jepa3d: plain types, their Arrow columns, Parquet shards, manifest and seeds.
 //!
 //! Everything that crosses a crate boundary is defined here: readers produce [`Object`]s, the
-//! pipeline turns them into samples and shards, the trainer reads shards. No other crate
+//! pipeline turns them into [`Sample`]s and shards, the trainer reads shards. No other crate
 //! names a Parquet type.
 
 mod camera;
+mod catalog;
+mod columns;
+mod error;
 mod geometry;
+mod manifest;
 mod object;
+mod sample;
 mod seed;
+mod shard_reader;
+mod shard_writer;
 
 pub use camera::Camera;
+pub use catalog::{CATALOG_FILE, CatalogRow, read_catalog, write_catalog};
+pub use columns::{ColumnKind, SCHEMA_VERSION, check_shapes, column_names};
+pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
+pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts};
 pub use object::{Object, Photo, Shape, UpAxis};
+pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};
+pub use shard_reader::{ListColumn, RowGroup, SCHEMA_VERSION_KEY, ShardReader};
+pub use shard_writer::{
+    EncodedRowGroup, Metadata, RowGroupEncoder, ShardWriter, TEMPORARY_SUFFIX, WriteOptions, WrittenShard,
+    write_atomically,
+};

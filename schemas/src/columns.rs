@@ -1,0 +1,197 @@
+//! Samples as Arrow columns and back: the `points` table of schema version 1.
+//!
+//! Bulk arrays are `List` columns with non-null elements, so that pyarrow, polars, DuckDB and
+//! Hugging Face datasets show numbers and clouds may differ in size. `benches/columns.rs` holds
+//! the measurement behind the choice.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow_array::types::{Float32Type, Float64Type, Int16Type, UInt8Type, UInt16Type, UInt32Type};
+use arrow_array::{
+    ArrayRef, ArrowPrimitiveType, Float64Array, Int32Array, ListArray, PrimitiveArray, RecordBatch,
+    StringArray,
+};
+use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use crate::error::{Error, Result};
+use crate::sample::Sample;
+
+/// Version of the on-disk contract.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Type of a `points` column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// UTF-8 text.
+    Text,
+    /// One number.
+    Scalar,
+    /// A list of numbers.
+    List,
+}
+
+/// Name, Arrow type, nullability and kind of every `points` column, in file order.
+const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
+    use ColumnKind::{List, Scalar, Text};
+    [
+        ("sample_id", DataType::Utf8, false, Text),
+        ("dataset", DataType::Utf8, false, Text),
+        ("category", DataType::Utf8, true, Text),
+        ("label", DataType::Int32, true, Scalar),
+        ("points", DataType::Float32, false, List),
+        ("normals", DataType::Float32, true, List),
+        ("colors", DataType::UInt8, true, List),
+        ("intensity", DataType::Float32, true, List),
+        ("point_labels", DataType::Int16, true, List),
+        ("subset", DataType::UInt32, true, List),
+        ("center_indices", DataType::UInt32, false, List),
+        ("patch_indices", DataType::UInt32, false, List),
+        ("patch_counts", DataType::UInt16, true, List),
+        ("centers", DataType::Float32, true, List),
+        ("norm_center", DataType::Float64, false, List),
+        ("norm_scale", DataType::Float64, false, Scalar),
+        ("source", DataType::Utf8, false, Text),
+        ("source_hash", DataType::Utf8, false, Text),
+    ]
+};
+
+/// Names and kinds of the columns, in file order.
+pub fn column_names() -> impl Iterator<Item = (&'static str, ColumnKind)> {
+    COLUMNS.iter().map(|(name, _, _, kind)| (*name, *kind))
+}
+
+/// The Arrow schema of a `points` table.
+pub(crate) fn points_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let fields = COLUMNS.iter().map(|(name, value, nullable, kind)| {
+            let data_type = match kind {
+                ColumnKind::List => DataType::List(item(value.clone())),
+                _ => value.clone(),
+            };
+            Field::new(*name, data_type, *nullable)
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    });
+    Arc::clone(&SCHEMA)
+}
+
+fn item(value: DataType) -> Arc<Field> {
+    Arc::new(Field::new("element", value, false))
+}
+
+/// Lays samples out in columns, one row a sample.
+///
+/// # Errors
+/// Fails if the arrays of a sample disagree in length ([`check_shapes`]).
+pub(crate) fn encode(samples: &[Sample]) -> Result<RecordBatch> {
+    for sample in samples {
+        check_shapes(sample)?;
+    }
+    let text = |f: fn(&Sample) -> Option<&str>| -> ArrayRef {
+        Arc::new(samples.iter().map(f).collect::<StringArray>())
+    };
+    let columns: Vec<ArrayRef> = vec![
+        text(|s| Some(&s.sample_id)),
+        text(|s| Some(&s.dataset)),
+        text(|s| s.category.as_deref()),
+        Arc::new(samples.iter().map(|s| s.label).collect::<Int32Array>()),
+        list::<Float32Type>(samples, |s| Some(&s.points)),
+        list::<Float32Type>(samples, |s| s.normals.as_deref()),
+        list::<UInt8Type>(samples, |s| s.colors.as_deref()),
+        list::<Float32Type>(samples, |s| s.intensity.as_deref()),
+        list::<Int16Type>(samples, |s| s.point_labels.as_deref()),
+        list::<UInt32Type>(samples, |s| s.subset.as_deref()),
+        list::<UInt32Type>(samples, |s| Some(&s.center_indices)),
+        list::<UInt32Type>(samples, |s| Some(&s.patch_indices)),
+        list::<UInt16Type>(samples, |s| s.patch_counts.as_deref()),
+        list::<Float32Type>(samples, |s| s.centers.as_deref()),
+        list::<Float64Type>(samples, |s| Some(&s.norm_center)),
+        Arc::new(Float64Array::from_iter_values(samples.iter().map(|s| s.norm_scale))),
+        text(|s| Some(&s.source)),
+        text(|s| Some(&s.source_hash)),
+    ];
+    Ok(RecordBatch::try_new(points_schema(), columns).expect("columns are built for this schema"))
+}
+
+fn list<T: ArrowPrimitiveType>(samples: &[Sample], get: fn(&Sample) -> Option<&[T::Native]>) -> ArrayRef {
+    let total = samples.iter().filter_map(get).map(<[_]>::len).sum();
+    let mut values: Vec<T::Native> = Vec::with_capacity(total);
+    for row in samples.iter().filter_map(get) {
+        values.extend_from_slice(row);
+    }
+    let lengths = samples.iter().map(|s| get(s).map_or(0, <[_]>::len));
+    let valid: Vec<bool> = samples.iter().map(|s| get(s).is_some()).collect();
+    let nulls = Some(NullBuffer::from(valid)).filter(|n| n.null_count() > 0);
+    let values = PrimitiveArray::<T>::new(ScalarBuffer::from(values), None);
+    Arc::new(ListArray::new(item(T::DATA_TYPE), OffsetBuffer::from_lengths(lengths), Arc::new(values), nulls))
+}
+
+/// Checks that the arrays of a sample agree: every per-point array has `S` entries, indices are
+/// below `S`, and the grouping arrays divide into whole groups.
+///
+/// # Errors
+/// Fails if one does not; the error names the sample and the column.
+pub fn check_shapes(sample: &Sample) -> Result<()> {
+    let s = sample.len();
+    let fail = |column, expected: String, found: String| {
+        Err(Error::Column { id: sample.sample_id.clone(), column, expected, found })
+    };
+    let lengths = [
+        ("points", Some(sample.points.len()), 3 * s),
+        ("normals", sample.normals.as_ref().map(Vec::len), 3 * s),
+        ("colors", sample.colors.as_ref().map(Vec::len), 3 * s),
+        ("intensity", sample.intensity.as_ref().map(Vec::len), s),
+        ("point_labels", sample.point_labels.as_ref().map(Vec::len), s),
+        ("patch_counts", sample.patch_counts.as_ref().map(Vec::len), sample.center_indices.len()),
+        ("centers", sample.centers.as_ref().map(Vec::len), 3 * sample.center_indices.len()),
+    ];
+    for (column, found, expected) in lengths {
+        if let Some(found) = found.filter(|&found| found != expected) {
+            return fail(column, format!("{expected} values"), format!("{found}"));
+        }
+    }
+    let groups = sample.center_indices.len();
+    if groups > 0 && !sample.patch_indices.len().is_multiple_of(groups) {
+        let found = sample.patch_indices.len().to_string();
+        return fail("patch_indices", format!("a multiple of {groups} centers"), found);
+    }
+    let indices = [
+        ("subset", sample.subset.as_deref().unwrap_or_default()),
+        ("center_indices", sample.center_indices.as_slice()),
+        ("patch_indices", sample.patch_indices.as_slice()),
+    ];
+    for (column, values) in indices {
+        let largest = values.iter().copied().max().unwrap_or(0) as usize;
+        if !values.is_empty() && largest >= s {
+            return fail(column, format!("indices below {s}"), largest.to_string());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_that_disagrees_with_itself_is_refused_by_name() {
+        let sample = Sample {
+            sample_id: "a".into(),
+            points: vec![0.0; 9],
+            center_indices: vec![0, 3],
+            patch_indices: vec![0, 1],
+            ..Sample::default()
+        };
+        let error = encode(&[sample]).map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), "sample a: column center_indices: expected indices below 3, found 3");
+    }
+
+    #[test]
+    fn column_names_are_unique() {
+        let mut names: Vec<_> = column_names().map(|(n, _)| n).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), COLUMNS.len());
+    }
+}

@@ -1,0 +1,79 @@
+//! Errors of the contract: what a shard or manifest should have been and what it is.
+
+use std::path::{Path, PathBuf};
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The bytes of a shard are not the Parquet that was written.
+    #[error("{path}: {source}", path = path.display())]
+    Parquet {
+        /// The shard.
+        path: PathBuf,
+        /// The decoder's reason.
+        source: parquet::errors::ParquetError,
+    },
+    /// A shard or manifest is well-formed but not what the contract says.
+    #[error("{path}: {what}: expected {expected}, found {found}", path = path.display())]
+    Contract {
+        /// The file.
+        path: PathBuf,
+        /// The column, key or count.
+        what: String,
+        /// What the contract asks for.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// Samples could not be laid out in columns.
+    #[error("sample {id}: column {column}: expected {expected}, found {found}")]
+    Column {
+        /// The sample.
+        id: String,
+        /// The column.
+        column: &'static str,
+        /// What the contract asks for.
+        expected: String,
+        /// What the sample holds.
+        found: String,
+    },
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An operating system error about `path`.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// A decoder error about the shard at `path`.
+    pub(crate) fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
+        Self::Parquet { path: path.to_owned(), source }
+    }
+
+    /// Something at `path` that the contract does not allow.
+    pub fn contract(
+        path: &Path,
+        what: impl Into<String>,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        Self::Contract {
+            path: path.to_owned(),
+            what: what.into(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The manifest of a prepared dataset: its presence means that the dataset is complete.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::columns::SCHEMA_VERSION;
+use crate::error::{Error, Result};
+use crate::object::UpAxis;
+use crate::shard_writer::write_atomically;
+
+/// File name of the manifest inside a prepared dataset.
+pub const MANIFEST_FILE: &str = "manifest.json";
+
+/// The letters of a prepared dataset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(non_snake_case, reason = "the letters of the project's vocabulary")]
+pub struct ShapeLetters {
+    /// Stored points of a sample, at most.
+    pub S: usize,
+    /// Groupings of a sample.
+    pub R: usize,
+    /// Points of a grouping.
+    pub N: usize,
+    /// Groups (centers) of a grouping.
+    pub G: usize,
+    /// Points of a patch.
+    pub K: usize,
+    /// Views of a sample, 0 without views.
+    pub V: usize,
+    /// Image height in pixels, 0 without views.
+    pub H: usize,
+    /// Image width in pixels, 0 without views.
+    pub W: usize,
+}
+
+/// One shard as the manifest records it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardEntry {
+    /// Path relative to the dataset's folder, with `/`.
+    pub file: String,
+    /// Split of all its samples.
+    pub split: String,
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// BLAKE3 of the file, hex.
+    pub hash: String,
+}
+
+/// Counts of a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitCounts {
+    /// Objects that became samples.
+    pub written: usize,
+    /// Objects that could not be prepared.
+    pub quarantined: usize,
+}
+
+/// What a prepared dataset is, how it was made, and the hash of every shard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the on-disk contract.
+    pub schema_version: u32,
+    /// Version of the tool that wrote it.
+    pub tool_version: String,
+    /// Hash of plan and source hashes: equal fingerprints mean equal samples.
+    pub fingerprint: String,
+    /// Hash of config and sorted ids: known before any object is read.
+    pub plan: String,
+    /// Hash of the assignment of ids to splits.
+    pub split_hash: String,
+    /// Name of the dataset.
+    pub dataset: String,
+    /// Axis that points up in the clouds.
+    pub up_axis: UpAxis,
+    /// The resolved config.
+    pub config: serde_json::Value,
+    /// The letters.
+    pub shape: ShapeLetters,
+    /// Class names; a label is an index into this list.
+    pub classes: Vec<String>,
+    /// Counts by split.
+    pub splits: BTreeMap<String, SplitCounts>,
+    /// The shards, in order.
+    pub shards: Vec<ShardEntry>,
+}
+
+impl Manifest {
+    /// Reads the manifest of the prepared dataset in `folder`.
+    ///
+    /// # Errors
+    /// Fails if there is none (the dataset is not complete), it does not parse, or its schema
+    /// version is not the one of this tool.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST_FILE);
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| Error::contract(&path, "manifest", "JSON", e))?;
+        let version = value.get("schema_version").cloned().unwrap_or_default();
+        if version != SCHEMA_VERSION {
+            return Err(Error::contract(&path, "schema_version", SCHEMA_VERSION, version));
+        }
+        serde_json::from_value(value)
+            .map_err(|e| Error::contract(&path, "manifest", "the documented keys", e))
+    }
+
+    /// Writes the manifest into `folder`, atomically.
+    ///
+    /// # Errors
+    /// Fails if the disk does.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest serialises");
+        text.push('\n');
+        write_atomically(&folder.join(MANIFEST_FILE), text.as_bytes())
+    }
+
+    /// Objects that became samples, over all splits.
+    pub fn written(&self) -> usize {
+        self.splits.values().map(|s| s.written).sum()
+    }
+
+    /// Objects that could not be prepared, over all splits.
+    pub fn quarantined(&self) -> usize {
+        self.splits.values().map(|s| s.quarantined).sum()
+    }
+}
