@@ -1,5 +1,4 @@
-//! x
-use jepa3d_grouping::Grouper;
+use jepa3d_grouping::Cloud;
 use std::time::Instant;
 fn med(mut f: impl FnMut()) -> f64 {
     let mut t = vec![];
@@ -17,18 +16,11 @@ fn main() {
         let b = std::fs::read(format!("/tmp/g/{f}.npy")).unwrap();
         let b = &b[128..];
         let p: Vec<[f32; 3]> = b.chunks_exact(12).map(|c| [0, 1, 2].map(|i| f32::from_le_bytes(c[4 * i..4 * i + 4].try_into().unwrap()))).collect();
-        let mut g = Grouper::new();
+        let mut g = Cloud::new(&p).unwrap();
         let mut out = vec![];
-        let mut knn = vec![];
-        let build = med(|| g.load(&p));
-        let fps = med(|| {
-            out.clear();
-            g.farthest_points(m, 0, &mut out)
-        });
-        let near = med(|| {
-            knn.clear();
-            g.nearest(&out, 32, &mut knn)
-        });
+        let build = med(|| g.rebuild(&p).unwrap());
+        let fps = med(|| out = g.farthest_points(m, 0).unwrap());
+        let near = med(|| {g.nearest(&out, 32).unwrap();});
         println!("{f} n {} build {build:.4} fps {fps:.4} knn {near:.4}  | fps+b {:.4} knn+b {:.4}", p.len(), fps + build, near + build);
     }
 }

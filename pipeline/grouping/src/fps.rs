@@ -8,14 +8,14 @@ const CHOSEN: i32 = -1;
 
 /// What one sampling run keeps per point, leaf and branch.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FpsScratch {
+pub(crate) struct Scratch {
     nearest: Vec<[i32; LEAF]>,
     leaf_most: Vec<[i32; FAN]>,
     leaf_first: Vec<[u32; FAN]>,
     branch_most: Vec<[i32; FAN]>,
 }
 
-impl FpsScratch {
+impl Scratch {
     fn reset(&mut self, index: &SpatialIndex) {
         self.nearest.clear();
         self.nearest.resize(index.leaves.len(), [FAR; LEAF]);
@@ -42,7 +42,7 @@ impl FpsScratch {
 
 /// Appends `count` indices, `start` first.
 #[inline(always)]
-pub(crate) fn sample(index: &SpatialIndex, state: &mut FpsScratch, count: usize, start: u32, out: &mut Vec<u32>) {
+pub(crate) fn sample(index: &SpatialIndex, state: &mut Scratch, count: usize, start: u32, out: &mut Vec<u32>) {
     state.reset(index);
     let mut chosen = start;
     out.push(chosen);
@@ -58,7 +58,7 @@ pub(crate) fn sample(index: &SpatialIndex, state: &mut FpsScratch, count: usize,
 
 /// Lowers the distance of every point that `center`, a point of leaf `home`, is nearest to.
 #[inline(always)]
-fn lower(index: &SpatialIndex, state: &mut FpsScratch, home: usize, center: [f32; 3]) {
+fn lower(index: &SpatialIndex, state: &mut Scratch, home: usize, center: [f32; 3]) {
     for limb in 0..index.branch_boxes.len() {
         let mut branches = below(&index.branch_boxes[limb].distances(center), &state.branch_most[limb]);
         if home / FAN / FAN == limb {
@@ -73,7 +73,7 @@ fn lower(index: &SpatialIndex, state: &mut FpsScratch, home: usize, center: [f32
 }
 
 #[inline(always)]
-fn lower_branch(index: &SpatialIndex, state: &mut FpsScratch, branch: usize, home: usize, center: [f32; 3]) {
+fn lower_branch(index: &SpatialIndex, state: &mut Scratch, branch: usize, home: usize, center: [f32; 3]) {
     let mut leaves = below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
     if home / FAN == branch {
         leaves |= 1 << (home % FAN);
@@ -98,7 +98,7 @@ fn lower_leaf(leaf: &Leaf, nearest: &mut [i32; LEAF], center: [f32; 3]) -> i32 {
 
 /// The point with the largest distance; among equals the one with the lowest index.
 #[inline(always)]
-fn farthest(index: &SpatialIndex, state: &mut FpsScratch) -> u32 {
+fn farthest(index: &SpatialIndex, state: &mut Scratch) -> u32 {
     let mut most = CHOSEN;
     for branches in &state.branch_most {
         most = most.max(largest(branches));
@@ -128,4 +128,45 @@ fn first_of(leaf: &Leaf, nearest: &[i32; LEAF], most: i32) -> u32 {
         first = first.min(if nearest[lane] == most { leaf.id[lane] } else { NO_POINT });
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oracle::{clouds, farthest_points};
+    use crate::{Cloud, Error, farthest_from_centroid};
+
+    #[test]
+    fn equals_the_greedy_oracle_on_every_kind_of_cloud() {
+        for (name, points) in clouds() {
+            let mut cloud = Cloud::new(&points).unwrap();
+            for start in [0, points.len() / 2, points.len() - 1, farthest_from_centroid(&points) as usize] {
+                for count in [1, points.len().min(70), points.len().min(300)] {
+                    let found = cloud.farthest_points(count, start as u32).unwrap();
+                    assert_eq!(found, farthest_points(&points, count, start as u32), "{name} {count} {start}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_points_are_chosen_once_when_all_are_asked_for() {
+        for (name, points) in clouds().into_iter().filter(|(_, p)| p.len() <= 2500) {
+            let mut all = Cloud::new(&points).unwrap().farthest_points(points.len(), 0).unwrap();
+            assert_eq!(all, farthest_points(&points, points.len(), 0), "{name}");
+            all.sort_unstable();
+            assert!(all.iter().copied().eq(0..points.len() as u32), "{name}");
+        }
+    }
+
+    #[test]
+    fn impossible_requests_are_named() {
+        let mut cloud = Cloud::new(&[[0.0; 3]; 4]).unwrap();
+        assert_eq!(cloud.farthest_points(0, 0), Ok(vec![]));
+        let error = cloud.farthest_points(5, 0).unwrap_err();
+        assert_eq!(error.to_string(), "expected at least 5 points, found 4");
+        assert_eq!(cloud.farthest_points(2, 4), Err(Error::Index { points: 4, index: 4 }));
+        let error = Cloud::new(&[[0.0; 3], [f32::NAN, 0.0, 0.0]]).unwrap_err().to_string();
+        assert_eq!(error, "expected finite coordinates, found [NaN, 0.0, 0.0] at point 1");
+        assert!(Cloud::new(&[]).is_err());
+    }
 }

@@ -29,6 +29,11 @@ pub(crate) struct SpatialIndex {
 }
 
 impl SpatialIndex {
+    /// Number of points.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Replaces the content by `points`.
     #[inline(always)]
     pub(crate) fn build(&mut self, points: &[[f32; 3]]) {
