@@ -1,6 +1,6 @@
 //! A cloud prepared for grouping: its spatial index, and the memory that its groupings reuse.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::{Error, Result};
 use crate::index::SpatialIndex;
@@ -43,8 +43,7 @@ impl Cloud {
         if let Some(index) = points.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
             return Err(Error::NotFinite { index, found: points[index] });
         }
-        let index = &mut self.index;
-        self.arch.dispatch(|| index.build(points));
+        self.arch.dispatch(Build { index: &mut self.index, points });
         Ok(())
     }
 
@@ -69,9 +68,8 @@ impl Cloud {
         self.check(count, &[start])?;
         let mut chosen = Vec::with_capacity(count);
         if count > 0 {
-            let Self { index, fps, .. } = self;
-            let chosen = &mut chosen;
-            self.arch.dispatch(|| fps::sample(index, fps, count, start, chosen));
+            let (index, scratch, chosen) = (&self.index, &mut self.fps, &mut chosen);
+            self.arch.dispatch(Sample { index, scratch, count, start, chosen });
         }
         Ok(chosen)
     }
@@ -85,9 +83,8 @@ impl Cloud {
         self.check(k, queries)?;
         let mut found = vec![0; queries.len() * k];
         if k > 0 {
-            let Self { index, nearest, .. } = self;
-            let found = found.as_mut_slice();
-            self.arch.dispatch(|| nearest::nearest(index, nearest, queries, k, found));
+            let (index, scratch, found) = (&self.index, &mut self.nearest, &mut found);
+            self.arch.dispatch(Search { index, scratch, queries, k, found });
         }
         Ok(found)
     }
@@ -100,6 +97,55 @@ impl Cloud {
             Some(&index) => Err(Error::Index { points: self.len(), index }),
             None => Ok(()),
         }
+    }
+}
+
+/// Arguments of one run, compiled once for each vector width that `pulp` knows.
+struct Build<'a> {
+    index: &'a mut SpatialIndex,
+    points: &'a [[f32; 3]],
+}
+
+impl WithSimd for Build<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.index.build(self.points);
+    }
+}
+
+struct Sample<'a> {
+    index: &'a SpatialIndex,
+    scratch: &'a mut fps::Scratch,
+    count: usize,
+    start: u32,
+    chosen: &'a mut Vec<u32>,
+}
+
+impl WithSimd for Sample<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        fps::sample(self.index, self.scratch, self.count, self.start, self.chosen);
+    }
+}
+
+struct Search<'a> {
+    index: &'a SpatialIndex,
+    scratch: &'a mut nearest::Scratch,
+    queries: &'a [u32],
+    k: usize,
+    found: &'a mut [u32],
+}
+
+impl WithSimd for Search<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        nearest::nearest(self.index, self.scratch, self.queries, self.k, self.found);
     }
 }
 
