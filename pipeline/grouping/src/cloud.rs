@@ -1,9 +1,10 @@
 //! A cloud prepared for grouping: its spatial index, and the memory that its groupings reuse.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 
 use crate::error::{Error, Result};
 use crate::index::SpatialIndex;
+use crate::lanes::{Kernel, Lanes, dispatch};
 use crate::{fps, nearest};
 
 /// A cloud laid out for [`Cloud::farthest_points`] and [`Cloud::nearest`].
@@ -43,7 +44,7 @@ impl Cloud {
         if let Some(index) = points.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
             return Err(Error::NotFinite { index, found: points[index] });
         }
-        self.arch.dispatch(Build { index: &mut self.index, points });
+        dispatch(self.arch, Build { index: &mut self.index, points });
         Ok(())
     }
 
@@ -69,7 +70,7 @@ impl Cloud {
         let mut chosen = Vec::with_capacity(count);
         if count > 0 {
             let (index, scratch, chosen) = (&self.index, &mut self.fps, &mut chosen);
-            self.arch.dispatch(Sample { index, scratch, count, start, chosen });
+            dispatch(self.arch, Sample { index, scratch, count, start, chosen });
         }
         Ok(chosen)
     }
@@ -84,7 +85,7 @@ impl Cloud {
         let mut found = vec![0; queries.len() * k];
         if k > 0 {
             let (index, scratch, found) = (&self.index, &mut self.nearest, &mut found);
-            self.arch.dispatch(Search { index, scratch, queries, k, found });
+            dispatch(self.arch, Search { index, scratch, queries, k, found });
         }
         Ok(found)
     }
@@ -106,11 +107,9 @@ struct Build<'a> {
     points: &'a [[f32; 3]],
 }
 
-impl WithSimd for Build<'_> {
-    type Output = ();
-
+impl Kernel for Build<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn run<L: Lanes>(self, _: L) {
         self.index.build(self.points);
     }
 }
@@ -123,12 +122,10 @@ struct Sample<'a> {
     chosen: &'a mut Vec<u32>,
 }
 
-impl WithSimd for Sample<'_> {
-    type Output = ();
-
+impl Kernel for Sample<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        fps::sample(self.index, self.scratch, self.count, self.start, self.chosen);
+    fn run<L: Lanes>(self, lanes: L) {
+        fps::sample(lanes, self.index, self.scratch, self.count, self.start, self.chosen);
     }
 }
 
@@ -140,12 +137,10 @@ struct Search<'a> {
     found: &'a mut [u32],
 }
 
-impl WithSimd for Search<'_> {
-    type Output = ();
-
+impl Kernel for Search<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        nearest::nearest(self.index, self.scratch, self.queries, self.k, self.found);
+    fn run<L: Lanes>(self, lanes: L) {
+        nearest::nearest(lanes, self.index, self.scratch, self.queries, self.k, self.found);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Exact farthest point sampling: each next point is the one farthest from all chosen before.
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, below, equal, largest, take_bit};
+use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, largest, take_bit};
+use crate::lanes::{Lanes, Row, WIDTH};
 
 /// Marks a chosen point: below every distance, so it is never chosen again.
 const CHOSEN: i32 = -1;
@@ -9,19 +10,19 @@ const CHOSEN: i32 = -1;
 /// What one sampling run keeps per point, leaf and branch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
-    nearest: Vec<[i32; LEAF]>,
-    leaf_most: Vec<[i32; FAN]>,
+    nearest: Vec<[Row; 2]>,
+    leaf_most: Vec<Row>,
     leaf_first: Vec<[u32; FAN]>,
-    branch_most: Vec<[i32; FAN]>,
+    branch_most: Vec<Row>,
 }
 
 impl Scratch {
     fn reset(&mut self, index: &SpatialIndex) {
         self.nearest.clear();
-        self.nearest.resize(index.leaves.len(), [FAR; LEAF]);
+        self.nearest.resize(index.leaves.len(), [[FAR; WIDTH]; 2]);
         if let (Some(last), Some(leaf)) = (self.nearest.last_mut(), index.leaves.last()) {
             for lane in 0..LEAF {
-                last[lane] = if leaf.id[lane] == NO_POINT { CHOSEN } else { FAR };
+                last[lane / WIDTH][lane % WIDTH] = if leaf.id[lane] == NO_POINT { CHOSEN } else { FAR };
             }
         }
         self.leaf_most.clear();
@@ -42,39 +43,39 @@ impl Scratch {
 
 /// Appends `count` indices, `start` first.
 #[inline(always)]
-pub(crate) fn sample(index: &SpatialIndex, state: &mut Scratch, count: usize, start: u32, out: &mut Vec<u32>) {
+pub(crate) fn sample<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, count: usize, start: u32, out: &mut Vec<u32>) {
     state.reset(index);
     let mut chosen = start;
     out.push(chosen);
     for _ in 1..count {
         let slot = index.slots[chosen as usize] as usize;
         let (leaf, lane) = (slot / LEAF, slot % LEAF);
-        state.nearest[leaf][lane] = CHOSEN;
-        lower(index, state, leaf, index.leaves[leaf].point(lane));
-        chosen = farthest(index, state);
+        state.nearest[leaf][lane / WIDTH][lane % WIDTH] = CHOSEN;
+        lower(lanes, index, state, leaf, index.leaves[leaf].point(lane));
+        chosen = farthest(lanes, index, state);
         out.push(chosen);
     }
 }
 
 /// Lowers the distance of every point that `center`, a point of leaf `home`, is nearest to.
 #[inline(always)]
-fn lower(index: &SpatialIndex, state: &mut Scratch, home: usize, center: [f32; 3]) {
+fn lower<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, home: usize, center: [f32; 3]) {
     for limb in 0..index.branch_boxes.len() {
-        let mut branches = below(&index.branch_boxes[limb].distances(center), &state.branch_most[limb]);
+        let mut branches = lanes.below(&index.branch_boxes[limb].distances(center), &state.branch_most[limb]);
         if home / FAN / FAN == limb {
             branches |= 1 << (home / FAN % FAN);
         }
         while let Some(which) = take_bit(&mut branches) {
             let branch = limb * FAN + which;
-            lower_branch(index, state, branch, home, center);
+            lower_branch(lanes, index, state, branch, home, center);
             state.branch_most[limb][which] = largest(&state.leaf_most[branch]);
         }
     }
 }
 
 #[inline(always)]
-fn lower_branch(index: &SpatialIndex, state: &mut Scratch, branch: usize, home: usize, center: [f32; 3]) {
-    let mut leaves = below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
+fn lower_branch<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, branch: usize, home: usize, center: [f32; 3]) {
+    let mut leaves = lanes.below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
     if home / FAN == branch {
         leaves |= 1 << (home % FAN);
     }
@@ -86,29 +87,33 @@ fn lower_branch(index: &SpatialIndex, state: &mut Scratch, branch: usize, home: 
 }
 
 #[inline(always)]
-fn lower_leaf(leaf: &Leaf, nearest: &mut [i32; LEAF], center: [f32; 3]) -> i32 {
+fn lower_leaf(leaf: &Leaf, nearest: &mut [Row; 2], center: [f32; 3]) -> i32 {
     let distances = leaf.distances(center);
-    let mut most = i32::MIN;
-    for lane in 0..LEAF {
-        nearest[lane] = nearest[lane].min(distances[lane]);
-        most = most.max(nearest[lane]);
+    let mut most = [0; WIDTH];
+    for i in 0..WIDTH {
+        nearest[0][i] = nearest[0][i].min(distances[0][i]);
+        nearest[1][i] = nearest[1][i].min(distances[1][i]);
+        most[i] = nearest[0][i].max(nearest[1][i]);
     }
-    most
+    largest(&most)
 }
 
 /// The point with the largest distance; among equals the one with the lowest index.
 #[inline(always)]
-fn farthest(index: &SpatialIndex, state: &mut Scratch) -> u32 {
-    let mut most = CHOSEN;
+fn farthest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch) -> u32 {
+    let mut most = [CHOSEN; FAN];
     for branches in &state.branch_most {
-        most = most.max(largest(branches));
+        for i in 0..FAN {
+            most[i] = most[i].max(branches[i]);
+        }
     }
+    let most = largest(&most);
     let mut first = NO_POINT;
     for limb in 0..state.branch_most.len() {
-        let mut branches = equal(&state.branch_most[limb], most);
+        let mut branches = lanes.equal(&state.branch_most[limb], &[most; FAN]);
         while let Some(which) = take_bit(&mut branches) {
             let branch = limb * FAN + which;
-            let mut leaves = equal(&state.leaf_most[branch], most);
+            let mut leaves = lanes.equal(&state.leaf_most[branch], &[most; FAN]);
             while let Some(which) = take_bit(&mut leaves) {
                 if state.leaf_first[branch][which] == NO_POINT {
                     let leaf = branch * FAN + which;
@@ -122,10 +127,10 @@ fn farthest(index: &SpatialIndex, state: &mut Scratch) -> u32 {
 }
 
 #[inline(always)]
-fn first_of(leaf: &Leaf, nearest: &[i32; LEAF], most: i32) -> u32 {
+fn first_of(leaf: &Leaf, nearest: &[Row; 2], most: i32) -> u32 {
     let mut first = NO_POINT;
     for lane in 0..LEAF {
-        first = first.min(if nearest[lane] == most { leaf.id[lane] } else { NO_POINT });
+        first = first.min(if nearest.as_flattened()[lane] == most { leaf.id[lane] } else { NO_POINT });
     }
     first
 }

@@ -4,10 +4,12 @@
 //! for; the operations and their order are the same on every machine and nothing is fused, so the bits are too.
 //! Distances are never NaN (coordinates are finite) and never negative, so their bit patterns order as integers.
 
+use crate::lanes::{Lanes, Row, WIDTH};
+
 /// Points per leaf.
-pub(crate) const LEAF: usize = 32;
+pub(crate) const LEAF: usize = 2 * WIDTH;
 /// Boxes tested together: leaves per branch, branches per limb.
-pub(crate) const FAN: usize = 16;
+pub(crate) const FAN: usize = WIDTH;
 /// Bit pattern of +infinity: no distance is above it.
 pub(crate) const FAR: i32 = 0x7F80_0000;
 /// Index that marks an unused lane.
@@ -29,13 +31,13 @@ impl Leaf {
 
     /// Bit patterns of the squared distances `(dx dx + dy dy) + dz dz` to `from`.
     #[inline(always)]
-    pub(crate) fn distances(&self, from: [f32; 3]) -> [i32; LEAF] {
-        let mut bits = [0; LEAF];
+    pub(crate) fn distances(&self, from: [f32; 3]) -> [Row; 2] {
+        let mut bits = [[0; WIDTH]; 2];
         for lane in 0..LEAF {
             let dx = self.x[lane] - from[0];
             let dy = self.y[lane] - from[1];
             let dz = self.z[lane] - from[2];
-            bits[lane] = ((dx * dx + dy * dy) + dz * dz).to_bits() as i32;
+            bits[lane / WIDTH][lane % WIDTH] = ((dx * dx + dy * dy) + dz * dz).to_bits() as i32;
         }
         bits
     }
@@ -96,44 +98,31 @@ impl Boxes {
     }
 }
 
-/// Bit `i` is set where `values[i] < limits[i]`.
-#[inline(always)]
-pub(crate) fn below<const N: usize>(values: &[i32; N], limits: &[i32; N]) -> u32 {
-    let mut mask = 0;
-    for i in 0..N {
-        mask |= u32::from(values[i] < limits[i]) << i;
-    }
-    mask
-}
-
-/// Bit `i` is set where `values[i] <= limit`.
-#[inline(always)]
-pub(crate) fn within<const N: usize>(values: &[i32; N], limit: i32) -> u32 {
-    let mut mask = 0;
-    for i in 0..N {
-        mask |= u32::from(values[i] <= limit) << i;
-    }
-    mask
-}
-
-/// Bit `i` is set where `values[i] == value`.
-#[inline(always)]
-pub(crate) fn equal<const N: usize>(values: &[i32; N], value: i32) -> u32 {
-    let mut mask = 0;
-    for i in 0..N {
-        mask |= u32::from(values[i] == value) << i;
-    }
-    mask
-}
-
 /// The largest element.
 #[inline(always)]
-pub(crate) fn largest<const N: usize>(values: &[i32; N]) -> i32 {
-    let mut most = i32::MIN;
-    for i in 0..N {
-        most = most.max(values[i]);
+pub(crate) fn largest(values: &Row) -> i32 {
+    let mut most = *values;
+    let mut width = WIDTH / 2;
+    while width > 0 {
+        for i in 0..width {
+            most[i] = most[i].max(most[i + width]);
+        }
+        width /= 2;
     }
-    most
+    most[0]
+}
+
+/// Bit `i` is set where element `i` is not above `limit`.
+#[inline(always)]
+pub(crate) fn within<L: Lanes>(lanes: L, values: &[Row; 2], limit: i32) -> u32 {
+    let limit = [limit; WIDTH];
+    lanes.at_most(&values[0], &limit) | lanes.at_most(&values[1], &limit) << WIDTH
+}
+
+/// How many elements are not above `limit`.
+#[inline(always)]
+pub(crate) fn count_within<L: Lanes>(lanes: L, leaves: &[[Row; 2]], limit: i32) -> usize {
+    leaves.iter().map(|leaf| within(lanes, leaf, limit).count_ones() as usize).sum()
 }
 
 /// Takes the lowest set bit out of `mask` and returns its position; `None` when no bit is set.

@@ -20,6 +20,7 @@ mod error;
 mod fps;
 mod index;
 mod kernels;
+mod lanes;
 mod nearest;
 #[cfg(test)]
 mod oracle;

@@ -1,7 +1,8 @@
 //! Exact nearest neighbours: the `K` points nearest to each query, sorted by (distance, index).
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, largest, take_bit, within};
+use crate::kernels::{FAN, FAR, LEAF, count_within, largest, take_bit, within};
+use crate::lanes::{Lanes, Row, WIDTH};
 
 /// Leaves whose distances are held before they are thinned.
 const HELD: usize = 64;
@@ -14,7 +15,7 @@ const COUNTED: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     /// Distance bits of the leaves in `held`.
-    distances: Vec<[i32; LEAF]>,
+    distances: Vec<[Row; 2]>,
     held: Vec<u32>,
     /// Distance bits above, index below: integer order is (distance, index) order.
     keys: Vec<u64>,
@@ -22,11 +23,11 @@ pub(crate) struct Scratch {
 
 /// Appends the `k` nearest points of each query point.
 #[inline(always)]
-pub(crate) fn nearest(index: &SpatialIndex, state: &mut Scratch, queries: &[u32], k: usize, found: &mut [u32]) {
+pub(crate) fn nearest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, queries: &[u32], k: usize, found: &mut [u32]) {
     for (&query, patch) in queries.iter().zip(found.chunks_exact_mut(k)) {
         let slot = index.slots[query as usize] as usize;
         let from = index.leaves[slot / LEAF].point(slot % LEAF);
-        nearest_to(index, state, slot / LEAF, from, k);
+        nearest_to(lanes, index, state, slot / LEAF, from, k);
         for (index, &key) in patch.iter_mut().zip(&state.keys) {
             *index = key as u32;
         }
@@ -35,7 +36,7 @@ pub(crate) fn nearest(index: &SpatialIndex, state: &mut Scratch, queries: &[u32]
 
 /// Leaves the `k` nearest points of `from` in `state.keys`, sorted; leaf `home` lies near it.
 #[inline(always)]
-fn nearest_to(index: &SpatialIndex, state: &mut Scratch, home: usize, from: [f32; 3], k: usize) {
+fn nearest_to<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, home: usize, from: [f32; 3], k: usize) {
     state.keys.clear();
     state.held.clear();
     state.distances.clear();
@@ -44,26 +45,26 @@ fn nearest_to(index: &SpatialIndex, state: &mut Scratch, home: usize, from: [f32
     for leaf in done.clone() {
         hold(index, state, leaf, from);
     }
-    let mut limit = kth_bound(&state.distances, FAR, k);
+    let mut limit = kth_bound(lanes, &state.distances, FAR, k);
     for limb in 0..index.branch_boxes.len() {
-        let mut branches = within(&index.branch_boxes[limb].distances(from), limit);
+        let mut branches = lanes.at_most(&index.branch_boxes[limb].distances(from), &[limit; FAN]);
         while let Some(which) = take_bit(&mut branches) {
             let branch = limb * FAN + which;
             let Some(boxes) = index.leaf_boxes.get(branch) else { break };
-            let mut leaves = within(&boxes.distances(from), limit);
+            let mut leaves = lanes.at_most(&boxes.distances(from), &[limit; FAN]);
             while let Some(which) = take_bit(&mut leaves) {
                 let leaf = branch * FAN + which;
                 if done.contains(&leaf) || leaf >= index.leaves.len() {
                     continue;
                 }
                 if state.held.len() == HELD {
-                    limit = thin(index, state, limit, k);
+                    limit = thin(lanes, index, state, limit, k);
                 }
                 hold(index, state, leaf, from);
             }
         }
     }
-    thin(index, state, limit, k);
+    thin(lanes, index, state, limit, k);
     sort(&mut state.keys, k);
 }
 
@@ -75,14 +76,14 @@ fn hold(index: &SpatialIndex, state: &mut Scratch, leaf: usize, from: [f32; 3]) 
 
 /// Moves what can be among the `k` nearest from the held leaves to the keys; returns the new limit.
 #[inline(always)]
-fn thin(index: &SpatialIndex, state: &mut Scratch, limit: i32, k: usize) -> i32 {
-    let mut limit = kth_bound(&state.distances, limit, k);
+fn thin<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, limit: i32, k: usize) -> i32 {
+    let mut limit = kth_bound(lanes, &state.distances, limit, k);
     let Scratch { distances, held, keys } = state;
     for (distances, &leaf) in distances.iter().zip(held.iter()) {
         let ids = &index.leaves[leaf as usize].id;
-        let mut near = within(distances, limit);
+        let mut near = within(lanes, distances, limit);
         while let Some(lane) = take_bit(&mut near) {
-            keys.push((distances[lane] as u64) << 32 | u64::from(ids[lane]));
+            keys.push((distances.as_flattened()[lane] as u64) << 32 | u64::from(ids[lane]));
         }
     }
     if keys.len() > COUNTED.max(k) {
@@ -97,13 +98,16 @@ fn thin(index: &SpatialIndex, state: &mut Scratch, limit: i32, k: usize) -> i32 
 
 /// A value not above `limit` that at least `k` distances do not exceed, `limit` itself when fewer than `k` are within it.
 #[inline(always)]
-fn kth_bound(distances: &[[i32; LEAF]], limit: i32, k: usize) -> i32 {
-    let mut most = -1;
+fn kth_bound<L: Lanes>(lanes: L, distances: &[[Row; 2]], limit: i32, k: usize) -> i32 {
+    let mut most = [-1; WIDTH];
     for leaf in distances {
-        most = most.max(largest(leaf).min(limit));
+        for i in 0..WIDTH {
+            most[i] = most[i].max(leaf[0][i].max(leaf[1][i]));
+        }
     }
+    let most = largest(&most).min(limit);
     let (mut lo, mut hi) = (-1, most);
-    let mut held = count(distances, hi);
+    let mut held = count_within(lanes, distances, hi);
     if held < k {
         return limit;
     }
@@ -113,7 +117,7 @@ fn kth_bound(distances: &[[i32; LEAF]], limit: i32, k: usize) -> i32 {
         let share = if step == 0 { (k + 4) as f32 / held as f32 } else { 0.5 };
         let middle = ((low + (high - low) * share).to_bits() as i32).clamp(lo + 1, hi - 1);
         let middle = if step > 8 { lo + (hi - lo) / 2 } else { middle };
-        let inside = count(distances, middle);
+        let inside = count_within(lanes, distances, middle);
         if inside >= k {
             (hi, held) = (middle, inside);
         } else {
@@ -124,18 +128,9 @@ fn kth_bound(distances: &[[i32; LEAF]], limit: i32, k: usize) -> i32 {
     hi
 }
 
-#[inline(always)]
-fn count(distances: &[[i32; LEAF]], limit: i32) -> usize {
-    let mut counts = [0i32; 16];
-    for leaf in distances {
-        for lane in 0..LEAF {
-            counts[lane % 16] += i32::from(leaf[lane] <= limit);
-        }
-    }
-    counts.iter().sum::<i32>() as usize
-}
-
 /// Keeps the `k` smallest keys, sorted.
+///
+/// All keys differ, so the place of a key is the number of smaller ones: counted without a branch.
 #[inline(always)]
 fn sort(keys: &mut Vec<u64>, k: usize) {
     if keys.len() > COUNTED {
@@ -148,16 +143,20 @@ fn sort(keys: &mut Vec<u64>, k: usize) {
         *slot = key as i64;
     }
     let used = keys.len();
-    keys.resize(COUNTED, 0);
-    let rounded = used.next_multiple_of(8);
-    for &key in &padded[..used] {
-        let mut rank = 0;
-        for &other in &padded[..rounded] {
-            rank += i64::from(other < key);
+    let mut sorted = [0u64; COUNTED + 1];
+    for chunk in padded.as_chunks::<WIDTH>().0.iter().take(used.div_ceil(WIDTH)) {
+        let mut ranks = [0i64; WIDTH];
+        for &key in &padded[..used] {
+            for i in 0..WIDTH {
+                ranks[i] += i64::from(key < chunk[i]);
+            }
         }
-        keys[rank as usize] = key as u64;
+        for i in 0..WIDTH {
+            sorted[(ranks[i] as usize).min(COUNTED)] = chunk[i] as u64;
+        }
     }
-    keys.truncate(k);
+    keys.clear();
+    keys.extend_from_slice(&sorted[..k]);
 }
 
 #[cfg(test)]
