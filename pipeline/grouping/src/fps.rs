@@ -1,194 +1,153 @@
-//! Exact farthest point sampling (Eldar et al. 1997): each point is one farthest from all before.
-//!
-//! A small cloud is swept whole for every new point. A large one keeps the largest distance of
-//! each bucket; a bucket whose box is farther from the new point than that cannot change and is
-//! skipped, as in QuickFPS (Han et al. 2023). Cost: `O(N M)` vector steps at worst, about
-//! `O(N log M + M N / 64)` for clouds of even density.
+//! Exact farthest point sampling: each next point is the one farthest from all chosen before.
 
-use pulp::{Arch, Simd, WithSimd};
+use crate::index::SpatialIndex;
+use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, largest, take_bit};
+use crate::lanes::{Lanes, Row, WIDTH};
 
-use crate::cloud::Cloud;
-use crate::error::{Error, Result};
-use crate::lanes::{LANES, greater, lanes_where, largest, smaller};
+/// Marks a chosen point: below every distance, so it is never chosen again.
+const CHOSEN: i32 = -1;
 
-/// Distance of points that are chosen already, and of padding: below every distance.
-const CHOSEN: f32 = -1.0;
-
-/// Memory of a run, kept for the next one.
+/// What one sampling run keeps per point, leaf and branch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
-    /// Squared distance of every lane to the nearest chosen point.
-    distances: Vec<[f32; LANES]>,
-    /// Largest of these in every bucket.
-    largest: Vec<[f32; LANES]>,
-    /// First place of the largest in every bucket, counted in lanes.
-    places: Vec<u32>,
-}
-
-impl Cloud {
-    /// Chooses `count` distinct points, the first of them `start`, each next one the point with
-    /// the largest squared distance to those before; ties go to the lowest index.
-    ///
-    /// Points that coincide with a chosen one are taken only when no others are left.
-    ///
-    /// # Errors
-    /// Fails if `count` exceeds the number of points, or `start` is none of them.
-    pub fn farthest_points(&mut self, count: usize, start: u32) -> Result<Vec<u32>> {
-        if count > self.len() {
-            return Err(Error::TooFew { what: "points", expected: count, found: self.len() });
-        }
-        if start as usize >= self.len() {
-            return Err(Error::Index { points: self.len(), index: start });
-        }
-        let mut scratch = std::mem::take(&mut self.fps);
-        scratch.reset(self);
-        let mut chosen = Vec::with_capacity(count);
-        if count > 0 {
-            Arch::new().dispatch(Run {
-                cloud: self,
-                scratch: &mut scratch,
-                chosen: &mut chosen,
-                count,
-                start,
-            });
-        }
-        self.fps = scratch;
-        Ok(chosen)
-    }
+    nearest: Vec<[Row; 2]>,
+    leaf_most: Vec<Row>,
+    leaf_first: Vec<[u32; FAN]>,
+    branch_most: Vec<Row>,
 }
 
 impl Scratch {
-    fn reset(&mut self, cloud: &Cloud) {
-        self.distances.clear();
-        self.distances.extend(
-            cloud.ids.iter().map(|ids| ids.map(|id| if id == u32::MAX { CHOSEN } else { f32::INFINITY })),
-        );
-        self.largest.clear();
-        self.largest.resize(cloud.boxes.len(), [CHOSEN; LANES]);
-        self.places.clear();
-        self.places.resize(cloud.buckets.len(), 0);
-        for bucket in 0..cloud.buckets.len() {
-            self.largest[bucket / LANES][bucket % LANES] = f32::INFINITY;
+    fn reset(&mut self, index: &SpatialIndex) {
+        self.nearest.clear();
+        self.nearest.resize(index.leaves.len(), [[FAR; WIDTH]; 2]);
+        if let (Some(last), Some(leaf)) = (self.nearest.last_mut(), index.leaves.last()) {
+            for lane in 0..LEAF {
+                last[lane / WIDTH][lane % WIDTH] = if leaf.id[lane] == NO_POINT { CHOSEN } else { FAR };
+            }
+        }
+        self.leaf_most.clear();
+        self.leaf_most.resize(index.leaf_boxes.len(), [FAR; FAN]);
+        self.leaf_first.clear();
+        self.leaf_first.resize(index.leaf_boxes.len(), [NO_POINT; FAN]);
+        self.branch_most.clear();
+        self.branch_most.resize(index.branch_boxes.len(), [FAR; FAN]);
+        let last = index.leaves.len() - 1;
+        for which in last % FAN + 1..FAN {
+            self.leaf_most[last / FAN][which] = CHOSEN;
+        }
+        for which in last / FAN % FAN + 1..FAN {
+            self.branch_most[last / FAN / FAN][which] = CHOSEN;
         }
     }
 }
 
-/// A lane of the layout.
-#[derive(Clone, Copy)]
-struct Place {
-    block: usize,
-    lane: usize,
-}
-
-/// One run, compiled for each vector width.
-struct Run<'a> {
-    cloud: &'a Cloud,
-    scratch: &'a mut Scratch,
-    chosen: &'a mut Vec<u32>,
+/// Appends `count` indices, `start` first.
+#[inline(always)]
+pub(crate) fn sample<L: Lanes>(
+    lanes: L,
+    index: &SpatialIndex,
+    state: &mut Scratch,
     count: usize,
     start: u32,
-}
-
-impl WithSimd for Run<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { cloud, scratch, chosen, count, start } = self;
-        let (mut next, mut place) = (start, locate(cloud, start));
-        loop {
-            chosen.push(next);
-            scratch.distances[place.block][place.lane] = CHOSEN;
-            if chosen.len() == count {
-                return;
-            }
-            update(cloud, scratch, cloud.points[next as usize], place.block as u32);
-            (next, place) = farthest(cloud, scratch);
-        }
+    out: &mut Vec<u32>,
+) {
+    state.reset(index);
+    let mut chosen = start;
+    out.push(chosen);
+    for _ in 1..count {
+        let slot = index.slots[chosen as usize] as usize;
+        let (leaf, lane) = (slot / LEAF, slot % LEAF);
+        state.nearest[leaf][lane / WIDTH][lane % WIDTH] = CHOSEN;
+        lower(lanes, index, state, leaf, index.leaves[leaf].point(lane));
+        chosen = farthest(lanes, index, state);
+        out.push(chosen);
     }
 }
 
-fn locate(cloud: &Cloud, id: u32) -> Place {
-    for (block, ids) in cloud.ids.iter().enumerate() {
-        if let Some(lane) = ids.iter().position(|&i| i == id) {
-            return Place { block, lane };
-        }
-    }
-    unreachable!("every point has a lane")
-}
-
-/// Lowers the distances of all points that `q`, just chosen, may be nearer to.
-///
-/// The bucket of `q` itself (that of block `home`) is always swept: its largest distance was
-/// that of `q`.
+/// Lowers the distance of every point that `center`, a point of leaf `home`, is nearest to.
 #[inline(always)]
-fn update(cloud: &Cloud, scratch: &mut Scratch, q: [f32; 3], home: u32) {
-    for (row, boxes) in cloud.boxes.iter().enumerate() {
-        let bounds = boxes.lower_bounds(q);
-        let mut near = lanes_where(&bounds, &scratch.largest[row], |bound, largest| bound < largest);
-        while near != 0 {
-            let lane = near.trailing_zeros() as usize;
-            near &= near - 1;
-            sweep(cloud, scratch, row, lane, q);
+fn lower<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, home: usize, center: [f32; 3]) {
+    for limb in 0..index.branch_boxes.len() {
+        let mut branches = lanes.below(&index.branch_boxes[limb].distances(center), &state.branch_most[limb]);
+        if home / FAN / FAN == limb {
+            branches |= 1 << (home / FAN % FAN);
+        }
+        while let Some(which) = take_bit(&mut branches) {
+            let branch = limb * FAN + which;
+            lower_branch(lanes, index, state, branch, home, center);
+            state.branch_most[limb][which] = largest(&state.leaf_most[branch]);
         }
     }
-    // At distance infinity (an overflow) no bound is below the largest: sweep it all the same.
-    let number = cloud.buckets.partition_point(|b| b.last <= home);
-    sweep(cloud, scratch, number / LANES, number % LANES, q);
 }
 
 #[inline(always)]
-fn sweep(cloud: &Cloud, scratch: &mut Scratch, row: usize, lane: usize, q: [f32; 3]) {
-    let bucket = cloud.buckets[row * LANES + lane];
-    let range = bucket.first as usize..bucket.last as usize;
-    let mut most = [CHOSEN; LANES];
-    let mut first_of = [u32::MAX; LANES];
-    let blocks = cloud.blocks[range.clone()].iter().zip(&mut scratch.distances[range]);
-    for ((block, kept), number) in blocks.zip(bucket.first..) {
-        let d = block.squared_distances(q);
-        for i in 0..LANES {
-            let least = smaller(kept[i], d[i]);
-            kept[i] = least;
-            // Strictly greater: each lane remembers the first block of its largest.
-            first_of[i] = if least > most[i] { number } else { first_of[i] };
-            most[i] = greater(most[i], least);
-        }
+fn lower_branch<L: Lanes>(
+    lanes: L,
+    index: &SpatialIndex,
+    state: &mut Scratch,
+    branch: usize,
+    home: usize,
+    center: [f32; 3],
+) {
+    let mut leaves = lanes.below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
+    if home / FAN == branch {
+        leaves |= 1 << (home % FAN);
     }
-    let largest = largest(most);
-    let mut place = u32::MAX;
-    for i in 0..LANES {
-        let here = first_of[i].wrapping_mul(LANES as u32).wrapping_add(i as u32);
-        place = place.min(if most[i] == largest { here } else { u32::MAX });
+    while let Some(which) = take_bit(&mut leaves) {
+        let leaf = branch * FAN + which;
+        state.leaf_most[branch][which] = lower_leaf(&index.leaves[leaf], &mut state.nearest[leaf], center);
+        state.leaf_first[branch][which] = NO_POINT;
     }
-    scratch.largest[row][lane] = largest;
-    scratch.places[row * LANES + lane] = place;
 }
 
-/// The farthest point, the lowest index among equals.
 #[inline(always)]
-fn farthest(cloud: &Cloud, scratch: &Scratch) -> (u32, Place) {
-    let mut most = [CHOSEN; LANES];
-    for row in &scratch.largest {
-        for i in 0..LANES {
-            most[i] = greater(most[i], row[i]);
+fn lower_leaf(leaf: &Leaf, nearest: &mut [Row; 2], center: [f32; 3]) -> i32 {
+    let distances = leaf.distances(center);
+    let mut most = [0; WIDTH];
+    for i in 0..WIDTH {
+        nearest[0][i] = nearest[0][i].min(distances[0][i]);
+        nearest[1][i] = nearest[1][i].min(distances[1][i]);
+        most[i] = nearest[0][i].max(nearest[1][i]);
+    }
+    largest(&most)
+}
+
+/// The point with the largest distance; among equals the one with the lowest index.
+#[inline(always)]
+fn farthest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch) -> u32 {
+    let mut most = [CHOSEN; FAN];
+    for branches in &state.branch_most {
+        for i in 0..FAN {
+            most[i] = most[i].max(branches[i]);
         }
     }
-    let most = largest(most);
-    let mut best = (u32::MAX, Place { block: 0, lane: 0 });
-    for (row, values) in scratch.largest.iter().enumerate() {
-        let mut tied = lanes_where(values, &[most; LANES], |value, most| value == most);
-        while tied != 0 {
-            let place = scratch.places[row * LANES + tied.trailing_zeros() as usize] as usize;
-            tied &= tied - 1;
-            // Ids ascend inside a bucket, so its first place holds its lowest.
-            let place = Place { block: place / LANES, lane: place % LANES };
-            let id = cloud.ids[place.block][place.lane];
-            if id < best.0 {
-                best = (id, place);
+    let most = largest(&most);
+    let mut first = NO_POINT;
+    for limb in 0..state.branch_most.len() {
+        let mut branches = lanes.equal(&state.branch_most[limb], &[most; FAN]);
+        while let Some(which) = take_bit(&mut branches) {
+            let branch = limb * FAN + which;
+            let mut leaves = lanes.equal(&state.leaf_most[branch], &[most; FAN]);
+            while let Some(which) = take_bit(&mut leaves) {
+                if state.leaf_first[branch][which] == NO_POINT {
+                    let leaf = branch * FAN + which;
+                    state.leaf_first[branch][which] =
+                        first_of(&index.leaves[leaf], &state.nearest[leaf], most);
+                }
+                first = first.min(state.leaf_first[branch][which]);
             }
         }
     }
-    best
+    first
+}
+
+#[inline(always)]
+fn first_of(leaf: &Leaf, nearest: &[Row; 2], most: i32) -> u32 {
+    let mut first = NO_POINT;
+    for lane in 0..LEAF {
+        first = first.min(if nearest.as_flattened()[lane] == most { leaf.id[lane] } else { NO_POINT });
+    }
+    first
 }
 
 #[cfg(test)]

@@ -1,131 +1,95 @@
-//! Coordinates in structure-of-arrays form, in blocks of 16 lanes, and the kernels over them.
+//! Comparisons of 16 integers as one bit mask: the one step that compilers do not turn into vector code by themselves.
 //!
-//! The kernels are plain loops over `[f32; 16]` that compilers turn into vector code; `pulp`
-//! compiles them once more for AVX2 and AVX-512 and picks one when the program runs.
+//! `pulp` detects the processor when the program runs and hands out its intrinsics as safe functions. Every
+//! implementation gives the same bits; the portable one serves other processors and the tests.
 
-/// Lanes of a block.
-pub(crate) const LANES: usize = 16;
+use pulp::{Arch, NullaryFnOnce};
 
-/// 16 points, coordinate by coordinate.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(crate) struct Block {
-    pub x: [f32; LANES],
-    pub y: [f32; LANES],
-    pub z: [f32; LANES],
-}
+/// 16 distance bit patterns.
+pub(crate) type Row = [i32; WIDTH];
+/// Lanes of a row.
+pub(crate) const WIDTH: usize = 16;
 
-impl Block {
-    /// No points: every lane at infinity.
-    pub(crate) const FAR: Self =
-        Self { x: [f32::INFINITY; LANES], y: [f32::INFINITY; LANES], z: [f32::INFINITY; LANES] };
+/// What the kernels need beyond plain loops.
+pub(crate) trait Lanes: Copy {
+    /// Bit `i` is set where `a[i] <= b[i]`.
+    fn at_most(self, a: &Row, b: &Row) -> u32;
 
-    pub(crate) fn set(&mut self, lane: usize, p: [f32; 3]) {
-        self.x[lane] = p[0];
-        self.y[lane] = p[1];
-        self.z[lane] = p[2];
-    }
-
-    /// Squared distances of the 16 points to `q`.
+    /// Bit `i` is set where `a[i] < b[i]`.
     #[inline(always)]
-    pub(crate) fn squared_distances(&self, q: [f32; 3]) -> [f32; LANES] {
-        let mut d = [0.0; LANES];
-        for i in 0..LANES {
-            let (dx, dy, dz) = (self.x[i] - q[0], self.y[i] - q[1], self.z[i] - q[2]);
-            d[i] = (dx * dx + dy * dy) + dz * dz;
-        }
-        d
+    fn below(self, a: &Row, b: &Row) -> u32 {
+        !self.at_most(b, a) & 0xFFFF
     }
-}
 
-/// Boxes of 16 buckets, coordinate by coordinate.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(crate) struct Boxes {
-    pub low: Block,
-    pub high: Block,
-}
-
-impl Boxes {
-    /// No boxes: farther than any reach.
-    pub(crate) const FAR: Self = Self { low: Block::FAR, high: Block::FAR };
-
-    /// Lower bounds of the squared distances between `q` and any point of each box.
-    ///
-    /// They are exact bounds for the *computed* distances of [`Block::squared_distances`]:
-    /// rounding is monotone, and both follow the same operations in the same order.
+    /// Bit `i` is set where `a[i] == b[i]`, none of which is above the largest of `b`'s type... see callers.
     #[inline(always)]
-    pub(crate) fn lower_bounds(&self, q: [f32; 3]) -> [f32; LANES] {
-        let mut bound = [0.0; LANES];
-        for (i, bound) in bound.iter_mut().enumerate() {
-            let dx = greater(greater(self.low.x[i] - q[0], q[0] - self.high.x[i]), 0.0);
-            let dy = greater(greater(self.low.y[i] - q[1], q[1] - self.high.y[i]), 0.0);
-            let dz = greater(greater(self.low.z[i] - q[2], q[2] - self.high.z[i]), 0.0);
-            *bound = (dx * dx + dy * dy) + dz * dz;
+    fn equal(self, a: &Row, b: &Row) -> u32 {
+        self.at_most(a, b) & self.at_most(b, a)
+    }
+}
+
+/// Any processor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+impl Lanes for Portable {
+    #[inline(always)]
+    fn at_most(self, a: &Row, b: &Row) -> u32 {
+        let mut bits = [0; WIDTH];
+        for i in 0..WIDTH {
+            bits[i] = if a[i] <= b[i] { 1 << i } else { 0 };
         }
-        bound
+        bits.iter().fold(0, |mask, bit| mask | bit)
     }
 }
 
-/// The larger of two numbers that are not NaN; one instruction, unlike `f32::max`.
-#[inline(always)]
-pub(crate) fn greater(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
+#[cfg(target_arch = "x86_64")]
+impl Lanes for pulp::x86::V3 {
+    #[inline(always)]
+    fn at_most(self, a: &Row, b: &Row) -> u32 {
+        let [a, b]: [[std::arch::x86_64::__m256i; 2]; 2] = [pulp::cast(*a), pulp::cast(*b)];
+        let above = [0, 1].map(|half| {
+            let greater = self.avx2._mm256_cmpgt_epi32(a[half], b[half]);
+            self.avx._mm256_movemask_ps(pulp::cast(greater)) as u32
+        });
+        !(above[0] | above[1] << 8) & 0xFFFF
+    }
 }
 
-/// The smaller of two numbers that are not NaN.
-#[inline(always)]
-pub(crate) fn smaller(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
+#[cfg(target_arch = "x86_64")]
+impl Lanes for pulp::x86::V4 {
+    #[inline(always)]
+    fn at_most(self, a: &Row, b: &Row) -> u32 {
+        u32::from(self.avx512f._mm512_cmple_epi32_mask(pulp::cast(*a), pulp::cast(*b)))
+    }
 }
 
-/// The largest of 16 numbers.
-#[inline(always)]
-pub(crate) fn largest(v: [f32; LANES]) -> f32 {
-    let mut best = v;
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            best[i] = greater(best[i], best[i + width]);
-        }
-        width /= 2;
-    }
-    best[0]
+/// Work that is compiled once for each kind of processor.
+pub(crate) trait Kernel {
+    fn run<L: Lanes>(self, lanes: L);
 }
 
-/// One bit a lane.
-const BITS: [u32; LANES] = {
-    let mut bits = [0; LANES];
-    let mut i = 0;
-    while i < LANES {
-        bits[i] = 1 << i;
-        i += 1;
-    }
-    bits
-};
-
-/// The lanes for which `test` holds of the two values, as bits.
-///
-/// Selecting a constant and folding by `|` is a form that compilers keep in vector registers;
-/// shifting each comparison into place is not.
-#[inline(always)]
-pub(crate) fn lanes_where(a: &[f32; LANES], b: &[f32; LANES], test: impl Fn(f32, f32) -> bool) -> u32 {
-    let mut bits = [0; LANES];
-    for i in 0..LANES {
-        bits[i] = if test(a[i], b[i]) { BITS[i] } else { 0 };
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            bits[i] |= bits[i + width];
-        }
-        width /= 2;
-    }
-    bits[0]
+struct Bound<K, L> {
+    kernel: K,
+    lanes: L,
 }
 
-/// The lanes whose value is at most `limit`, as bits.
-#[inline(always)]
-pub(crate) fn at_most(v: &[f32; LANES], limit: f32) -> u32 {
-    lanes_where(v, &[limit; LANES], |x, limit| x <= limit)
+impl<K: Kernel, L: Lanes> NullaryFnOnce for Bound<K, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.kernel.run(self.lanes);
+    }
+}
+
+/// Runs the fastest form that this processor knows.
+pub(crate) fn dispatch(arch: Arch, kernel: impl Kernel) {
+    match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(lanes) => lanes.vectorize(Bound { kernel, lanes }),
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(lanes) => lanes.vectorize(Bound { kernel, lanes }),
+        _ => kernel.run(Portable),
+    }
 }
