@@ -3,10 +3,22 @@
 //! Nothing here samples, normalises or renders: readers hand on raw geometry in the units of
 //! the source, with labels, and errors that name the file, what was expected and what was found.
 
+mod config;
 mod dataset;
 mod error;
+mod folder;
+pub mod formats;
+mod nuscenes;
+mod synthetic;
 #[cfg(test)]
 mod test_data;
 
+pub use config::DatasetConfig;
 pub use dataset::Dataset;
 pub use error::{Error, ParseError, Place, Result};
+pub use folder::{Folder, FolderConfig};
+pub use nuscenes::{
+    LidarSweep, NUSCENES_CAMERAS, NuScenes, NuScenesClasses, NuScenesConfig, NuScenesTable, NuScenesUnit,
+    parse_lidar, parse_nuscenes_table,
+};
+pub use synthetic::{PartName, Synthetic, SyntheticConfig, part_names as synthetic_part_names};

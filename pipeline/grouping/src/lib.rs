@@ -1,1 +1,29 @@
-//! stub
+//! Exact farthest point sampling, kNN patches and voxel blocks: slices in, indices out.
+//!
+//! A leaf crate: the pipeline groups stored clouds with it, the trainer regroups augmented ones.
+//! Everything is exact in f32 arithmetic and breaks ties by the lowest index, on any machine:
+//! squared distances are `(dx*dx + dy*dy) + dz*dz`, never fused, so the vector width that the
+//! processor offers changes the speed and not a bit of the result.
+//!
+//! ```
+//! use jepa3d_grouping::{Cloud, farthest_from_centroid};
+//! let points: Vec<[f32; 3]> = (0..100).map(|i| [i as f32, 0.0, 0.0]).collect();
+//! let mut cloud = Cloud::new(&points)?;
+//! let centers = cloud.farthest_points(3, farthest_from_centroid(&points))?;
+//! assert_eq!(centers, [0, 99, 49]);
+//! assert_eq!(cloud.nearest(&centers[..1], 3)?, [0, 1, 2]);
+//! # Ok::<(), jepa3d_grouping::Error>(())
+//! ```
+
+mod cloud;
+mod error;
+mod fps;
+mod lanes;
+mod nearest;
+#[cfg(test)]
+mod oracle;
+mod voxel;
+
+pub use cloud::{Cloud, farthest_from_centroid};
+pub use error::{Error, Result};
+pub use voxel::{CellEdge, VoxelBlocks, voxel_blocks};

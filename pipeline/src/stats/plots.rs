@@ -14,7 +14,7 @@ use super::tables::{class_name, in_usual_order, sum};
 use super::units::{bytes, bytes_each, count, counted, duration, share};
 use super::{Prepared, frame, sizes};
 
-/// Bars of the class chart; smaller classes are summed up in one.
+/// Bars of the class chart; smaller classes are left to the tables.
 const CLASS_BARS: usize = 40;
 
 /// Colour of what could not be prepared.
@@ -81,17 +81,14 @@ impl Drawing<'_> {
             Bar { name, note, values: splits.iter().map(in_split).chain(failed).collect() }
         };
         let named = classes.iter().filter(|class| class.category.is_some()).count();
-        let shown = if classes.len() > CLASS_BARS { CLASS_BARS - 1 } else { classes.len() };
-        let mut bars: Vec<Bar> = classes[..shown].iter().map(|class| bar(class_name(class), class)).collect();
-        if shown < classes.len() {
-            bars.push(bar(format!("({} more)", classes.len() - shown), &sum(&classes[shown..])));
+        let mut subtitle = format!("{}, {}", counted(all.written, "object"), counted(named, "class"));
+        let (shown, rest) = classes.split_at(classes.len().min(CLASS_BARS));
+        if !rest.is_empty() {
+            let objects = counted(sum(rest).written, "object");
+            subtitle += &format!("; the {} smallest, with {objects}, are not shown", count(rest.len()));
         }
-        let labels = Labels {
-            title: self.title("objects per class"),
-            subtitle: format!("{}, {}", counted(all.written, "object"), counted(named, "class")),
-            x: "objects",
-            y: "",
-        };
+        let bars: Vec<Bar> = shown.iter().map(|class| bar(class_name(class), class)).collect();
+        let labels = Labels { title: self.title("objects per class"), subtitle, x: "objects", y: "" };
         chart::bars(&self.out.join("classes.png"), &labels, &legend, &bars, true).map(Some)
     }
 
@@ -103,8 +100,8 @@ impl Drawing<'_> {
             of("y", COLORS[1], |r| r.extent[1]),
             of("z", COLORS[2], |r| r.extent[2]),
         ];
-        let zero = series[0].values.iter().filter(|&&x| !(x > 0.0)).count();
-        let flat = written.iter().filter(|r| r.extent.iter().any(|&x| !(x > 0.0))).count() - zero;
+        let zero = written.iter().filter(|r| frame::longest_side(r.extent) <= 0.0).count();
+        let flat = written.iter().filter(|r| r.extent.iter().any(|&x| x <= 0.0)).count() - zero;
         if written.len() == zero {
             return Ok(None);
         }
@@ -154,7 +151,7 @@ impl Drawing<'_> {
             stage("group", COLORS[2], |r| r.group_ms),
         ];
         let total: f64 = series.iter().flat_map(|s| s.values.iter()).filter(|ms| ms.is_finite()).sum();
-        if !(total > 0.0) {
+        if total <= 0.0 {
             return Ok(None);
         }
         let each = duration(total / rows.len() as f64);

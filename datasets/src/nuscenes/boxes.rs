@@ -1,0 +1,143 @@
+//! Reads the annotated boxes and picks the points inside one.
+//!
+//! A box is placed in the global frame by its centre and rotation; `size` is width, length,
+//! height. The box frame has its origin in the centre, x forward along the length, y to the left
+//! along the width, z up along the height.
+
+use glam::{DAffine3, DVec3};
+
+use super::classes::label_of;
+use super::config::NuScenesConfig;
+use super::pose::Pose;
+use super::rows::{CategoryRow, InstanceRow, NuScenesTable, SampleAnnotationRow};
+use super::tables::{SmallTables, TableFolder};
+use super::token::{Token, TokenIndex};
+use crate::error::{ParseError, Place, Result};
+
+/// An annotated object in one keyframe.
+#[derive(Clone, Debug)]
+pub(super) struct BoxRow {
+    pub(super) token: Token,
+    /// Row of its keyframe.
+    pub(super) sample: u32,
+    /// Index into the class names.
+    pub(super) label: u16,
+    /// Lidar points of the keyframe in the box, as the table says.
+    pub(super) lidar_points: u32,
+    /// Places the box in the global frame.
+    pub(super) global_from_box: Pose,
+    /// Width, length, height in metres.
+    pub(super) wlh: [f64; 3],
+}
+
+/// The boxes listed, and why others are not.
+#[derive(Default)]
+pub(super) struct Boxes {
+    pub(super) rows: Vec<BoxRow>,
+    /// Boxes of categories that the class scheme leaves out.
+    pub(super) without_class: usize,
+    /// Boxes with fewer points than `min_box_points`.
+    pub(super) too_few_points: usize,
+}
+
+impl Boxes {
+    /// Reads `category`, `instance` and `sample_annotation`.
+    ///
+    /// # Errors
+    /// Fails if a table is missing or malformed, a token leads nowhere, or a size is not positive.
+    pub(super) fn read(folder: &TableFolder, config: &NuScenesConfig, small: &SmallTables) -> Result<Self> {
+        let (labels, instance_rows) = read_instance_labels(folder, config)?;
+        let (mut boxes, mut tokens) = (Self::default(), TokenIndex::default());
+        folder.read(NuScenesTable::SampleAnnotation, |row, r: SampleAnnotationRow| {
+            let instance = instance_rows.resolve(r.instance_token, "instance", row)?;
+            let sample = small.sample_rows.resolve(r.sample_token, "sample", row)?;
+            let Some(label) = labels[instance as usize] else {
+                boxes.without_class += 1;
+                return Ok(());
+            };
+            if r.num_lidar_pts < config.min_box_points {
+                boxes.too_few_points += 1;
+                return Ok(());
+            }
+            tokens.insert(r.token, boxes.rows.len() as u32, row)?;
+            boxes.rows.push(box_row(&r, row, sample, label)?);
+            Ok(())
+        })?;
+        boxes.rows.shrink_to_fit();
+        Ok(boxes)
+    }
+}
+
+/// The label of each instance, `None` where the scheme has no class for its category.
+fn read_instance_labels(
+    folder: &TableFolder,
+    config: &NuScenesConfig,
+) -> Result<(Vec<Option<u16>>, TokenIndex)> {
+    let (mut classes, mut category_rows) = (Vec::new(), TokenIndex::default());
+    folder.read(NuScenesTable::Category, |row, r: CategoryRow| {
+        category_rows.insert(r.token, classes.len() as u32, row)?;
+        classes.push(label_of(&r.name, config.classes));
+        Ok(())
+    })?;
+    let (mut labels, mut instance_rows) = (Vec::new(), TokenIndex::default());
+    folder.read(NuScenesTable::Instance, |row, r: InstanceRow| {
+        instance_rows.insert(r.token, labels.len() as u32, row)?;
+        labels.push(classes[category_rows.resolve(r.category_token, "category", row)? as usize]);
+        Ok(())
+    })?;
+    Ok((labels, instance_rows))
+}
+
+fn box_row(r: &SampleAnnotationRow, row: usize, sample: u32, label: u16) -> Result<BoxRow, ParseError> {
+    if !r.size.iter().all(|s| s.is_finite() && *s > 0.0) {
+        let expected = "a size width, length, height above 0 metres";
+        return Err(ParseError::new(Place::Row(row), expected, format!("{:?}", r.size)));
+    }
+    let global_from_box = Pose::new(r.rotation, r.translation, row)?;
+    Ok(BoxRow { token: r.token, sample, label, lidar_points: r.num_lidar_pts, global_from_box, wlh: r.size })
+}
+
+/// The indices of the points inside a box, and these points in the box frame.
+///
+/// A point on a face is inside, as in `points_in_box` of the official devkit. `margin` (metres) is
+/// added on each side.
+pub(super) fn points_in_box(
+    positions: &[[f64; 3]],
+    box_from_lidar: &DAffine3,
+    wlh: [f64; 3],
+    margin: f64,
+) -> (Vec<u32>, Vec<[f64; 3]>) {
+    let [width, length, height] = wlh;
+    let half = DVec3::new(length, width, height) / 2.0 + DVec3::splat(margin);
+    let (mut indices, mut inside) = (Vec::new(), Vec::new());
+    for (i, &position) in positions.iter().enumerate() {
+        let point = box_from_lidar.transform_point3(DVec3::from_array(position));
+        if point.abs().cmple(half).all() {
+            indices.push(i as u32);
+            inside.push(point.to_array());
+        }
+    }
+    (indices, inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x_is_length_y_is_width_z_is_height_and_faces_are_inside() {
+        let wlh = [2.0, 4.0, 1.0];
+        let points = [
+            [2.0, 1.0, 0.5],
+            [-2.0, -1.0, -0.5],
+            [2.01, 0.0, 0.0],
+            [0.0, 1.01, 0.0],
+            [0.0, 0.0, 0.51],
+            [0.0, 0.0, 0.0],
+        ];
+        let (indices, inside) = points_in_box(&points, &DAffine3::IDENTITY, wlh, 0.0);
+        assert_eq!(indices, [0, 1, 5]);
+        assert_eq!(inside, [points[0], points[1], points[5]]);
+        assert_eq!(points_in_box(&points, &DAffine3::IDENTITY, wlh, 0.02).0, [0, 1, 2, 3, 4, 5]);
+    }
+}

@@ -1,0 +1,267 @@
+//! The prepare config: TOML with every default documented, `--set key=value` on top.
+
+use std::path::Path;
+
+use jepa3d_datasets::DatasetConfig;
+use jepa3d_schemas::ShapeLetters;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::normalize::Frame;
+
+/// Everything that decides the bytes of a prepared dataset.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrepareConfig {
+    /// Seed and tolerance of the run.
+    pub run: RunConfig,
+    /// Which dataset, and how to read it.
+    pub dataset: DatasetConfig,
+    /// The stored cloud.
+    pub cloud: CloudConfig,
+    /// The groupings.
+    pub groups: GroupsConfig,
+    /// The files.
+    pub shards: ShardsConfig,
+}
+
+/// `[run]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// Seed of every random draw. Default 0.
+    pub seed: u64,
+    /// Prepare only this many objects, evenly spread over the sorted ids; 0 = all. Default 0.
+    pub limit: usize,
+    /// More quarantined objects than this make the exit code 1. Default 0.
+    pub max_failures: usize,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self { seed: 0, limit: 0, max_failures: 0 }
+    }
+}
+
+/// What happens to a cloud with fewer than `groups.points` points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TooFew {
+    /// It is quarantined.
+    #[default]
+    Reject,
+    /// Its points are repeated in index order until there are `groups.points`.
+    Repeat,
+}
+
+/// `[cloud]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudConfig {
+    /// Stored points `S`: sampled from a mesh; a cloud with more is subsampled without
+    /// replacement, one with fewer is stored whole. Default 8192.
+    pub points: usize,
+    /// What happens below `groups.points`: `reject` or `repeat`. Default `reject`.
+    pub too_few: TooFew,
+    /// Frame of the stored coordinates: `unit-sphere`, `centered` or `source`. Default `unit-sphere`.
+    pub frame: Frame,
+    /// Store normals where the source has them. Default true.
+    pub normals: bool,
+    /// Store colours where the source has them. Default true.
+    pub colors: bool,
+}
+
+impl Default for CloudConfig {
+    fn default() -> Self {
+        Self { points: 8192, too_few: TooFew::Reject, frame: Frame::UnitSphere, normals: true, colors: true }
+    }
+}
+
+/// How points become tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupKind {
+    /// FPS centers, each with its `K` nearest points.
+    #[default]
+    Patch,
+    /// Occupied cells of a grid.
+    Voxel,
+}
+
+/// `[groups]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupsConfig {
+    /// `patch` (FPS + kNN) or `voxel` (grid cells). Default `patch`.
+    pub kind: GroupKind,
+    /// Points `N` of a grouping, drawn from the stored cloud by FPS. Default 1024.
+    pub points: usize,
+    /// Centers `G` of a grouping. Default 64.
+    pub centers: usize,
+    /// Points `K` of a patch. Default 32.
+    pub neighbors: usize,
+    /// Independent groupings `R` a sample; 0 is the canonical one. Default 4.
+    pub groupings: usize,
+    /// Cell edge of voxel blocks in stored units, 0 = chosen per cloud. Default 0.
+    pub voxel_edge: f64,
+}
+
+impl Default for GroupsConfig {
+    fn default() -> Self {
+        Self {
+            kind: GroupKind::Patch,
+            points: 1024,
+            centers: 64,
+            neighbors: 32,
+            groupings: 4,
+            voxel_edge: 0.0,
+        }
+    }
+}
+
+/// `[shards]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShardsConfig {
+    /// Objects of a shard, the unit of resuming and of `--task`. Default 512.
+    pub rows: usize,
+    /// Objects of a row group, the unit of shuffling. Default 128.
+    pub row_group: usize,
+    /// zstd level, 1 to 22. Default 1.
+    pub zstd_level: i32,
+}
+
+impl Default for ShardsConfig {
+    fn default() -> Self {
+        Self { rows: 512, row_group: 128, zstd_level: 1 }
+    }
+}
+
+impl PrepareConfig {
+    /// Reads a config file (or the defaults, without one) and applies `key=value` overrides.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read or parsed, a key is unknown, or a value is out of range.
+    pub fn load(path: Option<&Path>, overrides: &[String]) -> Result<Self> {
+        let mut table = match path {
+            None => toml::Table::new(),
+            Some(path) => read_table(path)?,
+        };
+        for text in overrides {
+            apply_override(&mut table, text)?;
+        }
+        let config: Self =
+            toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
+                path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
+                reason: e.to_string().trim_end().to_owned(),
+            })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks that the numbers fit together.
+    ///
+    /// # Errors
+    /// Fails if one is out of range; the error names key, expected and found.
+    pub fn check(&self) -> Result<()> {
+        let (c, g, s) = (&self.cloud, &self.groups, &self.shards);
+        let ranges = [
+            ("cloud.points", c.points, 1, 1 << 24),
+            ("groups.points", g.points, 1, c.points),
+            ("groups.centers", g.centers, 1, g.points),
+            ("groups.neighbors", g.neighbors, 1, g.points.min(u16::MAX as usize)),
+            ("groups.groupings", g.groupings, 1, 1024),
+            ("shards.rows", s.rows, 1, 1 << 20),
+            ("shards.row_group", s.row_group, 1, 1 << 16),
+            ("shards.zstd_level", s.zstd_level.max(0) as usize, 1, 22),
+        ];
+        for (key, found, low, high) in ranges {
+            if !(low..=high).contains(&found) {
+                let expected = format!("{low} to {high}");
+                return Err(Error::Config { key: key.into(), expected, found: found.to_string() });
+            }
+        }
+        if !(g.voxel_edge.is_finite() && g.voxel_edge >= 0.0) {
+            let found = g.voxel_edge.to_string();
+            return Err(Error::Config {
+                key: "groups.voxel_edge".into(),
+                expected: "0 or a length".into(),
+                found,
+            });
+        }
+        Ok(())
+    }
+
+    /// The letters of the dataset this config makes.
+    pub fn shape(&self) -> ShapeLetters {
+        ShapeLetters {
+            S: self.cloud.points,
+            R: self.groups.groupings,
+            N: self.groups.points,
+            G: self.groups.centers,
+            K: self.groups.neighbors,
+            ..ShapeLetters::default()
+        }
+    }
+
+    /// The resolved config as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a config serialises")
+    }
+}
+
+fn read_table(path: &Path) -> Result<toml::Table> {
+    let wrong = |reason: String| Error::ConfigFile { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    text.parse().map_err(|e: toml::de::Error| wrong(e.to_string().trim_end().to_owned()))
+}
+
+/// Sets one dotted key; the value is TOML, and a bare word is text.
+fn apply_override(table: &mut toml::Table, text: &str) -> Result<()> {
+    let wrong = |expected: &str| Error::Config {
+        key: "--set".into(),
+        expected: expected.into(),
+        found: format!("\"{text}\""),
+    };
+    let (key, value) = text.split_once('=').ok_or_else(|| wrong("key=value"))?;
+    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    let mut path: Vec<&str> = key.trim().split('.').collect();
+    let last = path.pop().filter(|k| !k.is_empty()).ok_or_else(|| wrong("key=value"))?;
+    let mut here = table;
+    for part in path {
+        let next = here.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        here = next.as_table_mut().ok_or_else(|| wrong("a key below a table"))?;
+    }
+    here.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_win_and_are_typed() {
+        let sets = ["groups.centers=16", "cloud.frame=source", "run.seed=7", "shards.zstd_level = 3"];
+        let config = PrepareConfig::load(None, &sets.map(str::to_owned)).unwrap();
+        assert_eq!((config.groups.centers, config.run.seed, config.shards.zstd_level), (16, 7, 3));
+        assert_eq!(config.cloud.frame, Frame::Source);
+    }
+
+    #[test]
+    fn wrong_settings_name_the_key() {
+        let error = |set: &str| PrepareConfig::load(None, &[set.to_owned()]).unwrap_err().to_string();
+        assert_eq!(error("groups.centers=0"), "config: groups.centers: expected 1 to 1024, found 0");
+        assert_eq!(error("groups.points=9000"), "config: groups.points: expected 1 to 8192, found 9000");
+        assert!(error("groups.centres=3").contains("unknown field `centres`"));
+        assert_eq!(error("seed"), "config: --set: expected key=value, found \"seed\"");
+    }
+
+    #[test]
+    fn a_resolved_config_reads_back() {
+        let config = PrepareConfig::load(None, &["groups.kind=voxel".to_owned()]).unwrap();
+        let again: PrepareConfig = toml::from_str(&config.to_toml()).unwrap();
+        assert_eq!(config, again);
+    }
+}

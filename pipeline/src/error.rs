@@ -1,0 +1,100 @@
+//! Errors of preparing and checking a dataset.
+
+use std::path::PathBuf;
+
+/// Errors that end a command; what concerns one object only becomes a quarantine row instead.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A shard, manifest or catalog.
+    #[error(transparent)]
+    Contract(#[from] jepa3d_schemas::Error),
+    /// A dataset cannot be opened.
+    #[error(transparent)]
+    Dataset(#[from] jepa3d_datasets::Error),
+    /// A setting is unknown or out of range.
+    #[error("config: {key}: expected {expected}, found {found}")]
+    Config {
+        /// Dotted key.
+        key: String,
+        /// Legal values.
+        expected: String,
+        /// The value given.
+        found: String,
+    },
+    /// A config file cannot be read or parsed.
+    #[error("{path}: {reason}", path = path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the place.
+        reason: String,
+    },
+    /// The output folder belongs to another plan.
+    #[error(
+        "{path}: was prepared by another config or from other objects: plan expected {expected}, found {found}; \
+         choose another --out, or delete the folder", path = path.display()
+    )]
+    OtherPlan {
+        /// The output folder.
+        path: PathBuf,
+        /// Plan of this command.
+        expected: String,
+        /// Plan of the folder.
+        found: String,
+    },
+    /// Another process writes to the output folder.
+    #[error("{path}: another jepa3d process is writing here; wait for it or choose another --out", path = path.display())]
+    Busy {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// `--finalize` came before all tasks were done.
+    #[error("{path}: {missing} of {total} tasks are not done, the first is --task {first}", path = path.display())]
+    Unfinished {
+        /// The output folder.
+        path: PathBuf,
+        /// Tasks without a record.
+        missing: usize,
+        /// All tasks.
+        total: usize,
+        /// The first of them.
+        first: usize,
+    },
+    /// A task number beyond the plan.
+    #[error("--task {task}: expected a number below {total}")]
+    NoSuchTask {
+        /// The number given.
+        task: usize,
+        /// Tasks of the plan.
+        total: usize,
+    },
+    /// The dataset has no objects.
+    #[error("{path}: no objects found for dataset {dataset}", path = path.display())]
+    NoObjects {
+        /// The raw folder.
+        path: PathBuf,
+        /// Dataset name.
+        dataset: String,
+    },
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why one object could not be prepared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{stage}: {reason}")]
+pub struct Rejected {
+    /// `read`, `sample`, `normalize`, `group` or `panic`.
+    pub stage: &'static str,
+    /// What was expected and found.
+    pub reason: String,
+}
+
+impl Rejected {
+    /// A rejection at a stage.
+    pub fn new(stage: &'static str, reason: impl Into<String>) -> Self {
+        Self { stage, reason: reason.into() }
+    }
+}

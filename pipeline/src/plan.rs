@@ -1,0 +1,161 @@
+//! The plan: which object goes to which shard, decided before any object is read.
+//!
+//! Ids are sorted, each split is cut into shards of fixed size, and the plan's hash covers the
+//! config, the ids and their splits, so that every machine that computes it agrees.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jepa3d_datasets::Dataset;
+
+use crate::config::PrepareConfig;
+use crate::error::{Error, Result};
+
+/// One shard to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Number of the task, as `--task` takes it.
+    pub number: usize,
+    /// Path of the shard below the output folder.
+    pub file: String,
+    /// Split of its objects.
+    pub split: String,
+    /// Indices into the dataset, ascending.
+    pub objects: Vec<usize>,
+}
+
+/// All shards of a prepared dataset.
+pub struct Plan {
+    /// The config they are made by.
+    pub config: PrepareConfig,
+    /// Where the objects come from.
+    pub dataset: Box<dyn Dataset>,
+    /// The shards, by split name, then number.
+    pub tasks: Vec<Task>,
+    /// Hash of config, ids and splits.
+    pub hash: String,
+    /// Hash of ids and splits alone: equal for equal splits under any config.
+    pub split_hash: String,
+}
+
+impl Plan {
+    /// Opens the dataset at `data` and divides its objects into tasks.
+    ///
+    /// # Errors
+    /// Fails if the dataset cannot be opened, has no objects, or lists an id twice.
+    pub fn new(config: PrepareConfig, data: &Path) -> Result<Self> {
+        let dataset = config.dataset.open(data)?;
+        if dataset.is_empty() {
+            return Err(Error::NoObjects { path: data.to_owned(), dataset: dataset.name().to_owned() });
+        }
+        check_ids(dataset.as_ref())?;
+        let objects = limited(dataset.len(), config.run.limit);
+        let mut splits: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for &i in &objects {
+            splits.entry(dataset.split(i)).or_default().push(i);
+        }
+        let tasks = tasks(&splits, config.shards.rows);
+        let split_hash = split_hash(dataset.as_ref(), &objects);
+        let hash = plan_hash(&config, dataset.as_ref(), &split_hash);
+        Ok(Self { config, tasks, hash, split_hash, dataset })
+    }
+
+    /// Number of objects.
+    pub fn objects(&self) -> usize {
+        self.tasks.iter().map(|t| t.objects.len()).sum()
+    }
+}
+
+fn check_ids(dataset: &dyn Dataset) -> Result<()> {
+    for i in 1..dataset.len() {
+        if dataset.id(i - 1) >= dataset.id(i) {
+            return Err(Error::Config {
+                key: "dataset".into(),
+                expected: "unique ids in ascending order".into(),
+                found: format!("{:?} before {:?}", dataset.id(i - 1), dataset.id(i)),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// All indices, or `limit` of them evenly spread, so that a trial run sees every class.
+fn limited(len: usize, limit: usize) -> Vec<usize> {
+    if limit == 0 || limit >= len {
+        return (0..len).collect();
+    }
+    (0..limit).map(|i| (i as u128 * len as u128 / limit as u128) as usize).collect()
+}
+
+fn tasks(splits: &BTreeMap<&str, Vec<usize>>, rows: usize) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (split, objects) in splits {
+        let count = objects.len().div_ceil(rows);
+        for (i, chunk) in objects.chunks(rows).enumerate() {
+            tasks.push(Task {
+                number: tasks.len(),
+                file: format!("points/{split}-{i:05}-of-{count:05}.parquet"),
+                split: (*split).to_owned(),
+                objects: chunk.to_vec(),
+            });
+        }
+    }
+    tasks
+}
+
+fn split_hash(dataset: &dyn Dataset, objects: &[usize]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for &i in objects {
+        for part in [dataset.id(i), dataset.split(i)] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+fn plan_hash(config: &PrepareConfig, dataset: &dyn Dataset, split_hash: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    // Tolerance decides the exit code, not a byte of the result.
+    let mut config = config.clone();
+    config.run.max_failures = 0;
+    let version = jepa3d_schemas::SCHEMA_VERSION.to_string();
+    let classes = dataset.classes().join("\n");
+    for part in [&version, &config.to_toml(), &classes, split_hash] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_cover_every_object_once_in_order() {
+        let splits = BTreeMap::from([("train", (0..10).collect()), ("test", vec![10, 11, 12, 13])]);
+        let tasks = tasks(&splits, 4);
+        let files: Vec<_> = tasks.iter().map(|t| t.file.as_str()).collect();
+        assert_eq!(
+            files,
+            [
+                "points/test-00000-of-00001.parquet",
+                "points/train-00000-of-00003.parquet",
+                "points/train-00001-of-00003.parquet",
+                "points/train-00002-of-00003.parquet"
+            ]
+        );
+        let mut all: Vec<_> = tasks.iter().flat_map(|t| t.objects.clone()).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..14).collect::<Vec<_>>());
+        assert!(tasks.iter().enumerate().all(|(i, t)| t.number == i && t.objects.len() <= 4));
+    }
+
+    #[test]
+    fn a_limit_is_spread_evenly() {
+        assert_eq!(limited(10, 4), [0, 2, 5, 7]);
+        assert_eq!(limited(3, 0), [0, 1, 2]);
+        assert_eq!(limited(3, 9), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,199 @@
+//! The heart: one raw object becomes one prepared sample.
+//!
+//! Every random draw comes from (run seed, object id, purpose), so a sample does not depend on
+//! the order of work, on threads, or on the other objects.
+
+use std::time::Instant;
+
+use jepa3d_schemas::{CatalogRow, Draws, Object, PointCloud, Sample, Shape};
+
+use crate::config::{PrepareConfig, TooFew};
+use crate::error::Rejected;
+use crate::group::{Groups, Scratch, group};
+use crate::normalize::{Normalized, normalize};
+use crate::surface::sample_surface;
+
+/// A sample and what the catalog says of its object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The row of a shard.
+    pub sample: Sample,
+    /// The row of the catalog; split and reading time are the caller's to fill in.
+    pub catalog: CatalogRow,
+    /// What was odd but did not stop the object.
+    pub warnings: Vec<String>,
+}
+
+/// Samples, normalises and groups one object.
+///
+/// # Errors
+/// Rejects an object without a usable surface or without enough finite points; the rejection
+/// names the stage, what was expected and what was found.
+pub fn prepare(
+    object: &Object,
+    dataset: &str,
+    source: String,
+    config: &PrepareConfig,
+    scratch: &mut Scratch,
+) -> Result<Prepared, Rejected> {
+    let start = Instant::now();
+    let (seed, mut warnings) = (config.run.seed, object.warnings.clone());
+    let cloud = stored_cloud(object, config)?;
+    let normalized = normalize(&cloud.positions, config.cloud.frame)?;
+    if normalized.is_single_point {
+        warnings.push("all points coincide: scale 1".to_owned());
+    }
+    let sampled = Instant::now();
+    let groups =
+        group(&normalized.points, &config.groups, &|purpose| Draws::new(seed, &object.id, purpose), scratch)?;
+    let catalog = catalog_row(object, &cloud, &normalized, [start, sampled, Instant::now()]);
+    let mut sample = assemble(object, cloud, normalized, groups, config);
+    sample.dataset = dataset.to_owned();
+    sample.source = source;
+    Ok(Prepared { sample, catalog, warnings })
+}
+
+/// The cloud to store, in raw units: sampled from a mesh, or subsampled from points.
+fn stored_cloud(object: &Object, config: &PrepareConfig) -> Result<PointCloud, Rejected> {
+    let (seed, count) = (config.run.seed, config.cloud.points);
+    match &object.shape {
+        Shape::Mesh(mesh) => sample_surface(mesh, count, &mut Draws::new(seed, &object.id, "surface")),
+        Shape::Points(cloud) if cloud.len() > count => {
+            let chosen = Draws::new(seed, &object.id, "subsample").distinct_sorted(cloud.len(), count);
+            Ok(cloud.select(&chosen))
+        }
+        Shape::Points(cloud) => fill(cloud, config.groups.points, config.cloud.too_few),
+    }
+}
+
+/// A cloud of at least `needed` points, by the rule for clouds with fewer.
+fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<PointCloud, Rejected> {
+    let found = cloud.len();
+    if found >= needed {
+        return Ok(cloud.clone());
+    }
+    if too_few == TooFew::Reject || found == 0 {
+        let rule = "cloud.too_few = \"repeat\" repeats points, groups.points lowers the need";
+        return Err(Rejected::new(
+            "sample",
+            format!("expected at least {needed} points, found {found} ({rule})"),
+        ));
+    }
+    let repeated: Vec<u32> = (0..needed).map(|i| (i % found) as u32).collect();
+    Ok(cloud.select(&repeated))
+}
+
+fn catalog_row(
+    object: &Object,
+    cloud: &PointCloud,
+    normalized: &Normalized,
+    [start, sampled, grouped]: [Instant; 3],
+) -> CatalogRow {
+    let (source_points, source_triangles) = match &object.shape {
+        Shape::Mesh(mesh) => (mesh.positions.len(), mesh.triangles.len()),
+        Shape::Points(points) => (points.len(), 0),
+    };
+    CatalogRow {
+        id: object.id.clone(),
+        category: object.category.clone(),
+        label: object.label,
+        status: "written".to_owned(),
+        source_points: source_points as u32,
+        source_triangles: source_triangles as u32,
+        points: cloud.len() as u32,
+        extent: normalized.extent,
+        norm_scale: normalized.scale,
+        sample_ms: (sampled - start).as_secs_f64() * 1e3,
+        group_ms: (grouped - sampled).as_secs_f64() * 1e3,
+        source_hash: object.source_hash.clone(),
+        ..CatalogRow::default()
+    }
+}
+
+fn assemble(
+    object: &Object,
+    cloud: PointCloud,
+    normalized: Normalized,
+    groups: Groups,
+    config: &PrepareConfig,
+) -> Sample {
+    Sample {
+        sample_id: object.id.clone(),
+        category: object.category.clone(),
+        label: object.label,
+        points: normalized.points.into_flattened(),
+        normals: cloud.normals.filter(|_| config.cloud.normals).map(Vec::into_flattened),
+        colors: cloud.colors.filter(|_| config.cloud.colors).map(Vec::into_flattened),
+        intensity: cloud.intensity,
+        point_labels: cloud.point_labels,
+        subset: groups.subset,
+        center_indices: groups.center_indices,
+        patch_indices: groups.patch_indices,
+        patch_counts: groups.patch_counts,
+        centers: groups.centers,
+        norm_center: normalized.center,
+        norm_scale: normalized.scale,
+        source_hash: object.source_hash.clone(),
+        ..Sample::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(points: usize) -> Object {
+        let mut draws = Draws::new(0, "object", "test");
+        let positions = (0..points).map(|_| std::array::from_fn(|_| draws.normal())).collect();
+        Object {
+            id: "object".into(),
+            category: None,
+            label: None,
+            shape: Shape::Points(PointCloud {
+                intensity: Some((0..points).map(|i| i as f32).collect()),
+                ..PointCloud::from_positions(positions)
+            }),
+            photos: vec![],
+            source_hash: String::new(),
+            warnings: vec![],
+        }
+    }
+
+    fn config(sets: &[&str]) -> PrepareConfig {
+        let base = ["cloud.points=200", "groups.points=100", "groups.centers=8", "groups.neighbors=6"];
+        let sets: Vec<_> = base.iter().chain(sets).map(|s| (*s).to_owned()).collect();
+        PrepareConfig::load(None, &sets).unwrap()
+    }
+
+    fn run(object: &Object, config: &PrepareConfig) -> Result<Sample, Rejected> {
+        prepare(object, "d", "s".into(), config, &mut Scratch::default()).map(|p| p.sample)
+    }
+
+    #[test]
+    fn a_large_cloud_is_subsampled_a_small_one_stored_whole() {
+        let sample = run(&object(500), &config(&[])).unwrap();
+        assert_eq!((sample.len(), sample.subset.as_ref().map(Vec::len)), (200, Some(400)));
+        assert_eq!((sample.center_indices.len(), sample.patch_indices.len()), (4 * 8, 4 * 8 * 6));
+        let intensity = sample.intensity.unwrap();
+        assert!(intensity.windows(2).all(|w| w[0] < w[1]), "attributes follow the chosen points");
+        assert_eq!(run(&object(150), &config(&[])).unwrap().len(), 150);
+        assert_eq!(run(&object(100), &config(&[])).unwrap().subset, None);
+    }
+
+    #[test]
+    fn too_few_points_are_rejected_or_repeated_as_asked() {
+        let rejected = run(&object(99), &config(&[])).unwrap_err().to_string();
+        assert!(rejected.starts_with("sample: expected at least 100 points, found 99"), "{rejected}");
+        let sample = run(&object(40), &config(&["cloud.too_few=repeat"])).unwrap();
+        assert_eq!(sample.len(), 100);
+        assert_eq!(sample.points[..9], sample.points[40 * 3..40 * 3 + 9]);
+        assert!(run(&object(0), &config(&["cloud.too_few=repeat"])).is_err());
+    }
+
+    #[test]
+    fn a_sample_depends_on_seed_and_id_alone() {
+        let (a, b) = (run(&object(500), &config(&[])), run(&object(500), &config(&[])));
+        assert_eq!(a, b);
+        assert_ne!(a, run(&object(500), &config(&["run.seed=1"])));
+    }
+}

@@ -1,0 +1,86 @@
+//! What is kept beside the shards: one record a finished task, the quarantine, the plan.
+//!
+//! Records live in `.jepa3d/` while a dataset is being written and are merged into manifest,
+//! catalog and quarantine at the end.
+
+use std::path::{Path, PathBuf};
+
+use jepa3d_schemas::{CatalogRow, ShardEntry, write_atomically};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+/// File name of the quarantine inside a prepared dataset.
+pub const QUARANTINE_FILE: &str = "quarantine.jsonl";
+
+/// An object that could not be prepared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuarantineRow {
+    /// Object id.
+    pub id: String,
+    /// Split it would have been in.
+    pub split: String,
+    /// Path of the source relative to the raw folder.
+    pub source: String,
+    /// `read`, `sample`, `normalize`, `group` or `panic`.
+    pub stage: String,
+    /// What was expected and what was found.
+    pub error: String,
+}
+
+/// A finished task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TaskRecord {
+    pub plan: String,
+    pub shard: ShardEntry,
+    pub catalog: Vec<CatalogRow>,
+    pub quarantine: Vec<QuarantineRow>,
+}
+
+impl TaskRecord {
+    /// Path of the record of task `number`.
+    pub(crate) fn path(state: &Path, number: usize) -> PathBuf {
+        state.join(format!("task-{number:05}.json"))
+    }
+
+    /// Writes the record atomically.
+    pub(crate) fn write(&self, state: &Path, number: usize) -> Result<()> {
+        let text = serde_json::to_vec(self).expect("a record serialises");
+        Ok(write_atomically(&Self::path(state, number), &text)?)
+    }
+
+    /// The record of a task of this plan whose shard is in place, `None` if the task must run.
+    ///
+    /// A record that does not parse, of another plan, or whose shard is missing or of another
+    /// size counts as not done: the task is cheap to repeat and gives the same bytes.
+    pub(crate) fn read(state: &Path, out: &Path, number: usize, plan: &str) -> Option<Self> {
+        let bytes = std::fs::read(Self::path(state, number)).ok()?;
+        let record: Self = serde_json::from_slice(&bytes).ok()?;
+        let size = std::fs::metadata(out.join(&record.shard.file)).ok()?.len();
+        (record.plan == plan && record.shard.bytes == size).then_some(record)
+    }
+}
+
+/// The quarantine as JSON lines.
+pub(crate) fn quarantine_lines(rows: &[QuarantineRow]) -> String {
+    let line = |row| serde_json::to_string(row).expect("a quarantine row serialises") + "\n";
+    rows.iter().map(line).collect()
+}
+
+/// Reads the quarantine of a prepared dataset.
+///
+/// # Errors
+/// Fails if the file cannot be read or a line is not a quarantine row.
+pub fn read_quarantine(folder: &Path) -> Result<Vec<QuarantineRow>> {
+    let path = folder.join(QUARANTINE_FILE);
+    let text = std::fs::read_to_string(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
+    let parse = |(i, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|e| {
+            let what = format!("line {}", i + 1);
+            jepa3d_schemas::Error::contract(&path, what, "a quarantine row", e).into()
+        })
+    };
+    text.lines().enumerate().map(parse).collect()
+}
