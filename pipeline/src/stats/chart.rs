@@ -59,6 +59,12 @@ pub(super) struct Bar {
     pub note: String,
 }
 
+/// The axes of a histogram, and a value to point out with its name.
+struct Marked {
+    layout: Layout,
+    mark: Option<(f64, String)>,
+}
+
 /// Names and colours of the series.
 pub(super) type Legend = Vec<(String, &'static str)>;
 
@@ -99,7 +105,7 @@ pub(super) fn bars(
             _ => (length(bar), 0.0),
         };
         let y = place.map_y(i as f64 + 1.0 + shift) + 0.35 * f64::from(size);
-        scene.add(text(bar.note.clone(), (place.map_x(end) + 6.0, y), size));
+        scene.add(text(bar.note.clone(), (place.map_x(end) + 6.0, y), TextAnchor::Start, size));
     }
     save(path, scene, labels, legend)
 }
@@ -128,7 +134,7 @@ pub(super) fn log_histogram(
     let bin = |x: f64| is_shown(&x).then(|| (libm::log10(x) - start) / width);
     let plots: Vec<Plot> = series.iter().filter_map(|s| steps(s, &histogram(s, bin), edge)).collect();
     let layout = layout(&plots, labels).with_log_x().with_x_axis_min(edge(0)).with_x_axis_max(edge(BINS));
-    finish(path, labels, series, plots, with_mark(layout, mark))
+    finish(path, labels, series, plots, Marked { layout, mark })
 }
 
 /// Draws how shares of 0 to 1 are spread, in percent.
@@ -146,7 +152,7 @@ pub(super) fn share_histogram(
     let bin = |x: f64| Some(((100.0 * x - start) / width).min(BINS as f64 - 0.5));
     let plots: Vec<Plot> = series.iter().filter_map(|s| steps(s, &histogram(s, bin), edge)).collect();
     let layout = layout(&plots, labels).with_x_axis_min(start).with_x_axis_max(100.0);
-    finish(path, labels, series, plots, with_mark(layout, mark))
+    finish(path, labels, series, plots, Marked { layout, mark })
 }
 
 /// Counts the values by the bin that `bin` gives, a fractional number of bins from the start.
@@ -172,22 +178,29 @@ fn steps(series: &Series, counts: &[usize; BINS], edge: impl Fn(usize) -> f64) -
     Some(Plot::Line(line.with_stroke_width(2.0).with_fill().with_fill_opacity(0.18)))
 }
 
-fn with_mark(layout: Layout, mark: Option<(f64, String)>) -> Layout {
-    let Some((x, name)) = mark else { return layout };
-    let line = ReferenceLine::vertical(x).with_color("#333333").with_stroke_width(1.5);
-    layout.with_reference_line(line.with_label(literal(&name)))
-}
-
+/// Draws a histogram with its mark, whose name stands on the side that has room.
 fn finish(
     path: &Path,
     labels: &Labels,
     series: &[Series],
     plots: Vec<Plot>,
-    layout: Layout,
+    chart: Marked,
 ) -> Result<PathBuf> {
+    let Marked { layout, mark } = chart;
+    let mut layout = layout.with_y_axis_min(0.0);
+    let mut named = None;
+    if let Some((value, name)) = mark {
+        layout = layout
+            .with_reference_line(ReferenceLine::vertical(value).with_color("#333333").with_stroke_width(1.5));
+        let x = ComputedLayout::from_layout(&layout).map_x(value);
+        let (x, anchor) =
+            if x > 0.75 * SIZE.0 { (x - 5.0, TextAnchor::End) } else { (x + 5.0, TextAnchor::Start) };
+        named = Some(text(literal(&name), (x, MARGINS.0 + 12.0), anchor, TEXT_SIZE));
+    }
+    let mut scene = render_multiple(plots, layout);
+    named.into_iter().for_each(|name| scene.add(name));
     let legend: Legend = series.iter().map(|s| (s.name.clone(), s.color)).collect();
-    let layout = layout.with_y_axis_min(0.0);
-    save(path, render_multiple(plots, layout), labels, &legend)
+    save(path, scene, labels, &legend)
 }
 
 fn layout(plots: &[Plot], labels: &Labels) -> Layout {
@@ -208,9 +221,8 @@ fn layout(plots: &[Plot], labels: &Labels) -> Layout {
     layout
 }
 
-/// Text that starts at a pixel.
-fn text(content: String, (x, y): (f64, f64), size: u32) -> Primitive {
-    let anchor = TextAnchor::Start;
+/// Text beside a pixel.
+fn text(content: String, (x, y): (f64, f64), anchor: TextAnchor, size: u32) -> Primitive {
     Primitive::Text { x, y, content, size, anchor, rotate: None, bold: false, color: None }
 }
 
@@ -237,7 +249,7 @@ fn add_legend(scene: &mut Scene, legend: &Legend) {
             opacity: None,
         });
         let advance = width(&name);
-        scene.add(text(name, (x + 18.0, y + 11.0), TEXT_SIZE));
+        scene.add(text(name, (x + 18.0, y + 11.0), TextAnchor::Start, TEXT_SIZE));
         x += advance;
     }
 }
@@ -249,7 +261,7 @@ fn literal(text: &str) -> String {
 
 fn save(path: &Path, mut scene: Scene, labels: &Labels, legend: &Legend) -> Result<PathBuf> {
     add_legend(&mut scene, legend);
-    scene.add(text(labels.y.to_owned(), (14.0, MARGINS.0 - 14.0), TEXT_SIZE));
+    scene.add(text(labels.y.to_owned(), (14.0, MARGINS.0 - 14.0), TextAnchor::Start, TEXT_SIZE));
     let png = RasterBackend::new()
         .with_scale(1.0)
         .render_scene(&scene)

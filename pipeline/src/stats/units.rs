@@ -62,12 +62,13 @@ pub(super) fn duration(ms: f64) -> String {
     }
 }
 
-/// A share of 0 to 1: `12.9 %`; never `0.0 %` or `100.0 %` for what only rounds to it.
+/// A share of 0 to 1: `12.9 %`; never `0.0 %` or `100.0 %` for what only rounds to it
+/// (beyond the error of a sum).
 pub(super) fn share(x: f64) -> String {
     match 100.0 * x {
         p if !p.is_finite() => "-".to_owned(),
         p if p > 0.0 && p < 0.05 => "<0.1 %".to_owned(),
-        p if (99.95..100.0).contains(&p) => ">99.9 %".to_owned(),
+        p if (99.95..100.0 - 1e-9).contains(&p) => ">99.9 %".to_owned(),
         p => format!("{p:.1} %"),
     }
 }
