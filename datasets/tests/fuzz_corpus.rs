@@ -105,7 +105,7 @@ fn peak_kib() -> Option<u64> {
 
 #[test]
 fn damaged_seeds_neither_panic_nor_eat_memory() {
-    let rounds = std::env::var("JEPA3D_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let rounds = std::env::var("JEPA3D_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2000);
     let before = peak_kib();
     for (target, parse) in TARGETS {
         let mut taken = 0usize;
@@ -130,7 +130,7 @@ fn damaged_seeds_neither_panic_nor_eat_memory() {
 }
 
 /// Seeds that are wrong on purpose.
-const REFUSED: [&str; 2] = ["bad.obj", "huge.off"];
+const REFUSED: [&str; 3] = ["bad.obj", "huge.off", "cut_chunk.glb"];
 
 #[test]
 fn seeds_are_legal_unless_named() {
