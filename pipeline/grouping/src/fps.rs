@@ -1,11 +1,11 @@
 //! Exact farthest point sampling: each next point is the one farthest from all chosen before.
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, largest, take_bit};
+use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, take_bit};
 use crate::lanes::{Lanes, Row, WIDTH};
 
 /// Marks a chosen point: below every distance, so it is never chosen again.
-const CHOSEN: i32 = -1;
+const CHOSEN: f32 = -1.0;
 
 /// What one sampling run keeps per point, leaf and branch.
 #[derive(Clone, Debug, Default)]
@@ -61,41 +61,36 @@ pub(crate) fn sample<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scrat
 #[inline(always)]
 fn lower<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, home: usize, center: [f32; 3]) {
     for limb in 0..index.branch_boxes.len() {
-        let mut branches = lanes.below(&index.branch_boxes[limb].distances(center), &state.branch_most[limb]);
+        let mut branches = lanes.below(&index.branch_boxes[limb].distances(lanes, center), &state.branch_most[limb]);
         if home / FAN / FAN == limb {
             branches |= 1 << (home / FAN % FAN);
         }
         while let Some(which) = take_bit(&mut branches) {
             let branch = limb * FAN + which;
             lower_branch(lanes, index, state, branch, home, center);
-            state.branch_most[limb][which] = largest(&state.leaf_most[branch]);
+            state.branch_most[limb][which] = lanes.largest(&state.leaf_most[branch]);
         }
     }
 }
 
 #[inline(always)]
 fn lower_branch<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, branch: usize, home: usize, center: [f32; 3]) {
-    let mut leaves = lanes.below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
+    let mut leaves = lanes.below(&index.leaf_boxes[branch].distances(lanes, center), &state.leaf_most[branch]);
     if home / FAN == branch {
         leaves |= 1 << (home % FAN);
     }
     while let Some(which) = take_bit(&mut leaves) {
         let leaf = branch * FAN + which;
-        state.leaf_most[branch][which] = lower_leaf(&index.leaves[leaf], &mut state.nearest[leaf], center);
+        state.leaf_most[branch][which] = lower_leaf(lanes, &index.leaves[leaf], &mut state.nearest[leaf], center);
         state.leaf_first[branch][which] = NO_POINT;
     }
 }
 
 #[inline(always)]
-fn lower_leaf(leaf: &Leaf, nearest: &mut [Row; 2], center: [f32; 3]) -> i32 {
-    let distances = leaf.distances(center);
-    let mut most = [0; WIDTH];
-    for i in 0..WIDTH {
-        nearest[0][i] = nearest[0][i].min(distances[0][i]);
-        nearest[1][i] = nearest[1][i].min(distances[1][i]);
-        most[i] = nearest[0][i].max(nearest[1][i]);
-    }
-    largest(&most)
+fn lower_leaf<L: Lanes>(lanes: L, leaf: &Leaf, nearest: &mut [Row; 2], center: [f32; 3]) -> f32 {
+    let distances = leaf.distances(lanes, center);
+    *nearest = [lanes.smaller(&nearest[0], &distances[0]), lanes.smaller(&nearest[1], &distances[1])];
+    lanes.largest(&lanes.larger(&nearest[0], &nearest[1]))
 }
 
 /// The point with the largest distance; among equals the one with the lowest index.
@@ -103,17 +98,15 @@ fn lower_leaf(leaf: &Leaf, nearest: &mut [Row; 2], center: [f32; 3]) -> i32 {
 fn farthest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch) -> u32 {
     let mut most = [CHOSEN; FAN];
     for branches in &state.branch_most {
-        for i in 0..FAN {
-            most[i] = most[i].max(branches[i]);
-        }
+        most = lanes.larger(&most, branches);
     }
-    let most = largest(&most);
+    let most = lanes.largest(&most);
     let mut first = NO_POINT;
     for limb in 0..state.branch_most.len() {
-        let mut branches = lanes.equal(&state.branch_most[limb], &[most; FAN]);
+        let mut branches = lanes.equal_to_most(&state.branch_most[limb], most);
         while let Some(which) = take_bit(&mut branches) {
             let branch = limb * FAN + which;
-            let mut leaves = lanes.equal(&state.leaf_most[branch], &[most; FAN]);
+            let mut leaves = lanes.equal_to_most(&state.leaf_most[branch], most);
             while let Some(which) = take_bit(&mut leaves) {
                 if state.leaf_first[branch][which] == NO_POINT {
                     let leaf = branch * FAN + which;
@@ -127,7 +120,7 @@ fn farthest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch) -> u3
 }
 
 #[inline(always)]
-fn first_of(leaf: &Leaf, nearest: &[Row; 2], most: i32) -> u32 {
+fn first_of(leaf: &Leaf, nearest: &[Row; 2], most: f32) -> u32 {
     let mut first = NO_POINT;
     for lane in 0..LEAF {
         first = first.min(if nearest.as_flattened()[lane] == most { leaf.id[lane] } else { NO_POINT });

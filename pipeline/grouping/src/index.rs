@@ -52,9 +52,9 @@ impl SpatialIndex {
         for (leaf, chunk) in self.records.chunks(LEAF).enumerate() {
             let mut filled = Leaf::EMPTY;
             for (lane, record) in chunk.iter().enumerate() {
-                filled.x[lane] = record.at[0];
-                filled.y[lane] = record.at[1];
-                filled.z[lane] = record.at[2];
+                filled.x.as_flattened_mut()[lane] = record.at[0];
+                filled.y.as_flattened_mut()[lane] = record.at[1];
+                filled.z.as_flattened_mut()[lane] = record.at[2];
                 filled.id[lane] = record.id;
                 self.slots[record.id as usize] = (leaf * LEAF + lane) as u32;
             }

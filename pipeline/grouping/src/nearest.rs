@@ -1,13 +1,15 @@
 //! Exact nearest neighbours: the `K` points nearest to each query, sorted by (distance, index).
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, count_within, largest, take_bit, within};
+use crate::kernels::{FAN, FAR, LEAF, count_within, take_bit, within};
 use crate::lanes::{Lanes, Row, WIDTH};
 
 /// Leaves whose distances are held before they are thinned.
 const HELD: usize = 64;
 /// Leaves looked at first, to bound the distance of the k-th neighbour.
 const FIRST: usize = 4;
+/// Candidates beyond `k` that are not worth another step of the search for a bound.
+const SPARE: usize = 8;
 /// Up to this many candidates are ordered by counting, without branches.
 const COUNTED: usize = 64;
 
@@ -43,15 +45,15 @@ fn nearest_to<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, hom
     let first = home / FIRST * FIRST;
     let done = first..(first + FIRST).min(index.leaves.len());
     for leaf in done.clone() {
-        hold(index, state, leaf, from);
+        hold(lanes, index, state, leaf, from);
     }
     let mut limit = kth_bound(lanes, &state.distances, FAR, k);
     for limb in 0..index.branch_boxes.len() {
-        let mut branches = lanes.at_most(&index.branch_boxes[limb].distances(from), &[limit; FAN]);
+        let mut branches = lanes.at_most(&index.branch_boxes[limb].distances(lanes, from), &[limit; FAN]);
         while let Some(which) = take_bit(&mut branches) {
             let branch = limb * FAN + which;
             let Some(boxes) = index.leaf_boxes.get(branch) else { break };
-            let mut leaves = lanes.at_most(&boxes.distances(from), &[limit; FAN]);
+            let mut leaves = lanes.at_most(&boxes.distances(lanes, from), &[limit; FAN]);
             while let Some(which) = take_bit(&mut leaves) {
                 let leaf = branch * FAN + which;
                 if done.contains(&leaf) || leaf >= index.leaves.len() {
@@ -60,7 +62,7 @@ fn nearest_to<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, hom
                 if state.held.len() == HELD {
                     limit = thin(lanes, index, state, limit, k);
                 }
-                hold(index, state, leaf, from);
+                hold(lanes, index, state, leaf, from);
             }
         }
     }
@@ -69,27 +71,27 @@ fn nearest_to<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, hom
 }
 
 #[inline(always)]
-fn hold(index: &SpatialIndex, state: &mut Scratch, leaf: usize, from: [f32; 3]) {
-    state.distances.push(index.leaves[leaf].distances(from));
+fn hold<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, leaf: usize, from: [f32; 3]) {
+    state.distances.push(index.leaves[leaf].distances(lanes, from));
     state.held.push(leaf as u32);
 }
 
 /// Moves what can be among the `k` nearest from the held leaves to the keys; returns the new limit.
 #[inline(always)]
-fn thin<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, limit: i32, k: usize) -> i32 {
+fn thin<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, limit: f32, k: usize) -> f32 {
     let mut limit = kth_bound(lanes, &state.distances, limit, k);
     let Scratch { distances, held, keys } = state;
     for (distances, &leaf) in distances.iter().zip(held.iter()) {
         let ids = &index.leaves[leaf as usize].id;
         let mut near = within(lanes, distances, limit);
         while let Some(lane) = take_bit(&mut near) {
-            keys.push((distances.as_flattened()[lane] as u64) << 32 | u64::from(ids[lane]));
+            keys.push(u64::from(distances.as_flattened()[lane].to_bits()) << 32 | u64::from(ids[lane]));
         }
     }
     if keys.len() > COUNTED.max(k) {
         let (_, &mut last, _) = keys.select_nth_unstable(k - 1);
         keys.truncate(k);
-        limit = limit.min((last >> 32) as i32);
+        limit = limit.min(f32::from_bits((last >> 32) as u32));
     }
     distances.clear();
     held.clear();
@@ -98,26 +100,23 @@ fn thin<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, limit: i3
 
 /// A value not above `limit` that at least `k` distances do not exceed, `limit` itself when fewer than `k` are within it.
 #[inline(always)]
-fn kth_bound<L: Lanes>(lanes: L, distances: &[[Row; 2]], limit: i32, k: usize) -> i32 {
-    let mut most = [-1; WIDTH];
+fn kth_bound<L: Lanes>(lanes: L, distances: &[[Row; 2]], limit: f32, k: usize) -> f32 {
+    let mut most = [0.0; WIDTH];
     for leaf in distances {
-        for i in 0..WIDTH {
-            most[i] = most[i].max(leaf[0][i].max(leaf[1][i]));
-        }
+        most = lanes.larger(&most, &lanes.larger(&leaf[0], &leaf[1]));
     }
-    let most = largest(&most).min(limit);
-    let (mut lo, mut hi) = (-1, most);
-    let mut held = count_within(lanes, distances, hi);
+    let (mut lo, mut hi) = (-1, lanes.largest(&most).min(limit).to_bits() as i32);
+    let mut held = count_within(lanes, distances, f32::from_bits(hi as u32));
     if held < k {
         return limit;
     }
     let mut step = 0;
-    while held > k + 8 && hi - lo > 1 {
+    while held > k + SPARE && hi - lo > 1 {
         let (low, high) = (f32::from_bits(lo.max(0) as u32), f32::from_bits(hi as u32));
-        let share = if step == 0 { (k + 4) as f32 / held as f32 } else { 0.5 };
-        let middle = ((low + (high - low) * share).to_bits() as i32).clamp(lo + 1, hi - 1);
-        let middle = if step > 8 { lo + (hi - lo) / 2 } else { middle };
-        let inside = count_within(lanes, distances, middle);
+        let share = if step == 0 { (k + SPARE / 2) as f32 / held as f32 } else { 0.5 };
+        let guess = (low + (high - low) * share).to_bits() as i32;
+        let middle = if step < 8 { guess.clamp(lo + 1, hi - 1) } else { lo + (hi - lo) / 2 };
+        let inside = count_within(lanes, distances, f32::from_bits(middle as u32));
         if inside >= k {
             (hi, held) = (middle, inside);
         } else {
@@ -125,7 +124,7 @@ fn kth_bound<L: Lanes>(lanes: L, distances: &[[Row; 2]], limit: i32, k: usize) -
         }
         step += 1;
     }
-    hi
+    f32::from_bits(hi as u32)
 }
 
 /// Keeps the `k` smallest keys, sorted.
