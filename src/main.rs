@@ -1,1 +1,67 @@
-fn main(){}
+//! The command line of jepa3d, and nothing else: arguments in, a report and an exit code out.
+//!
+//! Exit codes: 0 done; 1 done, but more objects were quarantined than allowed, or a check
+//! failed; 2 could not run.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{prepare, stats, verify};
+
+/// Self-supervised pretraining on 3D data.
+#[derive(Parser)]
+#[command(name = "jepa3d", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print more: warnings about single objects, twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Turn raw data into verified Parquet shards; run it again to continue.
+    Prepare(prepare::Args),
+    /// Check hashes, counts and the invariants of every row.
+    Verify(verify::Args),
+    /// Classes, splits, sizes, extents, times and bytes.
+    Stats(stats::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match cli.verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    let result = match cli.command {
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Stats(args) => stats::run(&args),
+    };
+    match result {
+        Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
+        Ok(commands::Outcome::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {}", message(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The chain of causes in one line; a cause that the message above it quotes is not repeated.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

@@ -26,7 +26,7 @@ pub struct PrepareConfig {
 }
 
 /// `[run]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
     /// Seed of every random draw. Default 0.
@@ -35,12 +35,6 @@ pub struct RunConfig {
     pub limit: usize,
     /// More quarantined objects than this make the exit code 1. Default 0.
     pub max_failures: usize,
-}
-
-impl Default for RunConfig {
-    fn default() -> Self {
-        Self { seed: 0, limit: 0, max_failures: 0 }
-    }
 }
 
 /// What happens to a cloud with fewer than `groups.points` points.
@@ -108,7 +102,14 @@ pub struct GroupsConfig {
 
 impl Default for GroupsConfig {
     fn default() -> Self {
-        Self { kind: GroupKind::Patch, points: 1024, centers: 64, neighbors: 32, groupings: 4, voxel_edge: 0.0 }
+        Self {
+            kind: GroupKind::Patch,
+            points: 1024,
+            centers: 64,
+            neighbors: 32,
+            groupings: 4,
+            voxel_edge: 0.0,
+        }
     }
 }
 
@@ -143,10 +144,11 @@ impl PrepareConfig {
         for text in overrides {
             apply_override(&mut table, text)?;
         }
-        let config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
-            path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
-            reason: e.to_string().trim_end().to_owned(),
-        })?;
+        let config: Self =
+            toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
+                path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
+                reason: e.to_string().trim_end().to_owned(),
+            })?;
         config.check()?;
         Ok(config)
     }

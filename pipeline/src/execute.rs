@@ -48,7 +48,7 @@ struct Group<'a> {
 /// What became of an object.
 enum Outcome {
     Written(Box<Prepared>),
-    Quarantined(QuarantineRow, CatalogRow),
+    Quarantined(Box<(QuarantineRow, CatalogRow)>),
 }
 
 /// A row group ready to be appended.
@@ -242,11 +242,12 @@ fn object(plan: &Plan, task: &Task, index: usize, scratch: &mut Scratch) -> Outc
         stage: rejected.stage.to_owned(),
         error: rejected.reason,
     };
-    Outcome::Quarantined(row, catalog)
+    Outcome::Quarantined(Box::new((row, catalog)))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     format!("the reader gave up: {}", text.unwrap_or("no message"))
 }
 
@@ -258,9 +259,9 @@ fn encode(number: usize, group: &Group<'_>, encoder: &RowGroupEncoder) -> Result
                 samples.push(prepared.sample);
                 catalog.push(prepared.catalog);
             }
-            Outcome::Quarantined(row, in_catalog) => {
-                quarantine.push(row);
-                catalog.push(in_catalog);
+            Outcome::Quarantined(rows) => {
+                quarantine.push(rows.0);
+                catalog.push(rows.1);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::error::Rejected;
 /// The groupings of a sample, indices into its stored cloud; shapes as in `Sample`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Groups {
-    /// `[R,N]`, absent if every grouping uses all stored points.
+    /// `[R,N]`, each ascending; absent if every grouping uses all stored points.
     pub subset: Option<Vec<u32>>,
     /// `[R,G]`.
     pub center_indices: Vec<u32>,
@@ -55,7 +55,9 @@ pub fn group(
             Some(draws) => draws.index(points.len()) as u32,
         };
         if is_subset {
-            let subset = scratch.whole.farthest_points(config.points, start(points)).map_err(wrong)?;
+            let mut subset = scratch.whole.farthest_points(config.points, start(points)).map_err(wrong)?;
+            // Ascending, so that ties inside the subset go to the lowest index into the cloud.
+            subset.sort_unstable();
             scratch.points.clear();
             scratch.points.extend(subset.iter().map(|&i| points[i as usize]));
             scratch.part.rebuild(&scratch.points).map_err(wrong)?;
@@ -85,7 +87,8 @@ impl Groups {
                 self.center_indices.extend(centers);
             }
             GroupKind::Voxel => {
-                let edge = if config.voxel_edge > 0.0 { CellEdge::Fixed(config.voxel_edge) } else { CellEdge::Auto };
+                let edge =
+                    if config.voxel_edge > 0.0 { CellEdge::Fixed(config.voxel_edge) } else { CellEdge::Auto };
                 self.push_blocks(voxel_blocks(points, config.centers, config.neighbors, edge)?, config);
             }
         }

@@ -14,6 +14,7 @@ mod prepare;
 mod record;
 mod reopen;
 mod run;
+mod stats;
 mod surface;
 mod verify;
 
@@ -26,5 +27,9 @@ pub use plan::{Plan, Task};
 pub use prepare::{Prepared, prepare};
 pub use record::{QUARANTINE_FILE, QuarantineRow, read_quarantine};
 pub use run::{Part, Report, run};
+pub use stats::{
+    ClassCounts, ColumnBytes, Coverage, DatasetSummary, Degenerate, Failure, NamedExtent, Sizes, SlowObject,
+    SplitShards, Spread, StageFailures, StageTime, Stats, StatsError, Times, plots, stats,
+};
 pub use surface::sample_surface;
 pub use verify::{Problem, Verification, verify};

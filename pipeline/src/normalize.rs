@@ -99,8 +99,11 @@ mod tests {
             let raw: Vec<[f64; 3]> =
                 (0..200).map(|_| std::array::from_fn(|a| far[a] + size * draws.normal())).collect();
             let n = normalize(&raw, Frame::UnitSphere).unwrap();
-            let radius =
-                n.points.iter().map(|p| p.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>()).fold(0.0, f64::max);
+            let radius = n
+                .points
+                .iter()
+                .map(|p| p.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>())
+                .fold(0.0, f64::max);
             assert!((radius.sqrt() - 1.0).abs() < 1e-6);
             for a in 0..3 {
                 let mean = n.points.iter().map(|p| f64::from(p[a])).sum::<f64>() / 200.0;

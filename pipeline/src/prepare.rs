@@ -44,7 +44,8 @@ pub fn prepare(
         warnings.push("all points coincide: scale 1".to_owned());
     }
     let sampled = Instant::now();
-    let groups = group(&normalized.points, &config.groups, &|purpose| Draws::new(seed, &object.id, purpose), scratch)?;
+    let groups =
+        group(&normalized.points, &config.groups, &|purpose| Draws::new(seed, &object.id, purpose), scratch)?;
     let catalog = catalog_row(object, &cloud, &normalized, [start, sampled, Instant::now()]);
     let mut sample = assemble(object, cloud, normalized, groups, config);
     sample.dataset = dataset.to_owned();
@@ -73,7 +74,10 @@ fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<PointCloud
     }
     if too_few == TooFew::Reject || found == 0 {
         let rule = "cloud.too_few = \"repeat\" repeats points, groups.points lowers the need";
-        return Err(Rejected::new("sample", format!("expected at least {needed} points, found {found} ({rule})")));
+        return Err(Rejected::new(
+            "sample",
+            format!("expected at least {needed} points, found {found} ({rule})"),
+        ));
     }
     let repeated: Vec<u32> = (0..needed).map(|i| (i % found) as u32).collect();
     Ok(cloud.select(&repeated))

@@ -64,15 +64,20 @@ pub fn run(
     report: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let folder = OutputFolder::open(plan, out, part)?;
-    let mut result =
-        Report { manifest: None, tasks_done: 0, tasks_skipped: plan.tasks.len(), progress: Progress::default() };
+    let mut result = Report {
+        manifest: None,
+        tasks_done: 0,
+        tasks_skipped: plan.tasks.len(),
+        progress: Progress::default(),
+    };
     if let Some(manifest) = folder.complete {
         result.manifest = Some(manifest);
         return Ok(result);
     }
     let pending = pending(plan, out, &folder.state, part)?;
     result.tasks_done = pending.len();
-    result.tasks_skipped = if matches!(part, Part::Task(_)) { 0 } else { plan.tasks.len() } - pending.len().min(plan.tasks.len());
+    let concerned = if matches!(part, Part::Task(_)) { 1 } else { plan.tasks.len() };
+    result.tasks_skipped = if part == Part::Finalize { 0 } else { concerned - pending.len() };
     execute(plan, &pending, (out, &folder.state), threads.max(1), &mut |progress| {
         result.progress = progress;
         report(progress);
@@ -155,10 +160,10 @@ fn check_owner(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
     match found {
         Some(found) if found != plan.hash => Err(other(found)),
         Some(_) => Ok(()),
-        None => match std::fs::read_dir(out.join("points")) {
-            Ok(mut entries) if entries.next().is_some() && !state.exists() => Err(other("none".to_owned())),
-            _ => Ok(()),
-        },
+        None => {
+            let is_filled = std::fs::read_dir(out.join("points")).is_ok_and(|mut e| e.next().is_some());
+            if is_filled && !state.exists() { Err(other("none".to_owned())) } else { Ok(()) }
+        }
     }
 }
 

@@ -215,7 +215,15 @@ mod tests {
         let mut counts = [0.0; 4];
         for p in &cloud.positions {
             let (v, w) = (p[0] / 2.0, p[1]);
-            counts[if v > 0.5 { 0 } else if w > 0.5 { 1 } else if v + w < 0.5 { 2 } else { 3 }] += 1.0;
+            counts[if v > 0.5 {
+                0
+            } else if w > 0.5 {
+                1
+            } else if v + w < 0.5 {
+                2
+            } else {
+                3
+            }] += 1.0;
         }
         let expected = n as f64 / 4.0;
         let chi2: f64 = counts.iter().map(|c: &f64| (c - expected).powi(2) / expected).sum();

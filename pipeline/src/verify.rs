@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, Sample, ShardEntry, ShardReader, ShapeLetters,
+    CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, Sample, ShapeLetters, ShardEntry, ShardReader,
     check_shapes, read_catalog,
 };
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
         jepa3d_schemas::Error::contract(&path, "config", "a config of this version", e)
     })?;
     let next = AtomicUsize::new(0);
-    let results: Mutex<BTreeMap<usize, (Vec<String>, Vec<Problem>)>> = Mutex::default();
+    let results: Mutex<BTreeMap<usize, Checked>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
@@ -90,12 +90,10 @@ fn take<'a>(next: &AtomicUsize, shards: &'a [ShardEntry]) -> Option<(usize, &'a 
 }
 
 /// Ids of a shard's rows, and its problems.
-fn check_shard(
-    folder: &Path,
-    shard: &ShardEntry,
-    manifest: &Manifest,
-    config: &PrepareConfig,
-) -> (Vec<String>, Vec<Problem>) {
+type Checked = (Vec<String>, Vec<Problem>);
+
+/// Checks one shard, bytes first.
+fn check_shard(folder: &Path, shard: &ShardEntry, manifest: &Manifest, config: &PrepareConfig) -> Checked {
     let mut problems = Vec::new();
     let mut report = |sample: Option<&str>, what: String| {
         problems.push(Problem { file: shard.file.clone(), sample: sample.map(str::to_owned), what });
@@ -260,7 +258,10 @@ fn check_tables(folder: &Path, manifest: &Manifest, ids: &[(String, String)], pr
             let written = catalog.iter().filter(is_written).map(|r| (r.split.clone(), r.id.clone()));
             // With a broken shard the rows differ anyway, and that is reported already.
             if ids.len() == manifest.written() && !written.eq(ids.iter().cloned()) {
-                report(CATALOG_FILE, "expected the ids of the shards in their order, found others".to_owned());
+                report(
+                    CATALOG_FILE,
+                    "expected the ids of the shards in their order, found others".to_owned(),
+                );
             }
             let (expected, found) = (manifest.written() + manifest.quarantined(), catalog.len());
             if expected != found {

@@ -43,7 +43,14 @@ impl Scratch {
 
 /// Appends `count` indices, `start` first.
 #[inline(always)]
-pub(crate) fn sample<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, count: usize, start: u32, out: &mut Vec<u32>) {
+pub(crate) fn sample<L: Lanes>(
+    lanes: L,
+    index: &SpatialIndex,
+    state: &mut Scratch,
+    count: usize,
+    start: u32,
+    out: &mut Vec<u32>,
+) {
     state.reset(index);
     let mut chosen = start;
     out.push(chosen);
@@ -74,8 +81,20 @@ fn lower<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, home: us
 }
 
 #[inline(always)]
+<<<<<<< HEAD
 fn lower_branch<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, branch: usize, home: usize, center: [f32; 3]) {
     let mut leaves = lanes.below(&index.leaf_boxes[branch].distances(lanes, center), &state.leaf_most[branch]);
+=======
+fn lower_branch<L: Lanes>(
+    lanes: L,
+    index: &SpatialIndex,
+    state: &mut Scratch,
+    branch: usize,
+    home: usize,
+    center: [f32; 3],
+) {
+    let mut leaves = lanes.below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
+>>>>>>> main
     if home / FAN == branch {
         leaves |= 1 << (home % FAN);
     }
@@ -110,7 +129,8 @@ fn farthest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch) -> u3
             while let Some(which) = take_bit(&mut leaves) {
                 if state.leaf_first[branch][which] == NO_POINT {
                     let leaf = branch * FAN + which;
-                    state.leaf_first[branch][which] = first_of(&index.leaves[leaf], &state.nearest[leaf], most);
+                    state.leaf_first[branch][which] =
+                        first_of(&index.leaves[leaf], &state.nearest[leaf], most);
                 }
                 first = first.min(state.leaf_first[branch][which]);
             }
@@ -140,7 +160,11 @@ mod tests {
             for start in [0, points.len() / 2, points.len() - 1, farthest_from_centroid(&points) as usize] {
                 for count in [1, points.len().min(70), points.len().min(300)] {
                     let found = cloud.farthest_points(count, start as u32).unwrap();
-                    assert_eq!(found, farthest_points(&points, count, start as u32), "{name} {count} {start}");
+                    assert_eq!(
+                        found,
+                        farthest_points(&points, count, start as u32),
+                        "{name} {count} {start}"
+                    );
                 }
             }
         }

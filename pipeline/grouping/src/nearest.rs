@@ -25,7 +25,14 @@ pub(crate) struct Scratch {
 
 /// Appends the `k` nearest points of each query point.
 #[inline(always)]
-pub(crate) fn nearest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, queries: &[u32], k: usize, found: &mut [u32]) {
+pub(crate) fn nearest<L: Lanes>(
+    lanes: L,
+    index: &SpatialIndex,
+    state: &mut Scratch,
+    queries: &[u32],
+    k: usize,
+    found: &mut [u32],
+) {
     for (&query, patch) in queries.iter().zip(found.chunks_exact_mut(k)) {
         let slot = index.slots[query as usize] as usize;
         let from = index.leaves[slot / LEAF].point(slot % LEAF);
@@ -38,7 +45,14 @@ pub(crate) fn nearest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scra
 
 /// Leaves the `k` nearest points of `from` in `state.keys`, sorted; leaf `home` lies near it.
 #[inline(always)]
-fn nearest_to<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, home: usize, from: [f32; 3], k: usize) {
+fn nearest_to<L: Lanes>(
+    lanes: L,
+    index: &SpatialIndex,
+    state: &mut Scratch,
+    home: usize,
+    from: [f32; 3],
+    k: usize,
+) {
     state.keys.clear();
     state.held.clear();
     state.distances.clear();

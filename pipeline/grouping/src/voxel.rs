@@ -80,8 +80,10 @@ fn lowest_corner(points: &[[f32; 3]]) -> [f64; 3] {
 }
 
 /// Points of every occupied cell, by cell coordinates.
-fn cells(relative: &[[f64; 3]], edge: f64) -> BTreeMap<[u64; 3], Vec<u32>> {
-    let mut cells: BTreeMap<[u64; 3], Vec<u32>> = BTreeMap::new();
+type Cells = BTreeMap<[u64; 3], Vec<u32>>;
+
+fn cells(relative: &[[f64; 3]], edge: f64) -> Cells {
+    let mut cells = Cells::new();
     for (p, i) in relative.iter().zip(0..) {
         let key = p.map(|x| (x / edge) as u64);
         cells.entry(key).or_default().push(i);
@@ -89,7 +91,7 @@ fn cells(relative: &[[f64; 3]], edge: f64) -> BTreeMap<[u64; 3], Vec<u32>> {
     cells
 }
 
-fn search(relative: &[[f64; 3]], groups: usize) -> Result<(f64, BTreeMap<[u64; 3], Vec<u32>>)> {
+fn search(relative: &[[f64; 3]], groups: usize) -> Result<(f64, Cells)> {
     let longest = relative.iter().flatten().copied().fold(0.0, f64::max);
     let mut most = 1;
     for j in 0..=40 {
@@ -183,7 +185,9 @@ mod tests {
             assert_eq!((blocks.counts.len(), blocks.patch_indices.len()), (groups, groups * size));
             let low: [f32; 3] = std::array::from_fn(|a| points.iter().map(|p| p[a]).fold(f32::MAX, f32::min));
             let key = |i: u32| {
-                (0..3).map(|a| (f64::from(points[i as usize][a] - low[a]) / blocks.edge) as u64).collect::<Vec<_>>()
+                (0..3)
+                    .map(|a| (f64::from(points[i as usize][a] - low[a]) / blocks.edge) as u64)
+                    .collect::<Vec<_>>()
             };
             let mut seen = Vec::new();
             for g in 0..groups {

@@ -1,0 +1,66 @@
+# Every target is a line you could type. CARGO_TARGET_DIR is honoured if set.
+
+OUT ?= out
+CARGO ?= cargo
+DATA ?= $(or $(JEPA3D_TEST_DATA),../shared/data)
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+JEPA3D = $(TARGET)/release/jepa3d
+PYTHON ?= python3
+
+.PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
+	bench-columns bench-geometry bench-prepare bench-memory bench-formats bench-nuscenes-tables
+
+# Prepare the built-in set, verify it, show what is in it.
+demo: build
+	$(JEPA3D) prepare configs/prepare/synthetic.toml --out $(OUT)/synthetic
+	$(JEPA3D) verify $(OUT)/synthetic
+	$(JEPA3D) stats $(OUT)/synthetic --plots $(OUT)/synthetic-plots
+
+build:
+	$(CARGO) build --release --locked
+
+test:
+	$(CARGO) test --release --locked --workspace
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
+
+doc:
+	$(CARGO) doc --release --locked --workspace --no-deps --open
+
+# Twenty SIGKILLs at random moments, each followed by the same command.
+test-kill:
+	$(CARGO) test --release --locked --test cli -- --ignored kill --nocapture
+
+# Real libFuzzer runs, SECONDS each (needs cargo-fuzz and a nightly toolchain).
+fuzz:
+	cd fuzz && ./run.sh $(or $(SECONDS_EACH),30)
+
+# The committed corpus and seeded mutations of it through every parser, on stable Rust.
+fuzz-corpus:
+	$(CARGO) test --release --locked -p jepa3d-datasets corpus -- --include-ignored --nocapture
+
+bench-columns:
+	$(CARGO) bench --locked -p jepa3d-schemas --bench columns
+
+bench-formats:
+	$(CARGO) bench --locked -p jepa3d-datasets --bench formats
+
+bench-nuscenes-tables:
+	$(CARGO) bench --locked -p jepa3d-datasets --bench nuscenes_tables
+
+# FPS and kNN against fpsample, pykdtree and scipy, in turns, one thread.
+bench-geometry:
+	$(CARGO) bench --locked -p jepa3d-grouping --bench geometry --no-run
+	JEPA3D_TEST_DATA=$(DATA) $(PYTHON) pipeline/grouping/benches/geometry_peers.py \
+		"$$(ls -t $(TARGET)/release/deps/geometry-* | grep -v '\.d$$' | head -n 1)"
+
+# Whole preparations against a Python pipeline, in turns, two cores.
+bench-prepare: build
+	$(PYTHON) pipeline/benches/prepare_peers.py $(JEPA3D) --data $(DATA)
+
+# Peak memory of 4,000 and 40,000 clouds.
+bench-memory: build
+	$(PYTHON) pipeline/benches/prepare_memory.py $(JEPA3D)

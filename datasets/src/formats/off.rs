@@ -1,0 +1,226 @@
+//! OFF: counts, vertices, polygons, one a line; as ModelNet, Princeton and libigl write it.
+//!
+//! Read: `OFF`, `COFF` (vertex colours), `NOFF` (vertex normals), counts on the header's line
+//! (even glued to it, as in many ModelNet files), comments, blank lines, colours after face
+//! indices (ignored). Refused by name: binary, 4D and n-dimensional variants.
+
+use jepa3d_schemas::Mesh;
+
+use super::Parsed;
+use super::ascii::{Lines, decode, fields, integer, number, quote, take_three};
+use super::columns::{ColorScale, bytes_from_colors};
+use super::polygon::{Fan, push_fan, repair_fans};
+use crate::error::{ParseError, Place};
+
+/// What follows the position on a vertex line.
+#[derive(Clone, Copy, PartialEq)]
+enum Variant {
+    Plain,
+    Color,
+    Normal,
+}
+
+/// Reads an OFF file.
+///
+/// Faces of fewer than three corners are skipped with a warning; faces with a repeated corner are kept.
+///
+/// # Errors
+/// Fails (naming the line) if the header is not OFF, a count is missing or cannot fit the file,
+/// a coordinate is missing or not finite, or a face names a vertex that is not there.
+pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
+    let text = decode(bytes);
+    let mut lines = Lines::new(&text);
+    let (variant, [vertices, faces]) = header(&mut lines, text.len())?;
+    let mut mesh = Mesh { positions: Vec::with_capacity(vertices), ..Mesh::default() };
+    read_vertices(&mut lines, variant, vertices, &mut mesh)?;
+    let mut warnings = read_faces(&mut lines, faces, &mut mesh)?;
+    if mesh.normals.len() == mesh.positions.len() && !mesh.normals.is_empty() {
+        mesh.normal_corners.clone_from(&mesh.triangles);
+    }
+    if let Some((line, found)) = lines.next_content() {
+        warnings.push(format!("text after the last face is ignored, from line {line}: {}", quote(found)));
+    }
+    Ok(Parsed { geometry: mesh, warnings })
+}
+
+fn header(lines: &mut Lines<'_>, size: usize) -> Result<(Variant, [usize; 2]), ParseError> {
+    let Some((line, first)) = lines.next_content() else {
+        return Err(ParseError::new(Place::File, "an OFF header", "an empty file"));
+    };
+    let wrong = || ParseError::line(line, "a header OFF, COFF or NOFF", quote(first));
+    let (variant, rest) = match first {
+        [b'O', b'F', b'F', rest @ ..] => (Variant::Plain, rest),
+        [b'C', b'O', b'F', b'F', rest @ ..] => (Variant::Color, rest),
+        [b'N', b'O', b'F', b'F', rest @ ..] => (Variant::Normal, rest),
+        _ => return Err(wrong()),
+    };
+    let rest = rest.trim_ascii();
+    if rest.starts_with(b"BINARY") {
+        return Err(wrong());
+    }
+    let (line, counts) = if rest.is_empty() {
+        lines
+            .next_content()
+            .ok_or_else(|| ParseError::line(line, "a line of counts", "the end of the file"))?
+    } else {
+        (line, rest)
+    };
+    let numbers: Option<Vec<usize>> = fields(counts).map(integer).collect();
+    let Some(&[vertices, faces, _edges]) = numbers.as_deref() else {
+        return Err(ParseError::line(line, "three counts (vertices, faces, edges)", quote(counts)));
+    };
+    // "0 0 0\n" is the shortest vertex line, "0\n" the shortest face line.
+    for (count, what, shortest) in [(vertices, "vertices", 6), (faces, "faces", 2)] {
+        if count > size / shortest + 1 {
+            let expected = format!("at most {} {what} in a file of {size} bytes", size / shortest + 1);
+            return Err(ParseError::line(line, expected, count.to_string()));
+        }
+    }
+    Ok((variant, [vertices, faces]))
+}
+
+fn read_vertices(
+    lines: &mut Lines<'_>,
+    variant: Variant,
+    count: usize,
+    mesh: &mut Mesh,
+) -> Result<(), ParseError> {
+    let mut colors = Vec::new();
+    for done in 0..count {
+        let (line, text) = lines.next_content().ok_or_else(|| ended(lines, count, done, "vertices"))?;
+        let mut rest = text;
+        let position = take_three(&mut rest)
+            .filter(|p| p.iter().all(|x| x.is_finite()))
+            .ok_or_else(|| ParseError::line(line, "three finite coordinates", quote(text)))?;
+        mesh.positions.push(position);
+        if variant == Variant::Plain {
+            continue;
+        }
+        let more = take_three(&mut rest)
+            .ok_or_else(|| ParseError::line(line, "three coordinates and three numbers more", quote(text)))?;
+        match variant {
+            Variant::Normal => mesh.normals.push(more.map(|x| x as f32)),
+            _ => colors.push(more),
+        }
+    }
+    mesh.vertex_colors = bytes_from_colors(&colors, ColorScale::Guess);
+    Ok(())
+}
+
+fn read_faces(lines: &mut Lines<'_>, count: usize, mesh: &mut Mesh) -> Result<Vec<String>, ParseError> {
+    let mut warnings = Vec::new();
+    let (mut fans, mut corners, mut short) = (Vec::new(), Vec::new(), None);
+    for done in 0..count {
+        let (line, text) = lines.next_content().ok_or_else(|| ended(lines, count, done, "faces"))?;
+        read_corners(line, text, mesh.positions.len(), &mut corners)?;
+        if corners.len() < 3 {
+            let (_, n) = short.get_or_insert((line, 0));
+            *n += 1;
+        }
+        if corners.len() > 3 {
+            fans.push(Fan { first: mesh.triangles.len(), corners: corners.len() });
+        }
+        push_fan(&mut mesh.triangles, &corners);
+    }
+    warnings.extend(repair_fans(mesh, &fans));
+    warnings.extend(short.map(|(line, n): (usize, usize)| super::short_faces(n, line)));
+    Ok(warnings)
+}
+
+fn read_corners(line: usize, text: &[u8], vertices: usize, corners: &mut Vec<u32>) -> Result<(), ParseError> {
+    corners.clear();
+    let mut numbers = fields(text);
+    let count: Option<usize> = numbers.next().and_then(integer);
+    let count = count.ok_or_else(|| ParseError::line(line, "a number of corners", quote(text)))?;
+    for done in 0..count {
+        let Some(field) = numbers.next() else {
+            return Err(ParseError::line(
+                line,
+                format!("{count} corners"),
+                format!("{done} in {}", quote(text)),
+            ));
+        };
+        // Some writers print indices as floats ("3.0"); whole ones are taken.
+        let index = integer(field)
+            .or_else(|| number(field).filter(|v| v.fract() == 0.0 && *v >= 0.0).map(|v| v as u32));
+        match index {
+            Some(index) if (index as usize) < vertices => corners.push(index),
+            _ => {
+                return Err(ParseError::line(line, format!("a vertex index below {vertices}"), quote(field)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn ended(lines: &Lines<'_>, count: usize, done: usize, what: &str) -> ParseError {
+    ParseError::line(lines.number(), format!("{count} {what}"), format!("the end of the file after {done}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SQUARE: &str = "0 0 0\n1 0 0\n1 1 0\n0 1 0\n4 0 1 2 3\n";
+
+    fn error(text: &str) -> String {
+        parse(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn counts_may_be_glued_to_the_header() {
+        for head in ["OFF\n4 1 0\n", "OFF 4 1 4\n", "OFF4 1 0\n", "# c\nOFF # d\n\n4 1 0 # e\n"] {
+            let mesh = parse(format!("{head}{SQUARE}").as_bytes()).unwrap().geometry;
+            assert_eq!((mesh.positions.len(), mesh.triangles.len()), (4, 2), "{head}");
+        }
+    }
+
+    #[test]
+    fn colours_and_normals_are_read_by_variant() {
+        let colored = "COFF\n3 1 0\n0 0 0 255 0 0 255\n1 0 0 0 255 0 255\n0 1 0 0 0 255 255\n3 0 1 2\n";
+        let mesh = parse(colored.as_bytes()).unwrap().geometry;
+        assert_eq!(mesh.vertex_colors, [[255, 0, 0], [0, 255, 0], [0, 0, 255]]);
+        let normals = "NOFF\n3 1 0\n0 0 0 0 0 1\n1 0 0 0 0 1\n0 1 0 0 0 1\n3 0 1 2\n";
+        let mesh = parse(normals.as_bytes()).unwrap().geometry;
+        assert_eq!(mesh.normals, [[0.0, 0.0, 1.0]; 3]);
+        assert_eq!(mesh.normal_corners, [[0, 1, 2]]);
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        assert_eq!(error(""), "expected an OFF header, found an empty file");
+        assert_eq!(
+            error("OFF BINARY\n"),
+            "expected a header OFF, COFF or NOFF, found \"OFF BINARY\", line 1"
+        );
+        assert_eq!(error("4OFF\n1 0 0\n"), "expected a header OFF, COFF or NOFF, found \"4OFF\", line 1");
+        assert_eq!(
+            error("OFF\n3 4\n"),
+            "expected three counts (vertices, faces, edges), found \"3 4\", line 2"
+        );
+        assert_eq!(
+            error("OFF\n353535235358 6 0\n0 0 0\n"),
+            "expected at most 5 vertices in a file of 27 bytes, found 353535235358, line 2"
+        );
+        assert_eq!(
+            error("OFF\n1 0 0\n0 nan 0\n"),
+            "expected three finite coordinates, found \"0 nan 0\", line 3"
+        );
+        assert_eq!(
+            error("OFF\n2 0 0\n0 0 0\n"),
+            "expected 2 vertices, found the end of the file after 1, line 3"
+        );
+        assert_eq!(
+            error("OFF\n1 1 0\n0 0 0\n3 0 0 1\n"),
+            "expected a vertex index below 1, found \"1\", line 4"
+        );
+        assert_eq!(error("OFF\n1 1 0\n0 0 0\n3 0 0\n"), "expected 3 corners, found 2 in \"3 0 0\", line 4");
+    }
+
+    #[test]
+    fn short_faces_are_skipped_with_a_warning() {
+        let parsed = parse(b"OFF\n3 2 0\n0 0 0\n1 0 0\n0 1 0\n2 0 1\n3 0 1 2\n").unwrap();
+        assert_eq!(parsed.geometry.triangles, [[0, 1, 2]]);
+        assert_eq!(parsed.warnings, ["1 faces with fewer than 3 corners were skipped, first on line 6"]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The categories: their names, the names of their parts, and the functions that build them.
+//!
+//! Labels and part labels are positions in this table, so its order and the lists of parts are
+//! part of the data format: new categories change the labels of those that follow.
+
+use super::sketch::Sketch;
+use super::{cars, containers, devices, guitar, seating, tables, upholstery, vehicles};
+
+/// A kind of object.
+pub(super) struct Category {
+    /// Name, lower case; also the start of the ids.
+    pub(super) name: &'static str,
+    /// Names of the parts, in the order of their labels.
+    pub(super) parts: &'static [&'static str],
+    /// Draws one object.
+    pub(super) build: fn(&mut Sketch),
+}
+
+const fn category(name: &'static str, parts: &'static [&'static str], build: fn(&mut Sketch)) -> Category {
+    Category { name, parts, build }
+}
+
+/// Every category, in alphabetical order.
+pub(super) static CATEGORIES: [Category; 16] = [
+    category("airplane", &vehicles::AIRPLANE, vehicles::airplane),
+    category("bed", &upholstery::BED, upholstery::bed),
+    category("bench", &upholstery::BENCH, upholstery::bench),
+    category("bookshelf", &tables::BOOKSHELF, tables::bookshelf),
+    category("bottle", &containers::BOTTLE, containers::bottle),
+    category("car", &cars::CAR, cars::car),
+    category("chair", &seating::CHAIR, seating::chair),
+    category("guitar", &guitar::GUITAR, guitar::guitar),
+    category("lamp", &devices::LAMP, devices::lamp),
+    category("laptop", &devices::LAPTOP, devices::laptop),
+    category("monitor", &devices::MONITOR, devices::monitor),
+    category("mug", &containers::MUG, containers::mug),
+    category("sofa", &upholstery::SOFA, upholstery::sofa),
+    category("stool", &seating::STOOL, seating::stool),
+    category("table", &tables::TABLE, tables::table),
+    category("vase", &containers::VASE, containers::vase),
+];
+
+/// A part label in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartName {
+    /// Category the part belongs to.
+    pub category: &'static str,
+    /// Name of the part within its category.
+    pub part: &'static str,
+}
+
+/// The names of all part labels of the procedural dataset: label `i` is entry `i`.
+///
+/// Labels are numbered over the whole dataset, each category owns a contiguous range, and they
+/// do not depend on which categories a configuration chooses.
+pub fn part_names() -> Vec<PartName> {
+    let of = |c: &'static Category| c.parts.iter().map(|part| PartName { category: c.name, part });
+    CATEGORIES.iter().flat_map(of).collect()
+}
+
+/// The first part label of a category.
+pub(super) fn first_part(name: &str) -> i16 {
+    CATEGORIES.iter().take_while(|c| c.name != name).map(|c| c.parts.len() as i16).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_safe_to_use_in_ids() {
+        assert!(CATEGORIES.windows(2).all(|w| w[0].name < w[1].name));
+        assert!(CATEGORIES.iter().all(|c| c.name.bytes().all(|b| b.is_ascii_lowercase())));
+    }
+
+    #[test]
+    fn part_labels_of_a_category_are_contiguous() {
+        let names = part_names();
+        for c in &CATEGORIES {
+            let first = first_part(c.name) as usize;
+            let own: Vec<&str> = names[first..first + c.parts.len()].iter().map(|p| p.part).collect();
+            assert_eq!(own, c.parts);
+            assert!(names[first..first + c.parts.len()].iter().all(|p| p.category == c.name));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The procedural dataset: labelled triangle meshes with parts and colours, made from a seed.
+//!
+//! It needs no download and no rights, so every command of jepa3d can run on it. An object is a
+//! pure function of (seed, id): `chair-000017` is the same object whatever the count, the list
+//! of categories or the machine (all transcendental functions come from `libm`).
+
+mod cars;
+mod catalog;
+mod config;
+mod containers;
+mod curves;
+mod devices;
+mod disturb;
+mod guitar;
+mod palette;
+mod seating;
+mod sketch;
+mod solids;
+mod supports;
+mod tables;
+mod upholstery;
+mod vehicles;
+
+#[cfg(test)]
+mod tests;
+
+use jepa3d_schemas::{Draws, Mesh, Object, Shape, UpAxis, source_hash};
+
+use crate::dataset::Dataset;
+use crate::error::Result;
+use catalog::{Category, first_part};
+pub use catalog::{PartName, part_names};
+pub use config::SyntheticConfig;
+use disturb::{add_normals, disturb};
+use sketch::Sketch;
+
+/// Objects of one category whose splits are drawn together.
+const SPLIT_BLOCK: usize = 10;
+
+/// The procedural dataset. See [`SyntheticConfig`] for what can be set.
+pub struct Synthetic {
+    config: SyntheticConfig,
+    categories: Vec<&'static Category>,
+    classes: Vec<String>,
+    /// Ids in ascending order, with the label of each.
+    ids: Vec<(String, i32)>,
+    splits: Vec<&'static str>,
+}
+
+impl Synthetic {
+    /// Lists the objects; none is generated yet.
+    ///
+    /// # Errors
+    /// Fails if a category is unknown or listed twice, or a number is out of its range.
+    pub fn new(config: &SyntheticConfig) -> Result<Self> {
+        let categories = config.chosen()?;
+        config.check(categories.len())?;
+        let (mut ids, mut splits) = (Vec::with_capacity(config.count), Vec::with_capacity(config.count));
+        for (label, category) in categories.iter().enumerate() {
+            let extra = usize::from(label < config.count % categories.len());
+            let count = config.count / categories.len() + extra;
+            ids.extend((0..count).map(|n| (format!("{}-{n:06}", category.name), label as i32)));
+            splits.extend(category_splits(config, category.name, count));
+        }
+        let classes = categories.iter().map(|c| c.name.to_owned()).collect();
+        Ok(Self { config: config.clone(), categories, classes, ids, splits })
+    }
+}
+
+impl Dataset for Synthetic {
+    fn name(&self) -> &str {
+        "synthetic"
+    }
+
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn id(&self, index: usize) -> &str {
+        &self.ids[index].0
+    }
+
+    fn split(&self, index: usize) -> &str {
+        self.splits[index]
+    }
+
+    fn source(&self, index: usize) -> String {
+        format!("synthetic/{}", self.id(index))
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn up_axis(&self) -> UpAxis {
+        UpAxis::Y
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let (objects, classes, seed) = (self.len(), self.classes.len(), self.config.seed);
+        vec![format!("procedural: {objects} objects of {classes} categories from seed {seed}")]
+    }
+
+    fn get(&self, index: usize) -> Result<Object> {
+        let (id, label) = &self.ids[index];
+        let mesh = generate(&self.config, self.categories[*label as usize], id);
+        Ok(Object {
+            id: id.clone(),
+            category: Some(self.classes[*label as usize].clone()),
+            label: Some(*label),
+            source_hash: mesh_hash(&mesh),
+            shape: Shape::Mesh(mesh),
+            photos: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+}
+
+/// The mesh of an object: built, disturbed, with normals.
+fn generate(config: &SyntheticConfig, category: &Category, id: &str) -> Mesh {
+    let mut sketch = Sketch::new(config.seed, id, first_part(category.name));
+    (category.build)(&mut sketch);
+    let mut mesh = sketch.mesh;
+    disturb(&mut mesh, config, id);
+    add_normals(&mut mesh);
+    mesh
+}
+
+/// Hash over the little-endian bytes of positions, triangles and parts, one after the other.
+fn mesh_hash(mesh: &Mesh) -> String {
+    let positions: Vec<u8> = mesh.positions.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
+    let triangles: Vec<u8> = mesh.triangles.iter().flatten().flat_map(|i| i.to_le_bytes()).collect();
+    let parts: Vec<u8> = mesh.triangle_parts.iter().flat_map(|p| p.to_le_bytes()).collect();
+    source_hash(&[&positions, &triangles, &parts])
+}
+
+/// The splits of the first `count` objects of a category.
+///
+/// Each block of ten shares out its places so that after every full block the splits have the
+/// wanted sizes to within one object; which places they are is drawn. The split of an object
+/// thus depends on the seed, its id and the fractions, not on the count.
+fn category_splits(config: &SyntheticConfig, name: &str, count: usize) -> Vec<&'static str> {
+    let upto = |fraction: f64, blocks: usize| (fraction * (blocks * SPLIT_BLOCK) as f64).round() as usize;
+    let held_out = config.val_fraction + config.test_fraction;
+    let mut splits = Vec::with_capacity(count + SPLIT_BLOCK);
+    for block in 0..count.div_ceil(SPLIT_BLOCK) {
+        let share = |fraction: f64| upto(fraction, block + 1) - upto(fraction, block);
+        let (val, rest) = (share(config.val_fraction), share(held_out));
+        let mut places = ["train"; SPLIT_BLOCK];
+        places[..rest.min(SPLIT_BLOCK)].fill("test");
+        places[..val.min(rest)].fill("val");
+        let mut draws = Draws::new(config.seed, &format!("{name}/{block}"), "synthetic split");
+        for i in (1..SPLIT_BLOCK).rev() {
+            places.swap(i, draws.index(i + 1));
+        }
+        splits.extend(places);
+    }
+    splits.truncate(count);
+    splits
+}

@@ -1,0 +1,60 @@
+//! Bytes of the columns and shards, from the footers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jepa3d_schemas::{Manifest, ShardReader};
+use serde::Serialize;
+
+use super::error::Result;
+
+/// Bytes of a column over all shards.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ColumnBytes {
+    /// Name of the column.
+    pub column: &'static str,
+    /// Bytes in the files.
+    pub compressed: u64,
+    /// Bytes before compression.
+    pub uncompressed: u64,
+}
+
+/// Shards of a split.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SplitShards {
+    /// The split.
+    pub split: String,
+    /// Shards.
+    pub shards: usize,
+    /// Row groups.
+    pub row_groups: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of the files.
+    pub bytes: u64,
+}
+
+/// Opens every shard once, for its footer only.
+pub(super) fn read(folder: &Path, manifest: &Manifest) -> Result<(Vec<ColumnBytes>, Vec<SplitShards>)> {
+    let mut columns: Vec<ColumnBytes> = Vec::new();
+    let mut splits: BTreeMap<&str, SplitShards> = BTreeMap::new();
+    for entry in &manifest.shards {
+        let reader = ShardReader::open(&folder.join(&entry.file))?;
+        let split = splits.entry(&entry.split).or_default();
+        split.shards += 1;
+        split.row_groups += reader.row_groups();
+        split.rows += entry.rows;
+        split.bytes += entry.bytes;
+        for (i, (column, compressed, uncompressed)) in reader.column_bytes().into_iter().enumerate() {
+            if i == columns.len() {
+                columns.push(ColumnBytes { column, compressed: 0, uncompressed: 0 });
+            }
+            columns[i].compressed += compressed;
+            columns[i].uncompressed += uncompressed;
+        }
+    }
+    // Stable: equal columns stay in file order.
+    columns.sort_by_key(|column| std::cmp::Reverse(column.compressed));
+    let named = splits.into_iter().map(|(name, split)| SplitShards { split: name.to_owned(), ..split });
+    Ok((columns, named.collect()))
+}

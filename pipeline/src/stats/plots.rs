@@ -1,0 +1,227 @@
+//! The statistics as pictures: one PNG a question.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jepa3d_schemas::CatalogRow;
+
+use super::chart::{self, Bar, COLORS, GREY, Labels, Series};
+use super::classes::{self, ClassCounts};
+use super::columns::{self, ColumnBytes};
+use super::coverage::{self, Covered};
+use super::error::{Result, StatsError};
+use super::tables::{class_name, in_usual_order, sum};
+use super::units::{bytes, count, counted, duration, share};
+use super::{Prepared, frame, sizes};
+
+/// Bars of the class chart; smaller classes are summed up in one.
+const CLASS_BARS: usize = 40;
+
+/// Colour of what could not be prepared.
+const QUARANTINED: &str = "#222222";
+
+/// Draws the plots of the prepared dataset in `folder` into `out`, 900 x 600 pixels each:
+/// `classes`, `extents`, `points`, `times`, `bytes` and `coverage`, `.png`.
+///
+/// A plot without anything to show is left out. Returns the files written.
+///
+/// # Errors
+/// Fails if the dataset is not complete or cannot be read, or a PNG cannot be written.
+pub fn plots(folder: &Path, out: &Path) -> Result<Vec<PathBuf>> {
+    let Prepared { manifest, catalog } = Prepared::read(folder)?;
+    let classes = classes::count(&frame::objects(&catalog)?, &manifest.classes)?;
+    let (columns, shards) = columns::read(folder, &manifest)?;
+    let covered = coverage::sample(folder, &manifest, &catalog)?;
+    std::fs::create_dir_all(out).map_err(|e| jepa3d_schemas::Error::io(out, e))?;
+    let written: Vec<&CatalogRow> = catalog.iter().filter(|row| row.status == frame::WRITTEN).collect();
+    let rows = shards.iter().map(|split| split.rows).sum();
+    let drawing = Drawing { dataset: &manifest.dataset, out };
+    let drawn = [
+        drawing.classes(&classes)?,
+        drawing.extents(&written)?,
+        drawing.points(&written, manifest.shape.S)?,
+        drawing.times(&catalog)?,
+        drawing.bytes(&columns, rows)?,
+        drawing.coverage(covered.as_ref())?,
+    ];
+    Ok(drawn.into_iter().flatten().collect())
+}
+
+/// What all plots of a dataset share.
+struct Drawing<'a> {
+    dataset: &'a str,
+    out: &'a Path,
+}
+
+type Drawn = Result<Option<PathBuf>, StatsError>;
+
+impl Drawing<'_> {
+    fn title(&self, what: &str) -> String {
+        format!("{}: {what}", self.dataset)
+    }
+
+    fn classes(&self, classes: &[ClassCounts]) -> Drawn {
+        let all = sum(classes);
+        if all.written + all.quarantined == 0 {
+            return Ok(None);
+        }
+        let splits: BTreeSet<&String> = all.splits.keys().collect();
+        let splits = in_usual_order(splits);
+        let named = |(i, split): (usize, &&String)| {
+            (format!("{split} ({})", count(all.splits[*split])), COLORS[i % COLORS.len()])
+        };
+        let mut series: Vec<(String, &str)> = splits.iter().enumerate().map(named).collect();
+        if all.quarantined > 0 {
+            series.push((format!("quarantined ({})", count(all.quarantined)), QUARANTINED));
+        }
+        let bar = |name: String, class: &ClassCounts| {
+            let in_split = |split: &&String| class.splits.get(*split).copied().unwrap_or(0) as f64;
+            let failed = (all.quarantined > 0).then_some(class.quarantined as f64);
+            Bar { name, values: splits.iter().map(in_split).chain(failed).collect() }
+        };
+        let shown = if classes.len() > CLASS_BARS { CLASS_BARS - 1 } else { classes.len() };
+        let mut bars: Vec<Bar> = classes[..shown].iter().map(|class| bar(class_name(class), class)).collect();
+        if shown < classes.len() {
+            bars.push(bar(format!("({} more)", classes.len() - shown), &sum(&classes[shown..])));
+        }
+        let labels = Labels {
+            title: self.title("objects per class"),
+            subtitle: format!("{}, {}", counted(all.written, "object"), counted(classes.len(), "class")),
+            x: "objects",
+            y: "",
+        };
+        chart::bars(&self.out.join("classes.png"), &labels, &series, &bars, true).map(Some)
+    }
+
+    fn extents(&self, written: &[&CatalogRow]) -> Drawn {
+        let of = |name: &str, color, get: fn(&CatalogRow) -> f64| series(written, name, color, get);
+        let series = [
+            of("longest side", GREY, |r| frame::longest_side(r.extent)),
+            of("x", COLORS[0], |r| r.extent[0]),
+            of("y", COLORS[1], |r| r.extent[1]),
+            of("z", COLORS[2], |r| r.extent[2]),
+        ];
+        let zero = series[0].values.iter().filter(|&&x| !(x > 0.0)).count();
+        let flat = written.iter().filter(|r| r.extent.iter().any(|&x| !(x > 0.0))).count() - zero;
+        if written.len() == zero {
+            return Ok(None);
+        }
+        let labels = Labels {
+            title: self.title("raw size of the objects"),
+            subtitle: format!(
+                "{}; not shown: {} without extent, {} flat along an axis",
+                counted(written.len(), "object"),
+                count(zero),
+                count(flat)
+            ),
+            x: "size of the bounding box (units of the source, log scale)",
+            y: "objects",
+        };
+        chart::log_histogram(&self.out.join("extents.png"), &labels, &series, &[]).map(Some)
+    }
+
+    fn points(&self, written: &[&CatalogRow], s: usize) -> Drawn {
+        let below = written.iter().filter(|r| (r.points as usize) < s).count();
+        let series = [
+            series(written, "in the source (points, or vertices of a mesh)", GREY, |r| {
+                f64::from(r.source_points)
+            }),
+            series(written, "stored", COLORS[0], |r| f64::from(r.points)),
+        ];
+        if written.is_empty() {
+            return Ok(None);
+        }
+        let labels = Labels {
+            title: self.title("points per cloud"),
+            subtitle: format!("{}, {} below S = {}", counted(written.len(), "cloud"), count(below), count(s)),
+            x: "points (log scale)",
+            y: "clouds",
+        };
+        let marks = [(s as f64, format!("S = {}", count(s)))];
+        chart::log_histogram(&self.out.join("points.png"), &labels, &series, &marks).map(Some)
+    }
+
+    fn times(&self, catalog: &[CatalogRow]) -> Drawn {
+        let rows: Vec<&CatalogRow> = catalog.iter().collect();
+        let stage = |name: &str, color, get: fn(&CatalogRow) -> f64| {
+            let stage = series(&rows, name, color, get);
+            let total: f64 = stage.values.iter().sum();
+            Series { name: format!("{name} ({})", duration(total)), ..stage }
+        };
+        let series = [
+            stage("read", COLORS[0], |r| r.read_ms),
+            stage("sample", COLORS[1], |r| r.sample_ms),
+            stage("group", COLORS[2], |r| r.group_ms),
+        ];
+        let total: f64 = series.iter().flat_map(|s| s.values.iter()).sum();
+        if !(total > 0.0) {
+            return Ok(None);
+        }
+        let each = duration(total / rows.len() as f64);
+        let labels = Labels {
+            title: self.title("time per object and stage"),
+            subtitle: format!(
+                "{}, {each} each, {} of one thread",
+                counted(rows.len(), "object"),
+                duration(total)
+            ),
+            x: "milliseconds (log scale)",
+            y: "objects",
+        };
+        chart::log_histogram(&self.out.join("times.png"), &labels, &series, &[]).map(Some)
+    }
+
+    fn bytes(&self, columns: &[ColumnBytes], rows: usize) -> Drawn {
+        let (small, large) =
+            columns.iter().fold((0, 0), |(c, u), column| (c + column.compressed, u + column.uncompressed));
+        if rows == 0 || small == 0 {
+            return Ok(None);
+        }
+        // Columns of less than 0.1 % would be bars of no width.
+        let (shown, rest): (Vec<_>, Vec<_>) = columns.iter().partition(|c| c.compressed * 1000 >= small);
+        let each = |n: u64| n as f64 / rows as f64 / 1e3;
+        let mut bars: Vec<Bar> = shown
+            .iter()
+            .map(|c| Bar {
+                name: c.column.to_owned(),
+                values: vec![each(c.compressed), each(c.uncompressed)],
+            })
+            .collect();
+        if !rest.is_empty() {
+            let (c, u) =
+                rest.iter().fold((0, 0), |(c, u), column| (c + column.compressed, u + column.uncompressed));
+            bars.push(Bar { name: format!("({} more)", rest.len()), values: vec![each(c), each(u)] });
+        }
+        let series = [
+            (format!("compressed ({})", bytes(small)), COLORS[0]),
+            (format!("uncompressed ({})", bytes(large)), GREY),
+        ];
+        let labels = Labels {
+            title: self.title("bytes per column"),
+            subtitle: format!("{}, {} each compressed", counted(rows, "sample"), bytes(small / rows as u64)),
+            x: "kB per sample",
+            y: "",
+        };
+        chart::bars(&self.out.join("bytes.png"), &labels, &series, &bars, false).map(Some)
+    }
+
+    fn coverage(&self, covered: Option<&Covered>) -> Drawn {
+        let Some(covered) = covered else { return Ok(None) };
+        let Some(spread) = sizes::spread_of(covered.share.clone())? else { return Ok(None) };
+        let groupings = counted(covered.share.len(), "grouping");
+        let labels = Labels {
+            title: self.title("points in at least one patch"),
+            subtitle: format!("{groupings} of {}", counted(covered.rows, "sample")),
+            x: "distinct points in the patches of a grouping (% of its points)",
+            y: "groupings",
+        };
+        let series =
+            [Series { name: "groupings".to_owned(), color: COLORS[0], values: covered.share.clone() }];
+        let marks = [(100.0 * spread.median, format!("median {}", share(spread.median)))];
+        chart::share_histogram(&self.out.join("coverage.png"), &labels, &series, &marks).map(Some)
+    }
+}
+
+fn series(rows: &[&CatalogRow], name: &str, color: &'static str, get: fn(&CatalogRow) -> f64) -> Series {
+    Series { name: name.to_owned(), color, values: rows.iter().map(|row| get(row)).collect() }
+}

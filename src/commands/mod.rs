@@ -1,0 +1,25 @@
+//! One module a verb, and what they share: outcomes, thread counts, progress.
+
+pub(crate) mod prepare;
+mod progress;
+pub(crate) mod stats;
+pub(crate) mod verify;
+
+/// How a command that could run ended.
+pub(crate) enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// Exit code 1.
+    Failed,
+}
+
+/// The number of threads asked for, or that of the machine.
+pub(crate) fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+}
+
+/// Prints a report as one JSON object on standard output.
+pub(crate) fn print_json(report: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(report)?);
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! `jepa3d prepare`: raw data to shards.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use jepa3d_pipeline::{Part, Plan, PrepareConfig, QuarantineRow, Report, read_quarantine};
+use serde::Serialize;
+
+use super::progress::Meter;
+use super::{Outcome, print_json, threads};
+
+/// Quarantined objects that are printed; the rest is in the file.
+const SHOWN: usize = 10;
+
+/// Arguments of `prepare`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Config file (configs/prepare/*.toml); without one, the built-in synthetic set.
+    config: Option<PathBuf>,
+    /// Folder of the raw data; not needed for the synthetic set.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Folder of the prepared dataset.
+    #[arg(long)]
+    out: PathBuf,
+    /// Worker threads; default: all cores. The bytes do not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Prepare only this many objects, evenly spread over the dataset.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Override a key of the config, e.g. groups.centers=128 (repeatable).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Exit with 1 if more objects than this are quarantined (run.max_failures).
+    #[arg(long)]
+    max_failures: Option<usize>,
+    /// Print the plan and the resolved config, write nothing.
+    #[arg(long, conflicts_with_all = ["task", "finalize"])]
+    dry_run: bool,
+    /// Write only shard I of the plan; any order, any machine.
+    #[arg(long, value_name = "I", conflicts_with = "finalize")]
+    task: Option<usize>,
+    /// Merge the shards of all tasks into a complete dataset.
+    #[arg(long)]
+    finalize: bool,
+    /// Print the final report as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    out: PathBuf,
+    fingerprint: Option<String>,
+    tasks_done: usize,
+    tasks_skipped: usize,
+    objects: usize,
+    written: usize,
+    quarantined: usize,
+    seconds: f64,
+    objects_per_second: f64,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let start = Instant::now();
+    let config = config(args)?;
+    let data = match &args.data {
+        Some(data) if !data.is_dir() => bail!("--data {}: expected a folder", data.display()),
+        Some(data) => data.as_path(),
+        None if config.dataset.is_generated() => Path::new("."),
+        None => bail!("--data is missing: this dataset is read from a folder"),
+    };
+    let plan = Plan::new(config, data)?;
+    describe(&plan);
+    if args.dry_run {
+        dry_run(&plan, args.json)?;
+        return Ok(Outcome::Done);
+    }
+    let part = match args.task {
+        Some(task) => Part::Task(task),
+        None if args.finalize => Part::Finalize,
+        None => Part::Whole,
+    };
+    let mut meter = Meter::new();
+    let result = jepa3d_pipeline::run(&plan, &args.out, part, threads(args.threads), &mut |p| meter.show(p));
+    meter.finish();
+    let report = result.with_context(|| match part {
+        Part::Finalize => "not finalized",
+        _ => "not finished; what is written stays, the same command continues",
+    })?;
+    summarize(args, &plan, &report, start.elapsed().as_secs_f64())
+}
+
+fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
+    let mut sets = args.sets.clone();
+    sets.extend(args.limit.map(|limit| format!("run.limit={limit}")));
+    sets.extend(args.max_failures.map(|n| format!("run.max_failures={n}")));
+    Ok(PrepareConfig::load(args.config.as_deref(), &sets)?)
+}
+
+/// What will be prepared, on standard error.
+fn describe(plan: &Plan) {
+    let shape = plan.config.shape();
+    let name = plan.dataset.name();
+    eprintln!(
+        "{name}: {} objects in {} shards, {} classes",
+        plan.objects(),
+        plan.tasks.len(),
+        plan.dataset.classes().len()
+    );
+    eprintln!(
+        "S {} stored points, R {} groupings of N {}, G {} centers, K {} points a patch",
+        shape.S, shape.R, shape.N, shape.G, shape.K
+    );
+    for note in plan.dataset.notes() {
+        eprintln!("note: {note}");
+    }
+}
+
+fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        task: usize,
+        file: &'a str,
+        objects: usize,
+        first: &'a str,
+        last: &'a str,
+    }
+    let rows = plan.tasks.iter().map(|t| Row {
+        task: t.number,
+        file: &t.file,
+        objects: t.objects.len(),
+        first: t.objects.first().map_or("", |&i| plan.dataset.id(i)),
+        last: t.objects.last().map_or("", |&i| plan.dataset.id(i)),
+    });
+    if json {
+        return print_json(&serde_json::json!({
+            "plan": plan.hash, "config": plan.config, "tasks": rows.collect::<Vec<_>>()
+        }));
+    }
+    println!("# plan {}\n{}", plan.hash, plan.config.to_toml());
+    for row in rows {
+        println!("# task {}: {}, {} objects, {} to {}", row.task, row.file, row.objects, row.first, row.last);
+    }
+    Ok(())
+}
+
+fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow::Result<Outcome> {
+    let progress = report.progress;
+    let manifest = report.manifest.as_ref();
+    let quarantined = manifest.map_or(progress.quarantined, |m| m.quarantined());
+    let written = manifest.map_or(progress.done - progress.quarantined, |m| m.written());
+    let summary = Summary {
+        out: args.out.clone(),
+        fingerprint: manifest.map(|m| m.fingerprint.clone()),
+        tasks_done: report.tasks_done,
+        tasks_skipped: report.tasks_skipped,
+        objects: progress.done,
+        written,
+        quarantined,
+        seconds,
+        objects_per_second: progress.done as f64 / seconds,
+    };
+    if args.json {
+        print_json(&summary)?;
+    } else {
+        print_summary(&summary, manifest.is_some());
+    }
+    if manifest.is_some() && quarantined > 0 {
+        show_quarantine(&args.out, &read_quarantine(&args.out)?);
+    }
+    let allowed = plan.config.run.max_failures;
+    if quarantined > allowed {
+        eprintln!("{quarantined} objects are quarantined, run.max_failures allows {allowed}: exit code 1");
+        return Ok(Outcome::Failed);
+    }
+    Ok(Outcome::Done)
+}
+
+fn print_summary(summary: &Summary, is_complete: bool) {
+    let Summary { out, written, quarantined, seconds, objects_per_second, .. } = summary;
+    let out = out.display();
+    if is_complete && summary.tasks_done == 0 {
+        println!("{out}: complete already, {written} samples, {quarantined} quarantined");
+    } else {
+        let state = if is_complete { "complete" } else { "task done" };
+        println!(
+            "{out}: {state}, {written} samples, {quarantined} quarantined, {seconds:.1} s, {objects_per_second:.0} objects/s"
+        );
+        if summary.tasks_skipped > 0 {
+            println!("{} shards were there already", summary.tasks_skipped);
+        }
+    }
+    if let Some(fingerprint) = &summary.fingerprint {
+        println!("fingerprint {fingerprint}");
+    }
+}
+
+fn show_quarantine(out: &Path, rows: &[QuarantineRow]) {
+    for row in rows.iter().take(SHOWN) {
+        eprintln!("quarantined at {}: {}: {}", row.stage, row.id, row.error);
+    }
+    if rows.len() > SHOWN {
+        eprintln!(
+            "... and {} more in {}",
+            rows.len() - SHOWN,
+            out.join(jepa3d_pipeline::QUARANTINE_FILE).display()
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! `jepa3d stats`: what is in a prepared dataset?
+
+use std::path::PathBuf;
+
+use super::{Outcome, print_json};
+
+/// Arguments of `stats`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the prepared dataset.
+    folder: PathBuf,
+    /// Also write plots (PNG) into this folder.
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+    /// Print the statistics as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let stats = jepa3d_pipeline::stats(&args.folder)?;
+    if args.json {
+        print_json(&stats)?;
+    } else {
+        print!("{}", stats.tables());
+    }
+    if let Some(out) = &args.plots {
+        for plot in jepa3d_pipeline::plots(&args.folder, out)? {
+            eprintln!("wrote {}", plot.display());
+        }
+    }
+    Ok(Outcome::Done)
+}

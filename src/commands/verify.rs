@@ -1,0 +1,43 @@
+//! `jepa3d verify`: is a prepared dataset what it should be?
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::{Outcome, print_json, threads};
+
+/// Arguments of `verify`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the prepared dataset.
+    folder: PathBuf,
+    /// Worker threads; default: all cores.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print the report as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let folder = args.folder.display();
+    let report = jepa3d_pipeline::verify(&args.folder, threads(args.threads))
+        .with_context(|| format!("{folder}: not a complete prepared dataset"))?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        for problem in &report.problems {
+            println!("{problem}");
+        }
+        let (rows, shards) = (report.rows, report.manifest.shards.len());
+        let verdict = match report.problems.len() {
+            0 => "all good".to_owned(),
+            n => format!("{n} problems"),
+        };
+        println!(
+            "{folder}: {rows} rows in {shards} shards, {} quarantined: {verdict}",
+            report.manifest.quarantined()
+        );
+    }
+    Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::Failed })
+}
