@@ -50,5 +50,7 @@ fn main() {
         centers = cloud.farthest_points(m, 0).expect("enough points");
         black_box(cloud.nearest(&centers, 32).expect("enough points"));
     });
-    println!(r#"{{"n": {n}, "m": {m}, "layout_ms": {layout}, "fps_ms": {fps}, "knn_ms": {knn}, "both_ms": {both}}}"#);
+    println!(
+        r#"{{"n": {n}, "m": {m}, "layout_ms": {layout}, "fps_ms": {fps}, "knn_ms": {knn}, "both_ms": {both}}}"#
+    );
 }

@@ -28,8 +28,7 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
-    pub(crate) const EMPTY: Self =
-        Self { x: FAR_AWAY, y: FAR_AWAY, z: FAR_AWAY, id: [NO_POINT; LEAF] };
+    pub(crate) const EMPTY: Self = Self { x: FAR_AWAY, y: FAR_AWAY, z: FAR_AWAY, id: [NO_POINT; LEAF] };
 
     /// Squared distances `(dx dx + dy dy) + dz dz` to `from`.
     #[inline(always)]
@@ -40,9 +39,11 @@ impl Leaf {
     #[inline(always)]
     fn row_distances<L: Lanes>(&self, lanes: L, row: usize, from: [f32; 3]) -> Row {
         let (fx, fy, fz) = (lanes.splat_f32s(from[0]), lanes.splat_f32s(from[1]), lanes.splat_f32s(from[2]));
-        lanes.map([&self.x[row], &self.y[row], &self.z[row]], #[inline(always)] |[x, y, z]| {
-            lanes.square([lanes.sub_f32s(x, fx), lanes.sub_f32s(y, fy), lanes.sub_f32s(z, fz)])
-        })
+        lanes.map(
+            [&self.x[row], &self.y[row], &self.z[row]],
+            #[inline(always)]
+            |[x, y, z]| lanes.square([lanes.sub_f32s(x, fx), lanes.sub_f32s(y, fy), lanes.sub_f32s(z, fz)]),
+        )
     }
 
     /// Coordinates of one lane.
@@ -87,9 +88,13 @@ impl Boxes {
     pub(crate) fn distances<L: Lanes>(&self, lanes: L, from: [f32; 3]) -> Row {
         let (x, y, z) = (lanes.splat_f32s(from[0]), lanes.splat_f32s(from[1]), lanes.splat_f32s(from[2]));
         let [lo, hi] = [&self.lo, &self.hi];
-        lanes.map([&lo[0], &hi[0], &lo[1], &hi[1], &lo[2], &hi[2]], #[inline(always)] |[lx, hx, ly, hy, lz, hz]| {
-            lanes.square([lanes.gap(lx, hx, x), lanes.gap(ly, hy, y), lanes.gap(lz, hz, z)])
-        })
+        lanes.map(
+            [&lo[0], &hi[0], &lo[1], &hi[1], &lo[2], &hi[2]],
+            #[inline(always)]
+            |[lx, hx, ly, hy, lz, hz]| {
+                lanes.square([lanes.gap(lx, hx, x), lanes.gap(ly, hy, y), lanes.gap(lz, hz, z)])
+            },
+        )
     }
 }
 

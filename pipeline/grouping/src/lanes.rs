@@ -59,13 +59,21 @@ pub(crate) trait Lanes: Simd {
     /// The smaller of two rows, lane by lane.
     #[inline(always)]
     fn smaller(self, a: &Row, b: &Row) -> Row {
-        self.map([a, b], #[inline(always)] |[a, b]| self.min_f32s(a, b))
+        self.map(
+            [a, b],
+            #[inline(always)]
+            |[a, b]| self.min_f32s(a, b),
+        )
     }
 
     /// The larger of two rows, lane by lane.
     #[inline(always)]
     fn larger(self, a: &Row, b: &Row) -> Row {
-        self.map([a, b], #[inline(always)] |[a, b]| self.max_f32s(a, b))
+        self.map(
+            [a, b],
+            #[inline(always)]
+            |[a, b]| self.max_f32s(a, b),
+        )
     }
 
     /// The largest of a row.
