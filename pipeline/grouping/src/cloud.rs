@@ -125,7 +125,11 @@ struct Sample<'a> {
 impl Kernel for Sample<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        fps::sample(lanes, self.index, self.scratch, self.count, self.start, self.chosen);
+        fps::Sampling { lanes, index: self.index, state: self.scratch }.run(
+            self.count,
+            self.start,
+            self.chosen,
+        );
     }
 }
 
@@ -140,7 +144,8 @@ struct Search<'a> {
 impl Kernel for Search<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        nearest::nearest(lanes, self.index, self.scratch, self.queries, self.k, self.found);
+        nearest::Search { lanes, index: self.index, state: self.scratch, k: self.k }
+            .run(self.queries, self.found);
     }
 }
 
@@ -166,4 +171,93 @@ pub fn farthest_from_centroid(points: &[[f32; 3]]) -> u32 {
         }
     }
     best.0 as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use pulp::Arch;
+
+    use super::Cloud;
+    use crate::oracle::{Noise, clouds, farthest_points, nearest};
+
+    /// Every form of the kernels that this processor can run.
+    fn archs() -> Vec<Arch> {
+        let mut archs = vec![Arch::Scalar, Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        archs
+    }
+
+    #[test]
+    fn every_processor_gives_the_same_indices() {
+        for (name, points) in clouds() {
+            let count = points.len().min(150);
+            let mut cloud = Cloud::new(&points).unwrap();
+            let mut results = Vec::new();
+            for arch in archs() {
+                cloud.arch = arch;
+                cloud.rebuild(&points).unwrap();
+                let centers = cloud.farthest_points(count, 0).unwrap();
+                let patches = cloud.nearest(&centers[..count.min(40)], count.min(32)).unwrap();
+                results.push((centers, patches));
+            }
+            assert!(results.iter().all(|result| *result == results[0]), "{name}");
+        }
+    }
+
+    #[test]
+    fn leaves_branches_and_limbs_are_cut_where_they_should() {
+        for n in [31, 32, 33, 511, 512, 513, 8191, 8192, 8193, 20_000] {
+            let mut noise = Noise::new(n as u64);
+            // A dense and a thin part, and ties: coordinates are multiples of 2^-6.
+            let points: Vec<[f32; 3]> = (0..n)
+                .map(|i| noise.point().map(|x| (x * 64.0).round() / if i % 4 == 0 { 1.0 } else { 64.0 }))
+                .collect();
+            let mut cloud = Cloud::new(&points).unwrap();
+            let start = n as u32 / 3;
+            let centers = cloud.farthest_points(n.min(60), start).unwrap();
+            assert_eq!(centers, farthest_points(&points, n.min(60), start), "{n} points");
+            let patches = cloud.nearest(&centers, n.min(32)).unwrap();
+            for (patch, &q) in patches.chunks(n.min(32)).zip(&centers) {
+                assert_eq!(patch, nearest(&points, points[q as usize], n.min(32)), "{n} points, query {q}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_cloud_in_one_place_or_on_a_lattice_stays_affordable() {
+        let equal = vec![[0.25, -3.0, 1e-30]; 100_000];
+        let lattice: Vec<[f32; 3]> =
+            (0..100_000).map(|i| [(i % 50) as f32, (i / 50 % 50) as f32, (i / 2500) as f32]).collect();
+        let mut cloud = Cloud::new(&equal).unwrap();
+        assert!(
+            cloud.farthest_points(500, 9).unwrap().into_iter().eq([9].into_iter().chain(0..9).chain(10..500))
+        );
+        assert!(cloud.nearest(&[77_777], 40).unwrap().into_iter().eq(0..40));
+        cloud.rebuild(&lattice).unwrap();
+        let centers = cloud.farthest_points(30, 5).unwrap();
+        assert_eq!(centers, farthest_points(&lattice, 30, 5));
+        assert_eq!(cloud.nearest(&[51_275], 100).unwrap(), nearest(&lattice, lattice[51_275], 100));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cloud_agrees_with_the_oracles(
+            raw in proptest::collection::vec(proptest::array::uniform3(-9i8..9), 1..400),
+            exponent in -30i32..18,
+            k in 1usize..70,
+        ) {
+            let scale = 10.0f32.powi(exponent);
+            let points: Vec<[f32; 3]> = raw.iter().map(|p| p.map(|x| f32::from(x) * scale)).collect();
+            let mut cloud = Cloud::new(&points).unwrap();
+            let (count, k) = (points.len().min(80), points.len().min(k));
+            let centers = cloud.farthest_points(count, 0).unwrap();
+            prop_assert_eq!(&centers, &farthest_points(&points, count, 0));
+            let patches = cloud.nearest(&centers, k).unwrap();
+            for (patch, &q) in patches.chunks(k).zip(&centers) {
+                prop_assert_eq!(patch, nearest(&points, points[q as usize], k));
+            }
+        }
+    }
 }

@@ -1,19 +1,26 @@
-//! Exact farthest point sampling: each next point is the one farthest from all chosen before.
+//! Exact farthest point sampling (Eldar et al. 1997): each next point is one farthest from all chosen before.
+//!
+//! Every point keeps its squared distance to the nearest chosen one; every leaf and branch of the index keeps the largest
+//! of its points. A new center changes nothing in a box that is at least that far away, so whole branches are skipped, as
+//! in QuickFPS (Han et al. 2023). `O(M N)` at worst; on surfaces about `N log M` point updates and `M N / 8192` box tests.
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, largest, take_bit};
+use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, take_bit};
 use crate::lanes::{Lanes, Row, WIDTH};
 
-/// Marks a chosen point: below every distance, so it is never chosen again.
-const CHOSEN: i32 = -1;
+/// Distance of chosen points and of unused lanes: below every distance, so they are never chosen (again).
+const CHOSEN: f32 = -1.0;
 
-/// What one sampling run keeps per point, leaf and branch.
+/// What one run keeps per point, leaf and branch; the memory serves the next run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
+    /// Squared distance of every point to the nearest chosen one.
     nearest: Vec<[Row; 2]>,
+    /// The largest of these in every leaf, and in every branch.
     leaf_most: Vec<Row>,
-    leaf_first: Vec<[u32; FAN]>,
     branch_most: Vec<Row>,
+    /// Lowest index that has its leaf's largest distance; [`NO_POINT`] until asked for.
+    leaf_first: Vec<[u32; FAN]>,
 }
 
 impl Scratch {
@@ -21,131 +28,131 @@ impl Scratch {
         self.nearest.clear();
         self.nearest.resize(index.leaves.len(), [[FAR; WIDTH]; 2]);
         if let (Some(last), Some(leaf)) = (self.nearest.last_mut(), index.leaves.last()) {
-            for lane in 0..LEAF {
-                last[lane / WIDTH][lane % WIDTH] = if leaf.id[lane] == NO_POINT { CHOSEN } else { FAR };
+            for (distance, &id) in last.as_flattened_mut().iter_mut().zip(&leaf.id) {
+                *distance = if id == NO_POINT { CHOSEN } else { FAR };
             }
         }
-        self.leaf_most.clear();
-        self.leaf_most.resize(index.leaf_boxes.len(), [FAR; FAN]);
         self.leaf_first.clear();
         self.leaf_first.resize(index.leaf_boxes.len(), [NO_POINT; FAN]);
-        self.branch_most.clear();
-        self.branch_most.resize(index.branch_boxes.len(), [FAR; FAN]);
-        let last = index.leaves.len() - 1;
-        for which in last % FAN + 1..FAN {
-            self.leaf_most[last / FAN][which] = CHOSEN;
-        }
-        for which in last / FAN % FAN + 1..FAN {
-            self.branch_most[last / FAN / FAN][which] = CHOSEN;
-        }
+        reset_rows(&mut self.leaf_most, index.leaves.len());
+        reset_rows(&mut self.branch_most, index.leaf_boxes.len());
     }
 }
 
-/// Appends `count` indices, `start` first.
-#[inline(always)]
-pub(crate) fn sample<L: Lanes>(
-    lanes: L,
-    index: &SpatialIndex,
-    state: &mut Scratch,
-    count: usize,
-    start: u32,
-    out: &mut Vec<u32>,
-) {
-    state.reset(index);
-    let mut chosen = start;
-    out.push(chosen);
-    for _ in 1..count {
-        let slot = index.slots[chosen as usize] as usize;
-        let (leaf, lane) = (slot / LEAF, slot % LEAF);
-        state.nearest[leaf][lane / WIDTH][lane % WIDTH] = CHOSEN;
-        lower(lanes, index, state, leaf, index.leaves[leaf].point(lane));
-        chosen = farthest(lanes, index, state);
-        out.push(chosen);
-    }
+/// Rows of `used` infinite distances, then lanes that no search enters.
+fn reset_rows(rows: &mut Vec<Row>, used: usize) {
+    rows.clear();
+    rows.resize(used.div_ceil(FAN), [FAR; FAN]);
+    rows.as_flattened_mut()[used..].fill(CHOSEN);
 }
 
-/// Lowers the distance of every point that `center`, a point of leaf `home`, is nearest to.
-#[inline(always)]
-fn lower<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, home: usize, center: [f32; 3]) {
-    for limb in 0..index.branch_boxes.len() {
-        let mut branches = lanes.below(&index.branch_boxes[limb].distances(center), &state.branch_most[limb]);
-        if home / FAN / FAN == limb {
-            branches |= 1 << (home / FAN % FAN);
-        }
-        while let Some(which) = take_bit(&mut branches) {
-            let branch = limb * FAN + which;
-            lower_branch(lanes, index, state, branch, home, center);
-            state.branch_most[limb][which] = largest(&state.leaf_most[branch]);
-        }
-    }
+/// One run of farthest point sampling.
+pub(crate) struct Sampling<'a, L> {
+    pub(crate) lanes: L,
+    pub(crate) index: &'a SpatialIndex,
+    pub(crate) state: &'a mut Scratch,
 }
 
-#[inline(always)]
-fn lower_branch<L: Lanes>(
-    lanes: L,
-    index: &SpatialIndex,
-    state: &mut Scratch,
-    branch: usize,
-    home: usize,
-    center: [f32; 3],
-) {
-    let mut leaves = lanes.below(&index.leaf_boxes[branch].distances(center), &state.leaf_most[branch]);
-    if home / FAN == branch {
-        leaves |= 1 << (home % FAN);
-    }
-    while let Some(which) = take_bit(&mut leaves) {
-        let leaf = branch * FAN + which;
-        state.leaf_most[branch][which] = lower_leaf(&index.leaves[leaf], &mut state.nearest[leaf], center);
-        state.leaf_first[branch][which] = NO_POINT;
-    }
+/// A chosen point and the leaf it lies in.
+#[derive(Clone, Copy)]
+struct Center {
+    at: [f32; 3],
+    leaf: usize,
 }
 
-#[inline(always)]
-fn lower_leaf(leaf: &Leaf, nearest: &mut [Row; 2], center: [f32; 3]) -> i32 {
-    let distances = leaf.distances(center);
-    let mut most = [0; WIDTH];
-    for i in 0..WIDTH {
-        nearest[0][i] = nearest[0][i].min(distances[0][i]);
-        nearest[1][i] = nearest[1][i].min(distances[1][i]);
-        most[i] = nearest[0][i].max(nearest[1][i]);
-    }
-    largest(&most)
-}
-
-/// The point with the largest distance; among equals the one with the lowest index.
-#[inline(always)]
-fn farthest<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch) -> u32 {
-    let mut most = [CHOSEN; FAN];
-    for branches in &state.branch_most {
-        for i in 0..FAN {
-            most[i] = most[i].max(branches[i]);
+impl<L: Lanes> Sampling<'_, L> {
+    /// Appends `count >= 1` indices, `start` first.
+    #[inline(always)]
+    pub(crate) fn run(mut self, count: usize, start: u32, chosen: &mut Vec<u32>) {
+        self.state.reset(self.index);
+        let mut next = start;
+        chosen.push(next);
+        for _ in 1..count {
+            let slot = self.index.slots[next as usize] as usize;
+            let (leaf, lane) = (slot / LEAF, slot % LEAF);
+            self.state.nearest[leaf].as_flattened_mut()[lane] = CHOSEN;
+            self.lower(Center { at: self.index.leaves[leaf].point(lane), leaf });
+            next = self.farthest();
+            chosen.push(next);
         }
     }
-    let most = largest(&most);
-    let mut first = NO_POINT;
-    for limb in 0..state.branch_most.len() {
-        let mut branches = lanes.equal(&state.branch_most[limb], &[most; FAN]);
-        while let Some(which) = take_bit(&mut branches) {
-            let branch = limb * FAN + which;
-            let mut leaves = lanes.equal(&state.leaf_most[branch], &[most; FAN]);
-            while let Some(which) = take_bit(&mut leaves) {
-                if state.leaf_first[branch][which] == NO_POINT {
-                    let leaf = branch * FAN + which;
-                    state.leaf_first[branch][which] =
-                        first_of(&index.leaves[leaf], &state.nearest[leaf], most);
-                }
-                first = first.min(state.leaf_first[branch][which]);
+
+    /// Lowers the distance of every point that `center` is nearer to than all before.
+    #[inline(always)]
+    fn lower(&mut self, center: Center) {
+        for limb in 0..self.index.branch_boxes.len() {
+            let bounds = self.index.branch_boxes[limb].distances(self.lanes, center.at);
+            let mut branches = self.lanes.below(&bounds, &self.state.branch_most[limb]);
+            // The center's own leaf has lost a point, also where no distance changes.
+            if center.leaf / (FAN * FAN) == limb {
+                branches |= 1 << (center.leaf / FAN % FAN);
+            }
+            while let Some(which) = take_bit(&mut branches) {
+                self.lower_branch(limb * FAN + which, center);
+                self.state.branch_most[limb][which] =
+                    self.lanes.largest(&self.state.leaf_most[limb * FAN + which]);
             }
         }
     }
-    first
+
+    #[inline(always)]
+    fn lower_branch(&mut self, branch: usize, center: Center) {
+        let bounds = self.index.leaf_boxes[branch].distances(self.lanes, center.at);
+        let mut leaves = self.lanes.below(&bounds, &self.state.leaf_most[branch]);
+        if center.leaf / FAN == branch {
+            leaves |= 1 << (center.leaf % FAN);
+        }
+        while let Some(which) = take_bit(&mut leaves) {
+            let leaf = branch * FAN + which;
+            let distances = self.index.leaves[leaf].distances(self.lanes, center.at);
+            let nearest = &mut self.state.nearest[leaf];
+            nearest[0] = self.lanes.smaller(&nearest[0], &distances[0]);
+            nearest[1] = self.lanes.smaller(&nearest[1], &distances[1]);
+            let most = self.lanes.larger(&nearest[0], &nearest[1]);
+            self.state.leaf_most[branch][which] = self.lanes.largest(&most);
+            self.state.leaf_first[branch][which] = NO_POINT;
+        }
+    }
+
+    /// The point with the largest distance; among equals the one with the lowest index.
+    #[inline(always)]
+    fn farthest(&mut self) -> u32 {
+        let mut most = [CHOSEN; FAN];
+        for row in &self.state.branch_most {
+            most = self.lanes.larger(&most, row);
+        }
+        let most = self.lanes.largest(&most);
+        let mut first = NO_POINT;
+        for limb in 0..self.state.branch_most.len() {
+            let mut branches = self.lanes.equal_to_most(&self.state.branch_most[limb], most);
+            while let Some(which) = take_bit(&mut branches) {
+                first = first.min(self.first_of_branch(limb * FAN + which, most));
+            }
+        }
+        first
+    }
+
+    #[inline(always)]
+    fn first_of_branch(&mut self, branch: usize, most: f32) -> u32 {
+        let mut leaves = self.lanes.equal_to_most(&self.state.leaf_most[branch], most);
+        let mut first = NO_POINT;
+        while let Some(which) = take_bit(&mut leaves) {
+            let leaf = branch * FAN + which;
+            let known = &mut self.state.leaf_first[branch][which];
+            if *known == NO_POINT {
+                *known = first_of_leaf(&self.index.leaves[leaf], &self.state.nearest[leaf], most);
+            }
+            first = first.min(*known);
+        }
+        first
+    }
 }
 
 #[inline(always)]
-fn first_of(leaf: &Leaf, nearest: &[Row; 2], most: i32) -> u32 {
+fn first_of_leaf(leaf: &Leaf, nearest: &[Row; 2], most: f32) -> u32 {
     let mut first = NO_POINT;
-    for lane in 0..LEAF {
-        first = first.min(if nearest.as_flattened()[lane] == most { leaf.id[lane] } else { NO_POINT });
+    for (&id, &distance) in leaf.id.iter().zip(nearest.as_flattened()) {
+        first = first.min(if distance == most { id } else { NO_POINT });
     }
     first
 }
@@ -179,6 +186,16 @@ mod tests {
             assert_eq!(all, farthest_points(&points, points.len(), 0), "{name}");
             all.sort_unstable();
             assert!(all.iter().copied().eq(0..points.len() as u32), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_points_of_a_sample_are_what_sampling_the_sample_gives() {
+        for (name, points) in clouds().into_iter().filter(|(_, p)| p.len() >= 500) {
+            let subset = Cloud::new(&points).unwrap().farthest_points(200, 7).unwrap();
+            let part: Vec<[f32; 3]> = subset.iter().map(|&i| points[i as usize]).collect();
+            let again = Cloud::new(&part).unwrap().farthest_points(40, 0).unwrap();
+            assert!(again.into_iter().eq(0..40), "{name}");
         }
     }
 

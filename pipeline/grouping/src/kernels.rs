@@ -10,46 +10,46 @@ use crate::lanes::{Lanes, Row, WIDTH};
 pub(crate) const LEAF: usize = 2 * WIDTH;
 /// Boxes tested together: leaves per branch, branches per limb.
 pub(crate) const FAN: usize = WIDTH;
-/// Bit pattern of +infinity: no distance is above it.
-pub(crate) const FAR: i32 = 0x7F80_0000;
+/// No distance is above it.
+pub(crate) const FAR: f32 = f32::INFINITY;
 /// Index that marks an unused lane.
 pub(crate) const NO_POINT: u32 = u32::MAX;
+
+const FAR_AWAY: [Row; 2] = [[f32::INFINITY; WIDTH]; 2];
 
 /// Up to 32 points, coordinate by coordinate. Unused lanes lie at infinity and have the index [`NO_POINT`].
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Leaf {
-    pub(crate) x: [f32; LEAF],
-    pub(crate) y: [f32; LEAF],
-    pub(crate) z: [f32; LEAF],
+    pub(crate) x: [Row; 2],
+    pub(crate) y: [Row; 2],
+    pub(crate) z: [Row; 2],
     pub(crate) id: [u32; LEAF],
 }
 
 impl Leaf {
-    pub(crate) const EMPTY: Self = Self {
-        x: [f32::INFINITY; LEAF],
-        y: [f32::INFINITY; LEAF],
-        z: [f32::INFINITY; LEAF],
-        id: [NO_POINT; LEAF],
-    };
+    pub(crate) const EMPTY: Self = Self { x: FAR_AWAY, y: FAR_AWAY, z: FAR_AWAY, id: [NO_POINT; LEAF] };
 
-    /// Bit patterns of the squared distances `(dx dx + dy dy) + dz dz` to `from`.
+    /// Squared distances `(dx dx + dy dy) + dz dz` to `from`.
     #[inline(always)]
-    pub(crate) fn distances(&self, from: [f32; 3]) -> [Row; 2] {
-        let mut bits = [[0; WIDTH]; 2];
-        for lane in 0..LEAF {
-            let dx = self.x[lane] - from[0];
-            let dy = self.y[lane] - from[1];
-            let dz = self.z[lane] - from[2];
-            bits[lane / WIDTH][lane % WIDTH] = ((dx * dx + dy * dy) + dz * dz).to_bits() as i32;
-        }
-        bits
+    pub(crate) fn distances<L: Lanes>(&self, lanes: L, from: [f32; 3]) -> [Row; 2] {
+        [self.row_distances(lanes, 0, from), self.row_distances(lanes, 1, from)]
+    }
+
+    #[inline(always)]
+    fn row_distances<L: Lanes>(&self, lanes: L, row: usize, from: [f32; 3]) -> Row {
+        let (fx, fy, fz) = (lanes.splat_f32s(from[0]), lanes.splat_f32s(from[1]), lanes.splat_f32s(from[2]));
+        lanes.map(
+            [&self.x[row], &self.y[row], &self.z[row]],
+            #[inline(always)]
+            |[x, y, z]| lanes.square([lanes.sub_f32s(x, fx), lanes.sub_f32s(y, fy), lanes.sub_f32s(z, fz)]),
+        )
     }
 
     /// Coordinates of one lane.
     #[inline(always)]
     pub(crate) fn point(&self, lane: usize) -> [f32; 3] {
-        [self.x[lane], self.y[lane], self.z[lane]]
+        [&self.x, &self.y, &self.z].map(|row| row.as_flattened()[lane])
     }
 }
 
@@ -80,52 +80,34 @@ impl Boxes {
         (self.lo.each_ref().map(least), self.hi.each_ref().map(most))
     }
 
-    /// Bit patterns of lower bounds of the squared distance from `from` to any point in each box.
+    /// Lower bounds of the squared distance from `from` to any point in each box.
     ///
     /// Exact under rounding: for a point p of the box, `gap <= |p - from|` holds for the rounded differences because
     /// rounding is monotone, and so do the squares and sums, taken in the same order as in [`Leaf::distances`].
     #[inline(always)]
-    pub(crate) fn distances(&self, from: [f32; 3]) -> [i32; FAN] {
-        let mut bits = [0; FAN];
-        for which in 0..FAN {
-            let mut square = [0.0; 3];
-            for axis in 0..3 {
-                let below = self.lo[axis][which] - from[axis];
-                let above = from[axis] - self.hi[axis][which];
-                let outside = if below > above { below } else { above };
-                let gap = if outside > 0.0 { outside } else { 0.0 };
-                square[axis] = gap * gap;
-            }
-            bits[which] = ((square[0] + square[1]) + square[2]).to_bits() as i32;
-        }
-        bits
+    pub(crate) fn distances<L: Lanes>(&self, lanes: L, from: [f32; 3]) -> Row {
+        let (x, y, z) = (lanes.splat_f32s(from[0]), lanes.splat_f32s(from[1]), lanes.splat_f32s(from[2]));
+        let [lo, hi] = [&self.lo, &self.hi];
+        lanes.map(
+            [&lo[0], &hi[0], &lo[1], &hi[1], &lo[2], &hi[2]],
+            #[inline(always)]
+            |[lx, hx, ly, hy, lz, hz]| {
+                lanes.square([lanes.gap(lx, hx, x), lanes.gap(ly, hy, y), lanes.gap(lz, hz, z)])
+            },
+        )
     }
-}
-
-/// The largest element.
-#[inline(always)]
-pub(crate) fn largest(values: &Row) -> i32 {
-    let mut most = *values;
-    let mut width = WIDTH / 2;
-    while width > 0 {
-        for i in 0..width {
-            most[i] = most[i].max(most[i + width]);
-        }
-        width /= 2;
-    }
-    most[0]
 }
 
 /// Bit `i` is set where element `i` is not above `limit`.
 #[inline(always)]
-pub(crate) fn within<L: Lanes>(lanes: L, values: &[Row; 2], limit: i32) -> u32 {
+pub(crate) fn within<L: Lanes>(lanes: L, values: &[Row; 2], limit: f32) -> u32 {
     let limit = [limit; WIDTH];
     lanes.at_most(&values[0], &limit) | lanes.at_most(&values[1], &limit) << WIDTH
 }
 
 /// How many elements are not above `limit`.
 #[inline(always)]
-pub(crate) fn count_within<L: Lanes>(lanes: L, leaves: &[[Row; 2]], limit: i32) -> usize {
+pub(crate) fn count_within<L: Lanes>(lanes: L, leaves: &[[Row; 2]], limit: f32) -> usize {
     leaves.iter().map(|leaf| within(lanes, leaf, limit).count_ones() as usize).sum()
 }
 

@@ -1,17 +1,17 @@
-//! Comparisons of 16 integers as one bit mask: the one step that compilers do not turn into vector code by themselves.
+//! Rows of 16 numbers, and the vector operations on them that plain loops do not compile to.
 //!
-//! `pulp` detects the processor when the program runs and hands out its intrinsics as safe functions. Every
+//! `pulp` detects the processor when the program runs and hands out its instructions as safe functions. Every
 //! implementation gives the same bits; the portable one serves other processors and the tests.
 
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 
-/// 16 distance bit patterns.
-pub(crate) type Row = [i32; WIDTH];
+/// 16 numbers, none of them NaN.
+pub(crate) type Row = [f32; WIDTH];
 /// Lanes of a row.
 pub(crate) const WIDTH: usize = 16;
 
-/// What the kernels need beyond plain loops.
-pub(crate) trait Lanes: Copy {
+/// Operations on rows.
+pub(crate) trait Lanes: Simd {
     /// Bit `i` is set where `a[i] <= b[i]`.
     fn at_most(self, a: &Row, b: &Row) -> u32;
 
@@ -21,18 +21,74 @@ pub(crate) trait Lanes: Copy {
         !self.at_most(b, a) & 0xFFFF
     }
 
-    /// Bit `i` is set where `a[i] == b[i]`, none of which is above the largest of `b`'s type... see callers.
+    /// Bit `i` is set where `values[i]` equals `most`, the largest of all values.
     #[inline(always)]
-    fn equal(self, a: &Row, b: &Row) -> u32 {
-        self.at_most(a, b) & self.at_most(b, a)
+    fn equal_to_most(self, values: &Row, most: f32) -> u32 {
+        self.at_most(&[most; WIDTH], values)
+    }
+
+    /// `f` of the rows, lane by lane.
+    #[inline(always)]
+    fn map<const N: usize>(self, rows: [&Row; N], f: impl Fn([Self::f32s; N]) -> Self::f32s) -> Row {
+        let mut result = [0.0; WIDTH];
+        let vectors = Self::as_mut_simd_f32s(&mut result).0;
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            let mut arguments = [self.splat_f32s(0.0); N];
+            for (argument, row) in arguments.iter_mut().zip(rows) {
+                *argument = Self::as_simd_f32s(row).0[i];
+            }
+            *vector = f(arguments);
+        }
+        result
+    }
+
+    /// `(dx dx + dy dy) + dz dz` of three rows of differences.
+    #[inline(always)]
+    fn square(self, [dx, dy, dz]: [Self::f32s; 3]) -> Self::f32s {
+        let xy = self.add_f32s(self.mul_f32s(dx, dx), self.mul_f32s(dy, dy));
+        self.add_f32s(xy, self.mul_f32s(dz, dz))
+    }
+
+    /// How far `x` lies outside `lo ..= hi`, 0 inside.
+    #[inline(always)]
+    fn gap(self, lo: Self::f32s, hi: Self::f32s, x: Self::f32s) -> Self::f32s {
+        let outside = self.max_f32s(self.sub_f32s(lo, x), self.sub_f32s(x, hi));
+        self.max_f32s(outside, self.splat_f32s(0.0))
+    }
+
+    /// The smaller of two rows, lane by lane.
+    #[inline(always)]
+    fn smaller(self, a: &Row, b: &Row) -> Row {
+        self.map(
+            [a, b],
+            #[inline(always)]
+            |[a, b]| self.min_f32s(a, b),
+        )
+    }
+
+    /// The larger of two rows, lane by lane.
+    #[inline(always)]
+    fn larger(self, a: &Row, b: &Row) -> Row {
+        self.map(
+            [a, b],
+            #[inline(always)]
+            |[a, b]| self.max_f32s(a, b),
+        )
+    }
+
+    /// The largest of a row.
+    #[inline(always)]
+    fn largest(self, values: &Row) -> f32 {
+        let rows = Self::as_simd_f32s(values).0;
+        let mut most = rows[0];
+        for &row in &rows[1..] {
+            most = self.max_f32s(most, row);
+        }
+        self.reduce_max_f32s(most)
     }
 }
 
-/// Any processor.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Portable;
-
-impl Lanes for Portable {
+impl Lanes for Scalar {
     #[inline(always)]
     fn at_most(self, a: &Row, b: &Row) -> u32 {
         let mut bits = [0; WIDTH];
@@ -47,12 +103,11 @@ impl Lanes for Portable {
 impl Lanes for pulp::x86::V3 {
     #[inline(always)]
     fn at_most(self, a: &Row, b: &Row) -> u32 {
-        let [a, b]: [[std::arch::x86_64::__m256i; 2]; 2] = [pulp::cast(*a), pulp::cast(*b)];
-        let above = [0, 1].map(|half| {
-            let greater = self.avx2._mm256_cmpgt_epi32(a[half], b[half]);
-            self.avx._mm256_movemask_ps(pulp::cast(greater)) as u32
-        });
-        !(above[0] | above[1] << 8) & 0xFFFF
+        use std::arch::x86_64::{__m256, _CMP_LE_OQ};
+        let [a, b]: [[__m256; 2]; 2] = [pulp::cast(*a), pulp::cast(*b)];
+        let low = self.avx._mm256_cmp_ps::<_CMP_LE_OQ>(a[0], b[0]);
+        let high = self.avx._mm256_cmp_ps::<_CMP_LE_OQ>(a[1], b[1]);
+        (self.avx._mm256_movemask_ps(low) | self.avx._mm256_movemask_ps(high) << 8) as u32
     }
 }
 
@@ -60,7 +115,7 @@ impl Lanes for pulp::x86::V3 {
 impl Lanes for pulp::x86::V4 {
     #[inline(always)]
     fn at_most(self, a: &Row, b: &Row) -> u32 {
-        u32::from(self.avx512f._mm512_cmple_epi32_mask(pulp::cast(*a), pulp::cast(*b)))
+        u32::from(self.avx512f._mm512_cmple_ps_mask(pulp::cast(*a), pulp::cast(*b)))
     }
 }
 
@@ -90,6 +145,6 @@ pub(crate) fn dispatch(arch: Arch, kernel: impl Kernel) {
         Arch::V4(lanes) => lanes.vectorize(Bound { kernel, lanes }),
         #[cfg(target_arch = "x86_64")]
         Arch::V3(lanes) => lanes.vectorize(Bound { kernel, lanes }),
-        _ => kernel.run(Portable),
+        _ => kernel.run(Scalar),
     }
 }

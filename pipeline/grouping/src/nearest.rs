@@ -1,145 +1,163 @@
-//! Exact nearest neighbours: the `K` points nearest to each query, sorted by (distance, index).
+//! Exact k nearest neighbours, each patch sorted by (squared distance, index).
+//!
+//! A query first measures the 128 points of its corner of the k-d tree; a distance that `k` of them do not exceed limits
+//! the boxes worth visiting. That limit, and a tighter one over all points measured, comes from counting how many
+//! distances lie within a guess: a few passes over registers, no selection. What is left, rarely more than `k + 8`
+//! candidates, is packed as `distance bits << 32 | index`, whose integer order is the order wanted, ties included.
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, count_within, largest, take_bit, within};
+use crate::kernels::{FAN, FAR, LEAF, count_within, take_bit, within};
 use crate::lanes::{Lanes, Row, WIDTH};
 
-/// Leaves whose distances are held before they are thinned.
-const HELD: usize = 64;
-/// Leaves looked at first, to bound the distance of the k-th neighbour.
+/// Leaves measured first: one cell of the k-d split.
 const FIRST: usize = 4;
+/// Leaves whose distances are held before they are thinned out: bounds the memory.
+const HELD: usize = 64;
+/// Candidates beyond `k` that are not worth another guess.
+const SPARE: usize = 8;
+/// Guesses by interpolation; then halving the bit patterns ends the search within 32 steps.
+const GUESSES: usize = 8;
 /// Up to this many candidates are ordered by counting, without branches.
 const COUNTED: usize = 64;
 
-/// Candidates of one query.
+/// Candidates of one query; the memory serves the next one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
-    /// Distance bits of the leaves in `held`.
+    /// Squared distances of the leaves in `held`.
     distances: Vec<[Row; 2]>,
     held: Vec<u32>,
-    /// Distance bits above, index below: integer order is (distance, index) order.
+    /// Distance bits above, index below.
     keys: Vec<u64>,
 }
 
-/// Appends the `k` nearest points of each query point.
-#[inline(always)]
-pub(crate) fn nearest<L: Lanes>(
-    lanes: L,
-    index: &SpatialIndex,
-    state: &mut Scratch,
-    queries: &[u32],
-    k: usize,
-    found: &mut [u32],
-) {
-    for (&query, patch) in queries.iter().zip(found.chunks_exact_mut(k)) {
-        let slot = index.slots[query as usize] as usize;
-        let from = index.leaves[slot / LEAF].point(slot % LEAF);
-        nearest_to(lanes, index, state, slot / LEAF, from, k);
-        for (index, &key) in patch.iter_mut().zip(&state.keys) {
-            *index = key as u32;
-        }
-    }
+/// A search for the `k >= 1` nearest points.
+pub(crate) struct Search<'a, L> {
+    pub(crate) lanes: L,
+    pub(crate) index: &'a SpatialIndex,
+    pub(crate) state: &'a mut Scratch,
+    pub(crate) k: usize,
 }
 
-/// Leaves the `k` nearest points of `from` in `state.keys`, sorted; leaf `home` lies near it.
-#[inline(always)]
-fn nearest_to<L: Lanes>(
-    lanes: L,
-    index: &SpatialIndex,
-    state: &mut Scratch,
-    home: usize,
-    from: [f32; 3],
-    k: usize,
-) {
-    state.keys.clear();
-    state.held.clear();
-    state.distances.clear();
-    let first = home / FIRST * FIRST;
-    let done = first..(first + FIRST).min(index.leaves.len());
-    for leaf in done.clone() {
-        hold(index, state, leaf, from);
-    }
-    let mut limit = kth_bound(lanes, &state.distances, FAR, k);
-    for limb in 0..index.branch_boxes.len() {
-        let mut branches = lanes.at_most(&index.branch_boxes[limb].distances(from), &[limit; FAN]);
-        while let Some(which) = take_bit(&mut branches) {
-            let branch = limb * FAN + which;
-            let Some(boxes) = index.leaf_boxes.get(branch) else { break };
-            let mut leaves = lanes.at_most(&boxes.distances(from), &[limit; FAN]);
-            while let Some(which) = take_bit(&mut leaves) {
-                let leaf = branch * FAN + which;
-                if done.contains(&leaf) || leaf >= index.leaves.len() {
-                    continue;
-                }
-                if state.held.len() == HELD {
-                    limit = thin(lanes, index, state, limit, k);
-                }
-                hold(index, state, leaf, from);
+impl<L: Lanes> Search<'_, L> {
+    /// Writes the patch of each query point into `found [M,k]`.
+    #[inline(always)]
+    pub(crate) fn run(mut self, queries: &[u32], found: &mut [u32]) {
+        for (&query, patch) in queries.iter().zip(found.chunks_exact_mut(self.k)) {
+            let slot = self.index.slots[query as usize] as usize;
+            self.around(slot / LEAF, self.index.leaves[slot / LEAF].point(slot % LEAF));
+            for (index, &key) in patch.iter_mut().zip(&self.state.keys) {
+                *index = key as u32;
             }
         }
     }
-    thin(lanes, index, state, limit, k);
-    sort(&mut state.keys, k);
+
+    /// Leaves the sorted keys of the nearest points of `from`, which lies in leaf `home`.
+    #[inline(always)]
+    fn around(&mut self, home: usize, from: [f32; 3]) {
+        self.state.keys.clear();
+        self.state.held.clear();
+        self.state.distances.clear();
+        let corner = home / FIRST * FIRST;
+        for leaf in corner..(corner + FIRST).min(self.index.leaves.len()) {
+            self.hold(leaf, from);
+        }
+        let mut limit = self.bound(FAR);
+        for limb in 0..self.index.branch_boxes.len() {
+            let bounds = self.index.branch_boxes[limb].distances(self.lanes, from);
+            let mut branches = self.lanes.at_most(&bounds, &[limit; FAN]);
+            while let Some(which) = take_bit(&mut branches) {
+                limit = self.visit(limb * FAN + which, (home, from), limit);
+            }
+        }
+        self.thin(limit);
+        sort(&mut self.state.keys, self.k);
+    }
+
+    /// Measures the leaves of a branch that reach within `limit`; returns the limit, lowered if they were thinned out.
+    #[inline(always)]
+    fn visit(&mut self, branch: usize, (home, from): (usize, [f32; 3]), mut limit: f32) -> f32 {
+        // Unused boxes are infinitely far, which is within an infinite limit.
+        let Some(boxes) = self.index.leaf_boxes.get(branch) else { return limit };
+        let mut leaves = self.lanes.at_most(&boxes.distances(self.lanes, from), &[limit; FAN]);
+        while let Some(which) = take_bit(&mut leaves) {
+            let leaf = branch * FAN + which;
+            if leaf / FIRST == home / FIRST || leaf >= self.index.leaves.len() {
+                continue;
+            }
+            if self.state.held.len() == HELD {
+                limit = self.thin(limit);
+            }
+            self.hold(leaf, from);
+        }
+        limit
+    }
+
+    #[inline(always)]
+    fn hold(&mut self, leaf: usize, from: [f32; 3]) {
+        self.state.distances.push(self.index.leaves[leaf].distances(self.lanes, from));
+        self.state.held.push(leaf as u32);
+    }
+
+    /// Turns what can be among the `k` nearest into keys and forgets the rest; returns the new limit.
+    #[inline(always)]
+    fn thin(&mut self, limit: f32) -> f32 {
+        let mut limit = self.bound(limit);
+        let Scratch { distances, held, keys } = &mut *self.state;
+        for (distances, &leaf) in distances.iter().zip(held.iter()) {
+            let ids = &self.index.leaves[leaf as usize].id;
+            let mut near = within(self.lanes, distances, limit);
+            while let Some(lane) = take_bit(&mut near) {
+                keys.push(u64::from(distances.as_flattened()[lane].to_bits()) << 32 | u64::from(ids[lane]));
+            }
+        }
+        distances.clear();
+        held.clear();
+        if keys.len() > COUNTED.max(self.k) {
+            let (_, &mut last, _) = keys.select_nth_unstable(self.k - 1);
+            keys.truncate(self.k);
+            limit = limit.min(f32::from_bits((last >> 32) as u32));
+        }
+        limit
+    }
+
+    /// A distance not above `limit` that at least `k` held points do not exceed; `limit` if fewer are within it.
+    ///
+    /// Non-negative floats order as their bit patterns do, so the search ends even where values are equal or infinite.
+    #[inline(always)]
+    fn bound(&self, limit: f32) -> f32 {
+        let distances = &self.state.distances;
+        let mut most = [0.0; WIDTH];
+        for leaf in distances {
+            most = self.lanes.larger(&most, &self.lanes.larger(&leaf[0], &leaf[1]));
+        }
+        let most = self.lanes.largest(&most);
+        let (mut lo, mut hi) = (-1, if most < limit { most } else { limit }.to_bits() as i32);
+        let mut inside = count_within(self.lanes, distances, f32::from_bits(hi as u32));
+        if inside < self.k {
+            return limit;
+        }
+        let mut step = 0;
+        while inside > self.k + SPARE && hi - lo > 1 {
+            // On a surface the number of points within a squared distance is proportional to it.
+            let share = if step == 0 { (self.k + SPARE / 2) as f32 / inside as f32 } else { 0.5 };
+            let middle = if step < GUESSES { between(lo, hi, share) } else { lo + (hi - lo) / 2 };
+            let count = count_within(self.lanes, distances, f32::from_bits(middle as u32));
+            if count >= self.k {
+                (hi, inside) = (middle, count);
+            } else {
+                lo = middle;
+            }
+            step += 1;
+        }
+        f32::from_bits(hi as u32)
+    }
 }
 
+/// The bit pattern of the value at `share` of the way from `lo` to `hi`, strictly between them.
 #[inline(always)]
-fn hold(index: &SpatialIndex, state: &mut Scratch, leaf: usize, from: [f32; 3]) {
-    state.distances.push(index.leaves[leaf].distances(from));
-    state.held.push(leaf as u32);
-}
-
-/// Moves what can be among the `k` nearest from the held leaves to the keys; returns the new limit.
-#[inline(always)]
-fn thin<L: Lanes>(lanes: L, index: &SpatialIndex, state: &mut Scratch, limit: i32, k: usize) -> i32 {
-    let mut limit = kth_bound(lanes, &state.distances, limit, k);
-    let Scratch { distances, held, keys } = state;
-    for (distances, &leaf) in distances.iter().zip(held.iter()) {
-        let ids = &index.leaves[leaf as usize].id;
-        let mut near = within(lanes, distances, limit);
-        while let Some(lane) = take_bit(&mut near) {
-            keys.push((distances.as_flattened()[lane] as u64) << 32 | u64::from(ids[lane]));
-        }
-    }
-    if keys.len() > COUNTED.max(k) {
-        let (_, &mut last, _) = keys.select_nth_unstable(k - 1);
-        keys.truncate(k);
-        limit = limit.min((last >> 32) as i32);
-    }
-    distances.clear();
-    held.clear();
-    limit
-}
-
-/// A value not above `limit` that at least `k` distances do not exceed, `limit` itself when fewer than `k` are within it.
-#[inline(always)]
-fn kth_bound<L: Lanes>(lanes: L, distances: &[[Row; 2]], limit: i32, k: usize) -> i32 {
-    let mut most = [-1; WIDTH];
-    for leaf in distances {
-        for i in 0..WIDTH {
-            most[i] = most[i].max(leaf[0][i].max(leaf[1][i]));
-        }
-    }
-    let most = largest(&most).min(limit);
-    let (mut lo, mut hi) = (-1, most);
-    let mut held = count_within(lanes, distances, hi);
-    if held < k {
-        return limit;
-    }
-    let mut step = 0;
-    while held > k + 8 && hi - lo > 1 {
-        let (low, high) = (f32::from_bits(lo.max(0) as u32), f32::from_bits(hi as u32));
-        let share = if step == 0 { (k + 4) as f32 / held as f32 } else { 0.5 };
-        let middle = ((low + (high - low) * share).to_bits() as i32).clamp(lo + 1, hi - 1);
-        let middle = if step > 8 { lo + (hi - lo) / 2 } else { middle };
-        let inside = count_within(lanes, distances, middle);
-        if inside >= k {
-            (hi, held) = (middle, inside);
-        } else {
-            lo = middle;
-        }
-        step += 1;
-    }
-    hi
+fn between(lo: i32, hi: i32, share: f32) -> i32 {
+    let (low, high) = (f32::from_bits(lo.max(0) as u32), f32::from_bits(hi as u32));
+    ((low + (high - low) * share).to_bits() as i32).clamp(lo + 1, hi - 1)
 }
 
 /// Keeps the `k` smallest keys, sorted.
