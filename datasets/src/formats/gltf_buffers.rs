@@ -33,7 +33,9 @@ pub(crate) fn split_glb(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), ParseErr
 /// Kind and data of the chunk at `at`, and where the next one starts.
 fn chunk(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8], usize), ParseError> {
     let length = u32_at(bytes, at)? as usize;
-    let body = bytes.get(at + 8..).unwrap_or_default();
+    // The kind has to be there too, even for a chunk of no bytes.
+    u32_at(bytes, at + 4)?;
+    let body = &bytes[at + 8..];
     let data = body.get(..length).ok_or_else(|| {
         ParseError::new(
             Place::Byte(at as u64),
@@ -255,6 +257,8 @@ mod tests {
             error(b"glTF\x02\0\0\0\0\0\0\0\xff\xff\xff\xffJSON"),
             "expected a chunk of 4294967295 bytes, found 0, byte 12"
         );
+        let cut = b"glTF\x02\0\0\0\0\0\0\0\0\0\0\0JS";
+        assert_eq!(error(cut), "expected 4 bytes more, found the end of the file, byte 16");
         assert_eq!(error(b"glTF"), "expected 4 bytes more, found the end of the file, byte 4");
     }
 }

@@ -9,7 +9,7 @@ mod columns;
 mod companions;
 pub mod gltf;
 mod gltf_buffers;
-pub(crate) mod hdf5;
+pub mod hdf5;
 mod lzf;
 pub mod mtl;
 pub mod npy;
