@@ -1,8 +1,8 @@
-//! The arithmetic of the crate: squared distances from one point to 32 points or 16 boxes, on fixed-size arrays.
+//! The arithmetic of the crate: squared distances from one point to 32 points or to 16 boxes.
 //!
-//! Every loop has a constant length and no branch, so the compiler turns it into whatever vectors the caller was dispatched
-//! for; the operations and their order are the same on every machine and nothing is fused, so the bits are too.
-//! Distances are never NaN (coordinates are finite) and never negative, so their bit patterns order as integers.
+//! The operations and their order are the same on every processor and nothing is fused, so the bits are too. Distances are
+//! never NaN, because coordinates are finite: a difference may overflow, but then all that follows is +infinity, which
+//! ties with its like and is decided by the index. Nor are they negative, so their bit patterns order as integers.
 
 use crate::lanes::{Lanes, Row, WIDTH};
 
@@ -108,7 +108,11 @@ pub(crate) fn within<L: Lanes>(lanes: L, values: &[Row; 2], limit: f32) -> u32 {
 /// How many elements are not above `limit`.
 #[inline(always)]
 pub(crate) fn count_within<L: Lanes>(lanes: L, leaves: &[[Row; 2]], limit: f32) -> usize {
-    leaves.iter().map(|leaf| within(lanes, leaf, limit).count_ones() as usize).sum()
+    let mut count = 0;
+    for leaf in leaves {
+        count += within(lanes, leaf, limit).count_ones();
+    }
+    count as usize
 }
 
 /// Takes the lowest set bit out of `mask` and returns its position; `None` when no bit is set.

@@ -1,7 +1,9 @@
 //! Rows of 16 numbers, and the vector operations on them that plain loops do not compile to.
 //!
 //! `pulp` detects the processor when the program runs and hands out its instructions as safe functions. Every
-//! implementation gives the same bits; the portable one serves other processors and the tests.
+//! implementation gives the same bits; the portable one serves other processors and the tests. Whatever runs inside
+//! `dispatch` has to be inlined into it, or it is compiled for the oldest processor: hence `#[inline(always)]` on every
+//! function and closure of the hot loops, and plain loops where a library would take a closure.
 
 use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 

@@ -28,6 +28,8 @@ pub(crate) struct Scratch {
     held: Vec<u32>,
     /// Distance bits above, index below.
     keys: Vec<u64>,
+    /// Keys from here on are not among the `k` nearest.
+    cut: u64,
 }
 
 /// A search for the `k >= 1` nearest points.
@@ -54,6 +56,7 @@ impl<L: Lanes> Search<'_, L> {
     /// Leaves the sorted keys of the nearest points of `from`, which lies in leaf `home`.
     #[inline(always)]
     fn around(&mut self, home: usize, from: [f32; 3]) {
+        self.state.cut = u64::MAX;
         self.state.keys.clear();
         self.state.held.clear();
         self.state.distances.clear();
@@ -102,12 +105,15 @@ impl<L: Lanes> Search<'_, L> {
     #[inline(always)]
     fn thin(&mut self, limit: f32) -> f32 {
         let mut limit = self.bound(limit);
-        let Scratch { distances, held, keys } = &mut *self.state;
+        let Scratch { distances, held, keys, cut } = &mut *self.state;
         for (distances, &leaf) in distances.iter().zip(held.iter()) {
             let ids = &self.index.leaves[leaf as usize].id;
             let mut near = within(self.lanes, distances, limit);
             while let Some(lane) = take_bit(&mut near) {
-                keys.push(u64::from(distances.as_flattened()[lane].to_bits()) << 32 | u64::from(ids[lane]));
+                let key = u64::from(distances.as_flattened()[lane].to_bits()) << 32 | u64::from(ids[lane]);
+                if key < *cut {
+                    keys.push(key);
+                }
             }
         }
         distances.clear();
@@ -115,6 +121,8 @@ impl<L: Lanes> Search<'_, L> {
         if keys.len() > COUNTED.max(self.k) {
             let (_, &mut last, _) = keys.select_nth_unstable(self.k - 1);
             keys.truncate(self.k);
+            // Where thousands of points are equally far, only the index tells them apart.
+            *cut = last;
             limit = limit.min(f32::from_bits((last >> 32) as u32));
         }
         limit
