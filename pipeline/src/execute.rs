@@ -137,10 +137,18 @@ pub(crate) fn execute(
             scope.spawn(move || work(plan, queue, groups, encoder, &sender));
         }
         drop(sender);
+        // Syncing a shard to disk takes as long as making the next one: another thread waits for it.
+        let (closing, to_close) = sync_channel(1);
+        let closer =
+            scope.spawn(move || to_close.iter().try_for_each(|shard: OpenShard| shard.close(plan, state)));
         // Dropped before the receiver, so that no worker waits for a writer that has left.
         let _stop = StopOnDrop(&queue);
-        let mut writer = Writer { plan, out, state, queue: &queue, groups: &groups, open: None };
-        writer.drain(&receiver, Progress { total, ..Progress::default() }, report)
+        let mut writer = Writer { plan, out, queue: &queue, groups: &groups, open: None, closing };
+        let written = writer.drain(&receiver, Progress { total, ..Progress::default() }, report);
+        drop(writer);
+        let closed = closer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // A closer that failed has made the writer stop early: its error is the reason.
+        closed.and(written)
     })
 }
 
@@ -272,13 +280,16 @@ fn encode(number: usize, group: &Group<'_>, encoder: &RowGroupEncoder) -> Result
 struct Writer<'a> {
     plan: &'a Plan,
     out: &'a Path,
-    state: &'a Path,
     queue: &'a Queue,
     groups: &'a [Group<'a>],
     open: Option<OpenShard>,
+    closing: SyncSender<OpenShard>,
 }
 
 struct OpenShard {
+    number: usize,
+    file: String,
+    split: String,
     writer: ShardWriter,
     catalog: Vec<CatalogRow>,
     quarantine: Vec<QuarantineRow>,
@@ -307,7 +318,9 @@ impl Writer<'_> {
                 }
             }
             while let Some(finished) = waiting.remove(&next) {
-                self.append(finished)?;
+                if !self.append(finished)? {
+                    return Ok(()); // the closer failed and will say why
+                }
                 next += 1;
                 self.queue.update(|state| state.written = next);
             }
@@ -315,7 +328,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn append(&mut self, finished: Finished) -> Result<()> {
+    /// Appends a row group, and hands a shard that is whole to the closer; false if that has left.
+    fn append(&mut self, finished: Finished) -> Result<bool> {
         let group = &self.groups[finished.number];
         let mut shard = match self.open.take() {
             Some(shard) => shard,
@@ -324,34 +338,41 @@ impl Writer<'_> {
         shard.writer.append(finished.encoded)?;
         shard.catalog.extend(finished.catalog);
         shard.quarantine.extend(finished.quarantine);
-        if !group.is_last {
-            self.open = Some(shard);
-            return Ok(());
+        if group.is_last {
+            return Ok(self.closing.send(shard).is_ok());
         }
-        self.finish(group.task, shard)
+        self.open = Some(shard);
+        Ok(true)
     }
 
     fn start(&self, task: &Task) -> Result<OpenShard> {
         let metadata = self.plan.shard_metadata();
         let writer = ShardWriter::create(&self.out.join(&task.file), options(self.plan), metadata)?;
-        Ok(OpenShard { writer, catalog: Vec::new(), quarantine: Vec::new() })
+        let (file, split) = (task.file.clone(), task.split.clone());
+        Ok(OpenShard {
+            number: task.number,
+            file,
+            split,
+            writer,
+            catalog: Vec::new(),
+            quarantine: Vec::new(),
+        })
     }
+}
 
-    fn finish(&self, task: &Task, shard: OpenShard) -> Result<()> {
-        let written = shard.writer.finish()?;
-        let entry = ShardEntry {
-            file: task.file.clone(),
-            split: task.split.clone(),
+impl OpenShard {
+    /// Syncs the shard, gives it its name, then records the task as done.
+    fn close(self, plan: &Plan, state: &Path) -> Result<()> {
+        let written = self.writer.finish()?;
+        let shard = ShardEntry {
+            file: self.file,
+            split: self.split,
             rows: written.rows,
             bytes: written.bytes,
             hash: written.hash,
         };
-        let record = TaskRecord {
-            plan: self.plan.hash.clone(),
-            shard: entry,
-            catalog: shard.catalog,
-            quarantine: shard.quarantine,
-        };
-        record.write(self.state, task.number)
+        let plan = plan.hash.clone();
+        TaskRecord { plan, shard, catalog: self.catalog, quarantine: self.quarantine }
+            .write(state, self.number)
     }
 }
