@@ -11,6 +11,11 @@ use clap::{Parser, Subcommand};
 
 use commands::{prepare, stats, verify};
 
+/// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
+/// kernel and takes a fifth of the time to prepare small clouds in page faults.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Self-supervised pretraining on 3D data.
 #[derive(Parser)]
 #[command(name = "jepa3d", version, about, max_term_width = 100)]
