@@ -204,6 +204,11 @@ impl PrepareConfig {
         }
     }
 
+    /// The config without what decides the exit code only: what stands in plan, shards and manifest.
+    pub(crate) fn without_tolerance(&self) -> Self {
+        Self { run: RunConfig { max_failures: 0, ..self.run.clone() }, ..self.clone() }
+    }
+
     /// The resolved config as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a config serialises")

@@ -63,6 +63,17 @@ impl TaskRecord {
     }
 }
 
+/// Hash of a plan and the source bytes of its objects: equal ones mean equal samples.
+pub(crate) fn fingerprint(plan: &str, catalog: &[CatalogRow]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(plan.as_bytes());
+    for row in catalog {
+        hasher.update(&(row.source_hash.len() as u64).to_le_bytes());
+        hasher.update(row.source_hash.as_bytes());
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
 /// The quarantine as JSON lines.
 pub(crate) fn quarantine_lines(rows: &[QuarantineRow]) -> String {
     let line = |row| serde_json::to_string(row).expect("a quarantine row serialises") + "\n";

@@ -28,5 +28,5 @@ pub use seed::{Draws, derive_seed, source_hash};
 pub use shard_reader::{ListColumn, RowGroup, SCHEMA_VERSION_KEY, ShardReader};
 pub use shard_writer::{
     EncodedRowGroup, Metadata, RowGroupEncoder, ShardWriter, TEMPORARY_SUFFIX, WriteOptions, WrittenShard,
-    write_atomically,
+    is_temporary, write_atomically,
 };
