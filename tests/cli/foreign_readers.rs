@@ -70,15 +70,17 @@ fn synthetic_meshes() {
     check(&out, dir.path());
 }
 
-/// Clouds of different sizes, voxel blocks, no labels, and a split of which nothing is left.
+/// Clouds of different sizes, voxel blocks, no labels, and a shard of which nothing is left.
 #[test]
 fn bare_clouds_in_blocks() {
     let dir = tempfile::tempdir().unwrap();
     let (data, out) = (dir.path().join("data"), dir.path().join("out"));
     for i in 0..4 {
-        write(&data.join(format!("train/{i}.xyz")), cloud(130 + 40 * i, i));
+        write(&data.join(format!("{}/{i}.xyz", ["val", "train"][i % 2])), cloud(130 + 40 * i, i));
     }
-    write(&data.join("val/bad.xyz"), "no numbers\n");
-    prepare_folder(&data, &out, &["--set", "groups.kind=voxel", "--max-failures", "1"]).expect(0);
+    for i in 0..5 {
+        write(&data.join(format!("train/bad{i}.xyz")), "no numbers\n");
+    }
+    prepare_folder(&data, &out, &["--set", "groups.kind=voxel", "--max-failures", "5"]).expect(0);
     check(&out, dir.path());
 }
