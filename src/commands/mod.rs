@@ -27,6 +27,11 @@ pub(crate) fn print_json(report: &impl serde::Serialize) -> anyhow::Result<()> {
     print(serde_json::to_string(report)? + "\n")
 }
 
+/// Writes a line to standard error; a log that cannot be written, say on a full disk, ends no run.
+pub(crate) fn tell(line: impl std::fmt::Display) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
 /// Writes text to standard output; a reader that has seen enough and left is no error.
 pub(crate) fn print(text: impl AsRef<str>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -8,7 +8,7 @@ use jepa3d_pipeline::{Part, Plan, PrepareConfig, QuarantineRow, Report, read_qua
 use serde::Serialize;
 
 use super::progress::Meter;
-use super::{Outcome, print, print_json, threads};
+use super::{Outcome, print, print_json, tell, threads};
 
 /// Quarantined objects that are printed; the rest is in the file.
 const SHOWN: usize = 10;
@@ -108,18 +108,18 @@ fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
 fn describe(plan: &Plan) {
     let shape = plan.config.shape();
     let name = plan.dataset.name();
-    eprintln!(
+    tell(format_args!(
         "{name}: {} objects in {} shards, {} classes",
         plan.objects(),
         plan.tasks.len(),
         plan.dataset.classes().len()
-    );
-    eprintln!(
+    ));
+    tell(format_args!(
         "S {} stored points, R {} groupings of N {}, G {} centers, K {} points a patch",
         shape.S, shape.R, shape.N, shape.G, shape.K
-    );
+    ));
     for note in plan.dataset.notes() {
-        eprintln!("note: {note}");
+        tell(format_args!("note: {note}"));
     }
 }
 
@@ -177,7 +177,9 @@ fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow:
     }
     let allowed = plan.config.run.max_failures;
     if quarantined > allowed {
-        eprintln!("{quarantined} objects are quarantined, run.max_failures allows {allowed}: exit code 1");
+        tell(format_args!(
+            "{quarantined} objects are quarantined, run.max_failures allows {allowed}: exit code 1"
+        ));
         return Ok(Outcome::Failed);
     }
     Ok(Outcome::Done)
@@ -206,13 +208,13 @@ fn summary_text(summary: &Summary, is_complete: bool) -> String {
 
 fn show_quarantine(out: &Path, rows: &[QuarantineRow]) {
     for row in rows.iter().take(SHOWN) {
-        eprintln!("quarantined at {}: {}: {}", row.stage, row.id, row.error);
+        tell(format_args!("quarantined at {}: {}: {}", row.stage, row.id, row.error));
     }
     if rows.len() > SHOWN {
-        eprintln!(
+        tell(format_args!(
             "... and {} more in {}",
             rows.len() - SHOWN,
             out.join(jepa3d_pipeline::QUARANTINE_FILE).display()
-        );
+        ));
     }
 }

@@ -110,6 +110,16 @@ fn what_cannot_run_is_exit_code_2_with_a_reason() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_full_log_ends_no_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = prepare_command(dir.path(), &SMALL, &["-vv"]);
+    command.stderr(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    finish(command).expect(0);
+    super::harness::verify(dir.path()).expect(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_closed_or_full_standard_output_is_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     prepare_small(dir.path(), &[]).expect(0);
