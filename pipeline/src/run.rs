@@ -10,14 +10,14 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, Manifest, Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, SplitCounts, is_temporary,
-    write_atomically, write_catalog,
+    CATALOG_FILE, CatalogWriter, Manifest, Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, SplitCounts,
+    is_temporary, write_atomically,
 };
 
 use crate::error::{Error, Result};
 use crate::execute::{Progress, execute};
 use crate::plan::{Plan, Task};
-use crate::record::{QUARANTINE_FILE, TaskRecord, fingerprint, quarantine_lines};
+use crate::record::{Fingerprint, QUARANTINE_FILE, TaskRecord, quarantine_lines};
 use crate::reopen::reopen;
 
 /// Folder of the shards inside a prepared dataset.
@@ -211,28 +211,32 @@ fn remove_state(state: &Path) -> Result<()> {
     }
 }
 
-/// Merges the records of all tasks; the manifest comes last.
+/// Merges the records of all tasks, one at a time; the manifest comes last.
 fn finalize(plan: &Plan, out: &Path, state: &Path) -> Result<Manifest> {
-    let records: Vec<Option<TaskRecord>> =
-        plan.tasks.iter().map(|task| TaskRecord::read(state, out, task.number, &plan.hash)).collect();
-    if let Some(first) = records.iter().position(Option::is_none) {
-        let missing = records.iter().filter(|r| r.is_none()).count();
-        return Err(Error::Unfinished { path: out.to_owned(), missing, total: records.len(), first });
-    }
-    let (mut catalog, mut quarantine, mut shards) = (Vec::new(), Vec::new(), Vec::new());
+    let mut catalog = CatalogWriter::create(&out.join(CATALOG_FILE))?;
+    let mut fingerprint = Fingerprint::new(&plan.hash);
+    let (mut quarantine, mut shards, mut missing) = (String::new(), Vec::new(), Vec::new());
     let mut splits: BTreeMap<String, SplitCounts> = BTreeMap::new();
-    for record in records.into_iter().flatten() {
+    for task in &plan.tasks {
+        let Some(record) = TaskRecord::read(state, out, task.number, &plan.hash) else {
+            missing.push(task.number);
+            continue;
+        };
         let counts = splits.entry(record.shard.split.clone()).or_default();
         counts.written += record.shard.rows;
         counts.quarantined += record.quarantine.len();
-        catalog.extend(record.catalog);
-        quarantine.extend(record.quarantine);
+        catalog.append(&record.catalog)?;
+        fingerprint.add(&record.catalog);
+        quarantine += &quarantine_lines(&record.quarantine);
         shards.push(record.shard);
     }
-    write_catalog(&out.join(CATALOG_FILE), &catalog)?;
-    write_atomically(&out.join(QUARANTINE_FILE), quarantine_lines(&quarantine).as_bytes())?;
-    let manifest =
-        Manifest { fingerprint: fingerprint(&plan.hash, &catalog), splits, shards, ..plan.empty_manifest() };
+    if let Some(&first) = missing.first() {
+        let (missing, total) = (missing.len(), plan.tasks.len());
+        return Err(Error::Unfinished { path: out.to_owned(), missing, total, first });
+    }
+    catalog.finish()?;
+    write_atomically(&out.join(QUARANTINE_FILE), quarantine.as_bytes())?;
+    let manifest = Manifest { fingerprint: fingerprint.finish(), splits, shards, ..plan.empty_manifest() };
     manifest.write(out)?;
     remove_state(state)?;
     Ok(manifest)

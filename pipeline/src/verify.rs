@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::config::{GroupKind, PrepareConfig};
 use crate::error::Result;
 use crate::normalize::Frame;
-use crate::record::{QUARANTINE_FILE, fingerprint, read_quarantine};
+use crate::record::{Fingerprint, QUARANTINE_FILE, read_quarantine};
 use crate::run::SHARD_FOLDER;
 
 /// Something that is not as it should be.
@@ -281,7 +281,9 @@ fn check_tables(folder: &Path, manifest: &Manifest, ids: &[(String, String)], pr
             if expected != found {
                 report(CATALOG_FILE, format!("rows: expected {expected}, found {found}"));
             }
-            let (expected, found) = (&manifest.fingerprint, fingerprint(&manifest.plan, &catalog));
+            let mut fingerprint = Fingerprint::new(&manifest.plan);
+            fingerprint.add(&catalog);
+            let (expected, found) = (&manifest.fingerprint, fingerprint.finish());
             if *expected != found {
                 report(CATALOG_FILE, format!("fingerprint: expected {expected} (manifest), found {found}"));
             }

@@ -17,7 +17,7 @@ mod shard_reader;
 mod shard_writer;
 
 pub use camera::Camera;
-pub use catalog::{CATALOG_FILE, CatalogRow, read_catalog, write_catalog};
+pub use catalog::{CATALOG_FILE, CatalogRow, CatalogWriter, read_catalog, write_catalog};
 pub use columns::{ColumnKind, SCHEMA_VERSION, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
