@@ -1,6 +1,7 @@
 # Every target is a line you could type. CARGO_TARGET_DIR is honoured if set.
 
 OUT ?= out
+SECONDS_EACH ?= 60
 CARGO ?= cargo
 DATA ?= $(or $(JEPA3D_TEST_DATA),../shared/data)
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -34,13 +35,13 @@ doc:
 test-kill:
 	$(CARGO) test --release --locked --test cli -- --ignored kill --nocapture
 
-# Real libFuzzer runs, SECONDS each (needs cargo-fuzz and a nightly toolchain).
+# Real libFuzzer runs, SECONDS_EACH a target (needs cargo-fuzz and a nightly toolchain).
 fuzz:
-	cd fuzz && ./run.sh $(or $(SECONDS_EACH),30)
+	fuzz/run.sh $(SECONDS_EACH)
 
 # The committed corpus and seeded mutations of it through every parser, on stable Rust.
 fuzz-corpus:
-	$(CARGO) test --release --locked -p jepa3d-datasets corpus -- --include-ignored --nocapture
+	JEPA3D_FUZZ_ROUNDS=20000 $(CARGO) test --release --locked -p jepa3d-datasets --test fuzz_corpus
 
 bench-columns:
 	$(CARGO) bench --locked -p jepa3d-schemas --bench columns

@@ -32,17 +32,6 @@ enum Command {
     Stats(stats::Args),
 }
 
-/// An error and its causes, but for causes that the text before them quotes.
-fn explain(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.ends_with(&cause) {
-            text += &format!(": {cause}");
-        }
-    }
-    text
-}
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = match cli.verbose {
@@ -65,8 +54,19 @@ fn main() -> ExitCode {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
         Ok(commands::Outcome::Failed) => ExitCode::from(1),
         Err(error) => {
-            commands::tell(format_args!("error: {}", explain(&error)));
+            commands::tell(format_args!("error: {}", message(&error)));
             ExitCode::from(2)
         }
     }
+}
+
+/// The chain of causes in one line; a cause that the message above it quotes is not repeated.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }

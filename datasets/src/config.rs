@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::folder::{Folder, FolderConfig};
+use crate::modelnet::{ModelNet, ModelNetConfig};
 use crate::nuscenes::{NuScenes, NuScenesConfig};
+use crate::scanobjectnn::{ScanObjectNn, ScanObjectNnConfig};
+use crate::shapenet::{ShapeNet, ShapeNetConfig};
+use crate::shapenetpart::{ShapeNetPart, ShapeNetPartConfig};
 use crate::synthetic::{Synthetic, SyntheticConfig};
 
 /// A reader and its settings; `kind` names the reader.
@@ -20,6 +24,14 @@ pub enum DatasetConfig {
     Folder(FolderConfig),
     /// nuScenes keyframes or annotated boxes.
     NuScenes(NuScenesConfig),
+    /// ShapeNetCore meshes or ShapeNet55 clouds.
+    ShapeNet(ShapeNetConfig),
+    /// ModelNet10 or ModelNet40 in any of their forms.
+    ModelNet(ModelNetConfig),
+    /// ShapeNetPart clouds with part labels.
+    ShapeNetPart(ShapeNetPartConfig),
+    /// A variant of ScanObjectNN.
+    ScanObjectNn(ScanObjectNnConfig),
 }
 
 impl Default for DatasetConfig {
@@ -38,11 +50,33 @@ impl DatasetConfig {
             Self::Synthetic(config) => Box::new(Synthetic::new(config)?),
             Self::Folder(config) => Box::new(Folder::open(root, config)?),
             Self::NuScenes(config) => Box::new(NuScenes::open(root, config)?),
+            Self::ShapeNet(config) => Box::new(ShapeNet::open(root, config)?),
+            Self::ModelNet(config) => Box::new(ModelNet::open(root, config)?),
+            Self::ShapeNetPart(config) => Box::new(ShapeNetPart::open(root, config)?),
+            Self::ScanObjectNn(config) => Box::new(ScanObjectNn::open(root, config)?),
         })
     }
 
     /// Whether the dataset is generated and needs no folder of raw data.
     pub fn is_generated(&self) -> bool {
         matches!(self, Self::Synthetic(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_the_names_of_the_readers() {
+        let read = |text: &str| serde_json::from_str::<DatasetConfig>(text);
+        for kind in
+            ["synthetic", "folder", "nuscenes", "shapenet", "modelnet", "shapenetpart", "scanobjectnn"]
+        {
+            let config = read(&format!(r#"{{"kind": "{kind}"}}"#)).unwrap();
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(read(&text).unwrap(), config, "{text}");
+            assert!(read(&format!(r#"{{"kind": "{kind}", "no_such_key": 1}}"#)).is_err(), "{kind}");
+        }
     }
 }

@@ -26,7 +26,7 @@ pub struct PrepareConfig {
 }
 
 /// `[run]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
     /// Seed of every random draw. Default 0.
@@ -35,12 +35,6 @@ pub struct RunConfig {
     pub limit: usize,
     /// More quarantined objects than this make the exit code 1. Default 0.
     pub max_failures: usize,
-}
-
-impl Default for RunConfig {
-    fn default() -> Self {
-        Self { seed: 0, limit: 0, max_failures: 0 }
-    }
 }
 
 /// What happens to a cloud with fewer than `groups.points` points.

@@ -49,7 +49,7 @@ struct Group<'a> {
 /// What became of an object.
 enum Outcome {
     Written(Box<Prepared>),
-    Quarantined(QuarantineRow, CatalogRow),
+    Quarantined(Box<(QuarantineRow, CatalogRow)>),
 }
 
 /// A row group ready to be appended.
@@ -245,7 +245,7 @@ fn object(plan: &Plan, task: &Task, index: usize, scratch: &mut Scratch) -> Outc
         stage: rejected.stage.to_owned(),
         error: rejected.reason,
     };
-    Outcome::Quarantined(row, catalog)
+    Outcome::Quarantined(Box::new((row, catalog)))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -262,9 +262,9 @@ fn encode(number: usize, group: &Group<'_>, encoder: &RowGroupEncoder) -> Result
                 samples.push(prepared.sample);
                 catalog.push(prepared.catalog);
             }
-            Outcome::Quarantined(row, in_catalog) => {
-                quarantine.push(row);
-                catalog.push(in_catalog);
+            Outcome::Quarantined(rows) => {
+                quarantine.push(rows.0);
+                catalog.push(rows.1);
             }
         }
     }

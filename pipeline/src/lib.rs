@@ -1,8 +1,8 @@
 //! From raw objects to verified Parquet shards: plan, prepare, run, verify, statistics.
 //!
-//! [`Plan`] divides the objects of a dataset into tasks before any is read, [`prepare`] turns
-//! one object into one sample, [`run`] does that for all of them on any number of threads with
-//! the same bytes, and [`verify`] checks the result.
+//! [`Plan`] divides the objects of a dataset into tasks before any is read, [`prepare()`] turns
+//! one object into one sample, [`run()`] does that for all of them on any number of threads with
+//! the same bytes, and [`verify()`] checks the result.
 
 mod config;
 mod error;

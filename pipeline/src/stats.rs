@@ -9,6 +9,8 @@ mod classes;
 mod columns;
 mod coverage;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod frame;
 mod plots;
 mod quarantine;

@@ -192,7 +192,7 @@ mod tests {
         let cloud = sample_surface(&stairs(&areas), n, &mut Draws::new(1, "stairs", "test")).unwrap();
         let mut counts = [0usize; 7];
         for p in &cloud.positions {
-            counts[p[2] as usize] += 1;
+            counts[p[2].round() as usize] += 1;
         }
         let total: f64 = areas.iter().sum();
         let mut chi2 = 0.0;

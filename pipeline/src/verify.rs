@@ -65,7 +65,7 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
         jepa3d_schemas::Error::contract(&path, "config", "a config of this version", e)
     })?;
     let next = AtomicUsize::new(0);
-    let results: Mutex<BTreeMap<usize, (Vec<String>, Vec<Problem>)>> = Mutex::default();
+    let results: Mutex<BTreeMap<usize, Checked>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
@@ -92,12 +92,10 @@ fn take<'a>(next: &AtomicUsize, shards: &'a [ShardEntry]) -> Option<(usize, &'a 
 }
 
 /// Ids of a shard's rows, and its problems.
-fn check_shard(
-    folder: &Path,
-    shard: &ShardEntry,
-    manifest: &Manifest,
-    config: &PrepareConfig,
-) -> (Vec<String>, Vec<Problem>) {
+type Checked = (Vec<String>, Vec<Problem>);
+
+/// Checks one shard, bytes first.
+fn check_shard(folder: &Path, shard: &ShardEntry, manifest: &Manifest, config: &PrepareConfig) -> Checked {
     let mut problems = Vec::new();
     let mut report = |sample: Option<&str>, what: String| {
         problems.push(Problem { file: shard.file.clone(), sample: sample.map(str::to_owned), what });

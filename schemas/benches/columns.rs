@@ -12,7 +12,7 @@ use arrow_array::types::{Float32Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, FixedSizeListArray, ListArray};
 use arrow_array::{PrimitiveArray, RecordBatch};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{Field, Schema};
 use jepa3d_schemas::Draws;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

@@ -38,11 +38,11 @@ fn sample(id: usize) -> Sample {
 fn write(path: &Path, samples: &[Sample], group: usize) -> jepa3d_schemas::WrittenShard {
     let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), "1".to_owned())];
     let encoder = RowGroupEncoder::new(WriteOptions::default());
-    let mut writer = ShardWriter::create(path, WriteOptions::default(), metadata).unwrap();
+    let mut writer = ShardWriter::create(path, WriteOptions::default(), metadata).expect("create");
     for chunk in samples.chunks(group) {
-        writer.append(encoder.encode(chunk).unwrap()).unwrap();
+        writer.append(encoder.encode(chunk).expect("encode")).expect("append");
     }
-    writer.finish().unwrap()
+    writer.finish().expect("finish")
 }
 
 #[test]

@@ -126,6 +126,35 @@ fn a_file_that_is_listed_but_missing_is_named() {
     assert!(error.contains("gone.pcd") && error.contains("No such file"), "{error}");
 }
 
+/// A cloud of `count` points as an npy array.
+fn npy(count: usize) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 3), }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend((0..3 * count).flat_map(|i| ((i as f32) * 0.7).sin().to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn a_cloud_that_a_list_names_but_is_missing_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("data"), dir.path().join("out"));
+    write(&data.join("shapenet_pc/02691156-here.npy"), npy(200));
+    write(&data.join("shapenet_pc/02958343-there.npy"), npy(200));
+    write(&data.join("train.txt"), "02691156-here.npy\n02691156-gone.npy\n");
+    write(&data.join("test.txt"), "02958343-there.npy\n");
+    let args = ["--set", "dataset.kind=shapenet", "--data", text(&data)];
+    let run = super::harness::finish(prepare_command(&out, &SMALL[1..], &args)).expect(1);
+    assert!(run.stdout.contains("complete, 2 samples, 1 quarantined"), "{}", run.stdout);
+    let rows = quarantine(&out);
+    let row = rows.values().next().unwrap();
+    assert!(row["source"].as_str().unwrap().ends_with("shapenet_pc/02691156-gone.npy"), "{row}");
+    assert!(row["error"].as_str().unwrap().contains("02691156-gone.npy: missing: expected"), "{row}");
+    assert!(row["error"].as_str().unwrap().contains("train.txt"), "the list is named: {row}");
+    verify(&out).expect(0);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_sweep_that_the_tables_name_but_is_missing_is_named() {

@@ -4,6 +4,7 @@
 //! machine of origin. Absolute paths are cut to their last part, so that a data file cannot
 //! point out of its data set.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,27 +77,35 @@ impl<'a> Materials<'a> {
     /// Fills the materials of `mesh`. Triangles whose material is in none of the files lose it
     /// (with a warning), so that nothing passes a made-up colour on.
     pub(crate) fn fill(&mut self, mesh: &mut Mesh, libraries: &[String]) {
-        let mut known: Vec<(PathBuf, MtlMaterial)> = Vec::new();
-        for library in libraries {
+        // The last definition of a name counts, as in renderers.
+        let mut known: BTreeMap<String, (PathBuf, MtlMaterial)> = BTreeMap::new();
+        // Exporters repeat the line for each object.
+        let mut seen = BTreeSet::new();
+        for library in libraries.iter().filter(|library| seen.insert(*library)) {
             for path in self.library_paths(library) {
-                known.extend(self.read_library(&path).into_iter().map(|m| (path.clone(), m)));
+                for material in self.read_library(&path) {
+                    known.insert(material.name.clone(), (path.clone(), material));
+                }
             }
         }
+        let mut is_missing = vec![false; mesh.materials.len()];
         let mut missing = Vec::new();
-        for (number, material) in mesh.materials.iter_mut().enumerate() {
-            // The last definition counts, as in renderers.
-            match known.iter().rev().find(|(_, m)| m.name == material.name) {
+        for (material, is_missing) in mesh.materials.iter_mut().zip(&mut is_missing) {
+            match known.get(&material.name) {
                 Some((path, found)) => self.fill_one(material, path, found),
-                None => missing.push((number as u32, material.name.clone())),
+                None => {
+                    *is_missing = true;
+                    missing.push(material.name.clone());
+                }
             }
         }
         for slot in &mut mesh.triangle_materials {
-            if missing.iter().any(|(number, _)| number == slot) {
+            if is_missing.get(*slot as usize) == Some(&true) {
                 *slot = NO_INDEX;
             }
         }
         // Without any `mtllib` there was never a colour to lose.
-        if let [(_, first), ..] = &missing[..]
+        if let [first, ..] = &missing[..]
             && !libraries.is_empty()
         {
             self.warnings.push(format!(

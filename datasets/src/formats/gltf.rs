@@ -21,6 +21,9 @@ use crate::error::{ParseError, Place};
 /// Most vertices and triangles that instancing may expand a file to.
 const MAX_EXPANDED: usize = 1 << 24;
 
+/// Most pixels of all textures: a file may name one large image many times.
+const MAX_PIXELS: usize = 1 << 28;
+
 /// Required extensions that change nothing here.
 const HARMLESS: [&str; 2] = ["KHR_materials_unlit", "KHR_mesh_quantization"];
 
@@ -330,6 +333,7 @@ fn read_materials(
         return;
     }
     let mut decoded: Vec<(usize, Option<Arc<Texture>>)> = Vec::new();
+    let mut pixels_left = MAX_PIXELS;
     for (number, material) in buffers.root.materials.iter().enumerate() {
         let pbr = &material.pbr_metallic_roughness;
         let [r, g, b, _] = pbr.base_color_factor.0;
@@ -340,7 +344,11 @@ fn read_materials(
         if let (Some(image), Some(resolve)) = (image, resolve.as_deref_mut()) {
             let known = decoded.iter().find(|(i, _)| *i == image).map(|(_, texture)| texture.clone());
             texture = known.unwrap_or_else(|| {
-                let result = read_image(buffers, image, resolve);
+                let result = read_image(buffers, image, resolve).and_then(|texture| {
+                    let left = pixels_left.checked_sub(texture.rgb.len());
+                    pixels_left = left.ok_or_else(|| format!("more than {MAX_PIXELS} pixels in one file"))?;
+                    Ok(texture)
+                });
                 let result = result.map_err(|e| warnings.push(format!("image {image} cannot be read: {e}")));
                 decoded.push((image, result.ok().map(Arc::new)));
                 decoded.last().and_then(|(_, texture)| texture.clone())

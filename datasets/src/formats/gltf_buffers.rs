@@ -7,6 +7,9 @@ use gltf::json::validation::Checked;
 use super::ascii::quote;
 use crate::error::{ParseError, Place};
 
+/// Most bytes of all buffers: a file may name one large buffer many times.
+const MAX_BYTES: usize = 2 << 30;
+
 /// Bytes of a file beside the glTF, by its (percent-decoded) relative name.
 pub(crate) type Resolve<'a> = dyn FnMut(&str) -> Option<Vec<u8>> + 'a;
 
@@ -30,7 +33,9 @@ pub(crate) fn split_glb(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), ParseErr
 /// Kind and data of the chunk at `at`, and where the next one starts.
 fn chunk(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8], usize), ParseError> {
     let length = u32_at(bytes, at)? as usize;
-    let body = bytes.get(at + 8..).unwrap_or_default();
+    // The kind has to be there too, even for a chunk of no bytes.
+    u32_at(bytes, at + 4)?;
+    let body = &bytes[at + 8..];
     let data = body.get(..length).ok_or_else(|| {
         ParseError::new(
             Place::Byte(at as u64),
@@ -74,7 +79,7 @@ impl<'a> Buffers<'a> {
         binary: Option<&[u8]>,
         resolve: &mut Resolve<'_>,
     ) -> Result<Self, ParseError> {
-        let mut buffers = Vec::with_capacity(root.buffers.len());
+        let (mut buffers, mut total) = (Vec::with_capacity(root.buffers.len()), 0usize);
         for (i, buffer) in root.buffers.iter().enumerate() {
             let bytes = match &buffer.uri {
                 // Only the first buffer may be the binary chunk; more would multiply it.
@@ -84,7 +89,12 @@ impl<'a> Buffers<'a> {
             };
             let found =
                 || buffer.uri.as_deref().map_or("no binary chunk".into(), |uri| quote(uri.as_bytes()));
-            buffers.push(bytes.ok_or_else(|| error(format!("the bytes of buffer {i}"), found()))?);
+            let bytes = bytes.ok_or_else(|| error(format!("the bytes of buffer {i}"), found()))?;
+            total = total.saturating_add(bytes.len());
+            if total > MAX_BYTES {
+                return Err(error(format!("buffers of at most {MAX_BYTES} bytes"), total.to_string()));
+            }
+            buffers.push(bytes);
         }
         Ok(Self { root, buffers })
     }
@@ -247,6 +257,8 @@ mod tests {
             error(b"glTF\x02\0\0\0\0\0\0\0\xff\xff\xff\xffJSON"),
             "expected a chunk of 4294967295 bytes, found 0, byte 12"
         );
+        let cut = b"glTF\x02\0\0\0\0\0\0\0\0\0\0\0JS";
+        assert_eq!(error(cut), "expected 4 bytes more, found the end of the file, byte 16");
         assert_eq!(error(b"glTF"), "expected 4 bytes more, found the end of the file, byte 4");
     }
 }

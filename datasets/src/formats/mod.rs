@@ -9,6 +9,7 @@ mod columns;
 mod companions;
 pub mod gltf;
 mod gltf_buffers;
+pub mod hdf5;
 mod lzf;
 pub mod mtl;
 pub mod npy;
@@ -157,3 +158,70 @@ fn short_faces(count: usize, first_line: usize) -> String {
 
 #[cfg(test)]
 mod odd_files;
+#[cfg(test)]
+mod properties;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn materials_and_textures_are_read_and_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("A.OBJ");
+        let text =
+            "mtllib a.mtl gone.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl red\nf 1 2 3\nusemtl lost\nf 3 2 1\n";
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(dir.path().join("a.mtl"), "newmtl red\nKd 1 0 0\nmap_Kd SUB\\red.png\n").unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        let image = image::RgbImage::from_fn(2, 1, |x, _| image::Rgb([x as u8, 7, 9]));
+        image.save(dir.path().join("sub/red.png")).unwrap();
+
+        let read = |textures| read_geometry(&path, &ReadOptions { textures }).unwrap();
+        let (plain, textured) = (read(false), read(true));
+        assert_ne!(plain.source_hash, textured.source_hash);
+        let warnings = [
+            "material file \"gone.mtl\" is missing",
+            "1 materials are in no material file that could be read, first \"lost\"",
+        ];
+        assert_eq!(textured.warnings, warnings);
+        let Shape::Mesh(mesh) = textured.shape else { panic!("points") };
+        assert_eq!(mesh.triangle_materials, [0, jepa3d_schemas::NO_INDEX]);
+        assert_eq!(mesh.materials[0].diffuse, [1.0, 0.0, 0.0]);
+        let texture = mesh.materials[0].texture.as_ref().unwrap();
+        assert_eq!((texture.width, texture.height, &texture.rgb[..]), (2, 1, &[[0, 7, 9], [1, 7, 9]][..]));
+
+        std::fs::write(dir.path().join("sub/red.png"), "no image").unwrap();
+        let broken = read(true);
+        assert!(
+            broken.warnings[1].starts_with("texture \"red.png\" cannot be read"),
+            "{:?}",
+            broken.warnings
+        );
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let error = read_geometry(&path, &ReadOptions::default()).unwrap_err().to_string();
+            error.strip_prefix(&path.display().to_string()).unwrap().to_owned()
+        };
+        assert_eq!(
+            error("a.obj", "v 0 0 0\n"),
+            ": expected a surface to sample, found no faces (1 vertices)"
+        );
+        assert_eq!(
+            error("a.off", "OFF\nx\n"),
+            ", line 2: expected three counts (vertices, faces, edges), found \"x\""
+        );
+        assert!(
+            error("a.exe", "")
+                .starts_with(": the extension \"exe\" is not supported; convert to one of obj, ")
+        );
+        let gone = read_geometry(&dir.path().join("gone.ply"), &ReadOptions::default()).unwrap_err();
+        assert!(gone.to_string().contains("gone.ply: cannot read: "), "{gone}");
+    }
+}

@@ -287,16 +287,16 @@ impl Reader {
         if !mesh.triangle_materials.is_empty() {
             mesh.triangle_materials.resize(triangles, NO_INDEX);
         }
-        let normal_ok = |i: usize| mesh.normals.get(i).is_some_and(|n| n.iter().all(|x| x.is_finite()));
-        let uv_ok = |i: usize| mesh.uvs.get(i).is_some_and(|uv| uv.iter().all(|x| x.is_finite()));
-        let tables: [(&mut Vec<[u32; 3]>, &dyn Fn(usize) -> bool, &str); 2] = [
-            (&mut mesh.normal_corners, &normal_ok, "normals"),
-            (&mut mesh.uv_corners, &uv_ok, "texture coordinates"),
-        ];
-        for (table, ok, what) in tables {
+        let finite_normals: Vec<bool> =
+            mesh.normals.iter().map(|n| n.iter().all(|x| x.is_finite())).collect();
+        let finite_uvs: Vec<bool> = mesh.uvs.iter().map(|uv| uv.iter().all(|x| x.is_finite())).collect();
+        for (table, finite, what) in [
+            (&mut mesh.normal_corners, finite_normals, "normals"),
+            (&mut mesh.uv_corners, finite_uvs, "texture coordinates"),
+        ] {
             let mut cleared = 0usize;
-            for index in table.iter_mut().flatten() {
-                if *index != NO_INDEX && !ok(*index as usize) {
+            for index in table.iter_mut().flatten().filter(|index| **index != NO_INDEX) {
+                if finite.get(*index as usize) != Some(&true) {
                     *index = NO_INDEX;
                     cleared += 1;
                 }

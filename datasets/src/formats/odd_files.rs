@@ -1,9 +1,11 @@
 //! The odd real files: what each must give, hard-coded; skipped where the test data is not there.
 
-use jepa3d_schemas::{Mesh, Shape};
+use jepa3d_schemas::{Mesh, NO_INDEX, Shape};
 
 use super::{Loaded, ReadOptions, read_geometry};
+use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::folder::{Folder, FolderConfig};
 use crate::test_data::test_data;
 
 /// What a file must give.
@@ -169,4 +171,21 @@ fn attributes_of_odd_files() {
         panic!()
     };
     assert_eq!(milk.colors.unwrap().len(), 12_575);
+}
+
+#[test]
+fn shapenet_models_are_read_with_their_textures() {
+    let Some(root) = test_data("shapenetcore_v2") else { return };
+    let folder = Folder::open(&root, &FolderConfig::default()).unwrap();
+    let (mut textures, mut warnings) = (0, Vec::new());
+    for i in 0..folder.len() {
+        let object = folder.get(i).unwrap();
+        let Shape::Mesh(mesh) = object.shape else { panic!("points") };
+        let known = |&m: &u32| m == NO_INDEX || (m as usize) < mesh.materials.len();
+        assert!(mesh.triangle_materials.iter().all(known), "{}", object.id);
+        textures += mesh.materials.iter().filter(|m| m.texture.is_some()).count();
+        warnings.extend(object.warnings);
+    }
+    // One of the 25 folders has no mesh; 89 materials name a texture.
+    assert_eq!((folder.len(), textures, warnings), (24, 89, Vec::<String>::new()));
 }

@@ -76,7 +76,7 @@ fn parse_text(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
     let mut mesh = Mesh::default();
     let mut lines = Lines::new(&text);
     let mut in_facet = 0;
-    while let Some((number, line)) = lines.next() {
+    for (number, line) in lines.by_ref() {
         let line = line.trim_ascii_start();
         let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
         let (word, rest) = line.split_at(end);

@@ -91,19 +91,7 @@ pub fn parse_table(bytes: &[u8]) -> Result<Table, ParseError> {
     {
         (line, row) = next;
     }
-    let delimiter = find_delimiter(row);
-    loop {
-        let before = table.values.len();
-        push_numbers(&mut table.values, line, row, delimiter)?;
-        let width = table.values.len() - before;
-        if before == 0 {
-            table.width = width;
-        } else if width != table.width {
-            return Err(ParseError::line(line, format!("{} numbers", table.width), quote(row)));
-        }
-        let Some(next) = next_row(&mut lines, &mut None) else { break };
-        (line, row) = next;
-    }
+    read_rows(&mut table, (line, row), &mut lines)?;
     let names = table.header.as_ref().map_or(table.width, Vec::len);
     if names != table.width {
         return Err(ParseError::line(1, format!("{} column names", table.width), names.to_string()));
@@ -116,6 +104,24 @@ pub fn parse_table(bytes: &[u8]) -> Result<Table, ParseError> {
         )),
         _ => Ok(table),
     }
+}
+
+/// Reads the row `first` and all that follow it.
+fn read_rows(table: &mut Table, first: (usize, &[u8]), lines: &mut Lines<'_>) -> Result<(), ParseError> {
+    let delimiter = find_delimiter(first.1);
+    let mut next = Some(first);
+    while let Some((line, row)) = next {
+        let before = table.values.len();
+        push_numbers(&mut table.values, line, row, delimiter)?;
+        let width = table.values.len() - before;
+        if before == 0 {
+            table.width = width;
+        } else if width != table.width {
+            return Err(ParseError::line(line, format!("{} numbers", table.width), quote(row)));
+        }
+        next = next_row(lines, &mut None);
+    }
+    Ok(())
 }
 
 /// The next row of numbers. Before the first row a line of names is taken as the header, also as a

@@ -1,24 +1,11 @@
-//! A cloud prepared for grouping: points in small spatial buckets with bounding boxes.
-//!
-//! A large cloud is split at medians along the widest axis (a kd-tree of which only the leaves
-//! are kept) until a leaf holds at most [`BUCKET`] points; a small one is a single run of
-//! points, because there testing every point in vector registers beats any tree.
+//! A cloud prepared for grouping: its spatial index, and the memory that its groupings reuse.
+
+use pulp::Arch;
 
 use crate::error::{Error, Result};
-use crate::lanes::{Block, Boxes, LANES};
-
-/// Most points of a bucket.
-pub(crate) const BUCKET: usize = 64;
-
-/// Clouds up to this size are kept as one run in index order.
-pub(crate) const BRUTE_FORCE: usize = 1024;
-
-/// A bucket: blocks `first..last`, `len` points in ascending index order, then padding.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
-    pub first: u32,
-    pub last: u32,
-}
+use crate::index::SpatialIndex;
+use crate::lanes::{Kernel, Lanes, dispatch};
+use crate::{fps, nearest};
 
 /// A cloud laid out for [`Cloud::farthest_points`] and [`Cloud::nearest`].
 ///
@@ -26,23 +13,10 @@ pub(crate) struct Bucket {
 /// reuses the memory for another cloud.
 #[derive(Clone, Debug, Default)]
 pub struct Cloud {
-    pub(crate) points: Vec<[f32; 3]>,
-    pub(crate) blocks: Vec<Block>,
-    /// Index of the point in each lane, `u32::MAX` for padding.
-    pub(crate) ids: Vec<[u32; LANES]>,
-    pub(crate) buckets: Vec<Bucket>,
-    pub(crate) boxes: Vec<Boxes>,
-    order: Vec<Slot>,
-    spare: Vec<Slot>,
-    pub(crate) fps: crate::fps::Scratch,
-    pub(crate) nearest: crate::nearest::Scratch,
-}
-
-/// A point on its way to its bucket.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    p: [f32; 3],
-    id: u32,
+    index: SpatialIndex,
+    fps: fps::Scratch,
+    nearest: nearest::Scratch,
+    arch: Arch,
 }
 
 impl Cloud {
@@ -70,154 +44,109 @@ impl Cloud {
         if let Some(index) = points.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
             return Err(Error::NotFinite { index, found: points[index] });
         }
-        self.points.clear();
-        self.points.extend_from_slice(points);
-        self.order.clear();
-        self.order.extend(points.iter().zip(0..).map(|(&p, id)| Slot { p, id }));
-        self.blocks.clear();
-        self.ids.clear();
-        self.buckets.clear();
-        self.boxes.clear();
-        let mut order = std::mem::take(&mut self.order);
-        if points.len() <= BRUTE_FORCE {
-            self.push_bucket(&order);
-        } else {
-            let mut spare = std::mem::take(&mut self.spare);
-            spare.resize(order.len(), Slot::default());
-            let cell = bounds(&order);
-            self.split(&mut order, &mut spare, cell);
-            self.spare = spare;
-        }
-        self.order = order;
+        dispatch(self.arch, Build { index: &mut self.index, points });
         Ok(())
     }
 
     /// Number of points.
     pub fn len(&self) -> usize {
-        self.points.len()
+        self.index.len()
     }
 
     /// Whether there are no points (only before the first [`Cloud::rebuild`]).
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
+        self.len() == 0
     }
 
-    /// Cuts `slots`, which lie between the corners `cell`, into buckets.
+    /// Chooses `count` distinct points, the first of them `start`, each next one the point with
+    /// the largest squared distance to those before; ties go to the lowest index.
     ///
-    /// The partition is stable, so points stay in index order all the way down.
-    fn split(&mut self, slots: &mut [Slot], spare: &mut [Slot], cell: Corners) {
-        if slots.len() <= BUCKET {
-            self.push_bucket(slots);
-            return;
+    /// Points that coincide with a chosen one are taken only when no others are left.
+    ///
+    /// # Errors
+    /// Fails if `count` exceeds the number of points, or `start` is none of them.
+    pub fn farthest_points(&mut self, count: usize, start: u32) -> Result<Vec<u32>> {
+        self.check(count, &[start])?;
+        let mut chosen = Vec::with_capacity(count);
+        if count > 0 {
+            let (index, scratch, chosen) = (&self.index, &mut self.fps, &mut chosen);
+            dispatch(self.arch, Sample { index, scratch, count, start, chosen });
         }
-        let axis = widest(cell);
-        let cut = sampled_median(slots, axis);
-        let left = partition(slots, spare, |p| p[axis] < cut);
-        if left.min(slots.len() - left) * 8 < slots.len() {
-            self.split_exactly(slots, spare);
-            return;
-        }
-        let (mut lower, mut upper) = (cell, cell);
-        lower.1[axis] = cut;
-        upper.0[axis] = cut;
-        let (left, right) = slots.split_at_mut(left);
-        self.split(left, spare, lower);
-        self.split(right, spare, upper);
+        Ok(chosen)
     }
 
-    /// Cuts at the exact median of the axis along which the points spread most: for clouds that
-    /// the sampled median cuts badly, those with many equal coordinates among them.
-    fn split_exactly(&mut self, slots: &mut [Slot], spare: &mut [Slot]) {
-        let cell = bounds(slots);
-        let axis = widest(cell);
-        let mut values: Vec<f32> = slots.iter().map(|s| s.p[axis]).collect();
-        let middle = values.len() / 2;
-        let cut = *values.select_nth_unstable_by(middle, f32::total_cmp).1;
-        let mut left = partition(slots, spare, |p| p[axis] < cut);
-        if left * 8 < slots.len() {
-            let with_equals = partition(slots, spare, |p| p[axis] <= cut);
-            // The rest are those beyond the median, if any; all equal: by order.
-            left = if with_equals < slots.len() { with_equals } else { left };
-            if left != with_equals {
-                left = partition(slots, spare, |p| p[axis] < cut);
-            }
+    /// The `k` nearest points of each of the points `queries [M]` (itself included), `[M,k]`
+    /// indices, each patch sorted by (squared distance, index).
+    ///
+    /// # Errors
+    /// Fails if `k` exceeds the number of points, or a query is none of them.
+    pub fn nearest(&mut self, queries: &[u32], k: usize) -> Result<Vec<u32>> {
+        self.check(k, queries)?;
+        let mut found = vec![0; queries.len() * k];
+        if k > 0 {
+            let (index, scratch, found) = (&self.index, &mut self.nearest, &mut found);
+            dispatch(self.arch, Search { index, scratch, queries, k, found });
         }
-        let left = if left == 0 { middle } else { left };
-        let (lower, upper) = slots.split_at_mut(left);
-        let cells = (bounds(lower), bounds(upper));
-        self.split(lower, spare, cells.0);
-        self.split(upper, spare, cells.1);
+        Ok(found)
     }
 
-    fn push_bucket(&mut self, slots: &[Slot]) {
-        let first = self.blocks.len();
-        for chunk in slots.chunks(LANES) {
-            // Padding lies at infinity: nearest to nothing, and no NaN in a difference to it.
-            let (mut block, mut ids) = (Block::FAR, [u32::MAX; LANES]);
-            for (lane, slot) in chunk.iter().enumerate() {
-                block.set(lane, slot.p);
-                ids[lane] = slot.id;
-            }
-            self.blocks.push(block);
-            self.ids.push(ids);
+    fn check(&self, needed: usize, indices: &[u32]) -> Result<()> {
+        if needed > self.len() {
+            return Err(Error::TooFew { what: "points", expected: needed, found: self.len() });
         }
-        let number = self.buckets.len();
-        if number.is_multiple_of(LANES) {
-            self.boxes.push(Boxes::FAR);
+        match indices.iter().find(|&&index| index as usize >= self.len()) {
+            Some(&index) => Err(Error::Index { points: self.len(), index }),
+            None => Ok(()),
         }
-        let (low, high) = bounds(slots);
-        let boxes = &mut self.boxes[number / LANES];
-        boxes.low.set(number % LANES, low);
-        boxes.high.set(number % LANES, high);
-        self.buckets.push(Bucket { first: first as u32, last: self.blocks.len() as u32 });
     }
 }
 
-/// Lowest and highest corner of a box.
-type Corners = ([f32; 3], [f32; 3]);
-
-fn widest((low, high): Corners) -> usize {
-    // Halved before the difference: coordinates may be as large as f32 holds.
-    let extent: [f32; 3] = std::array::from_fn(|a| high[a] / 2.0 - low[a] / 2.0);
-    (0..3).fold(0, |best, a| if extent[a] > extent[best] { a } else { best })
+/// Arguments of one run, compiled once for each vector width that `pulp` knows.
+struct Build<'a> {
+    index: &'a mut SpatialIndex,
+    points: &'a [[f32; 3]],
 }
 
-/// The median coordinate of an even sample of the points.
-fn sampled_median(slots: &[Slot], axis: usize) -> f32 {
-    let mut sample = [0.0; 33];
-    let step = slots.len() as f64 / sample.len() as f64;
-    for (i, value) in sample.iter_mut().enumerate() {
-        *value = slots[(i as f64 * step) as usize].p[axis];
+impl Kernel for Build<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        self.index.build(self.points);
     }
-    *sample.select_nth_unstable_by(16, f32::total_cmp).1
 }
 
-/// Moves the points of which `test` holds to the front, keeping both sides in order, and says
-/// how many they are. Branchless: both places are written, one counts.
-fn partition(slots: &mut [Slot], spare: &mut [Slot], test: impl Fn(&[f32; 3]) -> bool) -> usize {
-    let spare = &mut spare[..slots.len()];
-    let (mut left, mut right) = (0, 0);
-    for i in 0..slots.len() {
-        let slot = slots[i];
-        slots[left] = slot;
-        spare[right] = slot;
-        let is_left = usize::from(test(&slot.p));
-        left += is_left;
-        right += 1 - is_left;
-    }
-    slots[left..].copy_from_slice(&spare[..right]);
-    left
+struct Sample<'a> {
+    index: &'a SpatialIndex,
+    scratch: &'a mut fps::Scratch,
+    count: usize,
+    start: u32,
+    chosen: &'a mut Vec<u32>,
 }
 
-fn bounds(slots: &[Slot]) -> ([f32; 3], [f32; 3]) {
-    let (mut low, mut high) = (slots[0].p, slots[0].p);
-    for slot in slots {
-        for a in 0..3 {
-            low[a] = crate::lanes::smaller(low[a], slot.p[a]);
-            high[a] = crate::lanes::greater(high[a], slot.p[a]);
-        }
+impl Kernel for Sample<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        fps::Sampling { lanes, index: self.index, state: self.scratch }.run(
+            self.count,
+            self.start,
+            self.chosen,
+        );
     }
-    (low, high)
+}
+
+struct Search<'a> {
+    index: &'a SpatialIndex,
+    scratch: &'a mut nearest::Scratch,
+    queries: &'a [u32],
+    k: usize,
+    found: &'a mut [u32],
+}
+
+impl Kernel for Search<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        nearest::Search { lanes, index: self.index, state: self.scratch, k: self.k }
+            .run(self.queries, self.found);
+    }
 }
 
 /// The point farthest from the mean of the cloud (in f64), ties to the lowest index: the
@@ -242,4 +171,93 @@ pub fn farthest_from_centroid(points: &[[f32; 3]]) -> u32 {
         }
     }
     best.0 as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use pulp::Arch;
+
+    use super::Cloud;
+    use crate::oracle::{Noise, clouds, farthest_points, nearest};
+
+    /// Every form of the kernels that this processor can run.
+    fn archs() -> Vec<Arch> {
+        let mut archs = vec![Arch::Scalar, Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        archs
+    }
+
+    #[test]
+    fn every_processor_gives_the_same_indices() {
+        for (name, points) in clouds() {
+            let count = points.len().min(150);
+            let mut cloud = Cloud::new(&points).unwrap();
+            let mut results = Vec::new();
+            for arch in archs() {
+                cloud.arch = arch;
+                cloud.rebuild(&points).unwrap();
+                let centers = cloud.farthest_points(count, 0).unwrap();
+                let patches = cloud.nearest(&centers[..count.min(40)], count.min(32)).unwrap();
+                results.push((centers, patches));
+            }
+            assert!(results.iter().all(|result| *result == results[0]), "{name}");
+        }
+    }
+
+    #[test]
+    fn leaves_branches_and_limbs_are_cut_where_they_should() {
+        for n in [31, 32, 33, 511, 512, 513, 8191, 8192, 8193, 20_000] {
+            let mut noise = Noise::new(n as u64);
+            // A dense and a thin part, and ties: coordinates are multiples of 2^-6.
+            let points: Vec<[f32; 3]> = (0..n)
+                .map(|i| noise.point().map(|x| (x * 64.0).round() / if i % 4 == 0 { 1.0 } else { 64.0 }))
+                .collect();
+            let mut cloud = Cloud::new(&points).unwrap();
+            let start = n as u32 / 3;
+            let centers = cloud.farthest_points(n.min(60), start).unwrap();
+            assert_eq!(centers, farthest_points(&points, n.min(60), start), "{n} points");
+            let patches = cloud.nearest(&centers, n.min(32)).unwrap();
+            for (patch, &q) in patches.chunks(n.min(32)).zip(&centers) {
+                assert_eq!(patch, nearest(&points, points[q as usize], n.min(32)), "{n} points, query {q}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_cloud_in_one_place_or_on_a_lattice_stays_affordable() {
+        let equal = vec![[0.25, -3.0, 1e-30]; 100_000];
+        let lattice: Vec<[f32; 3]> =
+            (0..100_000).map(|i| [(i % 50) as f32, (i / 50 % 50) as f32, (i / 2500) as f32]).collect();
+        let mut cloud = Cloud::new(&equal).unwrap();
+        assert!(
+            cloud.farthest_points(500, 9).unwrap().into_iter().eq([9].into_iter().chain(0..9).chain(10..500))
+        );
+        assert!(cloud.nearest(&[77_777], 40).unwrap().into_iter().eq(0..40));
+        cloud.rebuild(&lattice).unwrap();
+        let centers = cloud.farthest_points(30, 5).unwrap();
+        assert_eq!(centers, farthest_points(&lattice, 30, 5));
+        assert_eq!(cloud.nearest(&[51_275], 100).unwrap(), nearest(&lattice, lattice[51_275], 100));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cloud_agrees_with_the_oracles(
+            raw in proptest::collection::vec(proptest::array::uniform3(-9i8..9), 1..400),
+            exponent in -30i32..18,
+            k in 1usize..70,
+        ) {
+            let scale = 10.0f32.powi(exponent);
+            let points: Vec<[f32; 3]> = raw.iter().map(|p| p.map(|x| f32::from(x) * scale)).collect();
+            let mut cloud = Cloud::new(&points).unwrap();
+            let (count, k) = (points.len().min(80), points.len().min(k));
+            let centers = cloud.farthest_points(count, 0).unwrap();
+            prop_assert_eq!(&centers, &farthest_points(&points, count, 0));
+            let patches = cloud.nearest(&centers, k).unwrap();
+            for (patch, &q) in patches.chunks(k).zip(&centers) {
+                prop_assert_eq!(patch, nearest(&points, points[q as usize], k));
+            }
+        }
+    }
 }

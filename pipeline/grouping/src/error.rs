@@ -36,6 +36,18 @@ pub enum Error {
         /// Points of the cloud.
         found: usize,
     },
+    /// A cell edge that is zero, negative or not finite.
+    #[error("expected a positive cell edge, found {found}")]
+    Edge {
+        /// The edge given.
+        found: f64,
+    },
+    /// More points per block than counts of 16 bits can say.
+    #[error("expected at most 65535 points per block, found {found}")]
+    BlockSize {
+        /// The block size given.
+        found: usize,
+    },
 }
 
 /// Result of this crate.

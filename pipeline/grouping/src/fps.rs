@@ -1,194 +1,160 @@
-//! Exact farthest point sampling (Eldar et al. 1997): each point is one farthest from all before.
+//! Exact farthest point sampling (Eldar et al. 1997): each next point is one farthest from all chosen before.
 //!
-//! A small cloud is swept whole for every new point. A large one keeps the largest distance of
-//! each bucket; a bucket whose box is farther from the new point than that cannot change and is
-//! skipped, as in QuickFPS (Han et al. 2023). Cost: `O(N M)` vector steps at worst, about
-//! `O(N log M + M N / 64)` for clouds of even density.
+//! Every point keeps its squared distance to the nearest chosen one; every leaf and branch of the index keeps the largest
+//! of its points. A new center changes nothing in a box that is at least that far away, so whole branches are skipped, as
+//! in QuickFPS (Han et al. 2023). `O(M N)` at worst; on surfaces about `N log M` point updates and `M N / 8192` box tests.
 
-use pulp::{Arch, Simd, WithSimd};
+use crate::index::SpatialIndex;
+use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT, take_bit};
+use crate::lanes::{Lanes, Row, WIDTH};
 
-use crate::cloud::Cloud;
-use crate::error::{Error, Result};
-use crate::lanes::{LANES, greater, lanes_where, largest, smaller};
-
-/// Distance of points that are chosen already, and of padding: below every distance.
+/// Distance of chosen points and of unused lanes: below every distance, so they are never chosen (again).
 const CHOSEN: f32 = -1.0;
 
-/// Memory of a run, kept for the next one.
+/// What one run keeps per point, leaf and branch; the memory serves the next run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
-    /// Squared distance of every lane to the nearest chosen point.
-    distances: Vec<[f32; LANES]>,
-    /// Largest of these in every bucket.
-    largest: Vec<[f32; LANES]>,
-    /// First place of the largest in every bucket, counted in lanes.
-    places: Vec<u32>,
-}
-
-impl Cloud {
-    /// Chooses `count` distinct points, the first of them `start`, each next one the point with
-    /// the largest squared distance to those before; ties go to the lowest index.
-    ///
-    /// Points that coincide with a chosen one are taken only when no others are left.
-    ///
-    /// # Errors
-    /// Fails if `count` exceeds the number of points, or `start` is none of them.
-    pub fn farthest_points(&mut self, count: usize, start: u32) -> Result<Vec<u32>> {
-        if count > self.len() {
-            return Err(Error::TooFew { what: "points", expected: count, found: self.len() });
-        }
-        if start as usize >= self.len() {
-            return Err(Error::Index { points: self.len(), index: start });
-        }
-        let mut scratch = std::mem::take(&mut self.fps);
-        scratch.reset(self);
-        let mut chosen = Vec::with_capacity(count);
-        if count > 0 {
-            Arch::new().dispatch(Run {
-                cloud: self,
-                scratch: &mut scratch,
-                chosen: &mut chosen,
-                count,
-                start,
-            });
-        }
-        self.fps = scratch;
-        Ok(chosen)
-    }
+    /// Squared distance of every point to the nearest chosen one.
+    nearest: Vec<[Row; 2]>,
+    /// The largest of these in every leaf, and in every branch.
+    leaf_most: Vec<Row>,
+    branch_most: Vec<Row>,
+    /// Lowest index that has its leaf's largest distance; [`NO_POINT`] until asked for.
+    leaf_first: Vec<[u32; FAN]>,
 }
 
 impl Scratch {
-    fn reset(&mut self, cloud: &Cloud) {
-        self.distances.clear();
-        self.distances.extend(
-            cloud.ids.iter().map(|ids| ids.map(|id| if id == u32::MAX { CHOSEN } else { f32::INFINITY })),
-        );
-        self.largest.clear();
-        self.largest.resize(cloud.boxes.len(), [CHOSEN; LANES]);
-        self.places.clear();
-        self.places.resize(cloud.buckets.len(), 0);
-        for bucket in 0..cloud.buckets.len() {
-            self.largest[bucket / LANES][bucket % LANES] = f32::INFINITY;
+    fn reset(&mut self, index: &SpatialIndex) {
+        self.nearest.clear();
+        self.nearest.resize(index.leaves.len(), [[FAR; WIDTH]; 2]);
+        if let (Some(last), Some(leaf)) = (self.nearest.last_mut(), index.leaves.last()) {
+            for (distance, &id) in last.as_flattened_mut().iter_mut().zip(&leaf.id) {
+                *distance = if id == NO_POINT { CHOSEN } else { FAR };
+            }
         }
+        self.leaf_first.clear();
+        self.leaf_first.resize(index.leaf_boxes.len(), [NO_POINT; FAN]);
+        reset_rows(&mut self.leaf_most, index.leaves.len());
+        reset_rows(&mut self.branch_most, index.leaf_boxes.len());
     }
 }
 
-/// A lane of the layout.
+/// Rows of `used` infinite distances, then lanes that no search enters.
+fn reset_rows(rows: &mut Vec<Row>, used: usize) {
+    rows.clear();
+    rows.resize(used.div_ceil(FAN), [FAR; FAN]);
+    rows.as_flattened_mut()[used..].fill(CHOSEN);
+}
+
+/// One run of farthest point sampling.
+pub(crate) struct Sampling<'a, L> {
+    pub(crate) lanes: L,
+    pub(crate) index: &'a SpatialIndex,
+    pub(crate) state: &'a mut Scratch,
+}
+
+/// A chosen point and the leaf it lies in.
 #[derive(Clone, Copy)]
-struct Place {
-    block: usize,
-    lane: usize,
+struct Center {
+    at: [f32; 3],
+    leaf: usize,
 }
 
-/// One run, compiled for each vector width.
-struct Run<'a> {
-    cloud: &'a Cloud,
-    scratch: &'a mut Scratch,
-    chosen: &'a mut Vec<u32>,
-    count: usize,
-    start: u32,
-}
+impl<L: Lanes> Sampling<'_, L> {
+    /// Appends `count >= 1` indices, `start` first.
+    #[inline(always)]
+    pub(crate) fn run(mut self, count: usize, start: u32, chosen: &mut Vec<u32>) {
+        self.state.reset(self.index);
+        let mut next = start;
+        chosen.push(next);
+        for _ in 1..count {
+            let slot = self.index.slots[next as usize] as usize;
+            let (leaf, lane) = (slot / LEAF, slot % LEAF);
+            self.state.nearest[leaf].as_flattened_mut()[lane] = CHOSEN;
+            self.lower(Center { at: self.index.leaves[leaf].point(lane), leaf });
+            next = self.farthest();
+            chosen.push(next);
+        }
+    }
 
-impl WithSimd for Run<'_> {
-    type Output = ();
+    /// Lowers the distance of every point that `center` is nearer to than all before.
+    #[inline(always)]
+    fn lower(&mut self, center: Center) {
+        for limb in 0..self.index.branch_boxes.len() {
+            let bounds = self.index.branch_boxes[limb].distances(self.lanes, center.at);
+            let mut branches = self.lanes.below(&bounds, &self.state.branch_most[limb]);
+            // The center's own leaf has lost a point, also where no distance changes.
+            if center.leaf / (FAN * FAN) == limb {
+                branches |= 1 << (center.leaf / FAN % FAN);
+            }
+            while let Some(which) = take_bit(&mut branches) {
+                self.lower_branch(limb * FAN + which, center);
+                self.state.branch_most[limb][which] =
+                    self.lanes.largest(&self.state.leaf_most[limb * FAN + which]);
+            }
+        }
+    }
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { cloud, scratch, chosen, count, start } = self;
-        let (mut next, mut place) = (start, locate(cloud, start));
-        loop {
-            chosen.push(next);
-            scratch.distances[place.block][place.lane] = CHOSEN;
-            if chosen.len() == count {
-                return;
-            }
-            update(cloud, scratch, cloud.points[next as usize], place.block as u32);
-            (next, place) = farthest(cloud, scratch);
+    fn lower_branch(&mut self, branch: usize, center: Center) {
+        let bounds = self.index.leaf_boxes[branch].distances(self.lanes, center.at);
+        let mut leaves = self.lanes.below(&bounds, &self.state.leaf_most[branch]);
+        if center.leaf / FAN == branch {
+            leaves |= 1 << (center.leaf % FAN);
+        }
+        while let Some(which) = take_bit(&mut leaves) {
+            let leaf = branch * FAN + which;
+            let distances = self.index.leaves[leaf].distances(self.lanes, center.at);
+            let nearest = &mut self.state.nearest[leaf];
+            nearest[0] = self.lanes.smaller(&nearest[0], &distances[0]);
+            nearest[1] = self.lanes.smaller(&nearest[1], &distances[1]);
+            let most = self.lanes.larger(&nearest[0], &nearest[1]);
+            self.state.leaf_most[branch][which] = self.lanes.largest(&most);
+            self.state.leaf_first[branch][which] = NO_POINT;
         }
     }
-}
 
-fn locate(cloud: &Cloud, id: u32) -> Place {
-    for (block, ids) in cloud.ids.iter().enumerate() {
-        if let Some(lane) = ids.iter().position(|&i| i == id) {
-            return Place { block, lane };
+    /// The point with the largest distance; among equals the one with the lowest index.
+    #[inline(always)]
+    fn farthest(&mut self) -> u32 {
+        let mut most = [CHOSEN; FAN];
+        for row in &self.state.branch_most {
+            most = self.lanes.larger(&most, row);
         }
-    }
-    unreachable!("every point has a lane")
-}
-
-/// Lowers the distances of all points that `q`, just chosen, may be nearer to.
-///
-/// The bucket of `q` itself (that of block `home`) is always swept: its largest distance was
-/// that of `q`.
-#[inline(always)]
-fn update(cloud: &Cloud, scratch: &mut Scratch, q: [f32; 3], home: u32) {
-    for (row, boxes) in cloud.boxes.iter().enumerate() {
-        let bounds = boxes.lower_bounds(q);
-        let mut near = lanes_where(&bounds, &scratch.largest[row], |bound, largest| bound < largest);
-        while near != 0 {
-            let lane = near.trailing_zeros() as usize;
-            near &= near - 1;
-            sweep(cloud, scratch, row, lane, q);
-        }
-    }
-    // At distance infinity (an overflow) no bound is below the largest: sweep it all the same.
-    let number = cloud.buckets.partition_point(|b| b.last <= home);
-    sweep(cloud, scratch, number / LANES, number % LANES, q);
-}
-
-#[inline(always)]
-fn sweep(cloud: &Cloud, scratch: &mut Scratch, row: usize, lane: usize, q: [f32; 3]) {
-    let bucket = cloud.buckets[row * LANES + lane];
-    let range = bucket.first as usize..bucket.last as usize;
-    let mut most = [CHOSEN; LANES];
-    let mut first_of = [u32::MAX; LANES];
-    let blocks = cloud.blocks[range.clone()].iter().zip(&mut scratch.distances[range]);
-    for ((block, kept), number) in blocks.zip(bucket.first..) {
-        let d = block.squared_distances(q);
-        for i in 0..LANES {
-            let least = smaller(kept[i], d[i]);
-            kept[i] = least;
-            // Strictly greater: each lane remembers the first block of its largest.
-            first_of[i] = if least > most[i] { number } else { first_of[i] };
-            most[i] = greater(most[i], least);
-        }
-    }
-    let largest = largest(most);
-    let mut place = u32::MAX;
-    for i in 0..LANES {
-        let here = first_of[i].wrapping_mul(LANES as u32).wrapping_add(i as u32);
-        place = place.min(if most[i] == largest { here } else { u32::MAX });
-    }
-    scratch.largest[row][lane] = largest;
-    scratch.places[row * LANES + lane] = place;
-}
-
-/// The farthest point, the lowest index among equals.
-#[inline(always)]
-fn farthest(cloud: &Cloud, scratch: &Scratch) -> (u32, Place) {
-    let mut most = [CHOSEN; LANES];
-    for row in &scratch.largest {
-        for i in 0..LANES {
-            most[i] = greater(most[i], row[i]);
-        }
-    }
-    let most = largest(most);
-    let mut best = (u32::MAX, Place { block: 0, lane: 0 });
-    for (row, values) in scratch.largest.iter().enumerate() {
-        let mut tied = lanes_where(values, &[most; LANES], |value, most| value == most);
-        while tied != 0 {
-            let place = scratch.places[row * LANES + tied.trailing_zeros() as usize] as usize;
-            tied &= tied - 1;
-            // Ids ascend inside a bucket, so its first place holds its lowest.
-            let place = Place { block: place / LANES, lane: place % LANES };
-            let id = cloud.ids[place.block][place.lane];
-            if id < best.0 {
-                best = (id, place);
+        let most = self.lanes.largest(&most);
+        let mut first = NO_POINT;
+        for limb in 0..self.state.branch_most.len() {
+            let mut branches = self.lanes.equal_to_most(&self.state.branch_most[limb], most);
+            while let Some(which) = take_bit(&mut branches) {
+                first = first.min(self.first_of_branch(limb * FAN + which, most));
             }
         }
+        first
     }
-    best
+
+    #[inline(always)]
+    fn first_of_branch(&mut self, branch: usize, most: f32) -> u32 {
+        let mut leaves = self.lanes.equal_to_most(&self.state.leaf_most[branch], most);
+        let mut first = NO_POINT;
+        while let Some(which) = take_bit(&mut leaves) {
+            let leaf = branch * FAN + which;
+            let known = &mut self.state.leaf_first[branch][which];
+            if *known == NO_POINT {
+                *known = first_of_leaf(&self.index.leaves[leaf], &self.state.nearest[leaf], most);
+            }
+            first = first.min(*known);
+        }
+        first
+    }
+}
+
+#[inline(always)]
+fn first_of_leaf(leaf: &Leaf, nearest: &[Row; 2], most: f32) -> u32 {
+    let mut first = NO_POINT;
+    for (&id, &distance) in leaf.id.iter().zip(nearest.as_flattened()) {
+        first = first.min(if distance == most { id } else { NO_POINT });
+    }
+    first
 }
 
 #[cfg(test)]
@@ -220,6 +186,16 @@ mod tests {
             assert_eq!(all, farthest_points(&points, points.len(), 0), "{name}");
             all.sort_unstable();
             assert!(all.iter().copied().eq(0..points.len() as u32), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_points_of_a_sample_are_what_sampling_the_sample_gives() {
+        for (name, points) in clouds().into_iter().filter(|(_, p)| p.len() >= 500) {
+            let subset = Cloud::new(&points).unwrap().farthest_points(200, 7).unwrap();
+            let part: Vec<[f32; 3]> = subset.iter().map(|&i| points[i as usize]).collect();
+            let again = Cloud::new(&part).unwrap().farthest_points(40, 0).unwrap();
+            assert!(again.into_iter().eq(0..40), "{name}");
         }
     }
 

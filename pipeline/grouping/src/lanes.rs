@@ -1,131 +1,152 @@
-//! Coordinates in structure-of-arrays form, in blocks of 16 lanes, and the kernels over them.
+//! Rows of 16 numbers, and the vector operations on them that plain loops do not compile to.
 //!
-//! The kernels are plain loops over `[f32; 16]` that compilers turn into vector code; `pulp`
-//! compiles them once more for AVX2 and AVX-512 and picks one when the program runs.
+//! `pulp` detects the processor when the program runs and hands out its instructions as safe functions. Every
+//! implementation gives the same bits; the portable one serves other processors and the tests. Whatever runs inside
+//! `dispatch` has to be inlined into it, or it is compiled for the oldest processor: hence `#[inline(always)]` on every
+//! function and closure of the hot loops, and plain loops where a library would take a closure.
 
-/// Lanes of a block.
-pub(crate) const LANES: usize = 16;
+use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 
-/// 16 points, coordinate by coordinate.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(crate) struct Block {
-    pub x: [f32; LANES],
-    pub y: [f32; LANES],
-    pub z: [f32; LANES],
-}
+/// 16 numbers, none of them NaN.
+pub(crate) type Row = [f32; WIDTH];
+/// Lanes of a row.
+pub(crate) const WIDTH: usize = 16;
 
-impl Block {
-    /// No points: every lane at infinity.
-    pub(crate) const FAR: Self =
-        Self { x: [f32::INFINITY; LANES], y: [f32::INFINITY; LANES], z: [f32::INFINITY; LANES] };
+/// Operations on rows.
+pub(crate) trait Lanes: Simd {
+    /// Bit `i` is set where `a[i] <= b[i]`.
+    fn at_most(self, a: &Row, b: &Row) -> u32;
 
-    pub(crate) fn set(&mut self, lane: usize, p: [f32; 3]) {
-        self.x[lane] = p[0];
-        self.y[lane] = p[1];
-        self.z[lane] = p[2];
-    }
-
-    /// Squared distances of the 16 points to `q`.
+    /// Bit `i` is set where `a[i] < b[i]`.
     #[inline(always)]
-    pub(crate) fn squared_distances(&self, q: [f32; 3]) -> [f32; LANES] {
-        let mut d = [0.0; LANES];
-        for i in 0..LANES {
-            let (dx, dy, dz) = (self.x[i] - q[0], self.y[i] - q[1], self.z[i] - q[2]);
-            d[i] = (dx * dx + dy * dy) + dz * dz;
-        }
-        d
+    fn below(self, a: &Row, b: &Row) -> u32 {
+        !self.at_most(b, a) & 0xFFFF
     }
-}
 
-/// Boxes of 16 buckets, coordinate by coordinate.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(crate) struct Boxes {
-    pub low: Block,
-    pub high: Block,
-}
-
-impl Boxes {
-    /// No boxes: farther than any reach.
-    pub(crate) const FAR: Self = Self { low: Block::FAR, high: Block::FAR };
-
-    /// Lower bounds of the squared distances between `q` and any point of each box.
-    ///
-    /// They are exact bounds for the *computed* distances of [`Block::squared_distances`]:
-    /// rounding is monotone, and both follow the same operations in the same order.
+    /// Bit `i` is set where `values[i]` equals `most`, the largest of all values.
     #[inline(always)]
-    pub(crate) fn lower_bounds(&self, q: [f32; 3]) -> [f32; LANES] {
-        let mut bound = [0.0; LANES];
-        for (i, bound) in bound.iter_mut().enumerate() {
-            let dx = greater(greater(self.low.x[i] - q[0], q[0] - self.high.x[i]), 0.0);
-            let dy = greater(greater(self.low.y[i] - q[1], q[1] - self.high.y[i]), 0.0);
-            let dz = greater(greater(self.low.z[i] - q[2], q[2] - self.high.z[i]), 0.0);
-            *bound = (dx * dx + dy * dy) + dz * dz;
+    fn equal_to_most(self, values: &Row, most: f32) -> u32 {
+        self.at_most(&[most; WIDTH], values)
+    }
+
+    /// `f` of the rows, lane by lane.
+    #[inline(always)]
+    fn map<const N: usize>(self, rows: [&Row; N], f: impl Fn([Self::f32s; N]) -> Self::f32s) -> Row {
+        let mut result = [0.0; WIDTH];
+        let vectors = Self::as_mut_simd_f32s(&mut result).0;
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            let mut arguments = [self.splat_f32s(0.0); N];
+            for (argument, row) in arguments.iter_mut().zip(rows) {
+                *argument = Self::as_simd_f32s(row).0[i];
+            }
+            *vector = f(arguments);
         }
-        bound
+        result
     }
-}
 
-/// The larger of two numbers that are not NaN; one instruction, unlike `f32::max`.
-#[inline(always)]
-pub(crate) fn greater(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
+    /// `(dx dx + dy dy) + dz dz` of three rows of differences.
+    #[inline(always)]
+    fn square(self, [dx, dy, dz]: [Self::f32s; 3]) -> Self::f32s {
+        let xy = self.add_f32s(self.mul_f32s(dx, dx), self.mul_f32s(dy, dy));
+        self.add_f32s(xy, self.mul_f32s(dz, dz))
+    }
 
-/// The smaller of two numbers that are not NaN.
-#[inline(always)]
-pub(crate) fn smaller(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
-}
+    /// How far `x` lies outside `lo ..= hi`, 0 inside.
+    #[inline(always)]
+    fn gap(self, lo: Self::f32s, hi: Self::f32s, x: Self::f32s) -> Self::f32s {
+        let outside = self.max_f32s(self.sub_f32s(lo, x), self.sub_f32s(x, hi));
+        self.max_f32s(outside, self.splat_f32s(0.0))
+    }
 
-/// The largest of 16 numbers.
-#[inline(always)]
-pub(crate) fn largest(v: [f32; LANES]) -> f32 {
-    let mut best = v;
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            best[i] = greater(best[i], best[i + width]);
+    /// The smaller of two rows, lane by lane.
+    #[inline(always)]
+    fn smaller(self, a: &Row, b: &Row) -> Row {
+        self.map(
+            [a, b],
+            #[inline(always)]
+            |[a, b]| self.min_f32s(a, b),
+        )
+    }
+
+    /// The larger of two rows, lane by lane.
+    #[inline(always)]
+    fn larger(self, a: &Row, b: &Row) -> Row {
+        self.map(
+            [a, b],
+            #[inline(always)]
+            |[a, b]| self.max_f32s(a, b),
+        )
+    }
+
+    /// The largest of a row.
+    #[inline(always)]
+    fn largest(self, values: &Row) -> f32 {
+        let rows = Self::as_simd_f32s(values).0;
+        let mut most = rows[0];
+        for &row in &rows[1..] {
+            most = self.max_f32s(most, row);
         }
-        width /= 2;
+        self.reduce_max_f32s(most)
     }
-    best[0]
 }
 
-/// One bit a lane.
-const BITS: [u32; LANES] = {
-    let mut bits = [0; LANES];
-    let mut i = 0;
-    while i < LANES {
-        bits[i] = 1 << i;
-        i += 1;
-    }
-    bits
-};
-
-/// The lanes for which `test` holds of the two values, as bits.
-///
-/// Selecting a constant and folding by `|` is a form that compilers keep in vector registers;
-/// shifting each comparison into place is not.
-#[inline(always)]
-pub(crate) fn lanes_where(a: &[f32; LANES], b: &[f32; LANES], test: impl Fn(f32, f32) -> bool) -> u32 {
-    let mut bits = [0; LANES];
-    for i in 0..LANES {
-        bits[i] = if test(a[i], b[i]) { BITS[i] } else { 0 };
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            bits[i] |= bits[i + width];
+impl Lanes for Scalar {
+    #[inline(always)]
+    fn at_most(self, a: &Row, b: &Row) -> u32 {
+        let mut bits = [0; WIDTH];
+        for i in 0..WIDTH {
+            bits[i] = if a[i] <= b[i] { 1 << i } else { 0 };
         }
-        width /= 2;
+        bits.iter().fold(0, |mask, bit| mask | bit)
     }
-    bits[0]
 }
 
-/// The lanes whose value is at most `limit`, as bits.
-#[inline(always)]
-pub(crate) fn at_most(v: &[f32; LANES], limit: f32) -> u32 {
-    lanes_where(v, &[limit; LANES], |x, limit| x <= limit)
+#[cfg(target_arch = "x86_64")]
+impl Lanes for pulp::x86::V3 {
+    #[inline(always)]
+    fn at_most(self, a: &Row, b: &Row) -> u32 {
+        use std::arch::x86_64::{__m256, _CMP_LE_OQ};
+        let [a, b]: [[__m256; 2]; 2] = [pulp::cast(*a), pulp::cast(*b)];
+        let low = self.avx._mm256_cmp_ps::<_CMP_LE_OQ>(a[0], b[0]);
+        let high = self.avx._mm256_cmp_ps::<_CMP_LE_OQ>(a[1], b[1]);
+        (self.avx._mm256_movemask_ps(low) | self.avx._mm256_movemask_ps(high) << 8) as u32
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes for pulp::x86::V4 {
+    #[inline(always)]
+    fn at_most(self, a: &Row, b: &Row) -> u32 {
+        u32::from(self.avx512f._mm512_cmple_ps_mask(pulp::cast(*a), pulp::cast(*b)))
+    }
+}
+
+/// Work that is compiled once for each kind of processor.
+pub(crate) trait Kernel {
+    fn run<L: Lanes>(self, lanes: L);
+}
+
+struct Bound<K, L> {
+    kernel: K,
+    lanes: L,
+}
+
+impl<K: Kernel, L: Lanes> NullaryFnOnce for Bound<K, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.kernel.run(self.lanes);
+    }
+}
+
+/// Runs the fastest form that this processor knows.
+pub(crate) fn dispatch(arch: Arch, kernel: impl Kernel) {
+    match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(lanes) => lanes.vectorize(Bound { kernel, lanes }),
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(lanes) => lanes.vectorize(Bound { kernel, lanes }),
+        _ => kernel.run(Scalar),
+    }
 }

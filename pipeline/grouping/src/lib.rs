@@ -18,6 +18,8 @@
 mod cloud;
 mod error;
 mod fps;
+mod index;
+mod kernels;
 mod lanes;
 mod nearest;
 #[cfg(test)]

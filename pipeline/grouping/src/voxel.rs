@@ -50,8 +50,17 @@ struct Cell {
 /// centroid. All ties go to the lowest index; cells are indexed by (x, y, z).
 ///
 /// # Errors
-/// Fails if the cloud is empty or not finite, or `Auto` finds too few distinct points.
+/// Fails if the cloud is empty or not finite, a fixed edge is not positive, `size` exceeds 65,535, or `Auto` finds too
+/// few distinct points.
 pub fn voxel_blocks(points: &[[f32; 3]], groups: usize, size: usize, edge: CellEdge) -> Result<VoxelBlocks> {
+    if let CellEdge::Fixed(found) = edge
+        && !(found > 0.0 && found.is_finite())
+    {
+        return Err(Error::Edge { found });
+    }
+    if size > usize::from(u16::MAX) {
+        return Err(Error::BlockSize { found: size });
+    }
     let low = Cloud::new(points).map(|_| lowest_corner(points))?;
     let relative: Vec<[f64; 3]> =
         points.iter().map(|p| std::array::from_fn(|a| f64::from(p[a]) - low[a])).collect();
@@ -79,9 +88,11 @@ fn lowest_corner(points: &[[f32; 3]]) -> [f64; 3] {
     std::array::from_fn(fold)
 }
 
-/// Points of every occupied cell, by cell coordinates.
-fn cells(relative: &[[f64; 3]], edge: f64) -> BTreeMap<[u64; 3], Vec<u32>> {
-    let mut cells: BTreeMap<[u64; 3], Vec<u32>> = BTreeMap::new();
+/// Points of every occupied cell, in index order, by cell coordinates.
+type Cells = BTreeMap<[u64; 3], Vec<u32>>;
+
+fn cells(relative: &[[f64; 3]], edge: f64) -> Cells {
+    let mut cells = Cells::new();
     for (p, i) in relative.iter().zip(0..) {
         let key = p.map(|x| (x / edge) as u64);
         cells.entry(key).or_default().push(i);
@@ -89,7 +100,7 @@ fn cells(relative: &[[f64; 3]], edge: f64) -> BTreeMap<[u64; 3], Vec<u32>> {
     cells
 }
 
-fn search(relative: &[[f64; 3]], groups: usize) -> Result<(f64, BTreeMap<[u64; 3], Vec<u32>>)> {
+fn search(relative: &[[f64; 3]], groups: usize) -> Result<(f64, Cells)> {
     let longest = relative.iter().flatten().copied().fold(0.0, f64::max);
     let mut most = 1;
     for j in 0..=40 {
@@ -212,6 +223,60 @@ mod tests {
     }
 
     #[test]
+    fn order_and_choice_are_those_of_the_definition() {
+        for seed in 0..6 {
+            let (points, groups, size) = (cloud(900, seed), 20, 6);
+            let blocks = voxel_blocks(&points, groups, size, CellEdge::Auto).unwrap();
+            let twin = twin(&points, (groups, size), blocks.edge);
+            assert_eq!((blocks.center_indices, blocks.patch_indices), twin, "seed {seed}");
+        }
+    }
+
+    /// Nearest points and patches by linear scans over a plain list of cells.
+    fn twin(points: &[[f32; 3]], (groups, size): (usize, usize), edge: f64) -> (Vec<u32>, Vec<u32>) {
+        let low: [f64; 3] =
+            std::array::from_fn(|a| points.iter().map(|p| f64::from(p[a])).fold(f64::MAX, f64::min));
+        let relative =
+            |i: u32| -> [f64; 3] { std::array::from_fn(|a| f64::from(points[i as usize][a]) - low[a]) };
+        let all: Vec<u32> = (0..points.len() as u32).collect();
+        let mut keys: Vec<[u64; 3]> = all.iter().map(|&i| relative(i).map(|x| (x / edge) as u64)).collect();
+        let key_of = keys.clone();
+        keys.sort_unstable();
+        keys.dedup();
+        let members = |key: &[u64; 3]| -> Vec<u32> {
+            all.iter().copied().filter(|&i| key_of[i as usize] == *key).collect()
+        };
+        let mean = |ids: &[u32]| -> [f64; 3] {
+            std::array::from_fn(|a| ids.iter().map(|&i| relative(i)[a]).sum::<f64>() / ids.len() as f64)
+        };
+        let cells: Vec<Vec<u32>> = keys.iter().map(members).collect();
+        let means: Vec<[f64; 3]> = cells.iter().map(|ids| mean(ids)).collect();
+        let whole = mean(&all);
+        let first_best = |n: usize, score: &dyn Fn(usize) -> f64| {
+            (0..n).fold(0, |best, i| if score(i) > score(best) { i } else { best })
+        };
+        let start = first_best(cells.len(), &|i| squared_distance(means[i], whole));
+        let rounded: Vec<[f32; 3]> = means.iter().map(|m| m.map(|x| x as f32)).collect();
+        let (mut centers, mut patches) = (Vec::new(), Vec::new());
+        for c in crate::oracle::farthest_points(&rounded, groups, start as u32) {
+            let ids = &cells[c as usize];
+            let near = first_best(ids.len(), &|i| -squared_distance(relative(ids[i]), means[c as usize]));
+            centers.push(ids[near]);
+            let inside: Vec<[f32; 3]> = ids.iter().map(|&i| relative(i).map(|x| x as f32)).collect();
+            let chosen: Vec<u32> = if ids.len() > size {
+                crate::oracle::farthest_points(&inside, size, near as u32)
+                    .iter()
+                    .map(|&i| ids[i as usize])
+                    .collect()
+            } else {
+                ids.clone()
+            };
+            patches.extend((0..size).map(|i| chosen[i % chosen.len()]));
+        }
+        (centers, patches)
+    }
+
+    #[test]
     fn the_edge_is_the_first_of_the_series_with_enough_cells() {
         let points = cloud(500, 3);
         let edge = voxel_blocks(&points, 30, 8, CellEdge::Auto).unwrap().edge;
@@ -237,5 +302,9 @@ mod tests {
         assert_eq!(error, "expected at least 4 occupied cells, found 1");
         let blocks = voxel_blocks(&[[1.0; 3]; 50], 4, 8, CellEdge::Fixed(0.5)).unwrap();
         assert_eq!((blocks.counts, blocks.center_indices), (vec![8], vec![0]));
+        let error = voxel_blocks(&[[1.0; 3]], 1, 1, CellEdge::Fixed(-0.5)).unwrap_err().to_string();
+        assert_eq!(error, "expected a positive cell edge, found -0.5");
+        let error = voxel_blocks(&[[1.0; 3]], 1, 70_000, CellEdge::Auto).unwrap_err().to_string();
+        assert_eq!(error, "expected at most 65535 points per block, found 70000");
     }
 }

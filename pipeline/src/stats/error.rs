@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Errors of [`crate::stats::stats`] and [`crate::stats::plots`].
+/// Errors of [`crate::stats::stats`] and [`crate::stats::plots()`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatsError {

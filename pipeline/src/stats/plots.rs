@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::CatalogRow;
 
-use super::chart::{self, Bar, COLORS, GREY, Labels, Series};
+use super::chart::{self, Bar, COLORS, GREY, Labels, Legend, Series};
 use super::classes::{self, ClassCounts};
 use super::columns::{self, ColumnBytes};
 use super::coverage::{self, Covered};
 use super::error::{Result, StatsError};
 use super::tables::{class_name, in_usual_order, sum};
-use super::units::{bytes, count, counted, duration, share};
+use super::units::{bytes, bytes_each, count, counted, duration, share};
 use super::{Prepared, frame, sizes};
 
-/// Bars of the class chart; smaller classes are summed up in one.
+/// Bars of the class chart; smaller classes are left to the tables.
 const CLASS_BARS: usize = 40;
 
 /// Colour of what could not be prepared.
@@ -70,27 +70,26 @@ impl Drawing<'_> {
         let named = |(i, split): (usize, &&String)| {
             (format!("{split} ({})", count(all.splits[*split])), COLORS[i % COLORS.len()])
         };
-        let mut series: Vec<(String, &str)> = splits.iter().enumerate().map(named).collect();
+        let mut legend: Legend = splits.iter().enumerate().map(named).collect();
         if all.quarantined > 0 {
-            series.push((format!("quarantined ({})", count(all.quarantined)), QUARANTINED));
+            legend.push((format!("quarantined ({})", count(all.quarantined)), QUARANTINED));
         }
         let bar = |name: String, class: &ClassCounts| {
             let in_split = |split: &&String| class.splits.get(*split).copied().unwrap_or(0) as f64;
             let failed = (all.quarantined > 0).then_some(class.quarantined as f64);
-            Bar { name, values: splits.iter().map(in_split).chain(failed).collect() }
+            let note = format!("{} ({})", count(class.written), share(class.share));
+            Bar { name, note, values: splits.iter().map(in_split).chain(failed).collect() }
         };
-        let shown = if classes.len() > CLASS_BARS { CLASS_BARS - 1 } else { classes.len() };
-        let mut bars: Vec<Bar> = classes[..shown].iter().map(|class| bar(class_name(class), class)).collect();
-        if shown < classes.len() {
-            bars.push(bar(format!("({} more)", classes.len() - shown), &sum(&classes[shown..])));
+        let named = classes.iter().filter(|class| class.category.is_some()).count();
+        let mut subtitle = format!("{}, {}", counted(all.written, "object"), counted(named, "class"));
+        let (shown, rest) = classes.split_at(classes.len().min(CLASS_BARS));
+        if !rest.is_empty() {
+            let objects = counted(sum(rest).written, "object");
+            subtitle += &format!("; the {} smallest, with {objects}, are not shown", count(rest.len()));
         }
-        let labels = Labels {
-            title: self.title("objects per class"),
-            subtitle: format!("{}, {}", counted(all.written, "object"), counted(classes.len(), "class")),
-            x: "objects",
-            y: "",
-        };
-        chart::bars(&self.out.join("classes.png"), &labels, &series, &bars, true).map(Some)
+        let bars: Vec<Bar> = shown.iter().map(|class| bar(class_name(class), class)).collect();
+        let labels = Labels { title: self.title("objects per class"), subtitle, x: "objects", y: "" };
+        chart::bars(&self.out.join("classes.png"), &labels, &legend, &bars, true).map(Some)
     }
 
     fn extents(&self, written: &[&CatalogRow]) -> Drawn {
@@ -101,8 +100,8 @@ impl Drawing<'_> {
             of("y", COLORS[1], |r| r.extent[1]),
             of("z", COLORS[2], |r| r.extent[2]),
         ];
-        let zero = series[0].values.iter().filter(|&&x| !(x > 0.0)).count();
-        let flat = written.iter().filter(|r| r.extent.iter().any(|&x| !(x > 0.0))).count() - zero;
+        let zero = written.iter().filter(|r| frame::longest_side(r.extent) <= 0.0).count();
+        let flat = written.iter().filter(|r| r.extent.iter().any(|&x| x <= 0.0)).count() - zero;
         if written.len() == zero {
             return Ok(None);
         }
@@ -117,15 +116,13 @@ impl Drawing<'_> {
             x: "size of the bounding box (units of the source, log scale)",
             y: "objects",
         };
-        chart::log_histogram(&self.out.join("extents.png"), &labels, &series, &[]).map(Some)
+        chart::log_histogram(&self.out.join("extents.png"), &labels, &series, None).map(Some)
     }
 
     fn points(&self, written: &[&CatalogRow], s: usize) -> Drawn {
         let below = written.iter().filter(|r| (r.points as usize) < s).count();
         let series = [
-            series(written, "in the source (points, or vertices of a mesh)", GREY, |r| {
-                f64::from(r.source_points)
-            }),
+            series(written, "in the source (a mesh: vertices)", GREY, |r| f64::from(r.source_points)),
             series(written, "stored", COLORS[0], |r| f64::from(r.points)),
         ];
         if written.is_empty() {
@@ -137,15 +134,15 @@ impl Drawing<'_> {
             x: "points (log scale)",
             y: "clouds",
         };
-        let marks = [(s as f64, format!("S = {}", count(s)))];
-        chart::log_histogram(&self.out.join("points.png"), &labels, &series, &marks).map(Some)
+        let mark = (s as f64, format!("S = {}", count(s)));
+        chart::log_histogram(&self.out.join("points.png"), &labels, &series, Some(mark)).map(Some)
     }
 
     fn times(&self, catalog: &[CatalogRow]) -> Drawn {
         let rows: Vec<&CatalogRow> = catalog.iter().collect();
         let stage = |name: &str, color, get: fn(&CatalogRow) -> f64| {
             let stage = series(&rows, name, color, get);
-            let total: f64 = stage.values.iter().sum();
+            let total: f64 = stage.values.iter().filter(|ms| ms.is_finite()).sum();
             Series { name: format!("{name} ({})", duration(total)), ..stage }
         };
         let series = [
@@ -153,8 +150,8 @@ impl Drawing<'_> {
             stage("sample", COLORS[1], |r| r.sample_ms),
             stage("group", COLORS[2], |r| r.group_ms),
         ];
-        let total: f64 = series.iter().flat_map(|s| s.values.iter()).sum();
-        if !(total > 0.0) {
+        let total: f64 = series.iter().flat_map(|s| s.values.iter()).filter(|ms| ms.is_finite()).sum();
+        if total <= 0.0 {
             return Ok(None);
         }
         let each = duration(total / rows.len() as f64);
@@ -168,41 +165,43 @@ impl Drawing<'_> {
             x: "milliseconds (log scale)",
             y: "objects",
         };
-        chart::log_histogram(&self.out.join("times.png"), &labels, &series, &[]).map(Some)
+        chart::log_histogram(&self.out.join("times.png"), &labels, &series, None).map(Some)
     }
 
     fn bytes(&self, columns: &[ColumnBytes], rows: usize) -> Drawn {
-        let (small, large) =
-            columns.iter().fold((0, 0), |(c, u), column| (c + column.compressed, u + column.uncompressed));
-        if rows == 0 || small == 0 {
+        let all = total("all", columns.iter());
+        if rows == 0 || all.compressed == 0 {
             return Ok(None);
         }
-        // Columns of less than 0.1 % would be bars of no width.
-        let (shown, rest): (Vec<_>, Vec<_>) = columns.iter().partition(|c| c.compressed * 1000 >= small);
+        // Columns of less than 0.5 % would be bars of no width.
+        let (shown, rest): (Vec<_>, Vec<_>) =
+            columns.iter().partition(|c| c.compressed * 200 >= all.compressed);
         let each = |n: u64| n as f64 / rows as f64 / 1e3;
-        let mut bars: Vec<Bar> = shown
-            .iter()
-            .map(|c| Bar {
-                name: c.column.to_owned(),
-                values: vec![each(c.compressed), each(c.uncompressed)],
-            })
-            .collect();
+        let bar = |name: String, c: &ColumnBytes| Bar {
+            name,
+            values: vec![each(c.compressed), each(c.uncompressed)],
+            note: format!(
+                "{} ({})",
+                bytes_each(c.compressed, rows),
+                share(c.compressed as f64 / all.compressed as f64)
+            ),
+        };
+        let mut bars: Vec<Bar> = shown.iter().map(|c| bar(c.column.to_owned(), c)).collect();
         if !rest.is_empty() {
-            let (c, u) =
-                rest.iter().fold((0, 0), |(c, u), column| (c + column.compressed, u + column.uncompressed));
-            bars.push(Bar { name: format!("({} more)", rest.len()), values: vec![each(c), each(u)] });
+            bars.push(bar(format!("({} more)", rest.len()), &total("rest", rest.into_iter())));
         }
-        let series = [
-            (format!("compressed ({})", bytes(small)), COLORS[0]),
-            (format!("uncompressed ({})", bytes(large)), GREY),
+        let legend = vec![
+            (format!("compressed ({} in all)", bytes(all.compressed)), COLORS[0]),
+            (format!("uncompressed ({})", bytes(all.uncompressed)), GREY),
         ];
+        let samples = counted(rows, "sample");
         let labels = Labels {
             title: self.title("bytes per column"),
-            subtitle: format!("{}, {} each compressed", counted(rows, "sample"), bytes(small / rows as u64)),
+            subtitle: format!("{samples}, {} each compressed", bytes_each(all.compressed, rows)),
             x: "kB per sample",
             y: "",
         };
-        chart::bars(&self.out.join("bytes.png"), &labels, &series, &bars, false).map(Some)
+        chart::bars(&self.out.join("bytes.png"), &labels, &legend, &bars, false).map(Some)
     }
 
     fn coverage(&self, covered: Option<&Covered>) -> Drawn {
@@ -217,11 +216,21 @@ impl Drawing<'_> {
         };
         let series =
             [Series { name: "groupings".to_owned(), color: COLORS[0], values: covered.share.clone() }];
-        let marks = [(100.0 * spread.median, format!("median {}", share(spread.median)))];
-        chart::share_histogram(&self.out.join("coverage.png"), &labels, &series, &marks).map(Some)
+        let mark = (100.0 * spread.median, format!("median {}", share(spread.median)));
+        chart::share_histogram(&self.out.join("coverage.png"), &labels, &series, Some(mark)).map(Some)
     }
 }
 
 fn series(rows: &[&CatalogRow], name: &str, color: &'static str, get: fn(&CatalogRow) -> f64) -> Series {
     Series { name: name.to_owned(), color, values: rows.iter().map(|row| get(row)).collect() }
+}
+
+/// The bytes of several columns as one.
+fn total<'a>(column: &'static str, columns: impl Iterator<Item = &'a ColumnBytes>) -> ColumnBytes {
+    let none = ColumnBytes { column, compressed: 0, uncompressed: 0 };
+    columns.fold(none, |sum, c| ColumnBytes {
+        column,
+        compressed: sum.compressed + c.compressed,
+        uncompressed: sum.uncompressed + c.uncompressed,
+    })
 }

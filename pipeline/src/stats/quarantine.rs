@@ -8,9 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::Result;
-
-/// File name of the quarantine inside a prepared dataset.
-const QUARANTINE_FILE: &str = "quarantine.jsonl";
+use crate::record::QUARANTINE_FILE;
 
 /// Reasons kept for each stage.
 const EXAMPLES: usize = 3;

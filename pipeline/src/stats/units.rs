@@ -62,12 +62,13 @@ pub(super) fn duration(ms: f64) -> String {
     }
 }
 
-/// A share of 0 to 1: `12.9 %`; never `0.0 %` or `100.0 %` for what only rounds to it.
+/// A share of 0 to 1: `12.9 %`; never `0.0 %` or `100.0 %` for what only rounds to it
+/// (beyond the error of a sum).
 pub(super) fn share(x: f64) -> String {
     match 100.0 * x {
         p if !p.is_finite() => "-".to_owned(),
         p if p > 0.0 && p < 0.05 => "<0.1 %".to_owned(),
-        p if p < 100.0 && p >= 99.95 => ">99.9 %".to_owned(),
+        p if (99.95..100.0 - 1e-9).contains(&p) => ">99.9 %".to_owned(),
         p => format!("{p:.1} %"),
     }
 }
@@ -88,6 +89,17 @@ pub(super) fn number(x: f64) -> String {
         _ if size >= 99.95 && x > 0.0 => count(x.round() as usize),
         _ if size < 0.1 => format!("{x:.4}"),
         _ => significant(x),
+    }
+}
+
+/// A number at an axis: as short as it can be.
+pub(super) fn tick(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e7).contains(&size) => format!("{x:e}"),
+        size if size >= 1.0 && x > 0.0 && (x - x.round()).abs() < 1e-6 => count(x.round() as usize),
+        // Removes what a sum of tick steps leaves behind, as in 0.30000000000000004.
+        _ => format!("{}", (x * 1e6).round() / 1e6),
     }
 }
 

@@ -1,0 +1,39 @@
+//! Drops points that are not finite before anything else sees them, and says so.
+
+use jepa3d_schemas::PointCloud;
+
+use crate::error::{ParseError, Place};
+
+/// Drops points with a NaN or infinite coordinate; the warning, if any, counts them.
+///
+/// # Errors
+/// Fails if no point is left.
+pub(crate) fn keep_finite(cloud: &mut PointCloud, place: Place) -> Result<Vec<String>, ParseError> {
+    let points = cloud.len();
+    let dropped = cloud.drop_non_finite();
+    if cloud.is_empty() {
+        return Err(ParseError::new(
+            place,
+            "at least one finite point",
+            format!("{points} points, none finite"),
+        ));
+    }
+    let warning = format!("{dropped} of {points} points are not finite and were dropped");
+    Ok(if dropped > 0 { vec![warning] } else { Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_counted() {
+        let mut cloud = PointCloud::from_positions(vec![[0.0; 3], [f64::NAN, 0.0, 0.0]]);
+        let warnings = keep_finite(&mut cloud, Place::File).unwrap();
+        assert_eq!(warnings, ["1 of 2 points are not finite and were dropped"]);
+        assert_eq!(keep_finite(&mut cloud, Place::File), Ok(Vec::new()));
+        let mut cloud = PointCloud::from_positions(vec![[f64::INFINITY; 3]]);
+        let error = keep_finite(&mut cloud, Place::Row(3)).unwrap_err().to_string();
+        assert_eq!(error, "expected at least one finite point, found 1 points, none finite, row 3");
+    }
+}

@@ -1,0 +1,195 @@
+//! ModelNet10 and ModelNet40 in the four forms in which they circulate.
+//!
+//! Meshes (OFF) and clouds in the same tree (PCD), PointNet++'s clouds with normals, and PointNet's
+//! HDF5 files. Class numbers follow the layout's own list of names, or the folder names in byte order;
+//! for ModelNet40 all of them give the same alphabetical numbers. See this folder's README.
+
+mod config;
+mod folders;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use jepa3d_schemas::{Object, Shape, UpAxis};
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::formats::{ReadOptions, read_geometry};
+use crate::h5_clouds::H5Clouds;
+use crate::listing::{Listing, check_root, names};
+pub use config::{ModelNetConfig, ModelNetLayout, ModelNetSet};
+
+/// Folders below the root in which a release is looked for.
+const FOLDERS: [&str; 5] =
+    ["", "ModelNet40", "ModelNet10", "modelnet40_normal_resampled", "modelnet40_ply_hdf5_2048"];
+const MODELNET10: [&str; 10] =
+    ["bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet"];
+
+/// ModelNet on disk.
+pub struct ModelNet {
+    base: PathBuf,
+    folder: &'static str,
+    layout: ModelNetLayout,
+    up_axis: UpAxis,
+    classes: Vec<String>,
+    listing: Listing,
+    files: Vec<H5Clouds>,
+    notes: Vec<String>,
+}
+
+impl ModelNet {
+    /// Lists the objects below `root`, or below a folder of it that has the name of a release.
+    ///
+    /// # Errors
+    /// Fails if the root holds none of the layouts, if a list of the release is missing or
+    /// malformed (naming the line), or if an HDF5 file cannot be opened.
+    pub fn open(root: &Path, config: &ModelNetConfig) -> Result<Self> {
+        check_root(root, "ModelNet")?;
+        let (folder, layout) = find(root, config)?;
+        let base = root.join(folder);
+        let (found, files) = match layout {
+            ModelNetLayout::H5 => rows::list(&base)?,
+            ModelNetLayout::Pcd => (folders::list_tree(&base, "pcd")?, Vec::new()),
+            ModelNetLayout::NormalResampled => {
+                (folders::list_normal_resampled(&base, config.set)?, Vec::new())
+            }
+            _ => (folders::list_tree(&base, "off")?, Vec::new()),
+        };
+        let folders::Files { listing, classes, notes: more } = found;
+        let up_axis = config.up_axis.unwrap_or(match layout {
+            ModelNetLayout::Off | ModelNetLayout::Pcd => UpAxis::Z,
+            _ => UpAxis::Y,
+        });
+        let mut notes = vec![format!("layout: {}", layout_name(layout))];
+        notes.extend(listing.notes());
+        notes.push(describe_classes(&classes));
+        notes.extend(more);
+        Ok(Self { base, folder, layout, up_axis, classes, listing, files, notes })
+    }
+
+    /// The layout that was found or asked for; never [`ModelNetLayout::Auto`].
+    pub fn layout(&self) -> ModelNetLayout {
+        self.layout
+    }
+
+    fn row(&self, index: usize) -> Result<Object> {
+        let entry = self.listing.entry(index);
+        let place = entry.origin.ok_or_else(|| self.listing.missing(self.base.clone(), index))?;
+        let row = self.files[place.list].read(place.line, self.classes.len())?;
+        let object = self.object(index, row.label, Shape::Points(row.cloud), row.source_hash);
+        Ok(Object { warnings: row.warnings, ..object })
+    }
+
+    fn object(&self, index: usize, label: usize, shape: Shape, source_hash: String) -> Object {
+        Object {
+            id: self.listing.entry(index).id.clone(),
+            category: Some(self.classes[label].clone()),
+            label: Some(label as i32),
+            shape,
+            photos: Vec::new(),
+            source_hash,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Dataset for ModelNet {
+    fn name(&self) -> &str {
+        "modelnet"
+    }
+
+    fn len(&self) -> usize {
+        self.listing.len()
+    }
+
+    fn id(&self, index: usize) -> &str {
+        &self.listing.entry(index).id
+    }
+
+    fn split(&self, index: usize) -> &str {
+        self.listing.entry(index).split.name()
+    }
+
+    fn source(&self, index: usize) -> String {
+        let file = &self.listing.entry(index).file;
+        if self.folder.is_empty() { file.clone() } else { format!("{}/{file}", self.folder) }
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn up_axis(&self) -> UpAxis {
+        self.up_axis
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    fn get(&self, index: usize) -> Result<Object> {
+        if self.layout == ModelNetLayout::H5 {
+            return self.row(index);
+        }
+        let path = self.listing.file(&self.base, index)?;
+        let loaded = read_geometry(&path, &ReadOptions::default())?;
+        let label = self.listing.entry(index).label;
+        let object = self.object(index, label, loaded.shape, loaded.source_hash);
+        Ok(Object { warnings: loaded.warnings, ..object })
+    }
+}
+
+/// The folder of the release and its layout.
+fn find(root: &Path, config: &ModelNetConfig) -> Result<(&'static str, ModelNetLayout)> {
+    for folder in FOLDERS {
+        let base = root.join(folder);
+        if let Some(layout) = base.is_dir().then(|| layout_of(&base, config)).flatten() {
+            return Ok((folder, layout));
+        }
+    }
+    if config.layout != ModelNetLayout::Auto {
+        return Ok(("", config.layout));
+    }
+    Err(Error::Missing {
+        path: root.to_owned(),
+        expected: "ModelNet as <class>/{train,test}/*.off or *.pcd, as modelnet40_normal_resampled with \
+                   modelnet40_train.txt, or as modelnet40_ply_hdf5_2048 with ply_data_train0.h5"
+            .into(),
+    })
+}
+
+/// The layout that `base` itself holds, if it is the wanted one.
+fn layout_of(base: &Path, config: &ModelNetConfig) -> Option<ModelNetLayout> {
+    let wanted = |layout| [ModelNetLayout::Auto, layout].contains(&config.layout);
+    let files = names(base).ok()?.1;
+    if wanted(ModelNetLayout::H5) && files.iter().any(|f| rows::part(f).is_some()) {
+        return Some(ModelNetLayout::H5);
+    }
+    let list = format!("{}_train.txt", folders::prefix(config.set));
+    if wanted(ModelNetLayout::NormalResampled) && files.contains(&list) {
+        return Some(ModelNetLayout::NormalResampled);
+    }
+    folders::tree_layout(base).filter(|&layout| wanted(layout))
+}
+
+fn layout_name(layout: ModelNetLayout) -> &'static str {
+    match layout {
+        ModelNetLayout::Auto => "auto",
+        ModelNetLayout::Off => "off (meshes, z up)",
+        ModelNetLayout::Pcd => "pcd (clouds, z up)",
+        ModelNetLayout::NormalResampled => "normal-resampled (clouds with normals, y up)",
+        ModelNetLayout::H5 => "h5 (clouds, y up)",
+    }
+}
+
+fn describe_classes(classes: &[String]) -> String {
+    match classes.len() {
+        10 if classes.iter().eq(MODELNET10.iter()) => "classes: the 10 of ModelNet10".to_owned(),
+        40 if MODELNET10.iter().all(|c| classes.iter().any(|k| k == c)) => {
+            "classes: the 40 of ModelNet40".to_owned()
+        }
+        n => format!("classes: {n}, which are neither the 10 of ModelNet10 nor the 40 of ModelNet40"),
+    }
+}

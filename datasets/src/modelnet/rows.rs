@@ -1,0 +1,52 @@
+//! ModelNet40 as rows of HDF5 files: PointNet's `ply_data_{train,test}*.h5`.
+
+use std::path::Path;
+
+use super::folders::{Files, class_names};
+use crate::error::{Error, Result};
+use crate::h5_clouds::H5Clouds;
+use crate::listing::{Entry, Listing, Origin, Split, names};
+
+/// Lists the rows of all files, in the byte order of their names: ids are `train0/00017`.
+///
+/// The `origin` of an entry holds its file and row. The label of a row is read with the row, so the
+/// entries have none of their own.
+///
+/// # Errors
+/// Fails if `shape_names.txt` is missing, or if a file cannot be opened.
+pub(super) fn list(base: &Path) -> Result<(Files, Vec<H5Clouds>)> {
+    let classes = class_names(&base.join("shape_names.txt"))?;
+    let (mut files, mut entries, mut paths) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names(base)?.1 {
+        let Some((part, split)) = part(&name) else { continue };
+        let path = base.join(&name);
+        let clouds = H5Clouds::open(&path, false)?;
+        for row in 0..clouds.len() {
+            let origin = Some(Origin { list: files.len(), line: row });
+            entries.push(Entry {
+                id: format!("{part}/{row:05}"),
+                split,
+                label: 0,
+                file: format!("{name}#{row}"),
+                origin,
+            });
+        }
+        files.push(clouds);
+        paths.push(path);
+    }
+    if files.is_empty() {
+        return Err(Error::Missing {
+            path: base.join("ply_data_train0.h5"),
+            expected: "modelnet40_ply_hdf5_2048, the archive of PointNet".into(),
+        });
+    }
+    let listing = Listing::new(entries, paths)?;
+    Ok((Files { listing, classes, notes: Vec::new() }, files))
+}
+
+/// `train0` and its split, of `ply_data_train0.h5`.
+pub(super) fn part(file: &str) -> Option<(&str, Split)> {
+    let part = file.strip_prefix("ply_data_")?.strip_suffix(".h5")?;
+    let split = [Split::Train, Split::Test].into_iter().find(|split| part.starts_with(split.name()))?;
+    Some((part, split))
+}

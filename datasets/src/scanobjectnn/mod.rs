@@ -1,0 +1,230 @@
+//! ScanObjectNN: scans of 15 classes of indoor objects, as the HDF5 files of the release.
+//!
+//! The papers' names of the variants stand for a folder and a file name each; mixing them up is the
+//! usual mistake with this dataset, so the variant and its counts are always among the notes.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use jepa3d_schemas::{Object, Shape, UpAxis};
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Dataset;
+use crate::error::{Error, ParseError, Place, Result};
+use crate::h5_clouds::{H5Cloud, H5Clouds};
+use crate::listing::{Entry, Listing, Origin, Split, check_root};
+
+/// The classes, in the order of the labels.
+const CLASSES: [&str; 15] = [
+    "bag", "bin", "box", "cabinet", "chair", "desk", "display", "door", "shelf", "table", "bed", "pillow",
+    "sink", "sofa", "toilet",
+];
+/// The mask value of points that are not of the object.
+const BACKGROUND: i16 = -1;
+
+/// A variant under the papers' name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Variant {
+    /// Objects with background.
+    #[serde(rename = "OBJ_BG")]
+    ObjBg,
+    /// Objects alone.
+    #[serde(rename = "OBJ_ONLY")]
+    ObjOnly,
+    /// Boxes shifted by up to 25 %.
+    #[serde(rename = "PB_T25")]
+    PbT25,
+    /// Boxes shifted by up to 25 % and rotated.
+    #[serde(rename = "PB_T25_R")]
+    PbT25R,
+    /// Boxes shifted by up to 50 % and rotated.
+    #[serde(rename = "PB_T50_R")]
+    PbT50R,
+    /// Boxes shifted by up to 50 %, rotated and scaled: the hardest variant.
+    #[default]
+    #[serde(rename = "PB_T50_RS")]
+    PbT50Rs,
+}
+
+impl Variant {
+    /// Name in the papers, folder, end of the file name, published numbers of train and test objects.
+    fn facts(self) -> (&'static str, &'static str, &'static str, Option<[usize; 2]>) {
+        match self {
+            Self::ObjBg => ("OBJ_BG", "main_split", "", Some([2309, 581])),
+            Self::ObjOnly => ("OBJ_ONLY", "main_split_nobg", "", Some([2309, 581])),
+            Self::PbT25 => ("PB_T25", "main_split", "_augmented25_norot", None),
+            Self::PbT25R => ("PB_T25_R", "main_split", "_augmented25rot", None),
+            Self::PbT50R => ("PB_T50_R", "main_split", "_augmentedrot", None),
+            Self::PbT50Rs => ("PB_T50_RS", "main_split", "_augmentedrot_scale75", Some([11416, 2882])),
+        }
+    }
+}
+
+/// `[dataset]` of `kind = "scanobjectnn"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScanObjectNnConfig {
+    /// `OBJ_BG`, `OBJ_ONLY`, `PB_T25`, `PB_T25_R`, `PB_T50_R` or `PB_T50_RS` (default).
+    pub variant: Variant,
+    /// Whether to drop the points that the mask calls background; default false.
+    pub remove_background: bool,
+    /// Whether to keep the mask as a label of each point (-1 is background); default false.
+    pub point_labels: bool,
+    /// The axis that points up; default `y`.
+    pub up_axis: UpAxis,
+}
+
+impl Default for ScanObjectNnConfig {
+    fn default() -> Self {
+        Self {
+            variant: Variant::default(),
+            remove_background: false,
+            point_labels: false,
+            up_axis: UpAxis::Y,
+        }
+    }
+}
+
+/// One variant of ScanObjectNN on disk.
+pub struct ScanObjectNn {
+    config: ScanObjectNnConfig,
+    classes: Vec<String>,
+    listing: Listing,
+    files: Vec<H5Clouds>,
+    notes: Vec<String>,
+}
+
+impl ScanObjectNn {
+    /// Lists the rows of the variant's two files below `root` or `root/h5_files`; ids are `train/00017`.
+    ///
+    /// # Errors
+    /// Fails if a file is missing, naming it and the variant, or if its arrays are not as released.
+    pub fn open(root: &Path, config: &ScanObjectNnConfig) -> Result<Self> {
+        check_root(root, "ScanObjectNN")?;
+        let (name, folder, suffix, published) = config.variant.facts();
+        let with_mask = config.remove_background || config.point_labels;
+        let folder =
+            if root.join("h5_files").is_dir() { format!("h5_files/{folder}") } else { folder.to_owned() };
+        let (mut files, mut entries, mut paths) = (Vec::new(), Vec::new(), Vec::new());
+        for (split, word) in [(Split::Train, "training"), (Split::Test, "test")] {
+            let file = format!("{folder}/{word}_objectdataset{suffix}.h5");
+            let path = existing(root.join(&file), name)?;
+            let clouds = H5Clouds::open(&path, with_mask)?;
+            entries.extend((0..clouds.len()).map(|row| Entry {
+                id: format!("{}/{row:05}", split.name()),
+                split,
+                label: 0,
+                file: format!("{file}#{row}"),
+                origin: Some(Origin { list: files.len(), line: row }),
+            }));
+            files.push(clouds);
+            paths.push(path);
+        }
+        let listing = Listing::new(entries, paths)?;
+        let notes = notes(config, &listing, published, name, &folder);
+        let classes = CLASSES.map(str::to_owned).to_vec();
+        Ok(Self { config: config.clone(), classes, listing, files, notes })
+    }
+}
+
+impl Dataset for ScanObjectNn {
+    fn name(&self) -> &str {
+        "scanobjectnn"
+    }
+
+    fn len(&self) -> usize {
+        self.listing.len()
+    }
+
+    fn id(&self, index: usize) -> &str {
+        &self.listing.entry(index).id
+    }
+
+    fn split(&self, index: usize) -> &str {
+        self.listing.entry(index).split.name()
+    }
+
+    fn source(&self, index: usize) -> String {
+        self.listing.entry(index).file.clone()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn up_axis(&self) -> UpAxis {
+        self.config.up_axis
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    fn get(&self, index: usize) -> Result<Object> {
+        let entry = self.listing.entry(index);
+        let missing = || self.listing.missing(PathBuf::from(&entry.file), index);
+        let place = entry.origin.ok_or_else(missing)?;
+        let mut row = self.files[place.list].read(place.line, self.classes.len())?;
+        if self.config.remove_background {
+            remove_background(&mut row);
+            if row.cloud.is_empty() {
+                let path = Path::new(&entry.file);
+                return Err(ParseError::new(
+                    Place::Row(place.line),
+                    "points of the object",
+                    "background alone",
+                )
+                .in_file(path));
+            }
+        }
+        if !self.config.point_labels {
+            row.cloud.point_labels = None;
+        }
+        Ok(Object {
+            id: entry.id.clone(),
+            category: Some(self.classes[row.label].clone()),
+            label: Some(row.label as i32),
+            shape: Shape::Points(row.cloud),
+            photos: Vec::new(),
+            source_hash: row.source_hash,
+            warnings: row.warnings,
+        })
+    }
+}
+
+/// Keeps the points whose mask is not background.
+fn remove_background(row: &mut H5Cloud) {
+    let mask = row.cloud.point_labels.as_deref().unwrap_or_default();
+    let kept: Vec<u32> =
+        mask.iter().enumerate().filter(|(_, m)| **m != BACKGROUND).map(|(i, _)| i as u32).collect();
+    row.cloud = row.cloud.select(&kept);
+}
+
+fn existing(path: PathBuf, variant: &str) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path);
+    }
+    let expected =
+        format!("the file of {variant} in h5_files.zip, which the authors of ScanObjectNN give on request");
+    Err(Error::Missing { path, expected })
+}
+
+fn notes(
+    config: &ScanObjectNnConfig,
+    listing: &Listing,
+    published: Option<[usize; 2]>,
+    name: &str,
+    folder: &str,
+) -> Vec<String> {
+    let background = if config.remove_background { ", background removed by the mask" } else { "" };
+    let mut notes = vec![format!("variant: {name} ({folder}){background}")];
+    notes.extend(listing.notes());
+    if let Some([train, test]) = published
+        && [train, test] != [Split::Train, Split::Test].map(|s| listing.count(s))
+    {
+        notes.push(format!("{name} as published has train {train}, test {test}: this is something else"));
+    }
+    notes
+}

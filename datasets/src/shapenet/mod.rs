@@ -1,0 +1,146 @@
+//! ShapeNet: the meshes of ShapeNetCore v1 and v2, and the ShapeNet55 clouds of Point-BERT.
+//!
+//! Ids are `<synset>/<model>`, taken as text: model ids have leading zeros, and some contain `-`.
+//! The label is the place of the synset among the 55 of ShapeNetCore v2 in every layout.
+//! Layouts, splits and settings are described in this folder's README.
+
+mod config;
+mod index;
+mod synsets;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use jepa3d_schemas::{Object, UpAxis};
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::formats::{ReadOptions, read_geometry};
+use crate::listing::{Listing, check_root, names};
+pub use config::{ShapeNetConfig, ShapeNetLayout, Unlisted};
+
+/// ShapeNet on disk.
+pub struct ShapeNet {
+    root: PathBuf,
+    layout: ShapeNetLayout,
+    config: ShapeNetConfig,
+    classes: Vec<String>,
+    listing: Listing,
+    notes: Vec<String>,
+}
+
+impl ShapeNet {
+    /// Lists the models below `root`; reads split lists and folder names only.
+    ///
+    /// # Errors
+    /// Fails if the root holds none of the layouts, if a list that the config names is missing, if
+    /// a list is malformed (naming the line), or if a model is listed in two splits.
+    pub fn open(root: &Path, config: &ShapeNetConfig) -> Result<Self> {
+        check_root(root, "ShapeNet")?;
+        let layout = match config.layout {
+            ShapeNetLayout::Auto => find_layout(root)?,
+            layout => layout,
+        };
+        let index = index::build(root, layout, config)?;
+        let mut notes = vec![format!("layout: {}", layout_name(layout))];
+        notes.extend(index.listing.notes());
+        notes.extend(index.notes);
+        Ok(Self {
+            root: root.to_owned(),
+            layout,
+            config: config.clone(),
+            classes: synsets::SYNSETS.iter().map(|(_, name)| (*name).to_owned()).collect(),
+            listing: index.listing,
+            notes,
+        })
+    }
+
+    /// The layout that was found or asked for; never [`ShapeNetLayout::Auto`].
+    pub fn layout(&self) -> ShapeNetLayout {
+        self.layout
+    }
+}
+
+impl Dataset for ShapeNet {
+    fn name(&self) -> &str {
+        "shapenet"
+    }
+
+    fn len(&self) -> usize {
+        self.listing.len()
+    }
+
+    fn id(&self, index: usize) -> &str {
+        &self.listing.entry(index).id
+    }
+
+    fn split(&self, index: usize) -> &str {
+        self.listing.entry(index).split.name()
+    }
+
+    fn source(&self, index: usize) -> String {
+        self.listing.entry(index).file.clone()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn up_axis(&self) -> UpAxis {
+        self.config.up_axis
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    fn get(&self, index: usize) -> Result<Object> {
+        let entry = self.listing.entry(index);
+        let path = self.listing.file(&self.root, index)?;
+        let loaded = read_geometry(&path, &ReadOptions { textures: self.config.textures })?;
+        Ok(Object {
+            id: entry.id.clone(),
+            category: Some(self.classes[entry.label].clone()),
+            label: Some(entry.label as i32),
+            shape: loaded.shape,
+            photos: Vec::new(),
+            source_hash: loaded.source_hash,
+            warnings: loaded.warnings,
+        })
+    }
+}
+
+fn layout_name(layout: ShapeNetLayout) -> &'static str {
+    match layout {
+        ShapeNetLayout::Auto => "auto",
+        ShapeNetLayout::CoreV1 => "core-v1 (<synset>/<model>/model.obj)",
+        ShapeNetLayout::CoreV2 => "core-v2 (<synset>/<model>/models/model_normalized.obj)",
+        ShapeNetLayout::Points => "points (ShapeNet55 clouds)",
+    }
+}
+
+/// The layout of the first model folder that has one, else that of the clouds.
+fn find_layout(root: &Path) -> Result<ShapeNetLayout> {
+    for synset in names(root)?.0.iter().filter(|name| index::is_synset(name)) {
+        let folder = root.join(synset);
+        for model in names(&folder)?.0 {
+            if folder.join(&model).join("models").is_dir() {
+                return Ok(ShapeNetLayout::CoreV2);
+            }
+            if folder.join(&model).join("model.obj").is_file() {
+                return Ok(ShapeNetLayout::CoreV1);
+            }
+        }
+    }
+    if index::cloud_folder(root).is_some() {
+        return Ok(ShapeNetLayout::Points);
+    }
+    Err(Error::Missing {
+        path: root.to_owned(),
+        expected: "ShapeNetCore models <synset>/<model>/model.obj (v1) or \
+                   <synset>/<model>/models/model_normalized.obj (v2) from shapenet.org, or the ShapeNet55 clouds \
+                   of Point-BERT in shapenet_pc"
+            .into(),
+    })
+}

@@ -1,0 +1,171 @@
+//! Which clouds ShapeNetPart lists: its category list and its JSON splits against the folders.
+//!
+//! The official train and val lists name nine clouds that do not exist: they are listed, and
+//! reading them fails with the list that names them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::{ShapeNetPartLayout, parts};
+use crate::error::{Error, ParseError, Place, Result, read_file};
+use crate::listing::{Entry, Listing, Origin, Split, is_plain_name, names, read_lines};
+
+/// The categories in the order of the list, which is the order of the class numbers.
+pub(super) struct Categories {
+    pub(super) synsets: Vec<String>,
+    pub(super) names: Vec<String>,
+    pub(super) parts: Vec<Range<i16>>,
+}
+
+impl Categories {
+    /// Reads `synsetoffset2category.txt`: a name and a synset a line.
+    ///
+    /// # Errors
+    /// Fails if a line is not of that form, or if its synset is none of the benchmark or comes again.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let mut categories = Self { synsets: Vec::new(), names: Vec::new(), parts: Vec::new() };
+        for (line, text) in read_lines(path)? {
+            let fail = |expected: &str| ParseError::line(line, expected, format!("{text:?}")).in_file(path);
+            let &[name, synset] = &text.split_whitespace().collect::<Vec<_>>()[..] else {
+                return Err(fail("a category and its synset"));
+            };
+            let parts = parts::parts(synset).ok_or_else(|| fail("a synset of the 16 of ShapeNetPart"))?;
+            if categories.synsets.iter().any(|s| s == synset) {
+                return Err(fail("each synset once"));
+            }
+            categories.synsets.push(synset.to_owned());
+            categories.names.push(name.to_owned());
+            categories.parts.push(parts);
+        }
+        if categories.names.is_empty() {
+            return Err(ParseError::line(1, "categories and their synsets", "none").in_file(path));
+        }
+        Ok(categories)
+    }
+
+    fn label(&self, synset: &str) -> Option<usize> {
+        self.synsets.iter().position(|s| s == synset)
+    }
+}
+
+/// The listing and what to tell about it.
+pub(super) struct Index {
+    pub(super) listing: Listing,
+    pub(super) notes: Vec<String>,
+}
+
+/// Lists the clouds of a layout (not [`ShapeNetPartLayout::Auto`]).
+///
+/// # Errors
+/// Fails if a list is malformed, or if it names a cloud that another list puts elsewhere.
+pub(super) fn build(base: &Path, layout: ShapeNetPartLayout, categories: &Categories) -> Result<Index> {
+    let (mut entries, mut lists, mut notes, mut absent) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let present: Vec<bool> = categories.synsets.iter().map(|s| base.join(s).is_dir()).collect();
+    for split in Split::ALL {
+        let name = format!("shuffled_{}_file_list.json", split.name());
+        let path = base.join("train_test_split").join(&name);
+        if !path.is_file() {
+            notes.push(format!("train_test_split/{name} is not there: no {} split from lists", split.name()));
+            continue;
+        }
+        let origin = Some(Origin { list: lists.len(), line: 0 });
+        for (label, model) in read_list(&path, categories)? {
+            if !present[label] {
+                absent += 1;
+                continue;
+            }
+            entries.push(entry(layout, categories, (label, &model), split, origin));
+        }
+        lists.push(path);
+    }
+    if lists.is_empty() {
+        notes = vec!["no split lists were found: every cloud is in train".to_owned()];
+        for (label, _) in present.iter().enumerate().filter(|(_, here)| **here) {
+            for model in clouds_of(&base.join(&categories.synsets[label]), layout)? {
+                entries.push(entry(layout, categories, (label, &model), Split::Train, None));
+            }
+        }
+    }
+    if absent > 0 {
+        notes.push(format!("{absent} listed clouds were left out: nothing of their synset is here"));
+    }
+    Ok(Index { listing: Listing::new(entries, lists)?, notes })
+}
+
+fn entry(
+    layout: ShapeNetPartLayout,
+    categories: &Categories,
+    (label, model): (usize, &str),
+    split: Split,
+    origin: Option<Origin>,
+) -> Entry {
+    let synset = &categories.synsets[label];
+    let file = match layout {
+        ShapeNetPartLayout::PtsSeg => format!("{synset}/points/{model}.pts"),
+        _ => format!("{synset}/{model}.txt"),
+    };
+    Entry { id: format!("{synset}/{model}"), split, label, file, origin }
+}
+
+/// The label file of a `.pts` file, both relative to the base.
+pub(super) fn label_file(points: &str) -> String {
+    let stem = points.strip_suffix(".pts").unwrap_or(points);
+    format!("{}.seg", stem.replacen("/points/", "/points_label/", 1))
+}
+
+/// Class numbers and names of the entries `shape_data/<synset>/<id>` of a JSON list.
+fn read_list(path: &Path, categories: &Categories) -> Result<Vec<(usize, String)>> {
+    let bytes = read_file(path)?;
+    let names: Vec<String> = serde_json::from_slice(&bytes).map_err(|e| {
+        ParseError::line(e.line(), "a JSON list of names shape_data/<synset>/<id>", e.to_string())
+            .in_file(path)
+    })?;
+    let mut found = Vec::with_capacity(names.len());
+    for (row, name) in names.iter().enumerate() {
+        let parts: Vec<&str> = name.split('/').collect();
+        let place = match parts[..] {
+            ["shape_data", synset, model] if is_plain_name(model) => {
+                categories.label(synset).map(|label| (label, model.to_owned()))
+            }
+            _ => None,
+        };
+        let Some(place) = place else {
+            let expected = "shape_data/<synset>/<id> of a listed category";
+            return Err(ParseError::new(Place::Row(row), expected, format!("{name:?}")).in_file(path));
+        };
+        found.push(place);
+    }
+    Ok(found)
+}
+
+/// Names of the clouds in a synset's folder.
+fn clouds_of(folder: &Path, layout: ShapeNetPartLayout) -> Result<Vec<String>> {
+    let (folder, end) = match layout {
+        ShapeNetPartLayout::PtsSeg => (folder.join("points"), ".pts"),
+        _ => (folder.to_owned(), ".txt"),
+    };
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let files = names(&folder)?.1;
+    Ok(files.iter().filter_map(|f| f.strip_suffix(end)).map(str::to_owned).collect())
+}
+
+/// The layout of the first category folder that has one.
+///
+/// # Errors
+/// Fails with [`Error::Missing`] if none has.
+pub(super) fn find_layout(base: &Path, categories: &Categories) -> Result<ShapeNetPartLayout> {
+    for synset in &categories.synsets {
+        for layout in [ShapeNetPartLayout::PtsSeg, ShapeNetPartLayout::Txt] {
+            let folder = base.join(synset);
+            if folder.is_dir() && !clouds_of(&folder, layout)?.is_empty() {
+                return Ok(layout);
+            }
+        }
+    }
+    Err(Error::Missing {
+        path: base.join(&categories.synsets[0]),
+        expected: "clouds <id>.txt, or points/<id>.pts and points_label/<id>.seg, of ShapeNetPart".into(),
+    })
+}
