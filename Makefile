@@ -64,4 +64,4 @@ bench-prepare: build
 
 # Peak memory of 4,000 and 40,000 clouds.
 bench-memory: build
-	$(PYTHON) pipeline/benches/prepare_memory.py $(JEPA3D)
+	$(PYTHON) pipeline/benches/prepare_memory.py $(JEPA3D) --data $(DATA)

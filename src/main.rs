@@ -44,7 +44,12 @@ fn main() -> ExitCode {
         1 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .log_internal_errors(false)
+        .init();
     let result = match cli.command {
         Command::Prepare(args) => prepare::run(&args),
         Command::Verify(args) => verify::run(&args),
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
         Ok(commands::Outcome::Failed) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            commands::tell(format_args!("error: {}", message(&error)));
             ExitCode::from(2)
         }
     }

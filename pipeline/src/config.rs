@@ -144,6 +144,10 @@ impl PrepareConfig {
         for text in overrides {
             apply_override(&mut table, text)?;
         }
+        if let (None, Some(toml::Value::Table(dataset))) = (path, table.get_mut("dataset")) {
+            // Without a file it is the synthetic set whose keys are overridden, unless they name another.
+            dataset.entry("kind").or_insert_with(|| "synthetic".into());
+        }
         let config: Self =
             toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
                 path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
@@ -198,6 +202,11 @@ impl PrepareConfig {
         }
     }
 
+    /// The config without what decides the exit code only: what stands in plan, shards and manifest.
+    pub(crate) fn without_tolerance(&self) -> Self {
+        Self { run: RunConfig { max_failures: 0, ..self.run.clone() }, ..self.clone() }
+    }
+
     /// The resolved config as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a config serialises")
@@ -241,6 +250,9 @@ mod tests {
         let config = PrepareConfig::load(None, &sets.map(str::to_owned)).unwrap();
         assert_eq!((config.groups.centers, config.run.seed, config.shards.zstd_level), (16, 7, 3));
         assert_eq!(config.cloud.frame, Frame::Source);
+        let config = PrepareConfig::load(None, &["dataset.count=7".to_owned()]).unwrap();
+        let synthetic = jepa3d_datasets::SyntheticConfig { count: 7, ..Default::default() };
+        assert_eq!(config.dataset, DatasetConfig::Synthetic(synthetic));
     }
 
     #[test]

@@ -43,6 +43,17 @@ pub enum Error {
         /// Plan of the folder.
         found: String,
     },
+    /// The output folder holds files that are not those of an unfinished preparation.
+    #[error(
+        "{path}: holds {file}, and neither a manifest nor a preparation to continue; \
+         choose an empty --out, or delete the folder", path = path.display()
+    )]
+    Foreign {
+        /// The output folder.
+        path: PathBuf,
+        /// A file that would be mixed up with the shards, or overwritten.
+        file: String,
+    },
     /// Another process writes to the output folder.
     #[error("{path}: another jepa3d process is writing here; wait for it or choose another --out", path = path.display())]
     Busy {

@@ -42,6 +42,7 @@ struct Group<'a> {
     objects: Range<usize>,
     is_last: bool,
     pieces_left: AtomicUsize,
+    /// Empty until its first object is done: the groups of a large dataset wait for long.
     outcomes: Mutex<Vec<Option<Outcome>>>,
 }
 
@@ -166,7 +167,7 @@ fn groups<'a>(tasks: &[&'a Task], row_group: usize) -> Vec<Group<'a>> {
                 objects: start..end,
                 is_last: end == task.objects.len(),
                 pieces_left: AtomicUsize::new((end - start).div_ceil(PIECE)),
-                outcomes: Mutex::new((start..end).map(|_| None).collect()),
+                outcomes: Mutex::default(),
             });
         }
     }
@@ -197,7 +198,9 @@ fn work(
             let outcome = object(plan, group.task, group.task.objects[at], &mut scratch);
             done += 1;
             quarantined += usize::from(matches!(outcome, Outcome::Quarantined(..)));
-            lock(&group.outcomes)[at - group.objects.start] = Some(outcome);
+            let mut outcomes = lock(&group.outcomes);
+            outcomes.resize_with(group.objects.len(), || None);
+            outcomes[at - group.objects.start] = Some(outcome);
         }
         let mut messages = vec![Message::Piece { done, quarantined }];
         if group.pieces_left.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -116,9 +116,7 @@ fn split_hash(dataset: &dyn Dataset, objects: &[usize]) -> String {
 
 fn plan_hash(config: &PrepareConfig, dataset: &dyn Dataset, split_hash: &str) -> String {
     let mut hasher = blake3::Hasher::new();
-    // Tolerance decides the exit code, not a byte of the result.
-    let mut config = config.clone();
-    config.run.max_failures = 0;
+    let config = config.without_tolerance();
     let version = jepa3d_schemas::SCHEMA_VERSION.to_string();
     let classes = dataset.classes().join("\n");
     for part in [&version, &config.to_toml(), &classes, split_hash] {

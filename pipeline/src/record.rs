@@ -63,6 +63,31 @@ impl TaskRecord {
     }
 }
 
+/// Hash of a plan and the source bytes of its objects: equal ones mean equal samples.
+pub(crate) struct Fingerprint(blake3::Hasher);
+
+impl Fingerprint {
+    /// The hash of a plan without objects.
+    pub(crate) fn new(plan: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(plan.as_bytes());
+        Self(hasher)
+    }
+
+    /// Adds the sources of further objects.
+    pub(crate) fn add(&mut self, catalog: &[CatalogRow]) {
+        for row in catalog {
+            self.0.update(&(row.source_hash.len() as u64).to_le_bytes());
+            self.0.update(row.source_hash.as_bytes());
+        }
+    }
+
+    /// The hash in hex, 128 bits.
+    pub(crate) fn finish(&self) -> String {
+        self.0.finalize().to_hex()[..32].to_owned()
+    }
+}
+
 /// The quarantine as JSON lines.
 pub(crate) fn quarantine_lines(rows: &[QuarantineRow]) -> String {
     let line = |row| serde_json::to_string(row).expect("a quarantine row serialises") + "\n";

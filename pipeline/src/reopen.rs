@@ -9,16 +9,22 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::record::{QuarantineRow, TaskRecord, read_quarantine};
 
-/// Writes the record of every task whose shard is still there, then removes the manifest.
+/// Writes the record of every task, then removes the manifest; a record without its shard counts
+/// as not done. Several tasks may do this at once: they write the same records.
 ///
 /// # Errors
-/// Fails if manifest, catalog or quarantine cannot be read or a record not be written.
+/// Fails if the manifest is there and cannot be read, or a record cannot be written.
 pub(crate) fn reopen(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
-    let manifest = Manifest::read(out)?;
+    let Some(manifest) = Manifest::find(out)? else { return Ok(()) };
+    let (rows, failures) = match (read_catalog(&out.join(CATALOG_FILE)), read_quarantine(out)) {
+        (Ok(rows), Ok(failures)) => (rows, failures),
+        // Without them nobody knows what became of which object: every task is repeated.
+        _ => return remove_manifest(out),
+    };
     let by_id = |rows: Vec<CatalogRow>| rows.into_iter().map(|r| (r.id.clone(), r)).collect();
-    let catalog: BTreeMap<String, CatalogRow> = by_id(read_catalog(&out.join(CATALOG_FILE))?);
+    let catalog: BTreeMap<String, CatalogRow> = by_id(rows);
     let quarantine: BTreeMap<String, QuarantineRow> =
-        read_quarantine(out)?.into_iter().map(|r| (r.id.clone(), r)).collect();
+        failures.into_iter().map(|r| (r.id.clone(), r)).collect();
     for (task, shard) in plan.tasks.iter().zip(manifest.shards) {
         let ids = || task.objects.iter().map(|&i| plan.dataset.id(i));
         let record = TaskRecord {
@@ -29,6 +35,13 @@ pub(crate) fn reopen(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
         };
         record.write(state, task.number)?;
     }
+    remove_manifest(out)
+}
+
+fn remove_manifest(out: &Path) -> Result<()> {
     let path = out.join(MANIFEST_FILE);
-    Ok(std::fs::remove_file(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?)
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(jepa3d_schemas::Error::io(&path, e).into()),
+        _ => Ok(()),
+    }
 }

@@ -10,16 +10,18 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, MANIFEST_FILE, Manifest, Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, SplitCounts,
-    TEMPORARY_SUFFIX, write_atomically, write_catalog,
+    CATALOG_FILE, CatalogWriter, Manifest, Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, SplitCounts,
+    is_temporary, write_atomically,
 };
 
 use crate::error::{Error, Result};
 use crate::execute::{Progress, execute};
 use crate::plan::{Plan, Task};
-use crate::record::{QUARANTINE_FILE, TaskRecord, quarantine_lines};
+use crate::record::{Fingerprint, QUARANTINE_FILE, TaskRecord, quarantine_lines};
 use crate::reopen::reopen;
 
+/// Folder of the shards inside a prepared dataset.
+pub(crate) const SHARD_FOLDER: &str = "points";
 const STATE_FOLDER: &str = ".jepa3d";
 const PLAN_FILE: &str = "plan.txt";
 const CONFIG_FILE: &str = "config.toml";
@@ -120,15 +122,18 @@ impl OutputFolder {
             remove_state(&state)?;
             return Ok(Self { state, complete: Some(manifest), _lock: None });
         }
-        for folder in [&out.join("points"), &state] {
+        for folder in [&out.join(SHARD_FOLDER), &state] {
             std::fs::create_dir_all(folder).map_err(|e| jepa3d_schemas::Error::io(folder, e))?;
         }
         let lock = lock(&state, out, part)?;
+        if let Some(manifest) = complete(out)? {
+            // Another process finished the dataset before the lock was ours.
+            remove_state(&state)?;
+            return Ok(Self { state, complete: Some(manifest), _lock: None });
+        }
         write_atomically(&state.join(PLAN_FILE), plan.hash.as_bytes())?;
         write_atomically(&out.join(CONFIG_FILE), plan.config.to_toml().as_bytes())?;
-        if out.join(MANIFEST_FILE).exists() {
-            reopen(plan, out, &state)?;
-        }
+        reopen(plan, out, &state)?;
         if !matches!(part, Part::Task(_)) {
             clear_temporaries(out)?;
         }
@@ -151,39 +156,47 @@ fn lock(state: &Path, out: &Path, part: Part) -> Result<File> {
 
 /// Refuses a folder that another plan, or something else, has filled.
 fn check_owner(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
-    let found = if out.join(MANIFEST_FILE).exists() {
-        Some(Manifest::read(out)?.plan)
-    } else {
-        std::fs::read_to_string(state.join(PLAN_FILE)).ok()
+    let found = match Manifest::find(out)? {
+        Some(manifest) => Some(manifest.plan),
+        None => std::fs::read_to_string(state.join(PLAN_FILE)).ok(),
     };
-    let other = |found: String| Error::OtherPlan { path: out.to_owned(), expected: plan.hash.clone(), found };
     match found {
-        Some(found) if found != plan.hash => Err(other(found)),
-        Some(_) => Ok(()),
-        None => {
-            let is_filled = std::fs::read_dir(out.join("points")).is_ok_and(|mut e| e.next().is_some());
-            if is_filled && !state.exists() { Err(other("none".to_owned())) } else { Ok(()) }
+        Some(found) if found != plan.hash => {
+            Err(Error::OtherPlan { path: out.to_owned(), expected: plan.hash.clone(), found })
         }
+        Some(_) => Ok(()),
+        None => match foreign_file(out) {
+            Some(file) => Err(Error::Foreign { path: out.to_owned(), file }),
+            None => Ok(()),
+        },
     }
 }
 
-/// The manifest, if every shard it lists is in place with its size.
+/// A file in a folder without a plan that a preparation would overwrite or mix with its own: none
+/// of these is written before the plan is.
+fn foreign_file(out: &Path) -> Option<String> {
+    let fixed = [CONFIG_FILE, CATALOG_FILE, QUARANTINE_FILE].map(str::to_owned);
+    let shards = std::fs::read_dir(out.join(SHARD_FOLDER)).into_iter().flatten().flatten();
+    let shards = shards.map(|e| format!("{SHARD_FOLDER}/{}", e.file_name().to_string_lossy()));
+    fixed.into_iter().filter(|file| out.join(file).exists()).chain(shards).min()
+}
+
+/// The manifest, if catalog, quarantine and every shard it lists (with its size) are in place.
 fn complete(out: &Path) -> Result<Option<Manifest>> {
-    if !out.join(MANIFEST_FILE).exists() {
-        return Ok(None);
-    }
-    let manifest = Manifest::read(out)?;
+    let Some(manifest) = Manifest::find(out)? else { return Ok(None) };
     let is_there = |file: &str, bytes: u64| std::fs::metadata(out.join(file)).is_ok_and(|m| m.len() == bytes);
-    Ok(manifest.shards.iter().all(|s| is_there(&s.file, s.bytes)).then_some(manifest))
+    let has_tables = [CATALOG_FILE, QUARANTINE_FILE].iter().all(|file| out.join(file).is_file());
+    let has_shards = manifest.shards.iter().all(|s| is_there(&s.file, s.bytes));
+    Ok((has_tables && has_shards).then_some(manifest))
 }
 
 /// Removes what dead processes left half-written.
 fn clear_temporaries(out: &Path) -> Result<()> {
-    for folder in [out.to_owned(), out.join("points"), out.join(STATE_FOLDER)] {
+    for folder in [out.to_owned(), out.join(SHARD_FOLDER), out.join(STATE_FOLDER)] {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for entry in entries {
             let path = entry.map_err(|e| jepa3d_schemas::Error::io(&folder, e))?.path();
-            if path.as_os_str().to_string_lossy().ends_with(TEMPORARY_SUFFIX) {
+            if path.file_name().is_some_and(|name| is_temporary(&name.to_string_lossy())) {
                 std::fs::remove_file(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
             }
         }
@@ -198,38 +211,32 @@ fn remove_state(state: &Path) -> Result<()> {
     }
 }
 
-/// Merges the records of all tasks; the manifest comes last.
+/// Merges the records of all tasks, one at a time; the manifest comes last.
 fn finalize(plan: &Plan, out: &Path, state: &Path) -> Result<Manifest> {
-    let records: Vec<Option<TaskRecord>> =
-        plan.tasks.iter().map(|task| TaskRecord::read(state, out, task.number, &plan.hash)).collect();
-    if let Some(first) = records.iter().position(Option::is_none) {
-        let missing = records.iter().filter(|r| r.is_none()).count();
-        return Err(Error::Unfinished { path: out.to_owned(), missing, total: records.len(), first });
-    }
-    let (mut catalog, mut quarantine, mut shards) = (Vec::new(), Vec::new(), Vec::new());
+    let mut catalog = CatalogWriter::create(&out.join(CATALOG_FILE))?;
+    let mut fingerprint = Fingerprint::new(&plan.hash);
+    let (mut quarantine, mut shards, mut missing) = (String::new(), Vec::new(), Vec::new());
     let mut splits: BTreeMap<String, SplitCounts> = BTreeMap::new();
-    for record in records.into_iter().flatten() {
+    for task in &plan.tasks {
+        let Some(record) = TaskRecord::read(state, out, task.number, &plan.hash) else {
+            missing.push(task.number);
+            continue;
+        };
         let counts = splits.entry(record.shard.split.clone()).or_default();
         counts.written += record.shard.rows;
         counts.quarantined += record.quarantine.len();
-        catalog.extend(record.catalog);
-        quarantine.extend(record.quarantine);
+        catalog.append(&record.catalog)?;
+        fingerprint.add(&record.catalog);
+        quarantine += &quarantine_lines(&record.quarantine);
         shards.push(record.shard);
     }
-    write_catalog(&out.join(CATALOG_FILE), &catalog)?;
-    write_atomically(&out.join(QUARANTINE_FILE), quarantine_lines(&quarantine).as_bytes())?;
-    let mut fingerprint = blake3::Hasher::new();
-    fingerprint.update(plan.hash.as_bytes());
-    for row in &catalog {
-        fingerprint.update(&(row.source_hash.len() as u64).to_le_bytes());
-        fingerprint.update(row.source_hash.as_bytes());
+    if let Some(&first) = missing.first() {
+        let (missing, total) = (missing.len(), plan.tasks.len());
+        return Err(Error::Unfinished { path: out.to_owned(), missing, total, first });
     }
-    let manifest = Manifest {
-        fingerprint: fingerprint.finalize().to_hex()[..32].to_owned(),
-        splits,
-        shards,
-        ..plan.empty_manifest()
-    };
+    catalog.finish()?;
+    write_atomically(&out.join(QUARANTINE_FILE), quarantine.as_bytes())?;
+    let manifest = Manifest { fingerprint: fingerprint.finish(), splits, shards, ..plan.empty_manifest() };
     manifest.write(out)?;
     remove_state(state)?;
     Ok(manifest)
@@ -245,7 +252,7 @@ impl Plan {
             ("jepa3d.plan", self.hash.clone()),
             ("jepa3d.split_hash", self.split_hash.clone()),
             ("jepa3d.shape", shape),
-            ("jepa3d.config", self.config.to_toml()),
+            ("jepa3d.config", self.config.without_tolerance().to_toml()),
         ];
         pairs.map(|(key, value)| (key.to_owned(), value)).to_vec()
     }
@@ -259,7 +266,7 @@ impl Plan {
             split_hash: self.split_hash.clone(),
             dataset: self.dataset.name().to_owned(),
             up_axis: self.dataset.up_axis(),
-            config: serde_json::to_value(&self.config).expect("a config serialises"),
+            config: serde_json::to_value(self.config.without_tolerance()).expect("a config serialises"),
             shape: self.config.shape(),
             classes: self.dataset.classes().to_vec(),
             splits: BTreeMap::new(),

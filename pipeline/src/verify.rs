@@ -1,6 +1,6 @@
 //! Checks a prepared dataset: hashes, counts, and the invariants of every row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -15,7 +15,8 @@ use serde::Serialize;
 use crate::config::{GroupKind, PrepareConfig};
 use crate::error::Result;
 use crate::normalize::Frame;
-use crate::record::{QUARANTINE_FILE, read_quarantine};
+use crate::record::{Fingerprint, QUARANTINE_FILE, read_quarantine};
+use crate::run::SHARD_FOLDER;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -52,8 +53,8 @@ pub struct Verification {
 ///
 /// Every shard must be there with its size and hash, carry the plan of the manifest, and every
 /// row must hold finite points in its frame, distinct centers inside their subset, patches
-/// sorted by (distance, index), a label of its class, and an id in order. Catalog and
-/// quarantine must agree with the shards.
+/// sorted by (distance, index), a label of its class, and an id in order. Catalog, quarantine
+/// and fingerprint must agree with the shards, and no other file may lie between them.
 ///
 /// # Errors
 /// Fails if there is no readable manifest, or its config is of another version.
@@ -80,6 +81,7 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
         ids.extend(of_shard.into_iter().map(|id| (manifest.shards[i].split.clone(), id)));
         problems.extend(found);
     }
+    check_listing(folder, &manifest, &mut problems);
     check_tables(folder, &manifest, &ids, &mut problems);
     Ok(Verification { rows: ids.len(), manifest, problems })
 }
@@ -246,6 +248,16 @@ fn check_blocks(
     Ok(())
 }
 
+/// Readers that take the whole folder would mix in shards that the manifest does not list.
+fn check_listing(folder: &Path, manifest: &Manifest, problems: &mut Vec<Problem>) {
+    let entries = std::fs::read_dir(folder.join(SHARD_FOLDER)).into_iter().flatten().flatten();
+    let found = entries.map(|e| format!("{SHARD_FOLDER}/{}", e.file_name().to_string_lossy()));
+    let foreign: BTreeSet<String> =
+        found.filter(|file| manifest.shards.iter().all(|shard| shard.file != *file)).collect();
+    let what = "expected the shards of the manifest alone, found this file";
+    problems.extend(foreign.into_iter().map(|file| Problem { file, sample: None, what: what.to_owned() }));
+}
+
 /// Catalog, quarantine and counts against the rows of the shards.
 fn check_tables(folder: &Path, manifest: &Manifest, ids: &[(String, String)], problems: &mut Vec<Problem>) {
     let mut report = |file: &str, what: String| {
@@ -266,6 +278,12 @@ fn check_tables(folder: &Path, manifest: &Manifest, ids: &[(String, String)], pr
             let (expected, found) = (manifest.written() + manifest.quarantined(), catalog.len());
             if expected != found {
                 report(CATALOG_FILE, format!("rows: expected {expected}, found {found}"));
+            }
+            let mut fingerprint = Fingerprint::new(&manifest.plan);
+            fingerprint.add(&catalog);
+            let (expected, found) = (&manifest.fingerprint, fingerprint.finish());
+            if *expected != found {
+                report(CATALOG_FILE, format!("fingerprint: expected {expected} (manifest), found {found}"));
             }
         }
     }

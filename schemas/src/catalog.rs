@@ -1,7 +1,7 @@
 //! The catalog: one row per object of a plan, prepared or not, for statistics and look-ups.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -19,6 +19,9 @@ use crate::shard_writer::TemporaryFile;
 
 /// File name of the catalog inside a prepared dataset.
 pub const CATALOG_FILE: &str = "catalog.parquet";
+
+/// Rows of a row group, which the writer buffers.
+const ROW_GROUP: usize = 1 << 13;
 
 /// One object: what it was, what became of it, how long it took.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,11 +83,64 @@ fn schema() -> Arc<Schema> {
     Arc::new(Schema::new(fields))
 }
 
-/// Writes the catalog atomically.
+/// Writes the catalog part by part, so that a large one is never in memory as a whole.
+pub struct CatalogWriter {
+    target: PathBuf,
+    temporary: TemporaryFile,
+    file: File,
+    writer: ArrowWriter<File>,
+}
+
+impl CatalogWriter {
+    /// Starts the catalog `target` under a temporary name.
+    ///
+    /// # Errors
+    /// Fails if the temporary file cannot be created.
+    pub fn create(target: &Path) -> Result<Self> {
+        let temporary = TemporaryFile::beside(target);
+        let open = File::create(&temporary.path).and_then(|file| Ok((file.try_clone()?, file)));
+        let (file, sink) = open.map_err(|e| Error::io(&temporary.path, e))?;
+        let properties = WriterProperties::builder()
+            .set_created_by("jepa3d".to_owned())
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_max_row_group_row_count(Some(ROW_GROUP))
+            .build();
+        let writer = ArrowWriter::try_new(sink, schema(), Some(properties))
+            .map_err(|e| Error::parquet(&temporary.path, e))?;
+        Ok(Self { target: target.to_owned(), temporary, file, writer })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// Fails if the disk does; the temporary file is removed when the writer is dropped.
+    pub fn append(&mut self, rows: &[CatalogRow]) -> Result<()> {
+        self.writer.write(&batch(rows)).map_err(|e| Error::parquet(&self.temporary.path, e))
+    }
+
+    /// Completes the file, syncs it to disk and gives it its final name.
+    ///
+    /// # Errors
+    /// Fails if the disk does; an older catalog is then unchanged.
+    pub fn finish(self) -> Result<()> {
+        let Self { target, temporary, file, writer } = self;
+        writer.close().map_err(|e| Error::parquet(&temporary.path, e))?;
+        file.sync_all().map_err(|e| Error::io(&temporary.path, e))?;
+        temporary.rename(&target)
+    }
+}
+
+/// Writes a whole catalog atomically.
 ///
 /// # Errors
 /// Fails if the disk does.
 pub fn write_catalog(path: &Path, rows: &[CatalogRow]) -> Result<()> {
+    let mut writer = CatalogWriter::create(path)?;
+    writer.append(rows)?;
+    writer.finish()
+}
+
+fn batch(rows: &[CatalogRow]) -> RecordBatch {
     let text = |f: fn(&CatalogRow) -> Option<&str>| -> ArrayRef {
         Arc::new(rows.iter().map(f).collect::<StringArray>())
     };
@@ -106,19 +162,7 @@ pub fn write_catalog(path: &Path, rows: &[CatalogRow]) -> Result<()> {
         columns.push(Arc::new(Float64Array::from_iter_values(values)) as ArrayRef);
     }
     columns.push(text(|r| Some(&r.source_hash)));
-    let batch = RecordBatch::try_new(schema(), columns).expect("columns are built for this schema");
-    let temporary = TemporaryFile::beside(path);
-    let file = File::create(&temporary.path).map_err(|e| Error::io(path, e))?;
-    let sync = file.try_clone().map_err(|e| Error::io(path, e))?;
-    let properties = WriterProperties::builder()
-        .set_created_by("jepa3d".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .build();
-    ArrowWriter::try_new(file, schema(), Some(properties))
-        .and_then(|mut writer| writer.write(&batch).and_then(|()| writer.close()))
-        .map_err(|e| Error::parquet(path, e))?;
-    sync.sync_all().map_err(|e| Error::io(path, e))?;
-    temporary.rename(path)
+    RecordBatch::try_new(schema(), columns).expect("columns are built for this schema")
 }
 
 /// Reads the catalog.

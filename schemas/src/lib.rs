@@ -17,7 +17,7 @@ mod shard_reader;
 mod shard_writer;
 
 pub use camera::Camera;
-pub use catalog::{CATALOG_FILE, CatalogRow, read_catalog, write_catalog};
+pub use catalog::{CATALOG_FILE, CatalogRow, CatalogWriter, read_catalog, write_catalog};
 pub use columns::{ColumnKind, SCHEMA_VERSION, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
@@ -28,5 +28,5 @@ pub use seed::{Draws, derive_seed, source_hash};
 pub use shard_reader::{ListColumn, RowGroup, SCHEMA_VERSION_KEY, ShardReader};
 pub use shard_writer::{
     EncodedRowGroup, Metadata, RowGroupEncoder, ShardWriter, TEMPORARY_SUFFIX, WriteOptions, WrittenShard,
-    write_atomically,
+    is_temporary, write_atomically,
 };

@@ -111,6 +111,18 @@ impl Manifest {
             .map_err(|e| Error::contract(&path, "manifest", "the documented keys", e))
     }
 
+    /// Reads the manifest in `folder`, `None` if there is none.
+    ///
+    /// # Errors
+    /// Fails if there is one that cannot be read (see [`Manifest::read`]).
+    pub fn find(folder: &Path) -> Result<Option<Self>> {
+        match Self::read(folder) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes the manifest into `folder`, atomically.
     ///
     /// # Errors

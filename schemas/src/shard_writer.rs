@@ -213,6 +213,13 @@ pub(crate) struct TemporaryFile {
 /// Ending of temporary files; anything with it is left over once its process is gone.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
+/// Whether a file name is one that [`TemporaryFile::beside`] gives, so that no other is cleared away.
+pub fn is_temporary(name: &str) -> bool {
+    let is_number = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let unique = name.strip_suffix(TEMPORARY_SUFFIX).and_then(|rest| rest.rsplit_once('.'));
+    unique.and_then(|(_, unique)| unique.split_once('-')).is_some_and(|(a, b)| is_number(a) && is_number(b))
+}
+
 impl TemporaryFile {
     /// A name beside `target` that no other process or call uses.
     pub(crate) fn beside(target: &Path) -> Self {
@@ -260,4 +267,18 @@ pub fn write_atomically(target: &Path, bytes: &[u8]) -> Result<()> {
 #[allow(dead_code, reason = "a compile-time check: encoders are shared by worker threads")]
 fn encoder_is_shared(encoder: RowGroupEncoder) -> impl Send + Sync {
     Arc::new(encoder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_temporary_names_are_temporary() {
+        let ours = TemporaryFile::beside(Path::new("points/train-00000-of-00001.parquet"));
+        assert!(is_temporary(&ours.path.file_name().unwrap().to_string_lossy()));
+        for name in ["a.tmp", "a.parquet", "a.12.tmp", "a.1-x.tmp", "a.1-2", "1-2.tmp", "a.-.tmp"] {
+            assert!(!is_temporary(name), "{name}");
+        }
+    }
 }

@@ -5,6 +5,10 @@ mod progress;
 pub(crate) mod stats;
 pub(crate) mod verify;
 
+use std::io::Write;
+
+use anyhow::Context;
+
 /// How a command that could run ended.
 pub(crate) enum Outcome {
     /// Exit code 0.
@@ -20,6 +24,19 @@ pub(crate) fn threads(asked: Option<usize>) -> usize {
 
 /// Prints a report as one JSON object on standard output.
 pub(crate) fn print_json(report: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(report)?);
-    Ok(())
+    print(serde_json::to_string(report)? + "\n")
+}
+
+/// Writes a line to standard error; a log that cannot be written, say on a full disk, ends no run.
+pub(crate) fn tell(line: impl std::fmt::Display) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Writes text to standard output; a reader that has seen enough and left is no error.
+pub(crate) fn print(text: impl AsRef<str>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_ref().as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("standard output"),
+        _ => Ok(()),
+    }
 }

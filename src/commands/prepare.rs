@@ -8,7 +8,7 @@ use jepa3d_pipeline::{Part, Plan, PrepareConfig, QuarantineRow, Report, read_qua
 use serde::Serialize;
 
 use super::progress::Meter;
-use super::{Outcome, print_json, threads};
+use super::{Outcome, print, print_json, tell, threads};
 
 /// Quarantined objects that are printed; the rest is in the file.
 const SHOWN: usize = 10;
@@ -83,12 +83,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         None if args.finalize => Part::Finalize,
         None => Part::Whole,
     };
-    let mut meter = Meter::new();
-    let result = jepa3d_pipeline::run(&plan, &args.out, part, threads(args.threads), &mut |p| meter.show(p));
+    let (mut meter, mut has_begun) = (Meter::new(), false);
+    let result = jepa3d_pipeline::run(&plan, &args.out, part, threads(args.threads), &mut |p| {
+        has_begun = true;
+        meter.show(p);
+    });
     meter.finish();
     let report = result.with_context(|| match part {
         Part::Finalize => "not finalized",
-        _ => "not finished; what is written stays, the same command continues",
+        _ if has_begun => "not finished; what is written stays, the same command continues",
+        _ => "not begun",
     })?;
     summarize(args, &plan, &report, start.elapsed().as_secs_f64())
 }
@@ -104,18 +108,18 @@ fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
 fn describe(plan: &Plan) {
     let shape = plan.config.shape();
     let name = plan.dataset.name();
-    eprintln!(
+    tell(format_args!(
         "{name}: {} objects in {} shards, {} classes",
         plan.objects(),
         plan.tasks.len(),
         plan.dataset.classes().len()
-    );
-    eprintln!(
+    ));
+    tell(format_args!(
         "S {} stored points, R {} groupings of N {}, G {} centers, K {} points a patch",
         shape.S, shape.R, shape.N, shape.G, shape.K
-    );
+    ));
     for note in plan.dataset.notes() {
-        eprintln!("note: {note}");
+        tell(format_args!("note: {note}"));
     }
 }
 
@@ -140,11 +144,11 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
             "plan": plan.hash, "config": plan.config, "tasks": rows.collect::<Vec<_>>()
         }));
     }
-    println!("# plan {}\n{}", plan.hash, plan.config.to_toml());
-    for row in rows {
-        println!("# task {}: {}, {} objects, {} to {}", row.task, row.file, row.objects, row.first, row.last);
+    let mut text = format!("# plan {}\n{}\n", plan.hash, plan.config.to_toml());
+    for Row { task, file, objects, first, last } in rows {
+        text += &format!("# task {task}: {file}, {objects} objects, {first} to {last}\n");
     }
-    Ok(())
+    print(text)
 }
 
 fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow::Result<Outcome> {
@@ -166,47 +170,51 @@ fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow:
     if args.json {
         print_json(&summary)?;
     } else {
-        print_summary(&summary, manifest.is_some());
+        print(summary_text(&summary, manifest.is_some()))?;
     }
     if manifest.is_some() && quarantined > 0 {
         show_quarantine(&args.out, &read_quarantine(&args.out)?);
     }
     let allowed = plan.config.run.max_failures;
     if quarantined > allowed {
-        eprintln!("{quarantined} objects are quarantined, run.max_failures allows {allowed}: exit code 1");
+        tell(format_args!(
+            "{quarantined} objects are quarantined, run.max_failures allows {allowed}: exit code 1"
+        ));
         return Ok(Outcome::Failed);
     }
     Ok(Outcome::Done)
 }
 
-fn print_summary(summary: &Summary, is_complete: bool) {
+fn summary_text(summary: &Summary, is_complete: bool) -> String {
     let Summary { out, written, quarantined, seconds, objects_per_second, .. } = summary;
     let out = out.display();
-    if is_complete && summary.tasks_done == 0 {
-        println!("{out}: complete already, {written} samples, {quarantined} quarantined");
+    let mut text = if is_complete && summary.tasks_done == 0 && summary.tasks_skipped > 0 {
+        format!("{out}: complete already, {written} samples, {quarantined} quarantined\n")
     } else {
         let state = if is_complete { "complete" } else { "task done" };
-        println!(
-            "{out}: {state}, {written} samples, {quarantined} quarantined, {seconds:.1} s, {objects_per_second:.0} objects/s"
-        );
-        if summary.tasks_skipped > 0 {
-            println!("{} shards were there already", summary.tasks_skipped);
-        }
-    }
+        let there_already = match summary.tasks_skipped {
+            0 => String::new(),
+            n => format!("{n} shards were there already\n"),
+        };
+        format!(
+            "{out}: {state}, {written} samples, {quarantined} quarantined, {seconds:.1} s, {objects_per_second:.0} objects/s\n{there_already}"
+        )
+    };
     if let Some(fingerprint) = &summary.fingerprint {
-        println!("fingerprint {fingerprint}");
+        text += &format!("fingerprint {fingerprint}\n");
     }
+    text
 }
 
 fn show_quarantine(out: &Path, rows: &[QuarantineRow]) {
     for row in rows.iter().take(SHOWN) {
-        eprintln!("quarantined at {}: {}: {}", row.stage, row.id, row.error);
+        tell(format_args!("quarantined at {}: {}: {}", row.stage, row.id, row.error));
     }
     if rows.len() > SHOWN {
-        eprintln!(
+        tell(format_args!(
             "... and {} more in {}",
             rows.len() - SHOWN,
             out.join(jepa3d_pipeline::QUARANTINE_FILE).display()
-        );
+        ));
     }
 }

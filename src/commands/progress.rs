@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use jepa3d_pipeline::Progress;
 
+use super::tell;
+
 /// Between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,7 @@ impl Meter {
             Self::Lines { start, last } => {
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
-                    eprintln!("{}", line(progress, start.elapsed()));
+                    tell(line(progress, start.elapsed()));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Outcome, print_json};
+use super::{Outcome, print, print_json, tell};
 
 /// Arguments of `stats`.
 #[derive(clap::Args)]
@@ -22,11 +22,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     if args.json {
         print_json(&stats)?;
     } else {
-        print!("{}", stats.tables());
+        print(stats.tables())?;
     }
     if let Some(out) = &args.plots {
         for plot in jepa3d_pipeline::plots(&args.folder, out)? {
-            eprintln!("wrote {}", plot.display());
+            tell(format_args!("wrote {}", plot.display()));
         }
     }
     Ok(Outcome::Done)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{Outcome, print_json, threads};
+use super::{Outcome, print, print_json, threads};
 
 /// Arguments of `verify`.
 #[derive(clap::Args)]
@@ -26,18 +26,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     if args.json {
         print_json(&report)?;
     } else {
-        for problem in &report.problems {
-            println!("{problem}");
-        }
+        let problems: String = report.problems.iter().map(|problem| format!("{problem}\n")).collect();
         let (rows, shards) = (report.rows, report.manifest.shards.len());
         let verdict = match report.problems.len() {
             0 => "all good".to_owned(),
             n => format!("{n} problems"),
         };
-        println!(
-            "{folder}: {rows} rows in {shards} shards, {} quarantined: {verdict}",
-            report.manifest.quarantined()
-        );
+        let quarantined = report.manifest.quarantined();
+        print(format!(
+            "{problems}{folder}: {rows} rows in {shards} shards, {quarantined} quarantined: {verdict}\n"
+        ))?;
     }
     Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::Failed })
 }

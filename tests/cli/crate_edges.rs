@@ -1,0 +1,65 @@
+//! Who may import whom: the crate edges of the workspace, read from `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Direct dependencies of every member: package name to names, of one kind.
+fn dependencies(is_wanted: impl Fn(Option<&str>) -> bool) -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &serde_json::Value| value["name"].as_str().unwrap().to_owned();
+    let of = |package: &serde_json::Value| {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        all.filter(|d| is_wanted(d["kind"].as_str())).map(name).collect()
+    };
+    metadata["packages"].as_array().unwrap().iter().map(|package| (name(package), of(package))).collect()
+}
+
+#[test]
+fn crates_import_only_what_they_may() {
+    let allowed: [(&str, &[&str]); 7] = [
+        ("jepa3d-schemas", &[]),
+        ("jepa3d-grouping", &[]),
+        ("jepa3d-datasets", &["jepa3d-schemas"]),
+        ("jepa3d-render", &["jepa3d-schemas"]),
+        ("jepa3d-pipeline", &["jepa3d-schemas", "jepa3d-datasets", "jepa3d-grouping", "jepa3d-render"]),
+        ("jepa3d-train", &["jepa3d-schemas", "jepa3d-grouping"]),
+        ("jepa3d", &["jepa3d-schemas", "jepa3d-datasets", "jepa3d-pipeline", "jepa3d-train"]),
+    ];
+    let allowed = BTreeMap::from(allowed);
+    let found = dependencies(|_| true);
+    assert!(found.len() >= 5, "{found:?}");
+    for (package, dependencies) in &found {
+        let may =
+            allowed.get(package.as_str()).unwrap_or_else(|| panic!("no edges are agreed for {package}"));
+        for sibling in dependencies.iter().filter(|name| found.contains_key(*name)) {
+            assert!(may.contains(&sibling.as_str()), "{package} must not import {sibling}");
+        }
+    }
+}
+
+#[test]
+fn heavy_crates_stay_where_they_belong() {
+    let owners: [(&str, &[&str]); 8] = [
+        ("parquet", &["jepa3d-schemas"]),
+        ("arrow-array", &["jepa3d-schemas"]),
+        ("polars", &["jepa3d-pipeline"]),
+        ("candle-core", &["jepa3d-train"]),
+        ("rerun", &["jepa3d-train"]),
+        ("clap", &["jepa3d"]),
+        ("anyhow", &["jepa3d"]),
+        ("indicatif", &["jepa3d"]),
+    ];
+    for (package, dependencies) in dependencies(|kind| kind.is_none()) {
+        for (heavy, owners) in owners {
+            let may = owners.contains(&package.as_str()) || !dependencies.contains(heavy);
+            assert!(may, "{package} must not depend on {heavy}");
+        }
+    }
+}

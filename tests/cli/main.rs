@@ -1,0 +1,15 @@
+//! The end-to-end harness: drives the real `jepa3d` on small sets made in temporary folders.
+//!
+//! One binary, one module a question. What needs real data, Python packages or the rights of
+//! root is skipped, and says so, where these are missing.
+
+mod bad_input;
+mod command_line;
+mod crate_edges;
+mod foreign_readers;
+mod harness;
+mod kill;
+mod left_overs;
+mod output_folder;
+mod repair;
+mod same_bytes;
