@@ -26,42 +26,33 @@ fn pcd(points: &str) -> String {
     )
 }
 
-/// A folder of 20 good clouds and one of each bad kind: id, stage and a part of the reason.
+/// A folder of 20 good clouds and one of each bad kind: file, stage and a part of the reason.
 fn mixed(data: &Path) -> Vec<(&'static str, &'static str, &'static str)> {
     for i in 0..20 {
         write(&data.join(format!("good/{i:02}.pcd")), pcd(&cloud(140 + i, i)));
     }
-    let cut = pcd(&cloud(300, 1));
-    let nan: String = (0..200).map(|_| "nan nan nan\n").collect();
-    let tetrahedron = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\n";
+    let whole = pcd(&cloud(300, 1));
+    let (cut, nan, few) = (&whole[..whole.len() / 2], pcd(&"nan nan nan\n".repeat(200)), pcd(&cloud(20, 1)));
     let huge = "ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\n\
                 property float x\nproperty float y\nproperty float z\nend_header\n0000";
-    for (file, bytes) in [
-        ("bad/cut.pcd", &cut[..cut.len() / 2]),
-        ("bad/nan.pcd", &pcd(&nan)),
-        ("bad/empty.ply", ""),
-        ("bad/faceless.obj", tetrahedron),
-        ("bad/few.pcd", &pcd(&cloud(20, 1))),
-        ("bad/huge.ply", huge),
-        ("bad/index.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n"),
-        ("bad/flat.off", "OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n"),
-        ("bad/words.stl", "solid\nfacet of nothing\n"),
-        ("bad/zip.npz", "PK\u{3}\u{4} is all there is"),
-    ] {
+    let faceless = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\n";
+    let bad = [
+        ("bad/cut.pcd", cut, "read", "expected 3 numbers, found"),
+        ("bad/nan.pcd", &nan, "read", "finite"),
+        ("bad/empty.ply", "", "read", "found"),
+        ("bad/faceless.obj", faceless, "read", "no faces (4 vertices)"),
+        ("bad/few.pcd", &few, "sample", "expected at least 128 points, found 20"),
+        ("bad/huge.ply", huge, "read", "1000000000000"),
+        ("bad/index.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n", "read", "7"),
+        ("bad/flat.off", "OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n", "sample", "area"),
+        ("bad/words.stl", "solid\nfacet of nothing\n", "read", "expected"),
+        ("bad/zip.npz", "PK\u{3}\u{4} is all there is", "read", "expected"),
+    ];
+    bad.map(|(file, bytes, stage, reason)| {
         write(&data.join(file), bytes);
-    }
-    vec![
-        ("bad/cut", "read", "expected 3 numbers, found"),
-        ("bad/nan", "", "finite"),
-        ("bad/empty", "read", "found"),
-        ("bad/faceless", "read", "no faces (4 vertices)"),
-        ("bad/few", "sample", "expected at least 128 points, found 20"),
-        ("bad/huge", "read", "1000000000000"),
-        ("bad/index", "read", "7"),
-        ("bad/flat", "sample", "area"),
-        ("bad/words", "read", "expected"),
-        ("bad/zip", "read", "expected"),
-    ]
+        (file, stage, reason)
+    })
+    .to_vec()
 }
 
 #[test]
@@ -74,13 +65,14 @@ fn bad_files_never_stop_a_batch() {
     assert!(run.stderr.contains("10 objects are quarantined, run.max_failures allows 0"), "{}", run.stderr);
     let rows = quarantine(&out);
     assert_eq!(rows.len(), bad.len());
-    for (id, stage, reason) in &bad {
-        let row = &rows[*id];
-        let (source, error) = (row["source"].as_str().unwrap(), row["error"].as_str().unwrap());
-        assert!(source.starts_with(id) && data.join(source).is_file(), "{row}");
-        assert!(stage.is_empty() || row["stage"] == *stage, "{row}");
+    for (file, stage, reason) in bad {
+        let id = file.split_once('.').unwrap().0;
+        let (row, error) = (&rows[id], rows[id]["error"].as_str().unwrap());
+        assert_eq!(
+            (&row["source"], &row["stage"], &row["split"]),
+            (&file.into(), &stage.into(), &"train".into())
+        );
         assert!(error.contains(reason) && error.contains("found"), "{row}");
-        assert_eq!(row["split"], "train");
         assert!(run.stderr.contains(id), "{id} is printed: {}", run.stderr);
     }
     let catalog = read_catalog(&out.join(CATALOG_FILE)).unwrap();

@@ -3,6 +3,8 @@
 //! One binary, one module a question. What needs real data, Python packages or the rights of
 //! root is skipped, and says so, where these are missing.
 
+#![allow(clippy::unwrap_used, reason = "helpers beside the tests unwrap as they do")]
+
 mod bad_input;
 mod command_line;
 mod crate_edges;
