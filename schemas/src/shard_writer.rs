@@ -213,7 +213,7 @@ pub(crate) struct TemporaryFile {
 /// Ending of temporary files; anything with it is left over once its process is gone.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
-/// Whether a file name is one that [`TemporaryFile::beside`] gives, so that no other is cleared away.
+/// Whether a file name is one that a writer of this crate gives its temporary file, so that no other is cleared away.
 pub fn is_temporary(name: &str) -> bool {
     let is_number = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let unique = name.strip_suffix(TEMPORARY_SUFFIX).and_then(|rest| rest.rsplit_once('.'));
