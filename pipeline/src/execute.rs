@@ -14,7 +14,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use jepa3d_schemas::{CatalogRow, EncodedRowGroup, RowGroupEncoder, ShardEntry, ShardWriter, WriteOptions};
+use jepa3d_schemas::{
+    CatalogRow, EncodedRowGroup, RowGroupEncoder, ShardEntry, ShardWriter, Table, WriteOptions,
+};
 
 use crate::error::{Rejected, Result};
 use crate::group::Scratch;
@@ -129,7 +131,7 @@ pub(crate) fn execute(
     let row_group_pieces = plan.config.shards.row_group.div_ceil(PIECE);
     let window = 2 + threads.div_ceil(row_group_pieces);
     let queue = Queue { pieces, window, state: Mutex::default(), moved: Condvar::new() };
-    let encoder = RowGroupEncoder::new(options(plan));
+    let encoder = RowGroupEncoder::new(Table::Points, options(plan));
     let total = tasks.iter().map(|t| t.objects.len()).sum();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(4 * threads);
@@ -350,7 +352,8 @@ impl Writer<'_> {
 
     fn start(&self, task: &Task) -> Result<OpenShard> {
         let metadata = self.plan.shard_metadata();
-        let writer = ShardWriter::create(&self.out.join(&task.file), options(self.plan), metadata)?;
+        let writer =
+            ShardWriter::create(&self.out.join(&task.file), Table::Points, options(self.plan), metadata)?;
         let (file, split) = (task.file.clone(), task.split.clone());
         Ok(OpenShard {
             number: task.number,

@@ -16,11 +16,12 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::sample::Sample;
+use crate::view_columns::{view_column_names, views_schema};
 
 /// Version of the on-disk contract.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Type of a `points` column.
+/// Type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
     /// UTF-8 text.
@@ -29,6 +30,42 @@ pub enum ColumnKind {
     Scalar,
     /// A list of numbers.
     List,
+    /// A file or packed array.
+    Bytes,
+}
+
+/// A table of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// One row a [`Sample`].
+    Points,
+    /// One row a [`crate::View`].
+    Views,
+}
+
+impl Table {
+    /// The folder of its shards inside a prepared dataset.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Points => "points",
+            Self::Views => "views",
+        }
+    }
+
+    /// Names and kinds of its columns, in file order.
+    pub fn columns(self) -> Vec<(&'static str, ColumnKind)> {
+        match self {
+            Self::Points => column_names().collect(),
+            Self::Views => view_column_names().collect(),
+        }
+    }
+
+    pub(crate) fn schema(self) -> SchemaRef {
+        match self {
+            Self::Points => points_schema(),
+            Self::Views => views_schema(),
+        }
+    }
 }
 
 /// Name, Arrow type, nullability and kind of every `points` column, in file order.
@@ -76,7 +113,7 @@ pub(crate) fn points_schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
-fn item(value: DataType) -> Arc<Field> {
+pub(crate) fn item(value: DataType) -> Arc<Field> {
     Arc::new(Field::new("element", value, false))
 }
 

@@ -13,20 +13,28 @@ mod manifest;
 mod object;
 mod sample;
 mod seed;
+mod shard_file;
 mod shard_reader;
 mod shard_writer;
+mod view;
+mod view_columns;
+mod view_reader;
 
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogWriter, read_catalog, write_catalog};
-pub use columns::{ColumnKind, SCHEMA_VERSION, check_shapes, column_names};
+pub use columns::{ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
 pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts};
 pub use object::{Object, Photo, Shape, UpAxis};
 pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};
-pub use shard_reader::{ListColumn, RowGroup, SCHEMA_VERSION_KEY, ShardReader};
+pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY};
+pub use shard_reader::{RowGroup, ShardReader};
 pub use shard_writer::{
     EncodedRowGroup, Metadata, RowGroupEncoder, ShardWriter, TEMPORARY_SUFFIX, WriteOptions, WrittenShard,
     is_temporary, write_atomically,
 };
+pub use view::{Correspondences, NO_POINT, View};
+pub use view_columns::{check_view, view_column_names};
+pub use view_reader::{CAMERA_COLUMNS, ViewGroup, ViewReader};

@@ -16,9 +16,11 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::{ColumnKind, column_names, encode, points_schema};
+use crate::columns::{ColumnKind, Table, encode};
 use crate::error::{Error, Result};
 use crate::sample::Sample;
+use crate::view::View;
+use crate::view_columns::encode_views;
 
 /// Key-value pairs in the footer of a shard.
 pub type Metadata = Vec<(String, String)>;
@@ -37,7 +39,7 @@ impl Default for WriteOptions {
     }
 }
 
-fn properties(options: WriteOptions, metadata: Metadata) -> WriterProperties {
+fn properties(table: Table, options: WriteOptions, metadata: Metadata) -> WriterProperties {
     let level = ZstdLevel::try_new(options.zstd_level.clamp(1, 22)).expect("clamped to the legal range");
     let pairs = metadata.into_iter().map(|(key, value)| KeyValue { key, value: Some(value) });
     let mut builder = WriterProperties::builder()
@@ -47,7 +49,7 @@ fn properties(options: WriteOptions, metadata: Metadata) -> WriterProperties {
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata(Some(pairs.collect()));
-    for (name, kind) in column_names() {
+    for (name, kind) in table.columns() {
         let leaf = ColumnPath::new(vec![name.into(), "list".into(), "element".into()]);
         let is_wide = !matches!(name, "colors" | "point_labels" | "patch_counts");
         if kind == ColumnKind::List && is_wide {
@@ -57,7 +59,11 @@ fn properties(options: WriteOptions, metadata: Metadata) -> WriterProperties {
             // Lets a foreign reader skip row groups when it looks for one sample.
             builder = builder.set_column_statistics_enabled(name.into(), EnabledStatistics::Chunk);
         }
-        if matches!(name, "dataset" | "category") {
+        if matches!(name, "image" | "depth") {
+            // PNG and JPEG are compressed already.
+            builder = builder.set_column_compression(name.into(), Compression::UNCOMPRESSED);
+        }
+        if matches!(name, "dataset" | "category" | "name") {
             builder = builder.set_column_dictionary_enabled(name.into(), true);
         }
     }
@@ -72,25 +78,40 @@ pub struct EncodedRowGroup {
 
 /// Encodes row groups; shared by all worker threads.
 pub struct RowGroupEncoder {
+    table: Table,
     factory: ArrowRowGroupWriterFactory,
 }
 
 impl RowGroupEncoder {
-    /// An encoder of `points` row groups.
-    pub fn new(options: WriteOptions) -> Self {
-        let sink = ArrowWriter::try_new(std::io::sink(), points_schema(), Some(properties(options, vec![])));
+    /// An encoder of row groups of `table`.
+    pub fn new(table: Table, options: WriteOptions) -> Self {
+        let properties = properties(table, options, vec![]);
+        let sink = ArrowWriter::try_new(std::io::sink(), table.schema(), Some(properties));
         let parts = sink.and_then(ArrowWriter::into_serialized_writer);
-        Self { factory: parts.expect("a writer into nothing cannot fail").1 }
+        Self { table, factory: parts.expect("a writer into nothing cannot fail").1 }
     }
 
-    /// Encodes and compresses samples as one row group.
+    /// Encodes and compresses samples as one row group of `points`.
     ///
     /// # Errors
     /// Fails if the arrays of a sample disagree with each other.
     pub fn encode(&self, samples: &[Sample]) -> Result<EncodedRowGroup> {
-        let batch = encode(samples)?;
-        let chunks = self.chunks(&batch).map_err(|e| Error::parquet(Path::new("(memory)"), e))?;
-        Ok(EncodedRowGroup { rows: samples.len(), chunks })
+        assert_eq!(self.table, Table::Points, "samples are rows of points");
+        self.encode_batch(&encode(samples)?)
+    }
+
+    /// Encodes and compresses views as one row group of `views`.
+    ///
+    /// # Errors
+    /// Fails if the arrays of a view disagree with each other.
+    pub fn encode_views(&self, views: &[View]) -> Result<EncodedRowGroup> {
+        assert_eq!(self.table, Table::Views, "views are rows of views");
+        self.encode_batch(&encode_views(views)?)
+    }
+
+    fn encode_batch(&self, batch: &arrow_array::RecordBatch) -> Result<EncodedRowGroup> {
+        let chunks = self.chunks(batch).map_err(|e| Error::parquet(Path::new("(memory)"), e))?;
+        Ok(EncodedRowGroup { rows: batch.num_rows(), chunks })
     }
 
     fn chunks(
@@ -150,11 +171,11 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
-    /// Starts the shard `target`, with `metadata` in its footer.
+    /// Starts the shard `target` of `table`, with `metadata` in its footer.
     ///
     /// # Errors
     /// Fails if the temporary file beside `target` cannot be created.
-    pub fn create(target: &Path, options: WriteOptions, metadata: Metadata) -> Result<Self> {
+    pub fn create(target: &Path, table: Table, options: WriteOptions, metadata: Metadata) -> Result<Self> {
         let temporary = TemporaryFile::beside(target);
         let file = File::create(&temporary.path).map_err(|e| Error::io(&temporary.path, e))?;
         let out = HashingFile {
@@ -162,7 +183,8 @@ impl ShardWriter {
             hasher: blake3::Hasher::new(),
             bytes: 0,
         };
-        let writer = ArrowWriter::try_new(out, points_schema(), Some(properties(options, metadata)))
+        let properties = properties(table, options, metadata);
+        let writer = ArrowWriter::try_new(out, table.schema(), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|e| Error::parquet(&temporary.path, e))?
             .0;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jepa3d_schemas::{
     CATALOG_FILE, CatalogRow, Manifest, RowGroupEncoder, SCHEMA_VERSION, SCHEMA_VERSION_KEY, Sample,
-    ShapeLetters, ShardEntry, ShardWriter, UpAxis, WriteOptions, write_catalog,
+    ShapeLetters, ShardEntry, ShardWriter, Table, UpAxis, WriteOptions, write_catalog,
 };
 
 /// Writes a prepared dataset, the shards in row groups of 4 samples; counts and shards of the
@@ -19,11 +19,11 @@ pub(super) fn write_dataset(
 ) {
     std::fs::create_dir_all(folder.join("points")).unwrap();
     let options = WriteOptions::default();
-    let encoder = RowGroupEncoder::new(options);
+    let encoder = RowGroupEncoder::new(Table::Points, options);
     for (i, (split, samples)) in shards.iter().enumerate() {
         let file = format!("points/{split}-{i:05}-of-{:05}.parquet", shards.len());
         let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string())];
-        let mut writer = ShardWriter::create(&folder.join(&file), options, metadata).unwrap();
+        let mut writer = ShardWriter::create(&folder.join(&file), Table::Points, options, metadata).unwrap();
         for group in samples.chunks(4) {
             writer.append(encoder.encode(group).unwrap()).unwrap();
         }

@@ -1,0 +1,11 @@
+//! Multi-view images of meshes and clouds on plain CPU cores, with exact 2D-3D correspondences.
+
+mod config;
+mod error;
+mod frame;
+mod views;
+
+pub use config::{ColorBy, Placement, RigConfig, ViewsConfig};
+pub use error::{Error, Result};
+pub use frame::{Frame, NO_ID};
+pub use views::{Rendered, Scratch, Subject, render_views};

@@ -1,0 +1,203 @@
+//! An open shard of any table: its footer, its contract, and the decoders of its columns.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::column::reader::get_typed_column_reader;
+use parquet::data_type::{ByteArrayType, DataType, Int32Type};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+
+use crate::columns::{SCHEMA_VERSION, Table};
+use crate::error::{Error, Result};
+
+/// Key of the schema version in a shard's footer.
+pub const SCHEMA_VERSION_KEY: &str = "jepa3d.schema_version";
+
+/// A list column of one row group: all values back to back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListColumn<T> {
+    /// Values of all rows.
+    pub values: Vec<T>,
+    /// End of each row in `values`.
+    pub ends: Vec<usize>,
+    /// Whether each row is present (not null).
+    pub valid: Vec<bool>,
+}
+
+impl<T> ListColumn<T> {
+    /// The values of a row, `None` if it is null.
+    pub fn row(&self, row: usize) -> Option<&[T]> {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        self.valid[row].then(|| &self.values[start..self.ends[row]])
+    }
+
+    pub(crate) fn convert<U>(self, f: impl Fn(T) -> U) -> ListColumn<U> {
+        let values = self.values.into_iter().map(f).collect();
+        ListColumn { values, ends: self.ends, valid: self.valid }
+    }
+}
+
+/// An open shard.
+pub(crate) struct ShardFile {
+    pub(crate) path: PathBuf,
+    pub(crate) metadata: BTreeMap<String, String>,
+    table: Table,
+    reader: SerializedFileReader<File>,
+}
+
+impl ShardFile {
+    /// Opens a shard and checks its schema version and columns.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is not Parquet, has another schema version, or lacks a
+    /// column or holds one of another type; the error names file, column, expected and found.
+    pub(crate) fn open(path: &Path, table: Table) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let reader = SerializedFileReader::new(file).map_err(|e| Error::parquet(path, e))?;
+        let pairs = reader.metadata().file_metadata().key_value_metadata();
+        let metadata: BTreeMap<String, String> = pairs
+            .into_iter()
+            .flatten()
+            .filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?)))
+            .collect();
+        let shard = Self { path: path.to_owned(), metadata, table, reader };
+        shard.check_contract()?;
+        Ok(shard)
+    }
+
+    fn check_contract(&self) -> Result<()> {
+        let version = self.metadata.get(SCHEMA_VERSION_KEY).map_or("none", String::as_str);
+        if version != SCHEMA_VERSION.to_string() {
+            return Err(Error::contract(&self.path, SCHEMA_VERSION_KEY, SCHEMA_VERSION, version));
+        }
+        let file = self.reader.metadata().file_metadata();
+        let found = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
+            .map_err(|e| Error::parquet(&self.path, e))?;
+        for (i, field) in self.table.schema().fields().iter().enumerate() {
+            let here = found.fields().get(i);
+            if here != Some(field) {
+                let found = here.map_or("nothing".to_owned(), |f| format!("{} {}", f.name(), f.data_type()));
+                let expected = format!("{} {}", field.name(), field.data_type());
+                return Err(Error::contract(&self.path, format!("column {i}"), expected, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of row groups.
+    pub(crate) fn row_groups(&self) -> usize {
+        self.reader.num_row_groups()
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.reader.metadata().file_metadata().num_rows() as usize
+    }
+
+    /// Compressed and uncompressed bytes of each column, in file order.
+    pub(crate) fn column_bytes(&self) -> Vec<(&'static str, u64, u64)> {
+        let mut sums: Vec<_> = self.table.columns().into_iter().map(|(name, _)| (name, 0, 0)).collect();
+        for group in self.reader.metadata().row_groups() {
+            for (sum, column) in sums.iter_mut().zip(group.columns()) {
+                sum.1 += column.compressed_size() as u64;
+                sum.2 += column.uncompressed_size() as u64;
+            }
+        }
+        sums
+    }
+
+    /// Checks that a row group and columns exist.
+    pub(crate) fn check_request(&self, index: usize, columns: &[&str]) -> Result<()> {
+        if index >= self.row_groups() {
+            let expected = format!("below {}", self.row_groups());
+            return Err(Error::contract(&self.path, "row group", expected, index));
+        }
+        let names = self.table.columns();
+        match columns.iter().find(|&&c| names.iter().all(|(name, _)| *name != c)) {
+            Some(unknown) => Err(Error::contract(&self.path, "column", "a column of the contract", unknown)),
+            None => Ok(()),
+        }
+    }
+
+    /// The decoders of a row group.
+    pub(crate) fn source(&self, index: usize) -> Result<Source<'_>, ParquetError> {
+        let reader = self.reader.get_row_group(index)?;
+        Ok(Source { rows: reader.metadata().num_rows() as usize, reader })
+    }
+}
+
+/// The column decoders of one row group.
+pub(crate) struct Source<'a> {
+    pub(crate) rows: usize,
+    reader: Box<dyn RowGroupReader + 'a>,
+}
+
+impl Source<'_> {
+    pub(crate) fn list<T: DataType>(&self, column: usize) -> Result<ListColumn<T::T>, ParquetError> {
+        let chunk = self.reader.metadata().column(column);
+        let largest_def = chunk.column_descr().max_def_level();
+        let count = chunk.num_values() as usize;
+        let mut reader = get_typed_column_reader::<T>(self.reader.get_column_reader(column)?);
+        let (mut values, mut def, mut rep) = (Vec::new(), Vec::new(), Vec::new());
+        // The count is the file's own claim: reserve no more than its bytes could hold twice over.
+        let bound = (chunk.uncompressed_size().max(0) as usize).saturating_mul(2);
+        values.reserve(count.min(bound));
+        let (read, _, _) = reader.read_records(self.rows, Some(&mut def), Some(&mut rep), &mut values)?;
+        if read != self.rows {
+            return Err(ParquetError::General(format!("expected {} rows, found {read}", self.rows)));
+        }
+        let (mut ends, mut valid) = (Vec::with_capacity(read), Vec::with_capacity(read));
+        let mut seen = 0;
+        for (&d, &r) in def.iter().zip(&rep) {
+            if r == 0 {
+                ends.push(seen);
+                // Depth of an empty list: one below that of an element; of a null list: two below.
+                valid.push(d + 1 >= largest_def);
+            }
+            seen += usize::from(d == largest_def);
+        }
+        if !ends.is_empty() {
+            ends.remove(0);
+            ends.push(seen);
+        }
+        Ok(ListColumn { values, ends, valid })
+    }
+
+    pub(crate) fn indices(&self, column: usize) -> Result<ListColumn<u32>, ParquetError> {
+        Ok(self.list::<Int32Type>(column)?.convert(|x| x as u32))
+    }
+
+    pub(crate) fn scalars<T: DataType>(&self, column: usize) -> Result<Vec<Option<T::T>>, ParquetError> {
+        let is_nullable = self.reader.metadata().column(column).column_descr().max_def_level() > 0;
+        let mut reader = get_typed_column_reader::<T>(self.reader.get_column_reader(column)?);
+        let (mut values, mut def) = (Vec::new(), Vec::new());
+        let (read, _, _) = reader.read_records(self.rows, Some(&mut def), None, &mut values)?;
+        if read != self.rows {
+            return Err(ParquetError::General(format!("expected {} rows, found {read}", self.rows)));
+        }
+        let mut values = values.into_iter();
+        Ok((0..read).map(|i| if is_nullable && def[i] == 0 { None } else { values.next() }).collect())
+    }
+
+    pub(crate) fn nullable_text(&self, column: usize) -> Result<Vec<Option<String>>, ParquetError> {
+        let rows = self.scalars::<ByteArrayType>(column)?;
+        let text = |bytes: parquet::data_type::ByteArray| bytes.as_utf8().map(str::to_owned);
+        rows.into_iter().map(|row| row.map(text).transpose()).collect()
+    }
+
+    pub(crate) fn text(&self, column: usize) -> Result<Vec<String>, ParquetError> {
+        Ok(self.nullable_text(column)?.into_iter().flatten().collect())
+    }
+
+    pub(crate) fn bytes(&self, column: usize) -> Result<Vec<Option<Vec<u8>>>, ParquetError> {
+        let rows = self.scalars::<ByteArrayType>(column)?;
+        Ok(rows.into_iter().map(|row| row.map(|bytes| bytes.data().to_vec())).collect())
+    }
+
+    pub(crate) fn numbers<T: DataType>(&self, column: usize) -> Result<Vec<T::T>, ParquetError> {
+        Ok(self.scalars::<T>(column)?.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,1 @@
+//! Reads prepared datasets: training, evaluation and inspection.
