@@ -2,6 +2,7 @@
 
 mod clip;
 mod config;
+mod correspond;
 mod error;
 mod frame;
 mod palette;
@@ -13,11 +14,14 @@ mod scene;
 mod shade;
 mod texture;
 mod views;
+mod visible;
 
 pub use config::{ColorBy, Placement, RigConfig, ViewsConfig};
+pub use correspond::correspond_frustum;
 pub use error::{Error, Result};
 pub use frame::{Frame, NO_ID};
 pub use palette::{label_color, ramp_color};
 pub use rasterize::{RasterScratch, SceneMesh, rasterize};
 pub use rig::{Sphere, cameras};
 pub use views::{Rendered, Scratch, Subject, render_views};
+pub use visible::{STOP, Surface, VisibilityScratch, correspond_mesh};
