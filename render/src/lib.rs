@@ -21,7 +21,7 @@ pub use correspond::correspond_frustum;
 pub use error::{Error, Result};
 pub use frame::{Frame, NO_ID};
 pub use palette::{label_color, ramp_color};
-pub use rasterize::{RasterScratch, SceneMesh, rasterize};
+pub use rasterize::{RasterScratch, rasterize};
 pub use rig::{Sphere, cameras};
 pub use views::{Rendered, Scratch, Subject, render_views};
 pub use visible::{STOP, Surface, VisibilityScratch, correspond_mesh};

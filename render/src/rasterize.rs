@@ -11,21 +11,10 @@ use jepa3d_schemas::Camera;
 use crate::clip::clipped;
 use crate::frame::{Frame, NO_ID};
 use crate::project::{NEEDS_CLIP, PIXEL, Projection, REJECT_ALL, REJECT_ANY, SUBPIXEL_BITS, ScreenVertex};
+use crate::visible::Surface;
 
 /// Boxes up to this many pixels wide are tested centre by centre.
 const SMALL: i32 = 8;
-
-/// A triangle mesh in the frame of the stored cloud.
-///
-/// # Shapes
-/// `positions [P,3]`, `triangles [T,3]`; every index is below `P`.
-#[derive(Clone, Copy, Debug)]
-pub struct SceneMesh<'a> {
-    /// Vertices.
-    pub positions: &'a [[f32; 3]],
-    /// Vertex indices.
-    pub triangles: &'a [[u32; 3]],
-}
 
 /// Memory of the rasterizer.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +27,7 @@ pub struct RasterScratch {
 /// # Shapes
 /// `frame` becomes `[H*scale, W*scale]`; ids are triangle numbers.
 pub fn rasterize(
-    mesh: SceneMesh<'_>,
+    mesh: Surface<'_>,
     camera: &Camera,
     (scale, near): (u32, f64),
     scratch: &mut RasterScratch,

@@ -6,8 +6,8 @@ use jepa3d_schemas::{Mesh, NO_INDEX, Sample, UpAxis};
 
 use crate::config::ColorBy;
 use crate::palette::{Srgb, label_color};
-use crate::rasterize::SceneMesh;
 use crate::texture::Pyramid;
+use crate::visible::Surface;
 
 /// Albedo of surfaces that say nothing about their colour, sRGB; the usual light grey.
 const GREY: [u8; 3] = [204; 3];
@@ -100,8 +100,8 @@ impl<'a> Scene<'a> {
     }
 
     /// Positions and triangles.
-    pub(crate) fn surface(&self) -> SceneMesh<'_> {
-        SceneMesh { positions: &self.positions, triangles: &self.mesh.triangles }
+    pub(crate) fn surface(&self) -> Surface<'_> {
+        Surface { positions: &self.positions, triangles: &self.mesh.triangles }
     }
 
     /// Corners of a triangle.

@@ -1,6 +1,6 @@
 //! One sample's views: cameras, images, depth and correspondences.
 
-use jepa3d_schemas::{Camera, Correspondences, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
+use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
 
 use crate::config::ViewsConfig;
 use crate::error::{Error, Result};
@@ -10,6 +10,7 @@ use crate::rasterize::{RasterScratch, rasterize};
 use crate::rig::{Sphere, cameras};
 use crate::scene::Scene;
 use crate::shade::shade;
+use crate::visible::{VisibilityScratch, correspond_mesh};
 
 /// What [`render_views`] looks at: a raw object and the sample that was made of it.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,7 @@ pub struct Rendered {
 #[derive(Debug, Default)]
 pub struct Scratch {
     raster: RasterScratch,
+    visibility: VisibilityScratch,
     frame: Frame,
     samples: Frame,
     bytes: Vec<u8>,
@@ -74,7 +76,8 @@ fn render_mesh(
 ) {
     let scene = Scene::new(mesh, subject.sample, subject.up, (config.color, config.smooth));
     let near = NEAR * sphere.radius;
-    let Scratch { raster, frame, samples, bytes } = scratch;
+    let Scratch { raster, visibility, frame, samples, bytes } = scratch;
+    let (points, _) = subject.sample.points.as_chunks::<3>();
     for (number, (name, camera)) in rig.iter().enumerate() {
         rasterize(scene.surface(), camera, (1, near), raster, frame);
         if config.supersample > 1 {
@@ -94,21 +97,8 @@ fn render_mesh(
             camera: *camera,
             depth,
             depth_scale,
-            correspondences: nearest_pixel(&subject.sample.points, camera, frame),
+            correspondences: correspond_mesh(points, camera, scene.surface(), visibility),
             pixel_point: None,
         });
     }
-}
-
-/// Points whose pixel shows a surface at their depth. Stands in until ids are compared.
-fn nearest_pixel(points: &[f32], camera: &Camera, frame: &Frame) -> Correspondences {
-    let mut found = Correspondences::default();
-    for (i, p) in points.chunks_exact(3).enumerate() {
-        let [u, v, z] = camera.project([p[0].into(), p[1].into(), p[2].into()]);
-        let inside = z > 0.0 && u >= 0.0 && v >= 0.0 && u < frame.width as f64 && v < frame.height as f64;
-        if inside && z <= f64::from(frame.depth[v as usize * frame.width + u as usize]) + 0.01 {
-            found.push(i as u32, [u as f32, v as f32, z as f32]);
-        }
-    }
-    found
 }
