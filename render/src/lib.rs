@@ -1,8 +1,10 @@
 //! Multi-view images of meshes and clouds on plain CPU cores, with exact 2D-3D correspondences.
 
+mod cells;
 mod config;
 mod correspond;
 mod error;
+mod facet;
 mod frame;
 mod views;
 mod visible;
