@@ -16,6 +16,7 @@ mod rig;
 mod scene;
 mod shade;
 mod splat;
+mod splat_shade;
 mod texture;
 mod views;
 mod visible;
