@@ -1,10 +1,13 @@
 //! Multi-view images of meshes and clouds on plain CPU cores, with exact 2D-3D correspondences.
 
+mod cells;
 mod clip;
 mod config;
 mod correspond;
 mod error;
+mod facet;
 mod frame;
+mod neighbors;
 mod palette;
 mod png_file;
 mod project;
@@ -12,6 +15,8 @@ mod rasterize;
 mod rig;
 mod scene;
 mod shade;
+mod splat;
+mod splat_shade;
 mod texture;
 mod views;
 mod visible;
@@ -23,5 +28,6 @@ pub use frame::{Frame, NO_ID};
 pub use palette::{label_color, ramp_color};
 pub use rasterize::{RasterScratch, rasterize};
 pub use rig::{Sphere, cameras};
+pub use splat::{Splats, correspond_splats};
 pub use views::{Rendered, Scratch, Subject, render_views};
 pub use visible::{STOP, Surface, VisibilityScratch, correspond_mesh};

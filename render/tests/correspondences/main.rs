@@ -1,4 +1,5 @@
 //! Correspondences against brute-force oracles, on synthetic and real data.
 
+mod cloud;
 mod mesh;
 mod support;
