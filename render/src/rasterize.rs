@@ -7,6 +7,7 @@
 //! from both sides. Nothing depends on threads or on what was drawn before.
 
 use jepa3d_schemas::Camera;
+use pulp::{Arch, WithSimd};
 
 use crate::clip::clipped;
 use crate::frame::{Frame, NO_ID};
@@ -42,23 +43,49 @@ pub fn rasterize(
     frame.depth.resize(pixels, 0.0);
     frame.id.clear();
     frame.id.resize(pixels, NO_ID);
-    for (id, corners) in mesh.triangles.iter().enumerate() {
-        let v = corners.map(|i| scratch.vertices[i as usize]);
-        let (all, any) = (v[0].sides & v[1].sides & v[2].sides, v[0].sides | v[1].sides | v[2].sides);
-        if all & REJECT_ALL != 0 || any & REJECT_ANY != 0 {
-            continue;
+    let RasterScratch { vertices } = scratch;
+    Arch::new().dispatch(Pass { mesh, projection, vertices, frame });
+}
+
+/// Arguments of a pass over all triangles, compiled once for each vector width that `pulp` knows; all give
+/// the same bits.
+struct Pass<'a> {
+    mesh: Surface<'a>,
+    projection: Projection,
+    vertices: &'a [ScreenVertex],
+    frame: &'a mut Frame,
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { mesh, projection, vertices, frame } = self;
+        for (id, corners) in mesh.triangles.iter().enumerate() {
+            let v = corners.map(|i| vertices[i as usize]);
+            let any = v[0].sides | v[1].sides | v[2].sides;
+            if v[0].sides & v[1].sides & v[2].sides & REJECT_ALL != 0 || any & REJECT_ANY != 0 {
+                continue;
+            }
+            if any & NEEDS_CLIP == 0 {
+                draw(frame, v, id as u32);
+            } else {
+                let homogeneous = corners.map(|i| projection.homogeneous(mesh.positions[i as usize]));
+                clipped(&projection, homogeneous, |v| draw_clipped(frame, v, id as u32));
+            }
         }
-        if any & NEEDS_CLIP == 0 {
-            draw(frame, v, id as u32);
-        } else {
-            let homogeneous = corners.map(|i| projection.homogeneous(mesh.positions[i as usize]));
-            clipped(&projection, homogeneous, |v| draw(frame, v, id as u32));
+        // Until here the buffer held inverse depths, 0 where nothing is: 1 / 0 is infinity.
+        for depth in &mut frame.depth {
+            *depth = 1.0 / *depth;
         }
     }
-    // Until here the buffer held inverse depths, 0 where nothing is: 1 / 0 is infinity.
-    for depth in &mut frame.depth {
-        *depth = 1.0 / *depth;
-    }
+}
+
+/// The rare case, kept out of the loop's code.
+#[inline(never)]
+fn draw_clipped(frame: &mut Frame, v: [ScreenVertex; 3], id: u32) {
+    draw(frame, v, id);
 }
 
 /// The pixels whose centres lie in a triangle's bounding box, both ends included.
@@ -202,7 +229,7 @@ fn fill_small(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane,
 }
 
 /// Finds where each row enters and leaves the triangle, then tests depths only.
-#[inline(never)]
+#[inline(always)]
 fn fill_rows(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane, id: u32) {
     let columns = i64::from(window.right - window.left) + 1;
     let per_step = edges.map(|e| if e.step_x == 0 { 0.0 } else { -1.0 / e.step_x as f64 });

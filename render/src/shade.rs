@@ -182,47 +182,92 @@ pub(crate) fn lambert(normal: Vec3, forward: Vec3) -> f32 {
     AMBIENT + (1.0 - AMBIENT) * normal.dot(forward).abs().min(1.0)
 }
 
-/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W*4]`: sRGB, straight alpha.
+/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W]`: sRGB, straight alpha.
 pub(crate) fn shade(
     scene: &Scene<'_>,
     (camera, scale): (&Camera, u32),
     frame: &Frame,
     background: [u8; 4],
-    rgba: &mut Vec<u8>,
+    rgba: &mut Vec<[u8; 4]>,
 ) {
     let mut shader = Shader::new(scene, camera, scale);
-    let srgb = shader.srgb;
-    let scale = scale as usize;
-    let (width, height) = (frame.width / scale, frame.height / scale);
+    average(frame, scale, background, rgba, |id, depth, at| shader.light(id, depth, at));
+}
+
+/// Averages the linear light of the samples of every pixel: `light(id, depth, (column, row))`.
+///
+/// # Shapes
+/// `frame [H*scale, W*scale]`, `rgba [H*W]`.
+pub(crate) fn average(
+    frame: &Frame,
+    scale: u32,
+    background: [u8; 4],
+    rgba: &mut Vec<[u8; 4]>,
+    mut light: impl FnMut(u32, f32, (usize, usize)) -> [f32; 3],
+) {
+    let (width, height) = (frame.width / scale as usize, frame.height / scale as usize);
     rgba.clear();
-    rgba.reserve(width * height * 4);
-    for row in 0..height {
-        for column in 0..width {
-            let (mut light, mut hits) = ([0.0f32; 3], 0u32);
-            for sample in 0..scale * scale {
-                let at = (column * scale + sample % scale, row * scale + sample / scale);
-                let i = at.1 * frame.width + at.0;
-                if frame.id[i] != NO_ID {
-                    let add = shader.light(frame.id[i], frame.depth[i], at);
-                    light = std::array::from_fn(|c| light[c] + add[c]);
-                    hits += 1;
-                }
-            }
-            rgba.extend_from_slice(&resolve(light, hits, (scale * scale) as u32, (background, srgb)));
+    rgba.resize(width * height, background);
+    for (row, pixels) in rgba.chunks_exact_mut(width).enumerate() {
+        match scale {
+            1 => average_row::<1>(frame, row, pixels, &mut light),
+            2 => average_row::<2>(frame, row, pixels, &mut light),
+            3 => average_row::<3>(frame, row, pixels, &mut light),
+            _ => average_row::<4>(frame, row, pixels, &mut light),
         }
+    }
+}
+
+/// One row of pixels that hold the background; its empty ends are skipped.
+#[inline(always)]
+fn average_row<const SCALE: usize>(
+    frame: &Frame,
+    row: usize,
+    pixels: &mut [[u8; 4]],
+    mut light: impl FnMut(u32, f32, (usize, usize)) -> [f32; 3],
+) {
+    let srgb = Srgb::new();
+    let begin = row * SCALE * frame.width;
+    let (mut first, mut last) = (usize::MAX, 0);
+    for ids in frame.id[begin..begin + SCALE * frame.width].chunks_exact(frame.width) {
+        let is_hit = |id: &u32| *id != NO_ID;
+        first = first.min(ids.iter().position(is_hit).unwrap_or(usize::MAX));
+        last = last.max(ids.iter().rposition(is_hit).unwrap_or(0));
+    }
+    if first > last {
+        return;
+    }
+    for column in first / SCALE..=last / SCALE {
+        let (mut sum, mut hits) = ([0.0f32; 3], 0);
+        for sample in 0..SCALE * SCALE {
+            let at = (column * SCALE + sample % SCALE, row * SCALE + sample / SCALE);
+            let i = at.1 * frame.width + at.0;
+            if frame.id[i] != NO_ID {
+                let add = light(frame.id[i], frame.depth[i], at);
+                sum = std::array::from_fn(|c| sum[c] + add[c]);
+                hits += 1;
+            }
+        }
+        let pixel = &mut pixels[column];
+        *pixel = resolve(sum, hits, (SCALE * SCALE) as u32, (*pixel, srgb));
     }
 }
 
 /// A pixel of `hits` of `samples` surface samples, whose linear light sums to `light`, over the background.
 #[inline(always)]
-pub(crate) fn resolve(light: [f32; 3], hits: u32, samples: u32, (background, srgb): ([u8; 4], Srgb)) -> [u8; 4] {
+fn resolve(light: [f32; 3], hits: u32, samples: u32, (background, srgb): ([u8; 4], Srgb)) -> [u8; 4] {
     if hits == 0 {
         return background;
     }
-    let cover = hits as f32 / samples as f32;
+    let full = 1.0 / samples as f32;
+    if hits == samples {
+        let [r, g, b] = light.map(|c| srgb.encode(c * full));
+        return [r, g, b, 255];
+    }
+    let cover = hits as f32 * full;
     let behind = (1.0 - cover) * f32::from(background[3]) / 255.0;
     let alpha = cover + behind;
     let back = srgb.linear([background[0], background[1], background[2]]);
-    let mix = |c: usize| (light[c] / samples as f32 + back[c] * behind) / alpha;
+    let mix = |c: usize| (light[c] * full + back[c] * behind) / alpha;
     [srgb.encode(mix(0)), srgb.encode(mix(1)), srgb.encode(mix(2)), (alpha * 255.0 + 0.5) as u8]
 }
