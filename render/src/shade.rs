@@ -54,8 +54,6 @@ struct Face {
     id: u32,
     paint: Paint,
     normals: Option<[Vec3; 3]>,
-    /// Colour times light where both are the same all over the triangle.
-    uniform: Option<[f32; 3]>,
     light: f32,
     corner: DVec3,
     edges: [DVec3; 2],
@@ -78,7 +76,6 @@ impl<'a> Shader<'a> {
             id: NO_ID,
             paint: Paint::Height,
             normals: None,
-            uniform: None,
             light: 0.0,
             corner: DVec3::ZERO,
             edges: [DVec3::ZERO; 2],
@@ -88,14 +85,15 @@ impl<'a> Shader<'a> {
     }
 
     /// Linear light of the sample at `column`, `row`, which shows triangle `id` at `depth`.
-    #[inline]
-    fn light(&mut self, id: u32, depth: f32, (column, row): (usize, usize)) -> [f32; 3] {
-        if id != self.face.id {
-            self.turn_to(id);
-        }
-        match self.face.uniform {
-            Some(light) => light,
-            None => self.varying(depth, self.rays.direction(column, row)),
+    #[inline(always)]
+    fn light(&mut self, id: u32, depth: f32, at: (usize, usize)) -> [f32; 3] {
+        match self.scene.solid[id as usize] {
+            Some(color) => {
+                let normal = Vec3::from_array(self.scene.face_normals[id as usize]);
+                let light = lambert(normal, self.rays.forward);
+                color.map(|c| c * light)
+            }
+            None => self.varying(id, depth, at),
         }
     }
 
@@ -107,13 +105,6 @@ impl<'a> Shader<'a> {
         face.paint = scene.paint(t);
         face.normals = scene.corner_normals(t).map(|n| n.map(Vec3::from_array));
         face.light = lambert(Vec3::from_array(scene.face_normals[t]), self.rays.forward);
-        face.uniform = match (face.paint, face.normals) {
-            (Paint::Solid(color), None) => Some(color.map(|c| c * face.light)),
-            _ => None,
-        };
-        if face.uniform.is_some() {
-            return;
-        }
         let [a, b, c] = scene.corners(t).map(|p| Vec3::from_array(p).as_dvec3());
         (face.corner, face.edges) = (a, [b - a, c - a]);
         if let Paint::Textured(pyramid, uvs) = face.paint {
@@ -125,8 +116,12 @@ impl<'a> Shader<'a> {
         }
     }
 
-    fn varying(&self, depth: f32, direction: DVec3) -> [f32; 3] {
-        let face = &self.face;
+    #[inline(never)]
+    fn varying(&mut self, id: u32, depth: f32, (column, row): (usize, usize)) -> [f32; 3] {
+        if id != self.face.id {
+            self.turn_to(id);
+        }
+        let (face, direction) = (&self.face, self.rays.direction(column, row));
         let weights = face.weights(self.rays.eye, direction);
         let light = match face.normals {
             Some(normals) => {
@@ -191,7 +186,8 @@ pub(crate) fn shade(
     rgba: &mut Vec<[u8; 4]>,
 ) {
     let mut shader = Shader::new(scene, camera, scale);
-    average(frame, scale, background, rgba, |id, depth, at| shader.light(id, depth, at));
+    let light = |id: u32, depth: f32, at: (usize, usize)| shader.light(id, depth, at);
+    average(frame, scale, background, rgba, light);
 }
 
 /// Averages the linear light of the samples of every pixel: `light(id, depth, (column, row))`.
@@ -210,33 +206,37 @@ pub(crate) fn average(
     rgba.resize(width * height, background);
     for (row, pixels) in rgba.chunks_exact_mut(width).enumerate() {
         match scale {
-            1 => average_row::<1>(frame, row, pixels, &mut light),
-            2 => average_row::<2>(frame, row, pixels, &mut light),
-            3 => average_row::<3>(frame, row, pixels, &mut light),
-            _ => average_row::<4>(frame, row, pixels, &mut light),
+            1 => average_row::<1, _>(frame, row, pixels, &mut light),
+            2 => average_row::<2, _>(frame, row, pixels, &mut light),
+            3 => average_row::<3, _>(frame, row, pixels, &mut light),
+            _ => average_row::<4, _>(frame, row, pixels, &mut light),
         }
     }
 }
 
+/// Ids looked at together in search of the ends of a row.
+const BLOCK: usize = 32;
+
+/// Where the first block with a hit begins.
+fn first_hit<'a>(blocks: impl Iterator<Item = &'a [u32]>) -> Option<usize> {
+    let is_empty = |ids: &[u32]| ids.iter().fold(NO_ID, |all, id| all & id) == NO_ID;
+    blocks.enumerate().find(|(_, ids)| !is_empty(ids)).map(|(i, _)| i * BLOCK)
+}
+
 /// One row of pixels that hold the background; its empty ends are skipped.
-#[inline(always)]
-fn average_row<const SCALE: usize>(
+fn average_row<const SCALE: usize, F: FnMut(u32, f32, (usize, usize)) -> [f32; 3]>(
     frame: &Frame,
     row: usize,
     pixels: &mut [[u8; 4]],
-    mut light: impl FnMut(u32, f32, (usize, usize)) -> [f32; 3],
+    light: &mut F,
 ) {
     let srgb = Srgb::new();
     let begin = row * SCALE * frame.width;
-    let (mut first, mut last) = (usize::MAX, 0);
-    for ids in frame.id[begin..begin + SCALE * frame.width].chunks_exact(frame.width) {
-        let is_hit = |id: &u32| *id != NO_ID;
-        first = first.min(ids.iter().position(is_hit).unwrap_or(usize::MAX));
-        last = last.max(ids.iter().rposition(is_hit).unwrap_or(0));
-    }
-    if first > last {
-        return;
-    }
+    let rows = || frame.id[begin..begin + SCALE * frame.width].chunks_exact(frame.width);
+    let Some(first) = rows().filter_map(|ids| first_hit(ids.chunks(BLOCK))).min() else { return };
+    // Counted from the right end: blocks are cut from there, too.
+    let after = rows().filter_map(|ids| first_hit(ids.rchunks(BLOCK))).min().unwrap_or(0);
+    let last = (frame.width - 1).saturating_sub(after);
     for column in first / SCALE..=last / SCALE {
         let (mut sum, mut hits) = ([0.0f32; 3], 0);
         for sample in 0..SCALE * SCALE {
