@@ -231,13 +231,18 @@ fn fill_block(
             frame.depth[begin..].first_chunk_mut().expect("blocks end inside the row");
         let ids: &mut [u32; LANES] = frame.id[begin..].first_chunk_mut().expect("blocks end inside the row");
         let base = plane.start + plane.step_y * f64::from(row);
-        for l in 0..LANES {
-            let outside = (at_row[0] + along[0][l]) | (at_row[1] + along[1][l]) | (at_row[2] + along[2][l]);
-            let depth = plane.clamp(base + deeper[l]);
-            let is_nearer = outside >= 0 && depth > depths[l];
-            depths[l] = if is_nearer { depth } else { depths[l] };
-            ids[l] = if is_nearer { id } else { ids[l] };
-        }
+        // Whole arrays and masks, no branches: these become vector instructions.
+        let outside: [i64; LANES] = std::array::from_fn(|l| {
+            (at_row[0] + along[0][l]) | (at_row[1] + along[1][l]) | (at_row[2] + along[2][l])
+        });
+        let depth: [f32; LANES] = std::array::from_fn(|l| plane.clamp(base + deeper[l]));
+        // All ones where the pixel keeps what it has.
+        let kept: [u32; LANES] = std::array::from_fn(|l| {
+            (outside[l] >> 63) as u32 | u32::from(depth[l] <= depths[l]).wrapping_neg()
+        });
+        let pick = |l: usize, new: u32, old: u32| (new & !kept[l]) | (old & kept[l]);
+        *depths = std::array::from_fn(|l| f32::from_bits(pick(l, depth[l].to_bits(), depths[l].to_bits())));
+        *ids = std::array::from_fn(|l| pick(l, id, ids[l]));
         for e in 0..3 {
             at_row[e] += edges[e].step_y;
         }
