@@ -69,7 +69,9 @@ pub fn group(
         groups.push(&mut scratch.part, &scratch.points, config, &[first]).map_err(wrong)?;
         groups.refer_to(&subset, config);
     }
-    groups.push(&mut scratch.whole, points, config, &shared_starts).map_err(wrong)?;
+    if !is_subset {
+        groups.push(&mut scratch.whole, points, config, &shared_starts).map_err(wrong)?;
+    }
     Ok(groups)
 }
 

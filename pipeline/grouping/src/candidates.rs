@@ -46,7 +46,8 @@ impl Candidates {
         for (row, ids) in distances.iter().zip(ids.as_chunks::<WIDTH>().0) {
             let near = lanes.at_most(row, &[limit; WIDTH]);
             let room = (&mut self.distances[self.used..], &mut self.ids[self.used..]);
-            let (Some(distances), Some(indices)) = (room.0.first_chunk_mut(), room.1.first_chunk_mut()) else {
+            let (Some(distances), Some(indices)) = (room.0.first_chunk_mut(), room.1.first_chunk_mut())
+            else {
                 unreachable!("room for a row was reserved");
             };
             lanes.pack(near, (row, ids), (distances, indices));
