@@ -1,9 +1,11 @@
 //! Multi-view images of meshes and clouds on plain CPU cores, with exact 2D-3D correspondences.
 
+mod cells;
 mod clip;
 mod config;
 mod correspond;
 mod error;
+mod facet;
 mod frame;
 mod palette;
 mod png_file;
