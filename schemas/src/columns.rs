@@ -68,8 +68,11 @@ impl Table {
     }
 }
 
-/// Name, Arrow type, nullability and kind of every `points` column, in file order.
-const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
+/// Name, Arrow type (of an element, for a list), nullability and kind of a column.
+pub(crate) type Column = (&'static str, DataType, bool, ColumnKind);
+
+/// The columns of `points`, in file order.
+const COLUMNS: [Column; 18] = {
     use ColumnKind::{List, Scalar, Text};
     [
         ("sample_id", DataType::Utf8, false, Text),
@@ -100,17 +103,20 @@ pub fn column_names() -> impl Iterator<Item = (&'static str, ColumnKind)> {
 
 /// The Arrow schema of a `points` table.
 pub(crate) fn points_schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let fields = COLUMNS.iter().map(|(name, value, nullable, kind)| {
-            let data_type = match kind {
-                ColumnKind::List => DataType::List(item(value.clone())),
-                _ => value.clone(),
-            };
-            Field::new(*name, data_type, *nullable)
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    });
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(&COLUMNS));
     Arc::clone(&SCHEMA)
+}
+
+/// The Arrow schema of a table with these columns.
+pub(crate) fn schema_of(columns: &[Column]) -> SchemaRef {
+    let fields = columns.iter().map(|(name, value, nullable, kind)| {
+        let data_type = match kind {
+            ColumnKind::List => DataType::List(item(value.clone())),
+            _ => value.clone(),
+        };
+        Field::new(*name, data_type, *nullable)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 pub(crate) fn item(value: DataType) -> Arc<Field> {

@@ -29,7 +29,7 @@ pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCount
 pub use object::{Object, Photo, Shape, UpAxis};
 pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};
-pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY};
+pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY, TableReader};
 pub use shard_reader::{RowGroup, ShardReader};
 pub use shard_writer::{
     EncodedRowGroup, Metadata, RowGroupEncoder, ShardWriter, TEMPORARY_SUFFIX, WriteOptions, WrittenShard,
