@@ -10,7 +10,7 @@ use jepa3d_schemas::{CATALOG_FILE, MANIFEST_FILE, Manifest, is_temporary, write_
 
 use crate::error::{Error, Result};
 use crate::plan::{POINTS_FOLDER, Plan, VIEWS_FOLDER};
-use crate::record::{QUARANTINE_FILE, is_in_place};
+use crate::record::{QUARANTINE_FILE, is_in_place, remove_unless_gone};
 use crate::reopen::{reopen, reopen_views};
 use crate::run::{Part, Request};
 
@@ -54,8 +54,9 @@ impl OutputFolder {
             write_atomically(&state.join(VIEWS_PLAN_FILE), hash.as_bytes())?;
         }
         let has_points = complete_points(out)?.is_some();
-        if has_points { reopen_views(plan, out, &state)? } else { reopen(plan, out, &state)? }
-        if !matches!(request.part, Part::Task(_)) {
+        let is_alone = !matches!(request.part, Part::Task(_));
+        if has_points { reopen_views(plan, out, &state, is_alone)? } else { reopen(plan, out, &state)? }
+        if is_alone {
             clear_temporaries(out)?;
         }
         Ok(Self { state, complete: None, has_points, _lock: Some(lock) })
@@ -191,9 +192,5 @@ pub(crate) fn remove_state(state: &Path) -> Result<()> {
 
 /// Takes the manifest away: the dataset is then not complete.
 pub(crate) fn remove_manifest(out: &Path) -> Result<()> {
-    let path = out.join(MANIFEST_FILE);
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(jepa3d_schemas::Error::io(&path, e).into()),
-        _ => Ok(()),
-    }
+    remove_unless_gone(&out.join(MANIFEST_FILE))
 }

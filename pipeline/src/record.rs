@@ -107,6 +107,24 @@ impl ViewsRecord {
         let record: Self = read_record(&Self::path(state, number))?;
         (record.plan == plan && is_in_place(out, &record.shard)).then_some(record)
     }
+
+    /// Removes the record of views of another plan: their shard is about to be written anew, and
+    /// a process that dies after that must not leave a record that seems to be of the new one.
+    pub(crate) fn remove_other(state: &Path, number: usize, plan: &str) -> Result<()> {
+        let path = Self::path(state, number);
+        match read_record::<Self>(&path) {
+            Some(record) if record.plan != plan => remove_unless_gone(&path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Removes a file; another process may have been faster.
+pub(crate) fn remove_unless_gone(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(jepa3d_schemas::Error::io(path, e).into()),
+        _ => Ok(()),
+    }
 }
 
 fn write_record(record: &impl Serialize, path: &Path) -> Result<()> {

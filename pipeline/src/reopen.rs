@@ -6,9 +6,9 @@ use std::path::Path;
 use jepa3d_schemas::{CATALOG_FILE, CatalogRow, Manifest, read_catalog};
 
 use crate::error::Result;
-use crate::output_folder::{files_in, remove_manifest};
-use crate::plan::{Plan, VIEWS_FOLDER};
-use crate::record::{QuarantineRow, TaskRecord, ViewsRecord, ViewsRow, read_quarantine};
+use crate::output_folder::remove_manifest;
+use crate::plan::Plan;
+use crate::record::{QuarantineRow, TaskRecord, ViewsRecord, ViewsRow, read_quarantine, remove_unless_gone};
 
 /// Writes the records of points and views of every task, then removes the manifest; a record
 /// without its shard counts as not done. Several tasks may do this at once: they write the same.
@@ -37,12 +37,14 @@ pub(crate) fn reopen(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
 /// Makes the dataset complete without views, keeping records of those that are the plan's.
 ///
 /// The manifest goes first, the files of another config after it: whatever dies in between
-/// leaves a dataset that is complete without views, and names that are written again.
+/// leaves a dataset that is complete without views, and names that are written again. Tasks that
+/// share the folder leave the old files to be written over.
 ///
 /// # Errors
 /// Fails if a record or the manifest cannot be written, or an old file cannot be removed.
-pub(crate) fn reopen_views(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
+pub(crate) fn reopen_views(plan: &Plan, out: &Path, state: &Path, is_alone: bool) -> Result<()> {
     let Some(hash) = &plan.views_hash else { return Ok(()) };
+    plan.tasks.iter().try_for_each(|task| ViewsRecord::remove_other(state, task.number, hash))?;
     let Some(manifest) = Manifest::find(out)? else { return Ok(()) };
     let Some(views) = &manifest.views else { return Ok(()) };
     if views.plan == *hash {
@@ -58,17 +60,10 @@ pub(crate) fn reopen_views(plan: &Plan, out: &Path, state: &Path) -> Result<()> 
     );
     let listed: Vec<String> = views.shards.iter().map(|shard| shard.file.clone()).collect();
     manifest.without_views().write(out)?;
-    for file in files_in(out, VIEWS_FOLDER).into_iter().filter(|file| listed.contains(file)) {
+    for file in listed.iter().filter(|_| is_alone) {
         remove_unless_gone(&out.join(file))?;
     }
     Ok(())
-}
-
-fn remove_unless_gone(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(jepa3d_schemas::Error::io(path, e).into()),
-        _ => Ok(()),
-    }
 }
 
 /// Writes the records of the views that the manifest lists.

@@ -55,6 +55,21 @@ impl RigConfig {
     }
 }
 
+impl std::fmt::Display for RigConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fibonacci { .. } => write!(f, "cameras on a Fibonacci sphere"),
+            Self::Orbit { elevations, azimuths } => {
+                let elevations: Vec<String> = elevations.iter().map(|e| format!("{e}°")).collect();
+                write!(f, "orbits at {} with {azimuths} cameras each", elevations.join(", "))
+            }
+            Self::ShapenetRendering => write!(f, "cameras as in ShapeNetRendering"),
+            Self::Explicit { .. } => write!(f, "cameras as listed"),
+            Self::Photos => write!(f, "with their own cameras"),
+        }
+    }
+}
+
 impl Placement {
     fn check(&self) -> Result<()> {
         real("rig.cameras.azimuth", self.azimuth, [-360.0, 360.0])?;
@@ -121,5 +136,6 @@ mod tests {
         assert_eq!(RigConfig::default().views(), Some(12));
         let orbit = RigConfig::Orbit { elevations: vec![0.0, 30.0], azimuths: 8 };
         assert_eq!((orbit.views(), RigConfig::Photos.views()), (Some(16), None));
+        assert_eq!(orbit.to_string(), "orbits at 0°, 30° with 8 cameras each");
     }
 }
