@@ -1,6 +1,7 @@
 //! Multi-view images of meshes and clouds on plain CPU cores, with exact 2D-3D correspondences.
 
 mod cells;
+mod check;
 mod clip;
 mod config;
 mod correspond;
@@ -18,6 +19,7 @@ mod texture;
 mod views;
 mod visible;
 
+pub use check::RENDER_VERSION;
 pub use config::{ColorBy, Placement, RigConfig, ViewsConfig};
 pub use correspond::correspond_frustum;
 pub use error::{Error, Result};
