@@ -269,6 +269,7 @@ impl Plan {
             config: serde_json::to_value(self.config.without_tolerance()).expect("a config serialises"),
             shape: self.config.shape(),
             classes: self.dataset.classes().to_vec(),
+            box_classes: self.dataset.box_classes().to_vec(),
             splits: BTreeMap::new(),
             shards: Vec::new(),
         }

@@ -22,11 +22,11 @@ mod view_reader;
 
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogWriter, read_catalog, write_catalog};
-pub use columns::{ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
+pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
 pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts};
-pub use object::{Object, Photo, Shape, UpAxis};
+pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
 pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};
 pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY, TableReader};

@@ -51,7 +51,7 @@ fn properties(table: Table, options: WriteOptions, metadata: Metadata) -> Writer
         .set_key_value_metadata(Some(pairs.collect()));
     for (name, kind) in table.columns() {
         let leaf = ColumnPath::new(vec![name.into(), "list".into(), "element".into()]);
-        let is_wide = !matches!(name, "colors" | "point_labels" | "patch_counts");
+        let is_wide = !matches!(name, "colors" | "point_labels" | "patch_counts" | "box_labels");
         if kind == ColumnKind::List && is_wide {
             builder = builder.set_column_encoding(leaf, Encoding::BYTE_STREAM_SPLIT);
         }
