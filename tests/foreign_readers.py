@@ -89,7 +89,7 @@ def main():
 # The documented columns, in file order.
 ORDER = (
     "sample_id dataset category label points normals colors intensity point_labels subset center_indices "
-    "patch_indices patch_counts centers norm_center norm_scale source source_hash"
+    "patch_indices patch_counts centers boxes box_labels norm_center norm_scale source source_hash"
 ).split()
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ impl<T: Listed> Dataset for T {
             label: Some(label as i32),
             shape,
             photos: Vec::new(),
+            boxes: Vec::new(),
             source_hash,
             warnings,
         })

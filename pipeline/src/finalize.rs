@@ -149,6 +149,7 @@ impl Plan {
             config: serde_json::to_value(self.config.of_points()).expect("a config serialises"),
             shape: self.config.points_shape(),
             classes: self.dataset.classes().to_vec(),
+            box_classes: self.dataset.box_classes().to_vec(),
             splits: BTreeMap::new(),
             shards: Vec::new(),
             views: None,

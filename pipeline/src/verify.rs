@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, Sample, ShapeLetters, ShardEntry, ShardReader,
-    check_shapes, read_catalog,
+    BOX_NUMBERS, CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, Sample, ShapeLetters, ShardEntry,
+    ShardReader, check_shapes, read_catalog,
 };
 use serde::Serialize;
 
@@ -182,7 +182,27 @@ fn check_sample(sample: &Sample, manifest: &Manifest, config: &PrepareConfig) ->
         let found = format!("label {label}, category {:?}", sample.category);
         ensure(class == sample.category.as_ref(), "label", format!("the class {class:?}"), found)?;
     }
+    check_boxes(sample, manifest)?;
     (0..shape.R).try_for_each(|r| check_grouping(sample, r, shape, config.groups.kind))
+}
+
+/// Boxes have finite centres, positive edges, unit quaternions and a class.
+fn check_boxes(sample: &Sample, manifest: &Manifest) -> Result<(), String> {
+    let boxes = sample.boxes.as_deref().unwrap_or_default().chunks_exact(BOX_NUMBERS);
+    for (b, &label) in boxes.zip(sample.box_labels.as_deref().unwrap_or_default()) {
+        let length: f32 = b[6..].iter().map(|x| x * x).sum();
+        let is_placed = b[..6].iter().all(|x| x.is_finite()) && b[3..6].iter().all(|&x| x > 0.0);
+        if !is_placed || (length - 1.0).abs() > 1e-4 {
+            return Err(format!(
+                "boxes: expected finite numbers, positive edges, a unit rotation, found {b:?}"
+            ));
+        }
+        let classes = manifest.box_classes.len();
+        if !usize::try_from(label).is_ok_and(|label| label < classes) {
+            return Err(format!("box_labels: expected 0 to below {classes}, found {label}"));
+        }
+    }
+    Ok(())
 }
 
 fn points(sample: &Sample) -> impl Iterator<Item = [f32; 3]> + '_ {

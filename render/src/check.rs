@@ -18,6 +18,7 @@ impl ViewsConfig {
     pub fn check(&self) -> Result<()> {
         whole("size", self.size as usize, [8, 4096])?;
         whole("supersample", self.supersample as usize, [1, 4])?;
+        whole("size * supersample", (self.size * self.supersample) as usize, [8, 8192])?;
         real("fill", self.fill, [0.05, 1.0])?;
         real("field_of_view", self.field_of_view, [5.0, 120.0])?;
         real("jitter", self.jitter, [0.0, 180.0])?;
@@ -116,6 +117,10 @@ mod tests {
         assert_eq!(
             wrong(ViewsConfig { fill: f64::NAN, ..base() }),
             "config: views.fill: expected 0.05 to 1, found NaN"
+        );
+        assert_eq!(
+            wrong(ViewsConfig { size: 4096, supersample: 4, ..base() }),
+            "config: views.size * supersample: expected 8 to 8192, found 16384"
         );
         let rig = RigConfig::Orbit { elevations: vec![], azimuths: 4 };
         assert_eq!(

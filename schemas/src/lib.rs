@@ -24,11 +24,11 @@ mod view_reader;
 
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};
-pub use columns::{ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
+pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
 pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry};
-pub use object::{Object, Photo, Shape, UpAxis};
+pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
 pub use row_group::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
 pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};

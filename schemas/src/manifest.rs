@@ -86,6 +86,9 @@ pub struct Manifest {
     pub shape: ShapeLetters,
     /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
+    /// Class names of annotated boxes; a box label is an index into this list.
+    #[serde(default)]
+    pub box_classes: Vec<String>,
     /// Counts by split.
     pub splits: BTreeMap<String, SplitCounts>,
     /// The shards, in order.

@@ -29,6 +29,8 @@ pub struct RowGroup {
     pub patch_indices: Option<ListColumn<u32>>,
     pub patch_counts: Option<ListColumn<u16>>,
     pub centers: Option<ListColumn<f32>>,
+    pub boxes: Option<ListColumn<f32>>,
+    pub box_labels: Option<ListColumn<i16>>,
     pub norm_center: Option<ListColumn<f64>>,
     pub norm_scale: Option<Vec<f64>>,
     pub source: Option<Vec<String>>,
@@ -63,6 +65,10 @@ impl Rows for RowGroup {
                     out.patch_counts = Some(source.list::<Int32Type>(i)?.convert(|x| x as u16));
                 }
                 "centers" => out.centers = Some(source.list::<FloatType>(i)?),
+                "boxes" => out.boxes = Some(source.list::<FloatType>(i)?),
+                "box_labels" => {
+                    out.box_labels = Some(source.list::<Int32Type>(i)?.convert(|x| x as i16));
+                }
                 "norm_center" => out.norm_center = Some(source.list::<DoubleType>(i)?),
                 "norm_scale" => {
                     let values = source.scalars::<DoubleType>(i)?;
@@ -98,6 +104,8 @@ impl RowGroup {
             patch_indices: take(&self.patch_indices, row)?,
             patch_counts: take(&self.patch_counts, row),
             centers: take(&self.centers, row),
+            boxes: take(&self.boxes, row),
+            box_labels: take(&self.box_labels, row),
             norm_center: self.norm_center.as_ref()?.row(row)?.try_into().ok()?,
             norm_scale: self.norm_scale.as_ref()?[row],
             source: self.source.as_ref()?[row].clone(),

@@ -31,6 +31,7 @@ fn expected(out: &Path) -> serde_json::Value {
             "points": s.points, "normals": s.normals, "colors": s.colors, "intensity": s.intensity,
             "point_labels": s.point_labels, "subset": s.subset, "center_indices": s.center_indices,
             "patch_indices": s.patch_indices, "patch_counts": s.patch_counts, "centers": s.centers,
+            "boxes": s.boxes, "box_labels": s.box_labels,
             "norm_center": s.norm_center, "norm_scale": s.norm_scale,
             "source": s.source, "source_hash": s.source_hash,
         })

@@ -61,6 +61,7 @@ pub(super) fn manifest(name: &str) -> Manifest {
         config: serde_json::Value::Null,
         shape: ShapeLetters { S: 4, R: 2, N: 4, G: 2, K: 2, ..ShapeLetters::default() },
         classes: Vec::new(),
+        box_classes: Vec::new(),
         splits: BTreeMap::new(),
         shards: Vec::new(),
         views: None,
