@@ -2,9 +2,10 @@
 
 use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
 
-use crate::config::ViewsConfig;
+use crate::config::{RigConfig, ViewsConfig};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::photo_views::photo_views;
 use crate::png_file::{encode_depth, encode_rgba};
 use crate::rasterize::{RasterScratch, rasterize};
 use crate::rig::{Sphere, cameras};
@@ -61,6 +62,10 @@ pub fn render_views(subject: &Subject<'_>, config: &ViewsConfig, scratch: &mut S
     let sphere = Sphere::around(&subject.sample.points);
     let rig = cameras(config, subject.up, sphere, &mut draws);
     let mut rendered = Rendered::default();
+    if matches!(config.rig, RigConfig::Photos) {
+        photo_views(subject, &mut rendered);
+        return Ok(rendered);
+    }
     match &subject.object.shape {
         Shape::Mesh(mesh) => render_mesh(mesh, subject, config, (&rig, sphere), scratch, &mut rendered),
         Shape::Points(_) => render_cloud(subject, config, &rig, scratch, &mut rendered),
