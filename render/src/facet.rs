@@ -69,7 +69,12 @@ impl Facet {
     }
 
     #[inline(always)]
-    fn hide_lanes(&self, edges: &[[f32; 4]; 3], [u, v, limit]: [&[f32; LANES]; 3], hidden: &mut [u32; LANES]) {
+    fn hide_lanes(
+        &self,
+        edges: &[[f32; 4]; 3],
+        [u, v, limit]: [&[f32; LANES]; 3],
+        hidden: &mut [u32; LANES],
+    ) {
         let [i, j, k] = self.inverse_depth;
         for lane in 0..LANES {
             let side = |e: &[f32; 4]| e[2] * (v[lane] - e[1]) - e[3] * (u[lane] - e[0]);

@@ -215,7 +215,12 @@ pub(crate) fn shade(
 
 /// A pixel of `hits` of `samples` surface samples, whose linear light sums to `light`, over the background.
 #[inline(always)]
-pub(crate) fn resolve(light: [f32; 3], hits: u32, samples: u32, (background, srgb): ([u8; 4], Srgb)) -> [u8; 4] {
+pub(crate) fn resolve(
+    light: [f32; 3],
+    hits: u32,
+    samples: u32,
+    (background, srgb): ([u8; 4], Srgb),
+) -> [u8; 4] {
     if hits == 0 {
         return background;
     }

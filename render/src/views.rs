@@ -3,6 +3,7 @@
 use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
 
 use crate::config::{RigConfig, ViewsConfig};
+use crate::dense::nearest_points;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::photo_views::photo_views;
@@ -57,6 +58,16 @@ const NEAR: f64 = 1e-3;
 /// # Errors
 /// Fails if the config is out of range ([`ViewsConfig::check`]).
 pub fn render_views(subject: &Subject<'_>, config: &ViewsConfig, scratch: &mut Scratch) -> Result<Rendered> {
+    let mut rendered = render_all(subject, config, scratch)?;
+    if config.pixel_point {
+        for view in &mut rendered.views {
+            view.pixel_point = Some(nearest_points(&view.correspondences, &view.camera));
+        }
+    }
+    Ok(rendered)
+}
+
+fn render_all(subject: &Subject<'_>, config: &ViewsConfig, scratch: &mut Scratch) -> Result<Rendered> {
     config.check()?;
     let mut draws = Draws::new(subject.seed, &subject.sample.sample_id, "views");
     let sphere = Sphere::around(&subject.sample.points);

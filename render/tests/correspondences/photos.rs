@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use glam::{DQuat, DVec3};
 use jepa3d_datasets::{Dataset, NuScenes, NuScenesConfig, NuScenesUnit};
 use jepa3d_render::{
-    RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo, correspond_photo_frustum, render_views,
+    RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo, correspond_photo_frustum,
+    render_views,
 };
 use jepa3d_schemas::{Correspondences, Object, Photo, Sample, Shape, UpAxis};
 use serde_json::Value;
@@ -60,7 +61,9 @@ fn compare_pixels(found: &Correspondences, expected: &Value, scale: f64, toleran
         }
         let at = at.unwrap();
         let ours = [found.u[at], found.v[at], found.depth[at]].map(f64::from);
-        for (ours, key) in [ours[0], ours[1], ours[2] * scale].into_iter().zip(["u_f64", "v_f64", "depth_f64"]) {
+        for (ours, key) in
+            [ours[0], ours[1], ours[2] * scale].into_iter().zip(["u_f64", "v_f64", "depth_f64"])
+        {
             let theirs = point[key].as_f64().unwrap();
             assert!((ours - theirs).abs() < tolerance, "{key}: {ours} {theirs}");
         }
@@ -130,13 +133,17 @@ fn removal(object: &Object, photo: &Photo, solids: &[Solid]) -> Removal {
     let frustum = correspond_photo_frustum(stored, &photo.camera);
     let kept = correspond_photo(stored, &photo.camera, positions(object));
     let eye = photo.camera.camera_from_world.inverse().translation;
-    let mut tally = Removal { frustum: frustum.len(), removed: frustum.len() - kept.len(), ..Removal::default() };
+    let mut tally =
+        Removal { frustum: frustum.len(), removed: frustum.len() - kept.len(), ..Removal::default() };
     for point in &frustum.point {
         let p = DVec3::from_array(positions(object)[*point as usize]);
         let is_removed = kept.point.binary_search(point).is_err();
         let is_behind = |share: f64| {
             let stands_before = |s: &Solid| {
-                !s.holds(p) && s.entry(eye, p, share).is_some_and(|t| p.distance(eye) * (1.0 - t) > 1.0)
+                // What the lidar sees through a box (windows, under a car) says nothing.
+                let is_solid = s.entry(DVec3::ZERO, p, 1.0).is_none();
+                let is_far = |t: f64| p.distance(eye) * (1.0 - t) > 1.0;
+                is_solid && !s.holds(p) && s.entry(eye, p, share).is_some_and(is_far)
             };
             solids.iter().any(stands_before)
         };
@@ -167,8 +174,8 @@ fn occlusion_removes_what_boxes_hide_and_keeps_the_road() {
         sum.ground_removed += r.ground_removed;
     }
     eprintln!("{sum:?}");
-    assert!(sum.behind_boxes_removed as f64 >= 0.8 * sum.behind_boxes as f64);
-    assert!(sum.ground_removed as f64 <= 0.02 * sum.ground as f64);
+    assert!(sum.behind_boxes_removed as f64 >= 0.85 * sum.behind_boxes as f64);
+    assert!(sum.ground_removed as f64 <= 0.005 * sum.ground as f64);
 }
 
 /// A sample that stores every point of an object in metres.
