@@ -10,7 +10,7 @@ use crate::texture::Pyramid;
 use crate::visible::Surface;
 
 /// Albedo of surfaces that say nothing about their colour, sRGB; the usual light grey.
-const GREY: [u8; 3] = [204; 3];
+pub(crate) const GREY: [u8; 3] = [204; 3];
 
 /// What varies over a triangle; everything else is one colour.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -178,7 +178,7 @@ impl Face {
     }
 }
 
-fn lambert(normal: Vec3, forward: Vec3) -> f32 {
+pub(crate) fn lambert(normal: Vec3, forward: Vec3) -> f32 {
     AMBIENT + (1.0 - AMBIENT) * normal.dot(forward).abs().min(1.0)
 }
 
@@ -215,7 +215,12 @@ pub(crate) fn shade(
 
 /// A pixel of `hits` of `samples` surface samples, whose linear light sums to `light`, over the background.
 #[inline(always)]
-fn resolve(light: [f32; 3], hits: u32, samples: u32, (background, srgb): ([u8; 4], Srgb)) -> [u8; 4] {
+pub(crate) fn resolve(
+    light: [f32; 3],
+    hits: u32,
+    samples: u32,
+    (background, srgb): ([u8; 4], Srgb),
+) -> [u8; 4] {
     if hits == 0 {
         return background;
     }

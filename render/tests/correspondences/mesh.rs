@@ -31,7 +31,7 @@ fn crossing(origin: DVec3, way: DVec3, [a, b, c]: [DVec3; 3]) -> Option<f64> {
 }
 
 /// Brute force: every point against every triangle in f64.
-fn visible_by_rays(scene: &Scene, camera: &Camera) -> Vec<bool> {
+pub fn visible_by_rays(scene: &Scene, camera: &Camera) -> Vec<bool> {
     let eye = eye(camera);
     let at = |p: &[f32; 3]| DVec3::from_array(p.map(f64::from));
     let corners: Vec<[DVec3; 3]> =
@@ -49,14 +49,14 @@ fn visible_by_rays(scene: &Scene, camera: &Camera) -> Vec<bool> {
 
 /// Agreeing and differing points over several views.
 #[derive(Debug, Default)]
-struct Tally {
-    both: usize,
-    only_ours: usize,
-    only_rays: usize,
+pub struct Tally {
+    pub both: usize,
+    pub only_ours: usize,
+    pub only_rays: usize,
 }
 
 impl Tally {
-    fn add(&mut self, ours: &Correspondences, rays: &[bool]) {
+    pub fn add(&mut self, ours: &Correspondences, rays: &[bool]) {
         let mut found = vec![false; rays.len()];
         for &point in &ours.point {
             found[point as usize] = true;
@@ -68,17 +68,17 @@ impl Tally {
         }
     }
 
-    fn precision(&self) -> f64 {
+    pub fn precision(&self) -> f64 {
         self.both as f64 / (self.both + self.only_ours) as f64
     }
 
-    fn recall(&self) -> f64 {
+    pub fn recall(&self) -> f64 {
         self.both as f64 / (self.both + self.only_rays) as f64
     }
 }
 
 /// Every stored number projects back.
-fn assert_reprojects(found: &Correspondences, points: &[[f32; 3]], camera: &Camera) {
+pub fn assert_reprojects(found: &Correspondences, points: &[[f32; 3]], camera: &Camera) {
     assert!(found.point.windows(2).all(|w| w[0] < w[1]), "ascending");
     for i in 0..found.len() {
         let [u, v, z] = camera.project(points[found.point[i] as usize].map(f64::from));
