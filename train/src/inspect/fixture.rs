@@ -99,8 +99,8 @@ pub(super) fn write_dataset(folder: &Path, views: bool) {
     write_catalog(&folder.join(CATALOG_FILE), &catalog).unwrap();
     let counts = |written, quarantined| SplitCounts { written, quarantined };
     let splits = BTreeMap::from([("train".into(), counts(5, 0)), ("val".into(), counts(1, 1))]);
-    let (V, H, W) = if views { (3, SIZE.1 as usize, SIZE.0 as usize) } else { (0, 0, 0) };
-    let shape = ShapeLetters { S: POINTS, R: 2, N: POINTS, G: 4, K: 8, V, H, W };
+    let [v, h, w] = if views { [3, SIZE.1 as usize, SIZE.0 as usize] } else { [0; 3] };
+    let shape = ShapeLetters { S: POINTS, R: 2, N: POINTS, G: 4, K: 8, V: v, H: h, W: w };
     manifest(shape, splits, entries).write(folder).unwrap();
 }
 

@@ -24,6 +24,8 @@ mod recording;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(all(test, feature = "rerun"))]
+mod recording_tests;
 #[cfg(test)]
 mod tests;
 

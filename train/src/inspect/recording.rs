@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rerun::web_viewer::WebViewerConfig;
 use rerun::{RecordingStream, RecordingStreamBuilder};
@@ -23,18 +23,13 @@ const FOOTER: &[u8] = b"RRF2FOOT";
 /// # Errors
 /// Fails if a shard cannot be read or the disk refuses; nothing new stands at `path` then.
 pub fn save_recording(selection: &Selection, path: &Path) -> Result<u64> {
-    let unfinished = Unfinished::beside(path);
-    let stream = builder(selection).save(&unfinished.0).map_err(|e| match e {
-        rerun::RecordingStreamError::FileSink(rerun::sink::FileSinkError::CreateFile { source, .. }) => {
-            Error::io(path, source)
-        }
-        other => failed(other),
-    })?;
+    let file = unfinished(path).map_err(|e| Error::io(path, e))?.into_temp_path();
+    let stream = builder(selection).save(&*file).map_err(failed)?;
     log_all(selection, &stream)?;
     drop(stream);
-    check_whole(&unfinished.0).map_err(|e| Error::io(path, e))?;
-    std::fs::rename(&unfinished.0, path).map_err(|e| Error::io(path, e))?;
-    std::fs::metadata(path).map(|m| m.len()).map_err(|e| Error::io(path, e))
+    let bytes = check_whole(&file).map_err(|e| Error::io(path, e))?;
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(bytes)
 }
 
 /// A recording served to browsers of this machine, as long as this lives.
@@ -113,26 +108,20 @@ fn free_port() -> Result<u16> {
     listener.local_addr().map(|address| address.port()).map_err(failed)
 }
 
-/// A file that vanishes unless it is renamed.
-struct Unfinished(PathBuf);
-
-impl Unfinished {
-    fn beside(path: &Path) -> Self {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}-0{}", std::process::id(), jepa3d_schemas::TEMPORARY_SUFFIX));
-        Self(path.with_file_name(name))
-    }
+/// A file beside `path` that vanishes unless it is renamed.
+fn unfinished(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default();
+    // Made like any other file, not as a private one.
+    tempfile::Builder::new()
+        .prefix(name)
+        .suffix(jepa3d_schemas::TEMPORARY_SUFFIX)
+        .make_in(folder, |path| std::fs::File::create_new(path))
 }
 
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Gone already if it was renamed; if not, the failure that left it is reported.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// The writer's thread reports a full disk only to a log, so the end of the file is looked at.
-fn check_whole(path: &Path) -> std::io::Result<()> {
+/// The bytes of a recording, synced. The writer's thread reports a full disk only to a log, so the
+/// end of the file is looked at.
+fn check_whole(path: &Path) -> std::io::Result<u64> {
     let mut file = std::fs::File::open(path)?;
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(64)))?;
@@ -141,5 +130,5 @@ fn check_whole(path: &Path) -> std::io::Result<()> {
     if !tail.windows(FOOTER.len()).any(|window| window == FOOTER) {
         return Err(std::io::Error::other("the recording was cut short, is the disk full?"));
     }
-    file.sync_all()
+    file.sync_all().map(|()| length)
 }
