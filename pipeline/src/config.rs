@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jepa3d_datasets::DatasetConfig;
+use jepa3d_render::ViewsConfig;
 use jepa3d_schemas::ShapeLetters;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub struct PrepareConfig {
     pub groups: GroupsConfig,
     /// The files.
     pub shards: ShardsConfig,
+    /// The views, absent without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views: Option<ViewsConfig>,
 }
 
 /// `[run]`.
@@ -148,6 +152,10 @@ impl PrepareConfig {
             // Without a file it is the synthetic set whose keys are overridden, unless they name another.
             dataset.entry("kind").or_insert_with(|| "synthetic".into());
         }
+        if let Some(toml::Value::Table(rig)) = table.get_mut("views").and_then(|views| views.get_mut("rig")) {
+            // The same for the default rig.
+            rig.entry("kind").or_insert_with(|| "fibonacci".into());
+        }
         let config: Self =
             toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
                 path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
@@ -187,11 +195,21 @@ impl PrepareConfig {
                 found,
             });
         }
-        Ok(())
+        Ok(self.views.as_ref().map_or(Ok(()), ViewsConfig::check)?)
     }
 
-    /// The letters of the dataset this config makes.
+    /// The letters of the dataset this config makes; those of photos are known when they are read.
     pub fn shape(&self) -> ShapeLetters {
+        let mut shape = self.points_shape();
+        if let Some((views, count)) = self.views.as_ref().and_then(|views| Some((views, views.rig.views()?)))
+        {
+            (shape.V, shape.H, shape.W) = (count, views.size as usize, views.size as usize);
+        }
+        shape
+    }
+
+    /// The letters of the points alone.
+    pub(crate) fn points_shape(&self) -> ShapeLetters {
         ShapeLetters {
             S: self.cloud.points,
             R: self.groups.groupings,
@@ -202,9 +220,10 @@ impl PrepareConfig {
         }
     }
 
-    /// The config without what decides the exit code only: what stands in plan, shards and manifest.
-    pub(crate) fn without_tolerance(&self) -> Self {
-        Self { run: RunConfig { max_failures: 0, ..self.run.clone() }, ..self.clone() }
+    /// What decides the bytes of the points, and stands in their plan, shards and manifest: the
+    /// config without views, and without what decides the exit code only.
+    pub(crate) fn of_points(&self) -> Self {
+        Self { run: RunConfig { max_failures: 0, ..self.run.clone() }, views: None, ..self.clone() }
     }
 
     /// The resolved config as TOML.

@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::config::{GroupKind, PrepareConfig};
 use crate::error::Result;
 use crate::normalize::Frame;
+use crate::plan::POINTS_FOLDER as SHARD_FOLDER;
 use crate::record::{Fingerprint, QUARANTINE_FILE, read_quarantine};
-use crate::run::SHARD_FOLDER;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -63,6 +63,7 @@ pub(super) fn manifest(name: &str) -> Manifest {
         classes: Vec::new(),
         splits: BTreeMap::new(),
         shards: Vec::new(),
+        views: None,
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) fn object(id: &str, category: &str, split: &str, scale: f64) -> Catal
         sample_ms: 2.0 * scale,
         group_ms: 7.0 * scale,
         source_hash: "00".into(),
+        views: None,
     }
 }
 
