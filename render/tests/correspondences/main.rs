@@ -1,0 +1,4 @@
+//! Correspondences against brute-force oracles, on synthetic and real data.
+
+mod mesh;
+mod support;
