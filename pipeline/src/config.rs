@@ -201,7 +201,8 @@ impl PrepareConfig {
     /// The letters of the dataset this config makes; those of photos are known when they are read.
     pub fn shape(&self) -> ShapeLetters {
         let mut shape = self.points_shape();
-        if let Some((views, count)) = self.views.as_ref().and_then(|views| Some((views, views.rig.views()?))) {
+        if let Some((views, count)) = self.views.as_ref().and_then(|views| Some((views, views.rig.views()?)))
+        {
             (shape.V, shape.H, shape.W) = (count, views.size as usize, views.size as usize);
         }
         shape
@@ -280,6 +281,36 @@ mod tests {
         assert_eq!(error("groups.points=9000"), "config: groups.points: expected 1 to 8192, found 9000");
         assert!(error("groups.centres=3").contains("unknown field `centres`"));
         assert_eq!(error("seed"), "config: --set: expected key=value, found \"seed\"");
+    }
+
+    #[test]
+    fn presets_with_views_prepare_the_same_points() {
+        let preset = |name: String| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/prepare").join(name);
+            PrepareConfig::load(Some(&path), &[]).unwrap()
+        };
+        for name in ["synthetic", "shapenet", "modelnet", "nuscenes", "folder"] {
+            let (without, with) = (preset(format!("{name}.toml")), preset(format!("{name}-views.toml")));
+            assert!(without.views.is_none() && with.views.is_some(), "{name}");
+            assert_eq!(with.of_points(), without.of_points(), "{name}");
+            let again: PrepareConfig = toml::from_str(&with.to_toml()).unwrap();
+            assert_eq!(again, with, "{name}");
+        }
+    }
+
+    #[test]
+    fn letters_of_views_are_those_of_the_rig() {
+        let letters = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+            let shape = PrepareConfig::load(None, &sets).unwrap().shape();
+            (shape.V, shape.H, shape.W)
+        };
+        assert_eq!(letters(&[]), (0, 0, 0));
+        assert_eq!(letters(&["views={}"]), (12, 224, 224));
+        assert_eq!(letters(&["views.rig.views=5", "views.size=96"]), (5, 96, 96));
+        let orbit = "views.rig={kind=\"orbit\", elevations=[0.0, 30.0], azimuths=4}";
+        assert_eq!(letters(&[orbit]), (8, 224, 224));
+        assert_eq!(letters(&["views.rig.kind=photos"]), (0, 0, 0));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jepa3d_schemas::{
-    CATALOG_FILE, CatalogViews, CatalogWriter, Manifest, SCHEMA_VERSION, ShardEntry,
-    SplitCounts, ViewsEntry, read_catalog, write_atomically, write_catalog,
+    CATALOG_FILE, CatalogViews, CatalogWriter, Manifest, SCHEMA_VERSION, ShardEntry, SplitCounts, ViewsEntry,
+    read_catalog, write_atomically, write_catalog,
 };
 
 use crate::error::{Error, Result};

@@ -55,7 +55,11 @@ impl OutputFolder {
         }
         let has_points = complete_points(out)?.is_some();
         let is_alone = !matches!(request.part, Part::Task(_));
-        if has_points { reopen_views(plan, out, &state, is_alone)? } else { reopen(plan, out, &state)? }
+        if has_points {
+            reopen_views(plan, out, &state, is_alone)?
+        } else {
+            reopen(plan, out, &state)?
+        }
         if is_alone {
             clear_temporaries(out)?;
         }

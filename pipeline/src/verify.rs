@@ -82,7 +82,7 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
                 while let Some((i, shard)) = take(&next, &shards) {
                     let checked = match shard {
                         Shard::Points(entry) => check_points(folder, entry, &manifest, &config),
-                        Shard::Views { points, views } => check_views(folder, points, views, &manifest),
+                        Shard::Views { points, views } => check_views(folder, *points, views, &manifest),
                     };
                     results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(i, checked);
                 }

@@ -19,9 +19,9 @@ mod texture;
 mod views;
 mod visible;
 
-pub use describe::RENDER_VERSION;
 pub use config::{ColorBy, Placement, RigConfig, ViewsConfig};
 pub use correspond::correspond_frustum;
+pub use describe::RENDER_VERSION;
 pub use error::{Error, Result};
 pub use frame::{Frame, NO_ID};
 pub use palette::{label_color, ramp_color};

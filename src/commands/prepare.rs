@@ -205,7 +205,9 @@ fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow:
     let allowed = plan.config.run.max_failures;
     if failures > allowed {
         let what = if summary.views_failed > 0 { "objects and views" } else { "objects" };
-        tell(format_args!("{failures} {what} are quarantined, run.max_failures allows {allowed}: exit code 1"));
+        tell(format_args!(
+            "{failures} {what} are quarantined, run.max_failures allows {allowed}: exit code 1"
+        ));
         return Ok(Outcome::Failed);
     }
     Ok(Outcome::Done)

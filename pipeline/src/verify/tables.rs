@@ -27,7 +27,11 @@ pub(super) fn check_listing(folder: &Path, manifest: &Manifest, problems: &mut V
         foreign.retain(|file| listed.iter().all(|shard| shard.file != *file));
         foreign.sort_unstable();
         let what = "expected the shards of the manifest alone, found this file";
-        problems.extend(foreign.into_iter().map(|file| Problem { file, sample: None, what: what.to_owned() }));
+        problems.extend(foreign.into_iter().map(|file| Problem {
+            file,
+            sample: None,
+            what: what.to_owned(),
+        }));
     };
     check(POINTS_FOLDER, &manifest.shards);
     // Views that are being made belong to no manifest yet.
@@ -55,7 +59,10 @@ pub(super) fn check_tables(folder: &Path, manifest: &Manifest, found: &Found, pr
             }
             if let Some(views) = manifest.views.as_ref().filter(|views| views.failures != of_views) {
                 let expected = views.failures;
-                report(QUARANTINE_FILE, format!("rows of stage views: expected {expected}, found {of_views}"));
+                report(
+                    QUARANTINE_FILE,
+                    format!("rows of stage views: expected {expected}, found {of_views}"),
+                );
             }
         }
     }

@@ -171,7 +171,10 @@ mod tests {
     #[test]
     fn correspondences_that_do_not_project_back_are_found() {
         fails(|v| v.correspondences.u[1] += 0.011, "point 1: expected its projection (4.8000, 2.4000)");
-        fails(|v| v.correspondences.depth[2] += 1e-4, "at depth 1.000000, found (8.0000, 6.0000) at 1.000100");
+        fails(
+            |v| v.correspondences.depth[2] += 1e-4,
+            "at depth 1.000000, found (8.0000, 6.0000) at 1.000100",
+        );
         fails(|v| v.correspondences.point[2] = 3, "corr_point: expected a point below 3, found 3");
         fails(|v| v.correspondences.point[1] = 0, "corr_point: expected ascending points");
         fails(|v| v.correspondences.v[0] = -0.5, "point 0: expected a position inside the image");
