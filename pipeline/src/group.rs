@@ -47,6 +47,7 @@ pub fn group(
     let mut groups = Groups::default();
     let is_subset = points.len() > config.points;
     scratch.whole.rebuild(points).map_err(wrong)?;
+    let mut shared_starts = Vec::new();
     for r in 0..config.groupings {
         // One stream a grouping: its first draw starts the subset, its second the centers.
         let mut starts = (r > 0).then(|| draws(&format!("grouping {r}")));
@@ -54,43 +55,74 @@ pub fn group(
             None => farthest_from_centroid(points),
             Some(draws) => draws.index(points.len()) as u32,
         };
-        if is_subset {
-            let mut subset = scratch.whole.farthest_points(config.points, start(points)).map_err(wrong)?;
-            // Ascending, so that ties inside the subset go to the lowest index into the cloud.
-            subset.sort_unstable();
-            scratch.points.clear();
-            scratch.points.extend(subset.iter().map(|&i| points[i as usize]));
-            scratch.part.rebuild(&scratch.points).map_err(wrong)?;
-            let first = start(&scratch.points);
-            groups.push(&mut scratch.part, &scratch.points, config, first).map_err(wrong)?;
-            groups.refer_to(&subset, config);
-        } else {
-            groups.push(&mut scratch.whole, points, config, start(points)).map_err(wrong)?;
+        if !is_subset {
+            shared_starts.push(start(points));
+            continue;
         }
+        let mut subset = scratch.whole.farthest_points(config.points, start(points)).map_err(wrong)?;
+        // Ascending, so that ties inside the subset go to the lowest index into the cloud.
+        subset.sort_unstable();
+        scratch.points.clear();
+        scratch.points.extend(subset.iter().map(|&i| points[i as usize]));
+        scratch.part.rebuild(&scratch.points).map_err(wrong)?;
+        let first = start(&scratch.points);
+        groups.push(&mut scratch.part, &scratch.points, config, &[first]).map_err(wrong)?;
+        groups.refer_to(&subset, config);
     }
+    groups.push(&mut scratch.whole, points, config, &shared_starts).map_err(wrong)?;
     Ok(groups)
 }
 
 impl Groups {
-    /// Appends one grouping of `cloud`, indices into it.
+    /// Appends a grouping of `cloud` for each of `starts`, indices into it.
     fn push(
         &mut self,
         cloud: &mut Cloud,
         points: &[[f32; 3]],
         config: &GroupsConfig,
-        start: u32,
+        starts: &[u32],
     ) -> jepa3d_grouping::Result<()> {
         match config.kind {
-            GroupKind::Patch => {
-                let centers = cloud.farthest_points(config.centers, start)?;
-                self.patch_indices.extend(cloud.nearest(&centers, config.neighbors)?);
-                self.center_indices.extend(centers);
-            }
+            GroupKind::Patch => self.push_patches(cloud, config, starts)?,
             GroupKind::Voxel => {
                 let edge =
                     if config.voxel_edge > 0.0 { CellEdge::Fixed(config.voxel_edge) } else { CellEdge::Auto };
-                self.push_blocks(voxel_blocks(points, config.centers, config.neighbors, edge)?, config);
+                for _ in starts {
+                    let blocks = voxel_blocks(points, config.centers, config.neighbors, edge)?;
+                    self.push_blocks(blocks, config);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Appends centers and patches; a point that is a center of several groupings, as one of five
+    /// in a cloud of 1,024 points is, has its neighbours searched once.
+    fn push_patches(
+        &mut self,
+        cloud: &mut Cloud,
+        config: &GroupsConfig,
+        starts: &[u32],
+    ) -> jepa3d_grouping::Result<()> {
+        let first = self.center_indices.len();
+        for &start in starts {
+            self.center_indices.extend(cloud.farthest_points(config.centers, start)?);
+        }
+        let centers = &self.center_indices[first..];
+        let mut distinct = Vec::with_capacity(centers.len());
+        let mut place = vec![u32::MAX; cloud.len()];
+        for &center in centers {
+            let place = &mut place[center as usize];
+            if *place == u32::MAX {
+                *place = distinct.len() as u32;
+                distinct.push(center);
+            }
+        }
+        let patches = cloud.nearest(&distinct, config.neighbors)?;
+        self.patch_indices.reserve(centers.len() * config.neighbors);
+        for &center in centers {
+            let at = place[center as usize] as usize * config.neighbors;
+            self.patch_indices.extend_from_slice(&patches[at..at + config.neighbors]);
         }
         Ok(())
     }

@@ -168,3 +168,33 @@ impl Placement {
         ranges
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        let message = |change: fn(&mut ViewsConfig)| {
+            let mut config = ViewsConfig::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(ViewsConfig::default().check().is_ok());
+        assert_eq!(message(|c| c.size = 0), "views.size: expected 1 to 4096, found 0");
+        assert_eq!(message(|c| c.fill = f64::NAN), "views.fill: expected 0.05 to 1, found NaN");
+        assert_eq!(message(|c| c.supersample = 5), "views.supersample: expected 1 to 4, found 5");
+        assert_eq!(
+            message(|c| (c.size, c.supersample) = (4096, 4)),
+            "views.size * supersample: expected 1 to 8192, found 16384"
+        );
+        assert_eq!(
+            message(|c| c.rig = RigConfig::Orbit { elevations: vec![95.0], azimuths: 4 }),
+            "views.rig.elevations: expected -90 to 90, found 95"
+        );
+        assert_eq!(
+            message(|c| c.rig = RigConfig::Fibonacci { views: 0 }),
+            "views.rig.views: expected 1 to 4096, found 0"
+        );
+    }
+}

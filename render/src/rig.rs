@@ -183,3 +183,132 @@ fn jitter(largest: f64, draws: &mut Draws) -> DMat3 {
     let turned = |v: DVec3| v * cos + axis.cross(v) * sin + axis * (axis.dot(v) * (1.0 - cos));
     DMat3::from_cols(turned(DVec3::X), turned(DVec3::Y), turned(DVec3::Z))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: Sphere = Sphere { center: [0.0; 3], radius: 1.0 };
+
+    fn make(config: &ViewsConfig, up: UpAxis, sphere: Sphere) -> Vec<(String, Camera)> {
+        cameras(config, up, sphere, &mut Draws::new(5, "chair", "views"))
+    }
+
+    fn eye(camera: &Camera) -> DVec3 {
+        let a = camera.camera_from_world;
+        a.inverse().translation
+    }
+
+    /// Every kind of rig.
+    fn rigs() -> Vec<RigConfig> {
+        let placement = Placement {
+            azimuth: 30.0,
+            elevation: 90.0,
+            roll: 45.0,
+            distance: None,
+            field_of_view: Some(30.0),
+        };
+        vec![
+            RigConfig::Fibonacci { views: 12 },
+            RigConfig::Fibonacci { views: 1 },
+            RigConfig::Orbit { elevations: vec![-90.0, 20.0, 90.0], azimuths: 4 },
+            RigConfig::Explicit { cameras: vec![placement] },
+        ]
+    }
+
+    #[test]
+    fn the_outline_of_the_sphere_reaches_the_stated_part() {
+        let spheres = [UNIT, Sphere { center: [40.0, -3.0, 7.0], radius: 25.0 }];
+        for (rig, sphere) in rigs().into_iter().flat_map(|r| spheres.map(|s| (r.clone(), s))) {
+            for fill in [0.5, 0.95, 1.0] {
+                let config = ViewsConfig { rig: rig.clone(), fill, jitter: 20.0, ..ViewsConfig::default() };
+                for (_, camera) in make(&config, UpAxis::Z, sphere) {
+                    let mut reach = 0.0f64;
+                    for i in 0..20_000 {
+                        let (a, h) = (0.1 * f64::from(i), f64::from(i) / 10_000.0 - 1.0);
+                        let ring = (1.0 - h * h).max(0.0).sqrt();
+                        let p = DVec3::new(ring * a.cos(), ring * a.sin(), h) * sphere.radius
+                            + DVec3::from_array(sphere.center);
+                        let [u, v, z] = camera.project(p.to_array());
+                        assert!(z > 0.0);
+                        reach = reach.max((u - 112.0).hypot(v - 112.0));
+                    }
+                    assert!((reach / 112.0 - fill).abs() < 2e-3, "{rig:?} {fill}: {}", reach / 112.0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cameras_look_at_the_middle_with_right_handed_axes_and_the_up_axis_up() {
+        for up in [UpAxis::X, UpAxis::Y, UpAxis::Z] {
+            let config = ViewsConfig { rig: RigConfig::Fibonacci { views: 50 }, ..ViewsConfig::default() };
+            for (_, camera) in make(&config, up, UNIT) {
+                let m = camera.camera_from_world.matrix3;
+                assert!((m * m.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-12));
+                assert!((m.determinant() - 1.0).abs() < 1e-12);
+                let [u, v, _] = camera.project([0.0; 3]);
+                assert!((u - 112.0).abs() < 1e-9 && (v - 112.0).abs() < 1e-9);
+                let mut above = [0.0; 3];
+                above[up as usize] = 0.1;
+                let [u, v, _] = camera.project(above);
+                assert!((u - 112.0).abs() < 1e-9 && v < 112.0, "{up:?}: {u} {v}");
+            }
+        }
+    }
+
+    #[test]
+    fn azimuth_runs_from_the_front_to_the_left() {
+        let rig = RigConfig::Orbit { elevations: vec![0.0, 30.0], azimuths: 4 };
+        let config = ViewsConfig { rig, ..ViewsConfig::default() };
+        let rig = make(&config, UpAxis::Y, UNIT);
+        let names: Vec<&str> = rig.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names[..3], ["orbit-e00-a000", "orbit-e00-a090", "orbit-e00-a180"]);
+        assert_eq!(names[7], "orbit-e30-a270");
+        assert!(eye(&rig[0].1).normalize().abs_diff_eq(DVec3::NEG_Z, 1e-12));
+        assert!(eye(&rig[1].1).normalize().abs_diff_eq(DVec3::NEG_X, 1e-12));
+        assert!((eye(&rig[7].1).normalize().y - 0.5).abs() < 1e-12);
+        let rig = make(&config, UpAxis::Z, UNIT);
+        assert!(eye(&rig[0].1).normalize().abs_diff_eq(DVec3::Y, 1e-12));
+        assert!(eye(&rig[1].1).normalize().abs_diff_eq(DVec3::NEG_X, 1e-12));
+    }
+
+    #[test]
+    fn the_24_views_follow_their_convention() {
+        let config = ViewsConfig { rig: RigConfig::ShapenetRendering, ..ViewsConfig::default() };
+        let rig = make(&config, UpAxis::Y, UNIT);
+        assert_eq!(rig.len(), 24);
+        for (_, camera) in &rig {
+            let at = eye(camera);
+            let (distance, elevation) = (at.length(), (at.y / at.length()).asin().to_degrees());
+            assert!((2.275..=3.5).contains(&distance) && (25.0..=30.0).contains(&elevation));
+            assert!((camera.fx / 224.0 - 35.0 / 32.0).abs() < 1e-12);
+        }
+        assert_ne!(eye(&rig[0].1), eye(&rig[1].1));
+        let other = cameras(&config, UpAxis::Y, UNIT, &mut Draws::new(5, "table", "views"));
+        assert_ne!(rig, other);
+        assert_eq!(rig, make(&config, UpAxis::Y, UNIT));
+    }
+
+    #[test]
+    fn jitter_turns_by_at_most_its_angle_and_keeps_the_distance() {
+        let still = ViewsConfig { rig: RigConfig::Fibonacci { views: 200 }, ..ViewsConfig::default() };
+        let moved = ViewsConfig { jitter: 10.0, ..still.clone() };
+        let mut largest = 0.0f64;
+        for ((_, a), (_, b)) in make(&still, UpAxis::Y, UNIT).iter().zip(&make(&moved, UpAxis::Y, UNIT)) {
+            let angle = eye(a).angle_between(eye(b)).to_degrees();
+            assert!(angle <= 10.0 + 1e-9 && (eye(a).length() - eye(b).length()).abs() < 1e-12);
+            largest = largest.max(angle);
+        }
+        assert!(largest > 9.0);
+    }
+
+    #[test]
+    fn spheres_of_objects_are_the_unit_sphere_and_scenes_get_their_own() {
+        assert_eq!(Sphere::around(&[0.6, 0.0, 0.8, 0.1, 0.0, 0.0]), UNIT);
+        let scene = Sphere::around(&[10.0, 0.0, 0.0, 14.0, 0.0, 0.0]);
+        assert_eq!(scene, Sphere { center: [12.0, 0.0, 0.0], radius: 2.0 });
+        assert_eq!(Sphere::around(&[3.0, 3.0, 3.0]), UNIT);
+        assert_eq!(Sphere::around(&[]), UNIT);
+    }
+}

@@ -1,4 +1,4 @@
-//! Samples as Arrow columns and back: the `points` table of schema version 1.
+//! Samples as columns: the `points` table of schema version 1.
 //!
 //! Bulk arrays are `List` columns with non-null elements, so that pyarrow, polars, DuckDB and
 //! Hugging Face datasets show numbers and clouds may differ in size. `benches/columns.rs` holds
@@ -6,12 +6,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::types::{Float32Type, Float64Type, Int16Type, UInt8Type, UInt16Type, UInt32Type};
-use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, Float64Array, Int32Array, ListArray, PrimitiveArray, RecordBatch,
-    StringArray,
-};
-use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{ArrayRef, Float64Array, Int32Array, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
@@ -69,10 +64,10 @@ impl Table {
 }
 
 /// Name, Arrow type (of an element, for a list), nullability and kind of a column.
-pub(crate) type Column = (&'static str, DataType, bool, ColumnKind);
+pub(crate) type Definition = (&'static str, DataType, bool, ColumnKind);
 
 /// The columns of `points`, in file order.
-const COLUMNS: [Column; 18] = {
+const COLUMNS: [Definition; 18] = {
     use ColumnKind::{List, Scalar, Text};
     [
         ("sample_id", DataType::Utf8, false, Text),
@@ -108,7 +103,7 @@ pub(crate) fn points_schema() -> SchemaRef {
 }
 
 /// The Arrow schema of a table with these columns.
-pub(crate) fn schema_of(columns: &[Column]) -> SchemaRef {
+pub(crate) fn schema_of(columns: &[Definition]) -> SchemaRef {
     let fields = columns.iter().map(|(name, value, nullable, kind)| {
         let data_type = match kind {
             ColumnKind::List => DataType::List(item(value.clone())),
@@ -123,51 +118,56 @@ pub(crate) fn item(value: DataType) -> Arc<Field> {
     Arc::new(Field::new("element", value, false))
 }
 
+/// The rows of a list column; `None` is a null list.
+pub(crate) type Rows<'a, T> = Vec<Option<&'a [T]>>;
+
+/// One column of a row group: text and single numbers as Arrow arrays, lists where they lie.
+pub(crate) enum Column<'a> {
+    Flat(ArrayRef),
+    F32(Rows<'a, f32>),
+    F64(Rows<'a, f64>),
+    U32(Rows<'a, u32>),
+    U16(Rows<'a, u16>),
+    I16(Rows<'a, i16>),
+    U8(Rows<'a, u8>),
+}
+
 /// Lays samples out in columns, one row a sample.
 ///
 /// # Errors
 /// Fails if the arrays of a sample disagree in length ([`check_shapes`]).
-pub(crate) fn encode(samples: &[Sample]) -> Result<RecordBatch> {
+pub(crate) fn encode(samples: &[Sample]) -> Result<Vec<Column<'_>>> {
     for sample in samples {
         check_shapes(sample)?;
     }
-    let text = |f: fn(&Sample) -> Option<&str>| -> ArrayRef {
-        Arc::new(samples.iter().map(f).collect::<StringArray>())
-    };
-    let columns: Vec<ArrayRef> = vec![
-        text(|s| Some(&s.sample_id)),
-        text(|s| Some(&s.dataset)),
-        text(|s| s.category.as_deref()),
-        Arc::new(samples.iter().map(|s| s.label).collect::<Int32Array>()),
-        list::<Float32Type>(samples, |s| Some(&s.points)),
-        list::<Float32Type>(samples, |s| s.normals.as_deref()),
-        list::<UInt8Type>(samples, |s| s.colors.as_deref()),
-        list::<Float32Type>(samples, |s| s.intensity.as_deref()),
-        list::<Int16Type>(samples, |s| s.point_labels.as_deref()),
-        list::<UInt32Type>(samples, |s| s.subset.as_deref()),
-        list::<UInt32Type>(samples, |s| Some(&s.center_indices)),
-        list::<UInt32Type>(samples, |s| Some(&s.patch_indices)),
-        list::<UInt16Type>(samples, |s| s.patch_counts.as_deref()),
-        list::<Float32Type>(samples, |s| s.centers.as_deref()),
-        list::<Float64Type>(samples, |s| Some(&s.norm_center)),
-        Arc::new(Float64Array::from_iter_values(samples.iter().map(|s| s.norm_scale))),
-        text(|s| Some(&s.source)),
-        text(|s| Some(&s.source_hash)),
-    ];
-    Ok(RecordBatch::try_new(points_schema(), columns).expect("columns are built for this schema"))
+    Ok(vec![
+        text(samples, |s| Some(&s.sample_id)),
+        text(samples, |s| Some(&s.dataset)),
+        text(samples, |s| s.category.as_deref()),
+        Column::Flat(Arc::new(samples.iter().map(|s| s.label).collect::<Int32Array>())),
+        Column::F32(rows(samples, |s| Some(&s.points))),
+        Column::F32(rows(samples, |s| s.normals.as_deref())),
+        Column::U8(rows(samples, |s| s.colors.as_deref())),
+        Column::F32(rows(samples, |s| s.intensity.as_deref())),
+        Column::I16(rows(samples, |s| s.point_labels.as_deref())),
+        Column::U32(rows(samples, |s| s.subset.as_deref())),
+        Column::U32(rows(samples, |s| Some(&s.center_indices))),
+        Column::U32(rows(samples, |s| Some(&s.patch_indices))),
+        Column::U16(rows(samples, |s| s.patch_counts.as_deref())),
+        Column::F32(rows(samples, |s| s.centers.as_deref())),
+        Column::F64(rows(samples, |s| Some(&s.norm_center))),
+        Column::Flat(Arc::new(Float64Array::from_iter_values(samples.iter().map(|s| s.norm_scale)))),
+        text(samples, |s| Some(&s.source)),
+        text(samples, |s| Some(&s.source_hash)),
+    ])
 }
 
-fn list<T: ArrowPrimitiveType>(samples: &[Sample], get: fn(&Sample) -> Option<&[T::Native]>) -> ArrayRef {
-    let total = samples.iter().filter_map(get).map(<[_]>::len).sum();
-    let mut values: Vec<T::Native> = Vec::with_capacity(total);
-    for row in samples.iter().filter_map(get) {
-        values.extend_from_slice(row);
-    }
-    let lengths = samples.iter().map(|s| get(s).map_or(0, <[_]>::len));
-    let valid: Vec<bool> = samples.iter().map(|s| get(s).is_some()).collect();
-    let nulls = Some(NullBuffer::from(valid)).filter(|n| n.null_count() > 0);
-    let values = PrimitiveArray::<T>::new(ScalarBuffer::from(values), None);
-    Arc::new(ListArray::new(item(T::DATA_TYPE), OffsetBuffer::from_lengths(lengths), Arc::new(values), nulls))
+fn text(samples: &[Sample], get: fn(&Sample) -> Option<&str>) -> Column<'static> {
+    Column::Flat(Arc::new(samples.iter().map(get).collect::<StringArray>()))
+}
+
+fn rows<T>(samples: &[Sample], get: fn(&Sample) -> Option<&[T]>) -> Rows<'_, T> {
+    samples.iter().map(get).collect()
 }
 
 /// Checks that the arrays of a sample agree: every per-point array has `S` entries, indices are
