@@ -284,6 +284,36 @@ mod tests {
     }
 
     #[test]
+    fn presets_with_views_prepare_the_same_points() {
+        let preset = |name: String| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/prepare").join(name);
+            PrepareConfig::load(Some(&path), &[]).unwrap()
+        };
+        for name in ["synthetic", "shapenet", "modelnet", "nuscenes", "folder"] {
+            let (without, with) = (preset(format!("{name}.toml")), preset(format!("{name}-views.toml")));
+            assert!(without.views.is_none() && with.views.is_some(), "{name}");
+            assert_eq!(with.of_points(), without.of_points(), "{name}");
+            let again: PrepareConfig = toml::from_str(&with.to_toml()).unwrap();
+            assert_eq!(again, with, "{name}");
+        }
+    }
+
+    #[test]
+    fn letters_of_views_are_those_of_the_rig() {
+        let letters = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+            let shape = PrepareConfig::load(None, &sets).unwrap().shape();
+            (shape.V, shape.H, shape.W)
+        };
+        assert_eq!(letters(&[]), (0, 0, 0));
+        assert_eq!(letters(&["views={}"]), (12, 224, 224));
+        assert_eq!(letters(&["views.rig.views=5", "views.size=96"]), (5, 96, 96));
+        let orbit = "views.rig={kind=\"orbit\", elevations=[0.0, 30.0], azimuths=4}";
+        assert_eq!(letters(&[orbit]), (8, 224, 224));
+        assert_eq!(letters(&["views.rig.kind=photos"]), (0, 0, 0));
+    }
+
+    #[test]
     fn a_resolved_config_reads_back() {
         let config = PrepareConfig::load(None, &["groups.kind=voxel".to_owned()]).unwrap();
         let again: PrepareConfig = toml::from_str(&config.to_toml()).unwrap();

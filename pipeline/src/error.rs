@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Dataset(#[from] jepa3d_datasets::Error),
     /// A setting of `[views]` is out of range.
-    #[error(transparent)]
+    #[error("config: {0}")]
     Render(#[from] jepa3d_render::Error),
     /// A setting is unknown or out of range.
     #[error("config: {key}: expected {expected}, found {found}")]

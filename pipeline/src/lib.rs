@@ -36,7 +36,7 @@ pub use record::{QUARANTINE_FILE, QuarantineRow, read_quarantine};
 pub use run::{Part, Report, Request, run};
 pub use stats::{
     ClassCounts, ColumnBytes, Coverage, DatasetSummary, Degenerate, Failure, NamedExtent, Sizes, SlowObject,
-    SplitShards, Spread, StageFailures, StageTime, Stats, StatsError, Times, plots, stats,
+    SplitShards, Spread, StageFailures, StageTime, Stats, StatsError, Times, ViewPart, Views, plots, stats,
 };
 pub use surface::sample_surface;
 pub use verify::{Problem, Verification, verify};

@@ -19,7 +19,7 @@ pub enum Error {
         found: String,
     },
     /// A key of the config is out of range.
-    #[error("config: views.{key}: expected {expected}, found {found}")]
+    #[error("views.{key}: expected {expected}, found {found}")]
     Config {
         /// The key below `[views]`.
         key: &'static str,

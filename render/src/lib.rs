@@ -1,12 +1,12 @@
 //! Multi-view images of meshes and clouds on plain CPU cores, with exact 2D-3D correspondences.
 
 mod cells;
-mod check;
 mod clip;
 mod config;
 mod correspond;
 mod correspond_photo;
 mod dense;
+mod describe;
 mod error;
 mod facet;
 mod frame;
@@ -26,11 +26,11 @@ mod texture;
 mod views;
 mod visible;
 
-pub use check::RENDER_VERSION;
 pub use config::{ColorBy, Placement, RigConfig, ViewsConfig};
 pub use correspond::correspond_frustum;
 pub use correspond_photo::{ABSOLUTE, RELATIVE, Stored, correspond_photo, correspond_photo_frustum};
 pub use dense::{DENSE_RADIUS, nearest_points};
+pub use describe::RENDER_VERSION;
 pub use error::{Error, Result};
 pub use frame::{Frame, NO_ID};
 pub use palette::{label_color, ramp_color};
