@@ -164,6 +164,7 @@ impl Dataset for Folder {
             label: entry.label.map(|label| label as i32),
             shape,
             photos: Vec::new(),
+            boxes: Vec::new(),
             source_hash,
             warnings,
         })

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use jepa3d_schemas::{CatalogRow, Draws, Object, PointCloud, Sample, Shape};
+use jepa3d_schemas::{BoxLabel, CatalogRow, Draws, Object, PointCloud, Sample, Shape};
 
 use crate::config::{PrepareConfig, TooFew};
 use crate::error::Rejected;
@@ -48,7 +48,9 @@ pub fn prepare(
     let groups =
         group(&normalized.points, &config.groups, &|purpose| Draws::new(seed, &object.id, purpose), scratch)?;
     let catalog = catalog_row(object, &cloud, &normalized, [start, sampled, Instant::now()]);
+    let (boxes, box_labels) = boxes(object, &normalized);
     let mut sample = assemble(object, cloud, normalized, groups, config);
+    (sample.boxes, sample.box_labels) = (boxes, box_labels);
     sample.dataset = dataset.to_owned();
     sample.source = source;
     Ok(Prepared { sample, catalog, warnings })
@@ -113,6 +115,20 @@ fn catalog_row(
     }
 }
 
+/// The boxes of an object in the frame of its cloud; absent where there are none.
+fn boxes(object: &Object, frame: &Normalized) -> (Option<Vec<f32>>, Option<Vec<i16>>) {
+    if object.boxes.is_empty() {
+        return (None, None);
+    }
+    let numbers = |b: &BoxLabel| {
+        let center = [0, 1, 2].map(|i| (b.center[i] - frame.center[i]) / frame.scale);
+        let size = b.size.map(|x| x / frame.scale);
+        center.into_iter().chain(size).chain(b.rotation).map(|x| x as f32)
+    };
+    let labels = object.boxes.iter().map(|b| b.label).collect();
+    (Some(object.boxes.iter().flat_map(numbers).collect()), Some(labels))
+}
+
 fn assemble(
     object: &Object,
     cloud: Cow<'_, PointCloud>,
@@ -168,6 +184,7 @@ mod tests {
                 ..PointCloud::from_positions(positions)
             }),
             photos: vec![],
+            boxes: vec![],
             source_hash: String::new(),
             warnings: vec![],
         }

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// Everything that decides the bytes of the views.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ViewsConfig {
     /// Where the cameras stand. Default: 12 cameras on a Fibonacci sphere.
     pub rig: RigConfig,
-    /// Image width and height in pixels; photos keep their own. Default 224.
+    /// Image width and height in pixels, 1 to 4096; photos keep their own. Default 224.
     pub size: u32,
     /// Samples a pixel along each axis, 1 to 4. Default 2.
     pub supersample: u32,
@@ -48,11 +50,49 @@ impl Default for ViewsConfig {
     }
 }
 
+impl ViewsConfig {
+    /// Checks every number against its legal range.
+    ///
+    /// # Errors
+    /// Fails if one is outside it; the error names the key, the range and the value.
+    pub fn check(&self) -> Result<()> {
+        let mut checks = vec![
+            ("size", f64::from(self.size), 1.0, 4096.0),
+            ("supersample", f64::from(self.supersample), 1.0, 4.0),
+            ("fill", self.fill, 0.05, 1.0),
+            ("field_of_view", self.field_of_view, 5.0, 120.0),
+            ("jitter", self.jitter, 0.0, 180.0),
+            ("size * supersample", f64::from(self.size) * f64::from(self.supersample), 1.0, 8192.0),
+        ];
+        match &self.rig {
+            RigConfig::Fibonacci { views } => checks.push(("rig.views", *views as f64, 1.0, 4096.0)),
+            RigConfig::Orbit { elevations, azimuths } => {
+                let views = elevations.len() as f64 * *azimuths as f64;
+                checks.push(("rig.elevations * rig.azimuths", views, 1.0, 4096.0));
+                checks.extend(elevations.iter().map(|&e| ("rig.elevations", e, -90.0, 90.0)));
+            }
+            RigConfig::Explicit { cameras } => {
+                checks.push(("rig.cameras", cameras.len() as f64, 1.0, 4096.0));
+                cameras.iter().for_each(|camera| checks.extend(camera.ranges()));
+            }
+            RigConfig::ShapenetRendering | RigConfig::Photos => {}
+        }
+        for (key, found, low, high) in checks {
+            if !(found >= low && found <= high) {
+                let expected = format!("{low} to {high}");
+                return Err(Error::Config { key, expected, found: found.to_string() });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What gives a surface or splat its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColorBy {
-    /// The first that is there: texture, material, vertex or point colour, intensity, height.
+    /// The first that is there. Meshes: texture, vertex colour, material, plain grey (the order in which
+    /// surface points get their colours). Clouds: point colour, intensity, height.
     #[default]
     Auto,
     /// Grey, shaded only.
@@ -114,4 +154,47 @@ pub struct Placement {
     pub distance: Option<f64>,
     /// Full vertical opening angle in degrees; absent = `field_of_view`.
     pub field_of_view: Option<f64>,
+}
+
+impl Placement {
+    fn ranges(&self) -> Vec<(&'static str, f64, f64, f64)> {
+        let mut ranges = vec![
+            ("rig.cameras.azimuth", self.azimuth, -1e6, 1e6),
+            ("rig.cameras.elevation", self.elevation, -90.0, 90.0),
+            ("rig.cameras.roll", self.roll, -1e6, 1e6),
+        ];
+        ranges.extend(self.distance.map(|d| ("rig.cameras.distance", d, 1e-6, 1e6)));
+        ranges.extend(self.field_of_view.map(|f| ("rig.cameras.field_of_view", f, 5.0, 120.0)));
+        ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        let message = |change: fn(&mut ViewsConfig)| {
+            let mut config = ViewsConfig::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(ViewsConfig::default().check().is_ok());
+        assert_eq!(message(|c| c.size = 0), "views.size: expected 1 to 4096, found 0");
+        assert_eq!(message(|c| c.fill = f64::NAN), "views.fill: expected 0.05 to 1, found NaN");
+        assert_eq!(message(|c| c.supersample = 5), "views.supersample: expected 1 to 4, found 5");
+        assert_eq!(
+            message(|c| (c.size, c.supersample) = (4096, 4)),
+            "views.size * supersample: expected 1 to 8192, found 16384"
+        );
+        assert_eq!(
+            message(|c| c.rig = RigConfig::Orbit { elevations: vec![95.0], azimuths: 4 }),
+            "views.rig.elevations: expected -90 to 90, found 95"
+        );
+        assert_eq!(
+            message(|c| c.rig = RigConfig::Fibonacci { views: 0 }),
+            "views.rig.views: expected 1 to 4096, found 0"
+        );
+    }
 }

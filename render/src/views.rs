@@ -1,9 +1,20 @@
 //! One sample's views: cameras, images, depth and correspondences.
 
-use jepa3d_schemas::{Object, Sample, UpAxis, View};
+use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
 
-use crate::config::ViewsConfig;
+use crate::config::{RigConfig, ViewsConfig};
+use crate::dense::nearest_points;
 use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::photo_views::photo_views;
+use crate::png_file::{encode_depth, encode_rgba};
+use crate::rasterize::{RasterScratch, rasterize};
+use crate::rig::{Sphere, cameras};
+use crate::scene::Scene;
+use crate::shade::shade;
+use crate::splat::{Splats, correspond_splats};
+use crate::splat_shade::{point_colors, shade_splats};
+use crate::visible::{VisibilityScratch, correspond_mesh};
 
 /// What [`render_views`] looks at: a raw object and the sample that was made of it.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +42,113 @@ pub struct Rendered {
 
 /// Memory that is used again from view to view and sample to sample.
 #[derive(Debug, Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    raster: RasterScratch,
+    visibility: VisibilityScratch,
+    frame: Frame,
+    samples: Frame,
+    bytes: Vec<u8>,
+}
+
+/// Surfaces nearer to the camera than this part of the scene's radius are not drawn.
+const NEAR: f64 = 1e-3;
 
 /// Renders all views of a subject.
 ///
 /// # Errors
-/// Fails if the subject cannot be rendered at all.
+/// Fails if the config is out of range ([`ViewsConfig::check`]).
 pub fn render_views(subject: &Subject<'_>, config: &ViewsConfig, scratch: &mut Scratch) -> Result<Rendered> {
-    let _ = (subject, config, scratch);
-    Ok(Rendered::default())
+    let mut rendered = render_all(subject, config, scratch)?;
+    if config.pixel_point {
+        for view in &mut rendered.views {
+            view.pixel_point = Some(nearest_points(&view.correspondences, &view.camera));
+        }
+    }
+    Ok(rendered)
+}
+
+fn render_all(subject: &Subject<'_>, config: &ViewsConfig, scratch: &mut Scratch) -> Result<Rendered> {
+    config.check()?;
+    let mut draws = Draws::new(subject.seed, &subject.sample.sample_id, "views");
+    let sphere = Sphere::around(&subject.sample.points);
+    let rig = cameras(config, subject.up, sphere, &mut draws);
+    let mut rendered = Rendered::default();
+    if matches!(config.rig, RigConfig::Photos) {
+        photo_views(subject, &mut rendered);
+        return Ok(rendered);
+    }
+    match &subject.object.shape {
+        Shape::Mesh(mesh) => render_mesh(mesh, subject, config, (&rig, sphere), scratch, &mut rendered),
+        Shape::Points(_) => render_cloud(subject, config, &rig, scratch, &mut rendered),
+    }
+    Ok(rendered)
+}
+
+fn render_mesh(
+    mesh: &Mesh,
+    subject: &Subject<'_>,
+    config: &ViewsConfig,
+    (rig, sphere): (&[(String, Camera)], Sphere),
+    scratch: &mut Scratch,
+    rendered: &mut Rendered,
+) {
+    let scene = Scene::new(mesh, subject.sample, subject.up, (config.color, config.smooth));
+    let near = NEAR * sphere.radius;
+    let Scratch { raster, visibility, frame, samples, bytes } = scratch;
+    let (points, _) = subject.sample.points.as_chunks::<3>();
+    for (number, (name, camera)) in rig.iter().enumerate() {
+        rasterize(scene.surface(), camera, (1, near), raster, frame);
+        if config.supersample > 1 {
+            rasterize(scene.surface(), camera, (config.supersample, near), raster, samples);
+            shade(&scene, (camera, config.supersample), samples, config.background, bytes);
+        } else {
+            shade(&scene, (camera, 1), frame, config.background, bytes);
+        }
+        let image = encode_rgba(bytes, frame.width, frame.height);
+        let depth = config.depth.then(|| encode_depth(frame, bytes));
+        let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));
+        rendered.views.push(View {
+            sample_id: subject.sample.sample_id.clone(),
+            view: number as u16,
+            name: name.clone(),
+            image,
+            camera: *camera,
+            depth,
+            depth_scale,
+            correspondences: correspond_mesh(points, camera, scene.surface(), visibility),
+            pixel_point: None,
+        });
+    }
+}
+
+/// Views of a cloud without a surface: its stored points as discs.
+fn render_cloud(
+    subject: &Subject<'_>,
+    config: &ViewsConfig,
+    rig: &[(String, Camera)],
+    scratch: &mut Scratch,
+    rendered: &mut Rendered,
+) {
+    let splats = Splats::new(subject.sample.points.as_chunks().0);
+    let colors = point_colors(subject.sample, subject.up, config.color);
+    let Scratch { frame, samples, bytes, .. } = scratch;
+    for (number, (name, camera)) in rig.iter().enumerate() {
+        splats.draw(camera, 1, frame);
+        splats.draw(camera, config.supersample, samples);
+        shade_splats((&splats, &colors), (camera, config.supersample), samples, config.background, bytes);
+        let image = encode_rgba(bytes, frame.width, frame.height);
+        let depth = config.depth.then(|| encode_depth(frame, bytes));
+        let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));
+        rendered.views.push(View {
+            sample_id: subject.sample.sample_id.clone(),
+            view: number as u16,
+            name: name.clone(),
+            image,
+            camera: *camera,
+            depth,
+            depth_scale,
+            correspondences: correspond_splats(&splats, camera, frame),
+            pixel_point: None,
+        });
+    }
 }

@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::sample::Sample;
 use crate::view_columns::{view_column_names, views_schema};
 
+/// Numbers that describe a box in the `boxes` column.
+pub const BOX_NUMBERS: usize = 10;
+
 /// Version of the on-disk contract.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -63,8 +66,11 @@ impl Table {
     }
 }
 
-/// Name, Arrow type, nullability and kind of every `points` column, in file order.
-const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
+/// Name, Arrow type (of an element, for a list), nullability and kind of a column.
+pub(crate) type Definition = (&'static str, DataType, bool, ColumnKind);
+
+/// The columns of `points`, in file order.
+const COLUMNS: [Definition; 20] = {
     use ColumnKind::{List, Scalar, Text};
     [
         ("sample_id", DataType::Utf8, false, Text),
@@ -81,6 +87,8 @@ const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
         ("patch_indices", DataType::UInt32, false, List),
         ("patch_counts", DataType::UInt16, true, List),
         ("centers", DataType::Float32, true, List),
+        ("boxes", DataType::Float32, true, List),
+        ("box_labels", DataType::Int16, true, List),
         ("norm_center", DataType::Float64, false, List),
         ("norm_scale", DataType::Float64, false, Scalar),
         ("source", DataType::Utf8, false, Text),
@@ -95,17 +103,20 @@ pub fn column_names() -> impl Iterator<Item = (&'static str, ColumnKind)> {
 
 /// The Arrow schema of a `points` table.
 pub(crate) fn points_schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let fields = COLUMNS.iter().map(|(name, value, nullable, kind)| {
-            let data_type = match kind {
-                ColumnKind::List => DataType::List(item(value.clone())),
-                _ => value.clone(),
-            };
-            Field::new(*name, data_type, *nullable)
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    });
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(&COLUMNS));
     Arc::clone(&SCHEMA)
+}
+
+/// The Arrow schema of a table with these columns.
+pub(crate) fn schema_of(columns: &[Definition]) -> SchemaRef {
+    let fields = columns.iter().map(|(name, value, nullable, kind)| {
+        let data_type = match kind {
+            ColumnKind::List => DataType::List(item(value.clone())),
+            _ => value.clone(),
+        };
+        Field::new(*name, data_type, *nullable)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 pub(crate) fn item(value: DataType) -> Arc<Field> {
@@ -149,6 +160,8 @@ pub(crate) fn encode(samples: &[Sample]) -> Result<Vec<Column<'_>>> {
         Column::U32(rows(samples, |s| Some(&s.patch_indices))),
         Column::U16(rows(samples, |s| s.patch_counts.as_deref())),
         Column::F32(rows(samples, |s| s.centers.as_deref())),
+        Column::F32(rows(samples, |s| s.boxes.as_deref())),
+        Column::I16(rows(samples, |s| s.box_labels.as_deref())),
         Column::F64(rows(samples, |s| Some(&s.norm_center))),
         Column::Flat(Arc::new(Float64Array::from_iter_values(samples.iter().map(|s| s.norm_scale)))),
         text(samples, |s| Some(&s.source)),
@@ -174,6 +187,7 @@ pub fn check_shapes(sample: &Sample) -> Result<()> {
     let fail = |column, expected: String, found: String| {
         Err(Error::Column { id: sample.sample_id.clone(), column, expected, found })
     };
+    let boxes = sample.box_labels.as_ref().map_or(0, Vec::len);
     let lengths = [
         ("points", Some(sample.points.len()), 3 * s),
         ("normals", sample.normals.as_ref().map(Vec::len), 3 * s),
@@ -182,6 +196,7 @@ pub fn check_shapes(sample: &Sample) -> Result<()> {
         ("point_labels", sample.point_labels.as_ref().map(Vec::len), s),
         ("patch_counts", sample.patch_counts.as_ref().map(Vec::len), sample.center_indices.len()),
         ("centers", sample.centers.as_ref().map(Vec::len), 3 * sample.center_indices.len()),
+        ("boxes", sample.boxes.as_ref().map(Vec::len), BOX_NUMBERS * boxes),
     ];
     for (column, found, expected) in lengths {
         if let Some(found) = found.filter(|&found| found != expected) {

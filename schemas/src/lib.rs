@@ -23,16 +23,16 @@ mod view_columns;
 mod view_reader;
 
 pub use camera::Camera;
-pub use catalog::{CATALOG_FILE, CatalogRow, CatalogWriter, read_catalog, write_catalog};
-pub use columns::{ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
+pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};
+pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
-pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts};
-pub use object::{Object, Photo, Shape, UpAxis};
+pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry};
+pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
 pub use row_group::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
 pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};
-pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY};
+pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY, TableReader};
 pub use shard_reader::{RowGroup, ShardReader};
 pub use shard_writer::{
     Metadata, ShardWriter, TEMPORARY_SUFFIX, WrittenShard, is_temporary, write_atomically,

@@ -81,9 +81,14 @@ impl ShardWriter {
     /// # Errors
     /// Fails if the disk does; the temporary file is removed when the writer is dropped.
     pub fn append(&mut self, group: EncodedRowGroup) -> Result<()> {
-        if group.rows == 0 {
-            return Ok(());
-        }
+        if group.rows == 0 { Ok(()) } else { self.append_even_empty(group) }
+    }
+
+    /// Appends a row group also if it has no rows, so that its number agrees with that of another table.
+    ///
+    /// # Errors
+    /// Fails if the disk does; the temporary file is removed when the writer is dropped.
+    pub fn append_even_empty(&mut self, group: EncodedRowGroup) -> Result<()> {
         self.rows += group.rows;
         let path = &self.temporary.path;
         let wrong = |e| Error::parquet(path, e);

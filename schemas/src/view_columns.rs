@@ -3,14 +3,14 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::{Array, BinaryArray, Float64Array, StringArray, UInt16Array, UInt32Array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, SchemaRef};
 
-use crate::columns::{Column, ColumnKind, item};
+use crate::columns::{Column, ColumnKind, Definition, schema_of};
 use crate::error::{Error, Result};
 use crate::view::View;
 
-/// Name, Arrow type, nullability and kind of every `views` column, in file order.
-const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
+/// The columns of `views`, in file order.
+const COLUMNS: [Definition; 18] = {
     use ColumnKind::{Bytes, List, Scalar, Text};
     [
         ("sample_id", DataType::Utf8, false, Text),
@@ -41,16 +41,7 @@ pub fn view_column_names() -> impl Iterator<Item = (&'static str, ColumnKind)> {
 
 /// The Arrow schema of a `views` table.
 pub(crate) fn views_schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let fields = COLUMNS.iter().map(|(name, value, nullable, kind)| {
-            let data_type = match kind {
-                ColumnKind::List => DataType::List(item(value.clone())),
-                _ => value.clone(),
-            };
-            Field::new(*name, data_type, *nullable)
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    });
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(&COLUMNS));
     Arc::clone(&SCHEMA)
 }
 

@@ -32,6 +32,8 @@ fn sample(id: usize) -> Sample {
         patch_indices: indices(64),
         patch_counts: has(2).then(|| vec![5; 8]),
         centers: has(2).then_some(centers),
+        boxes: has(3).then(|| (0..20).map(|i| i as f32).collect()),
+        box_labels: has(3).then(|| vec![4, -1]),
         norm_center: [1e9, -2.5, id as f64],
         norm_scale: 0.1 + id as f64,
         source: format!("a/{id}.off"),

@@ -15,3 +15,5 @@ mod left_overs;
 mod output_folder;
 mod repair;
 mod same_bytes;
+mod views;
+mod views_bad_input;

@@ -1,0 +1,131 @@
+//! Colours of heights, intensities and labels, and the way between sRGB bytes and linear light.
+
+use std::sync::LazyLock;
+
+/// Steps of the table that encodes linear light; the darkest sRGB steps are a little wider than one.
+const STEPS: usize = 4096;
+
+static TO_LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|i| {
+        let x = i as f64 / 255.0;
+        (if x <= 0.04045 { x / 12.92 } else { libm::pow((x + 0.055) / 1.055, 2.4) }) as f32
+    })
+});
+
+static TO_SRGB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let encode = |i: usize| {
+        let x = i as f64 / (STEPS - 1) as f64;
+        let y = if x <= 0.003_130_8 { x * 12.92 } else { 1.055 * libm::pow(x, 1.0 / 2.4) - 0.055 };
+        (y * 255.0 + 0.5) as u8
+    };
+    (0..STEPS).map(encode).collect()
+});
+
+/// The tables, looked up once and then used without a lock.
+#[derive(Clone, Copy)]
+pub(crate) struct Srgb {
+    to_linear: &'static [f32; 256],
+    to_srgb: &'static [u8],
+}
+
+impl Srgb {
+    pub(crate) fn new() -> Self {
+        Self { to_linear: &TO_LINEAR, to_srgb: &TO_SRGB }
+    }
+
+    /// Linear light of an sRGB colour.
+    #[inline(always)]
+    pub(crate) fn linear(&self, color: [u8; 3]) -> [f32; 3] {
+        color.map(|c| self.to_linear[c as usize])
+    }
+
+    /// The sRGB byte of linear light in `[0,1]`; what lies outside is clamped.
+    #[inline(always)]
+    pub(crate) fn encode(&self, light: f32) -> u8 {
+        // `as` clamps below zero and turns NaN into zero.
+        self.to_srgb[((light * (STEPS - 1) as f32 + 0.5) as usize).min(STEPS - 1)]
+    }
+}
+
+/// Nine stops of viridis (Smith and van der Walt 2015): lightness rises evenly, also for the colour-blind.
+const VIRIDIS: [[u8; 3]; 9] = [
+    [68, 1, 84],
+    [71, 44, 122],
+    [59, 81, 139],
+    [44, 113, 142],
+    [33, 144, 141],
+    [39, 173, 129],
+    [92, 200, 99],
+    [170, 220, 50],
+    [253, 231, 37],
+];
+
+/// Colour of a value in `[0,1]`, dark blue to yellow; NaN counts as 0.
+pub fn ramp_color(value: f32) -> [u8; 3] {
+    let at = value.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f32;
+    let i = (at as usize).min(VIRIDIS.len() - 2);
+    let t = if at.is_nan() { 0.0 } else { at - i as f32 };
+    std::array::from_fn(|c| {
+        let (a, b) = (f32::from(VIRIDIS[i][c]), f32::from(VIRIDIS[i + 1][c]));
+        (a + (b - a) * t + 0.5) as u8
+    })
+}
+
+/// Twenty colours that differ at a glance.
+const LABELS: [[u8; 3]; 20] = [
+    [31, 119, 180],
+    [255, 127, 14],
+    [44, 160, 44],
+    [214, 39, 40],
+    [148, 103, 189],
+    [140, 86, 75],
+    [227, 119, 194],
+    [188, 189, 34],
+    [23, 190, 207],
+    [174, 199, 232],
+    [255, 187, 120],
+    [152, 223, 138],
+    [255, 152, 150],
+    [197, 176, 213],
+    [196, 156, 148],
+    [247, 182, 210],
+    [219, 219, 141],
+    [158, 218, 229],
+    [57, 59, 121],
+    [99, 121, 57],
+];
+
+/// Colour of a part or class: the palette again from its start after 20, grey for negative labels.
+pub fn label_color(label: i16) -> [u8; 3] {
+    usize::try_from(label).map_or([127; 3], |l| LABELS[l % LABELS.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_srgb_byte_survives_the_way_through_linear_light() {
+        let srgb = Srgb::new();
+        for byte in 0..=255u8 {
+            let back = srgb.encode(srgb.linear([byte; 3])[0]);
+            assert!(back.abs_diff(byte) <= 1, "{byte} became {back}");
+        }
+        assert_eq!((srgb.encode(-1.0), srgb.encode(f32::NAN), srgb.encode(9.0)), (0, 0, 255));
+    }
+
+    #[test]
+    fn the_ramp_runs_through_its_stops() {
+        assert_eq!(ramp_color(0.0), VIRIDIS[0]);
+        assert_eq!(ramp_color(0.5), VIRIDIS[4]);
+        assert_eq!(ramp_color(1.0), VIRIDIS[8]);
+        assert_eq!(ramp_color(f32::NAN), VIRIDIS[0]);
+        assert_eq!((ramp_color(-3.0), ramp_color(7.0)), (VIRIDIS[0], VIRIDIS[8]));
+    }
+
+    #[test]
+    fn labels_repeat_and_none_is_grey() {
+        assert_eq!(label_color(20), label_color(0));
+        assert_eq!(label_color(-1), [127; 3]);
+    }
+}

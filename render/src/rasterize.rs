@@ -1,0 +1,259 @@
+//! The rasterizer: nearest triangle and its depth at every pixel centre.
+//!
+//! Edge functions (Pineda 1988) over corners on a grid of 1/65536 pixel are exact 64-bit integers,
+//! and a centre exactly on an edge belongs to the triangle of which it is a top or left edge, so
+//! adjoining triangles cover every centre once. Inverse depth is linear on the screen; the z-buffer
+//! keeps the largest. Of equal depths the triangle with the lower number wins. Triangles are seen
+//! from both sides. Nothing depends on threads or on what was drawn before.
+
+use jepa3d_schemas::Camera;
+
+use crate::clip::clipped;
+use crate::frame::{Frame, NO_ID};
+use crate::project::{NEEDS_CLIP, PIXEL, Projection, REJECT_ALL, REJECT_ANY, SUBPIXEL_BITS, ScreenVertex};
+use crate::visible::Surface;
+
+/// Boxes up to this many pixels wide are tested centre by centre.
+const SMALL: i32 = 8;
+
+/// Memory of the rasterizer.
+#[derive(Clone, Debug, Default)]
+pub struct RasterScratch {
+    vertices: Vec<ScreenVertex>,
+}
+
+/// Draws `mesh` as `camera` sees it with `scale` x `scale` samples a pixel; surfaces nearer than `near` are cut off.
+///
+/// # Shapes
+/// `frame` becomes `[H*scale, W*scale]`; ids are triangle numbers.
+pub fn rasterize(
+    mesh: Surface<'_>,
+    camera: &Camera,
+    (scale, near): (u32, f64),
+    scratch: &mut RasterScratch,
+    frame: &mut Frame,
+) {
+    let projection = Projection::new(camera, scale, near);
+    projection.vertices(mesh.positions, &mut scratch.vertices);
+    frame.width = (camera.width * scale) as usize;
+    frame.height = (camera.height * scale) as usize;
+    let pixels = frame.width * frame.height;
+    frame.depth.clear();
+    frame.depth.resize(pixels, 0.0);
+    frame.id.clear();
+    frame.id.resize(pixels, NO_ID);
+    for (id, corners) in mesh.triangles.iter().enumerate() {
+        let v = corners.map(|i| scratch.vertices[i as usize]);
+        let (all, any) = (v[0].sides & v[1].sides & v[2].sides, v[0].sides | v[1].sides | v[2].sides);
+        if all & REJECT_ALL != 0 || any & REJECT_ANY != 0 {
+            continue;
+        }
+        if any & NEEDS_CLIP == 0 {
+            draw(frame, v, id as u32);
+        } else {
+            let homogeneous = corners.map(|i| projection.homogeneous(mesh.positions[i as usize]));
+            clipped(&projection, homogeneous, |v| draw(frame, v, id as u32));
+        }
+    }
+    // Until here the buffer held inverse depths, 0 where nothing is: 1 / 0 is infinity.
+    for depth in &mut frame.depth {
+        *depth = 1.0 / *depth;
+    }
+}
+
+/// The pixels whose centres lie in a triangle's bounding box, both ends included.
+#[derive(Clone, Copy)]
+struct Window {
+    left: i32,
+    right: i32,
+    top: i32,
+    bottom: i32,
+}
+
+impl Window {
+    #[inline(always)]
+    fn of(v: &[ScreenVertex; 3], width: usize, height: usize) -> Self {
+        const HALF: i32 = (PIXEL / 2) as i32;
+        let first = |a: i32, b: i32, c: i32| ((a.min(b).min(c) + HALF - 1) >> SUBPIXEL_BITS).max(0);
+        let last = |a: i32, b: i32, c: i32, size: usize| {
+            ((a.max(b).max(c) - HALF) >> SUBPIXEL_BITS).min(size as i32 - 1)
+        };
+        Self {
+            left: first(v[0].x, v[1].x, v[2].x),
+            right: last(v[0].x, v[1].x, v[2].x, width),
+            top: first(v[0].y, v[1].y, v[2].y),
+            bottom: last(v[0].y, v[1].y, v[2].y, height),
+        }
+    }
+}
+
+/// An edge function along rows and columns, biased so that a centre is inside where it is not negative.
+#[derive(Clone, Copy)]
+struct Edge {
+    /// At the centre of the window's first pixel.
+    start: i64,
+    /// Change from pixel to pixel.
+    step_x: i64,
+    /// Change from row to row.
+    step_y: i64,
+    /// What was taken off for edges that are neither top nor left.
+    bias: i64,
+}
+
+impl Edge {
+    #[inline(always)]
+    fn new(a: ScreenVertex, b: ScreenVertex, x: i64, y: i64) -> Self {
+        let (dx, dy) = (i64::from(b.x) - i64::from(a.x), i64::from(b.y) - i64::from(a.y));
+        let is_top_left = dy < 0 || (dy == 0 && dx > 0);
+        let bias = i64::from(!is_top_left);
+        let start = dx * (y - i64::from(a.y)) - dy * (x - i64::from(a.x)) - bias;
+        Self { start, step_x: -dy * PIXEL, step_y: dx * PIXEL, bias }
+    }
+}
+
+/// Inverse depth over the window.
+#[derive(Clone, Copy)]
+struct Plane {
+    start: f64,
+    step_x: f64,
+    step_y: f64,
+    low: f32,
+    high: f32,
+}
+
+impl Plane {
+    #[inline(always)]
+    fn new(v: &[ScreenVertex; 3], edges: &[Edge; 3], area: i64) -> Self {
+        let d = [0, 1, 2].map(|i| v[i].inverse_depth);
+        let per_area = 1.0 / area as f64;
+        let along_1 = (f64::from(d[1]) - f64::from(d[0])) * per_area;
+        let along_2 = (f64::from(d[2]) - f64::from(d[0])) * per_area;
+        let mix = |a: i64, b: i64| a as f64 * along_1 + b as f64 * along_2;
+        Self {
+            start: f64::from(d[0]) + mix(edges[1].start + edges[1].bias, edges[2].start + edges[2].bias),
+            step_x: mix(edges[1].step_x, edges[2].step_x),
+            step_y: mix(edges[1].step_y, edges[2].step_y),
+            low: d[0].min(d[1]).min(d[2]),
+            high: d[0].max(d[1]).max(d[2]),
+        }
+    }
+
+    /// Slivers have steep planes: a centre inside never lies beyond the corners.
+    #[inline(always)]
+    fn at(&self, row: f64, column: i32) -> f32 {
+        ((row + self.step_x * f64::from(column)) as f32).max(self.low).min(self.high)
+    }
+}
+
+/// Draws one triangle whose corners the grid holds.
+#[inline(always)]
+fn draw(frame: &mut Frame, mut v: [ScreenVertex; 3], id: u32) {
+    let window = Window::of(&v, frame.width, frame.height);
+    if window.left > window.right || window.top > window.bottom {
+        return;
+    }
+    let wide = |i: usize| (i64::from(v[i].x) - i64::from(v[0].x), i64::from(v[i].y) - i64::from(v[0].y));
+    let ((x1, y1), (x2, y2)) = (wide(1), wide(2));
+    let area = x1 * y2 - y1 * x2;
+    if area == 0 {
+        return;
+    }
+    if area < 0 {
+        v.swap(1, 2);
+    }
+    let center = |pixel: i32| i64::from(pixel) * PIXEL + PIXEL / 2;
+    let (x, y) = (center(window.left), center(window.top));
+    let edges = [Edge::new(v[1], v[2], x, y), Edge::new(v[2], v[0], x, y), Edge::new(v[0], v[1], x, y)];
+    let plane = Plane::new(&v, &edges, area.abs());
+    if window.right - window.left < SMALL {
+        fill_small(frame, window, edges, plane, id);
+    } else {
+        fill_rows(frame, window, edges, plane, id);
+    }
+}
+
+/// Tests every centre of the window.
+#[inline(always)]
+fn fill_small(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane, id: u32) {
+    let mut at_row = edges.map(|e| e.start);
+    let columns = window.right - window.left + 1;
+    for row in 0..=window.bottom - window.top {
+        let begin = (window.top + row) as usize * frame.width + window.left as usize;
+        let depths = &mut frame.depth[begin..begin + columns as usize];
+        let ids = &mut frame.id[begin..begin + columns as usize];
+        let base = plane.start + plane.step_y * f64::from(row);
+        let mut at = at_row;
+        for column in 0..columns {
+            if at[0] | at[1] | at[2] >= 0 {
+                let depth = plane.at(base, column);
+                if depth > depths[column as usize] {
+                    depths[column as usize] = depth;
+                    ids[column as usize] = id;
+                }
+            }
+            for e in 0..3 {
+                at[e] += edges[e].step_x;
+            }
+        }
+        for e in 0..3 {
+            at_row[e] += edges[e].step_y;
+        }
+    }
+}
+
+/// Finds where each row enters and leaves the triangle, then tests depths only.
+#[inline(never)]
+fn fill_rows(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane, id: u32) {
+    let columns = i64::from(window.right - window.left) + 1;
+    let per_step = edges.map(|e| if e.step_x == 0 { 0.0 } else { -1.0 / e.step_x as f64 });
+    for row in 0..=window.bottom - window.top {
+        let (mut first, mut last) = (0, columns - 1);
+        for (edge, per_step) in edges.iter().zip(per_step) {
+            (first, last) = span(edge, per_step, i64::from(row), (first, last));
+        }
+        if first > last {
+            continue;
+        }
+        let begin = (window.top + row) as usize * frame.width + window.left as usize;
+        let range = begin + first as usize..=begin + last as usize;
+        let base = plane.start + plane.step_y * f64::from(row);
+        let pixels = frame.depth[range.clone()].iter_mut().zip(&mut frame.id[range]);
+        for (column, (nearest, nearest_id)) in (first as i32..).zip(pixels) {
+            let depth = plane.at(base, column);
+            let is_nearer = depth > *nearest;
+            *nearest = if is_nearer { depth } else { *nearest };
+            *nearest_id = if is_nearer { id } else { *nearest_id };
+        }
+    }
+}
+
+/// The columns of `first..=last` where an edge function is not negative: estimated by division, made
+/// exact by testing.
+#[inline(always)]
+fn span(edge: &Edge, per_step: f64, row: i64, (first, last): (i64, i64)) -> (i64, i64) {
+    let start = edge.start + edge.step_y * row;
+    let is_inside = |column: i64| start + edge.step_x * column >= 0;
+    if edge.step_x == 0 {
+        return if start >= 0 { (first, last) } else { (0, -1) };
+    }
+    let crossing = (start as f64 * per_step).clamp(first as f64 - 1.0, last as f64 + 1.0) as i64;
+    if edge.step_x > 0 {
+        let mut from = crossing;
+        while from > first && is_inside(from - 1) {
+            from -= 1;
+        }
+        while from <= last && !is_inside(from) {
+            from += 1;
+        }
+        (from.max(first), last)
+    } else {
+        let mut to = crossing;
+        while to < last && is_inside(to + 1) {
+            to += 1;
+        }
+        while to >= first && !is_inside(to) {
+            to -= 1;
+        }
+        (first, to.min(last))
+    }
+}

@@ -1,0 +1,155 @@
+//! A mesh moved to the frame of the stored cloud, and what gives its triangles their colours.
+
+use std::sync::Arc;
+
+use jepa3d_schemas::{Mesh, NO_INDEX, Sample, UpAxis};
+
+use crate::config::ColorBy;
+use crate::palette::{Srgb, label_color};
+use crate::texture::Pyramid;
+use crate::visible::Surface;
+
+/// Albedo of surfaces that say nothing about their colour, sRGB; the usual light grey.
+pub(crate) const GREY: [u8; 3] = [204; 3];
+
+/// What varies over a triangle; everything else is one colour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Paint {
+    /// One linear colour.
+    Solid([f32; 3]),
+    /// Colours of the corners, sRGB.
+    Corners([[u8; 3]; 3]),
+    /// Texture (an index into [`Scene::pyramids`]) and corners in it.
+    Textured(u32, [[f32; 2]; 3]),
+    /// By height along the up axis.
+    Height,
+}
+
+/// A mesh ready to be drawn.
+pub(crate) struct Scene<'a> {
+    mesh: &'a Mesh,
+    /// `[P,3]` in the frame of the stored cloud.
+    pub(crate) positions: Vec<[f32; 3]>,
+    /// `[T,3]` unit normals by winding; zero for triangles without area.
+    pub(crate) face_normals: Vec<[f32; 3]>,
+    pub(crate) pyramids: Vec<Pyramid<'a>>,
+    /// For each material its entry in `pyramids`.
+    material_pyramids: Vec<Option<u32>>,
+    color: ColorBy,
+    is_smooth: bool,
+    srgb: Srgb,
+    /// Axis that points up, 0 to 2.
+    pub(crate) up: usize,
+    /// Lowest and highest vertex along it.
+    pub(crate) heights: [f32; 2],
+}
+
+impl<'a> Scene<'a> {
+    /// Moves `mesh` to the frame of `sample`: `p = (raw - center) / scale` in f64, then f32.
+    pub(crate) fn new(
+        mesh: &'a Mesh,
+        sample: &Sample,
+        up: UpAxis,
+        (color, is_smooth): (ColorBy, bool),
+    ) -> Self {
+        let (center, scale) = (sample.norm_center, sample.norm_scale);
+        let moved =
+            |p: &[f64; 3]| -> [f32; 3] { std::array::from_fn(|a| ((p[a] - center[a]) / scale) as f32) };
+        let positions: Vec<[f32; 3]> = mesh.positions.iter().map(moved).collect();
+        let face_normals = mesh.triangles.iter().map(|t| face_normal(t.map(|v| mesh.positions[v as usize])));
+        let up = up as usize;
+        let along = || mesh.triangles.iter().flatten().map(|&v| positions[v as usize][up]);
+        let heights = along().fold([f32::INFINITY, f32::NEG_INFINITY], |[l, h], x| [l.min(x), h.max(x)]);
+        let mut scene = Self {
+            mesh,
+            face_normals: face_normals.collect(),
+            pyramids: Vec::new(),
+            material_pyramids: Vec::new(),
+            color,
+            is_smooth: is_smooth && !mesh.normal_corners.is_empty(),
+            srgb: Srgb::new(),
+            up,
+            heights,
+            positions,
+        };
+        if color == ColorBy::Auto && !mesh.uv_corners.is_empty() {
+            scene.build_pyramids();
+        }
+        scene
+    }
+
+    /// One pyramid a texture, also where several materials share it.
+    fn build_pyramids(&mut self) {
+        let mut seen: Vec<(*const jepa3d_schemas::Texture, Option<u32>)> = Vec::new();
+        for material in &self.mesh.materials {
+            let texture = material.texture.as_ref();
+            let at = texture.and_then(|t| {
+                let known = seen.iter().find(|(p, _)| *p == Arc::as_ptr(t));
+                if let Some((_, at)) = known {
+                    return *at;
+                }
+                let at = Pyramid::new(t, self.srgb).map(|pyramid| {
+                    self.pyramids.push(pyramid);
+                    self.pyramids.len() as u32 - 1
+                });
+                seen.push((Arc::as_ptr(t), at));
+                at
+            });
+            self.material_pyramids.push(at);
+        }
+    }
+
+    /// Positions and triangles.
+    pub(crate) fn surface(&self) -> Surface<'_> {
+        Surface { positions: &self.positions, triangles: &self.mesh.triangles }
+    }
+
+    /// Corners of a triangle.
+    pub(crate) fn corners(&self, t: usize) -> [[f32; 3]; 3] {
+        self.mesh.triangles[t].map(|v| self.positions[v as usize])
+    }
+
+    /// Normals at the corners, where the file gives all three and smooth shading is on.
+    pub(crate) fn corner_normals(&self, t: usize) -> Option<[[f32; 3]; 3]> {
+        if !self.is_smooth {
+            return None;
+        }
+        let indices = self.mesh.normal_corners.get(t).filter(|c| !c.contains(&NO_INDEX))?;
+        Some(indices.map(|i| self.mesh.normals[i as usize]))
+    }
+
+    /// What colours a triangle. `Auto` follows the order of the surface sampler, so that points and pixels
+    /// agree: texture, vertex colour, material, grey.
+    pub(crate) fn paint(&self, t: usize) -> Paint {
+        let mesh = self.mesh;
+        let solid = |color: [u8; 3]| Paint::Solid(self.srgb.linear(color));
+        match self.color {
+            ColorBy::Height => Paint::Height,
+            ColorBy::Label => solid(mesh.triangle_parts.get(t).map_or(GREY, |&l| label_color(l))),
+            ColorBy::Auto => self.authored(t),
+            ColorBy::Plain | ColorBy::Intensity => solid(GREY),
+        }
+    }
+
+    fn authored(&self, t: usize) -> Paint {
+        let mesh = self.mesh;
+        let material = mesh.triangle_materials.get(t).map(|&m| m as usize);
+        let pyramid = material.and_then(|m| *self.material_pyramids.get(m)?);
+        let uvs = mesh.uv_corners.get(t).filter(|c| !c.contains(&NO_INDEX));
+        if let (Some(pyramid), Some(uvs)) = (pyramid, uvs) {
+            return Paint::Textured(pyramid, uvs.map(|i| mesh.uvs[i as usize]));
+        }
+        if !mesh.vertex_colors.is_empty() {
+            return Paint::Corners(mesh.triangles[t].map(|v| mesh.vertex_colors[v as usize]));
+        }
+        let diffuse = material.and_then(|m| mesh.materials.get(m)).map(|m| m.diffuse);
+        let bytes = diffuse.map_or(GREY, |d| d.map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8));
+        Paint::Solid(self.srgb.linear(bytes))
+    }
+}
+
+/// Unit normal by winding, from raw f64 corners.
+fn face_normal([a, b, c]: [[f64; 3]; 3]) -> [f32; 3] {
+    let [a, b, c] = [a, b, c].map(glam::DVec3::from_array);
+    (b - a).cross(c - a).normalize_or_zero().as_vec3().to_array()
+}

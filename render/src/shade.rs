@@ -1,0 +1,233 @@
+//! Colours of what a frame shows: a headlight and ambient light on the surfaces, averaged over samples.
+//!
+//! The light shines along the viewing direction and surfaces reflect from both sides (|n . l|), so
+//! that nothing the camera sees is black. Light is added up linearly and encoded as sRGB at the end;
+//! alpha is the share of a pixel's samples that hit something.
+
+use glam::{DMat3, DVec3, Vec3};
+use jepa3d_schemas::Camera;
+
+use crate::frame::{Frame, NO_ID};
+use crate::palette::{Srgb, ramp_color};
+use crate::scene::{Paint, Scene};
+
+/// Share of the light that comes from everywhere.
+const AMBIENT: f32 = 0.25;
+
+/// Where the rays of a camera run, in the world.
+struct Rays {
+    eye: DVec3,
+    /// `direction = matrix * (u, v, 1)`, of z = 1 in the camera frame.
+    matrix: DMat3,
+    forward: Vec3,
+    /// Pixels that a length of one spans at depth one.
+    focal: f32,
+}
+
+impl Rays {
+    /// `scale` samples a pixel along each axis: `u` and `v` count samples.
+    fn new(camera: &Camera, scale: u32) -> Self {
+        let a = &camera.camera_from_world;
+        let s = f64::from(scale);
+        let world_from_camera = a.matrix3.inverse();
+        let (fx, fy) = (camera.fx * s, camera.fy * s);
+        let camera_from_pixel = DMat3::from_cols(
+            DVec3::new(1.0 / fx, 0.0, 0.0),
+            DVec3::new(0.0, 1.0 / fy, 0.0),
+            DVec3::new(-camera.cx * s / fx, -camera.cy * s / fy, 1.0),
+        );
+        Self {
+            eye: -(world_from_camera * a.translation),
+            matrix: world_from_camera * camera_from_pixel,
+            forward: a.matrix3.row(2).normalize().as_vec3(),
+            focal: (fx * fy).sqrt() as f32,
+        }
+    }
+
+    fn direction(&self, column: usize, row: usize) -> DVec3 {
+        self.matrix * DVec3::new(column as f64 + 0.5, row as f64 + 0.5, 1.0)
+    }
+}
+
+/// What stays the same over the samples of one triangle.
+struct Face {
+    id: u32,
+    paint: Paint,
+    normals: Option<[Vec3; 3]>,
+    /// Colour times light where both are the same all over the triangle.
+    uniform: Option<[f32; 3]>,
+    light: f32,
+    corner: DVec3,
+    edges: [DVec3; 2],
+    /// Texels of the full texture that a length of one spans.
+    texels: f32,
+}
+
+/// Colours the surfaces of a frame.
+pub(crate) struct Shader<'a> {
+    scene: &'a Scene<'a>,
+    rays: Rays,
+    srgb: Srgb,
+    face: Face,
+}
+
+impl<'a> Shader<'a> {
+    pub(crate) fn new(scene: &'a Scene<'a>, camera: &Camera, scale: u32) -> Self {
+        let rays = Rays::new(camera, scale);
+        let face = Face {
+            id: NO_ID,
+            paint: Paint::Height,
+            normals: None,
+            uniform: None,
+            light: 0.0,
+            corner: DVec3::ZERO,
+            edges: [DVec3::ZERO; 2],
+            texels: 0.0,
+        };
+        Self { scene, rays, srgb: Srgb::new(), face }
+    }
+
+    /// Linear light of the sample at `column`, `row`, which shows triangle `id` at `depth`.
+    #[inline]
+    fn light(&mut self, id: u32, depth: f32, (column, row): (usize, usize)) -> [f32; 3] {
+        if id != self.face.id {
+            self.turn_to(id);
+        }
+        match self.face.uniform {
+            Some(light) => light,
+            None => self.varying(depth, self.rays.direction(column, row)),
+        }
+    }
+
+    fn turn_to(&mut self, id: u32) {
+        let t = id as usize;
+        let scene = self.scene;
+        let face = &mut self.face;
+        face.id = id;
+        face.paint = scene.paint(t);
+        face.normals = scene.corner_normals(t).map(|n| n.map(Vec3::from_array));
+        face.light = lambert(Vec3::from_array(scene.face_normals[t]), self.rays.forward);
+        face.uniform = match (face.paint, face.normals) {
+            (Paint::Solid(color), None) => Some(color.map(|c| c * face.light)),
+            _ => None,
+        };
+        if face.uniform.is_some() {
+            return;
+        }
+        let [a, b, c] = scene.corners(t).map(|p| Vec3::from_array(p).as_dvec3());
+        (face.corner, face.edges) = (a, [b - a, c - a]);
+        if let Paint::Textured(pyramid, uvs) = face.paint {
+            let world = face.edges[0].cross(face.edges[1]).length() as f32;
+            let [width, height] = scene.pyramids[pyramid as usize].size();
+            let side = |i: usize| [(uvs[i][0] - uvs[0][0]) * width, (uvs[i][1] - uvs[0][1]) * height];
+            let (s, t) = (side(1), side(2));
+            face.texels = ((s[0] * t[1] - s[1] * t[0]).abs() / world).sqrt();
+        }
+    }
+
+    fn varying(&self, depth: f32, direction: DVec3) -> [f32; 3] {
+        let face = &self.face;
+        let weights = face.weights(self.rays.eye, direction);
+        let light = match face.normals {
+            Some(normals) => {
+                let normal = normals[0] * weights[0] + normals[1] * weights[1] + normals[2] * weights[2];
+                match normal.try_normalize() {
+                    Some(normal) => lambert(normal, self.rays.forward),
+                    None => face.light,
+                }
+            }
+            None => face.light,
+        };
+        self.color(weights, depth, direction).map(|c| c * light)
+    }
+
+    fn color(&self, weights: [f32; 3], depth: f32, direction: DVec3) -> [f32; 3] {
+        match self.face.paint {
+            Paint::Solid(color) => color,
+            Paint::Corners(colors) => {
+                let linear = colors.map(|c| self.srgb.linear(c));
+                std::array::from_fn(|i| (0..3).map(|c| linear[c][i] * weights[c]).sum())
+            }
+            Paint::Textured(pyramid, uvs) => {
+                let uv = std::array::from_fn(|i| (0..3).map(|c| uvs[c][i] * weights[c]).sum());
+                let texels = self.face.texels * depth / self.rays.focal;
+                self.scene.pyramids[pyramid as usize].at(uv, texels, self.srgb)
+            }
+            Paint::Height => {
+                let [low, high] = self.scene.heights;
+                let at = (self.rays.eye + direction * f64::from(depth))[self.scene.up] as f32;
+                self.srgb.linear(ramp_color((at - low) / (high - low)))
+            }
+        }
+    }
+}
+
+impl Face {
+    /// Barycentric weights where a ray meets the triangle (Moeller and Trumbore 1997), pulled inside it.
+    fn weights(&self, eye: DVec3, direction: DVec3) -> [f32; 3] {
+        let [e1, e2] = self.edges;
+        let p = direction.cross(e2);
+        let s = eye - self.corner;
+        let per_determinant = 1.0 / e1.dot(p);
+        let u = s.dot(p) * per_determinant;
+        let v = direction.dot(s.cross(e1)) * per_determinant;
+        // NaN (a triangle seen edge-on) becomes the first corner: `max` drops it.
+        let (u, v) = (u.max(0.0).min(1.0) as f32, v.max(0.0).min(1.0) as f32);
+        let v = v.min(1.0 - u);
+        [1.0 - u - v, u, v]
+    }
+}
+
+pub(crate) fn lambert(normal: Vec3, forward: Vec3) -> f32 {
+    AMBIENT + (1.0 - AMBIENT) * normal.dot(forward).abs().min(1.0)
+}
+
+/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W*4]`: sRGB, straight alpha.
+pub(crate) fn shade(
+    scene: &Scene<'_>,
+    (camera, scale): (&Camera, u32),
+    frame: &Frame,
+    background: [u8; 4],
+    rgba: &mut Vec<u8>,
+) {
+    let mut shader = Shader::new(scene, camera, scale);
+    let srgb = shader.srgb;
+    let scale = scale as usize;
+    let (width, height) = (frame.width / scale, frame.height / scale);
+    rgba.clear();
+    rgba.reserve(width * height * 4);
+    for row in 0..height {
+        for column in 0..width {
+            let (mut light, mut hits) = ([0.0f32; 3], 0u32);
+            for sample in 0..scale * scale {
+                let at = (column * scale + sample % scale, row * scale + sample / scale);
+                let i = at.1 * frame.width + at.0;
+                if frame.id[i] != NO_ID {
+                    let add = shader.light(frame.id[i], frame.depth[i], at);
+                    light = std::array::from_fn(|c| light[c] + add[c]);
+                    hits += 1;
+                }
+            }
+            rgba.extend_from_slice(&resolve(light, hits, (scale * scale) as u32, (background, srgb)));
+        }
+    }
+}
+
+/// A pixel of `hits` of `samples` surface samples, whose linear light sums to `light`, over the background.
+#[inline(always)]
+pub(crate) fn resolve(
+    light: [f32; 3],
+    hits: u32,
+    samples: u32,
+    (background, srgb): ([u8; 4], Srgb),
+) -> [u8; 4] {
+    if hits == 0 {
+        return background;
+    }
+    let cover = hits as f32 / samples as f32;
+    let behind = (1.0 - cover) * f32::from(background[3]) / 255.0;
+    let alpha = cover + behind;
+    let back = srgb.linear([background[0], background[1], background[2]]);
+    let mix = |c: usize| (light[c] / samples as f32 + back[c] * behind) / alpha;
+    [srgb.encode(mix(0)), srgb.encode(mix(1)), srgb.encode(mix(2)), (alpha * 255.0 + 0.5) as u8]
+}

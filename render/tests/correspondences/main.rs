@@ -1,0 +1,6 @@
+//! Correspondences against brute-force oracles, on synthetic and real data.
+
+mod cloud;
+mod mesh;
+mod photos;
+mod support;

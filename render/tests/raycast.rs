@@ -1,0 +1,159 @@
+//! Depth and triangle ids of the rasterizer against a ray cast through every pixel centre, on real meshes.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use glam::DVec3;
+use jepa3d_render::{Frame, NO_ID, RasterScratch, Sphere, Surface, ViewsConfig, cameras, rasterize};
+use jepa3d_schemas::{Camera, Draws, Shape, UpAxis};
+use support::{Caster, data, objs, positions, ray, subject};
+
+const NEAR: f64 = 1e-3;
+
+/// How a set of frames compares with ray casting.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Pixels that both cover.
+    both: u64,
+    same_id: u64,
+    /// Other id at the same depth (1e-6): coplanar or doubled triangles.
+    ties: u64,
+    /// Other id, but a ray moved by up to 1e-3 pixel meets it first too.
+    edges: u64,
+    wrong_id: u64,
+    /// Pixels that one covers.
+    coverage: u64,
+    /// Of these, those where rays moved by up to 1e-3 pixel both hit and miss.
+    silhouette: u64,
+    /// Largest depth difference where ids agree or tie, and number above 1e-4.
+    worst_depth: f64,
+    far_depth: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.both += other.both;
+        self.same_id += other.same_id;
+        self.ties += other.ties;
+        self.edges += other.edges;
+        self.wrong_id += other.wrong_id;
+        self.coverage += other.coverage;
+        self.silhouette += other.silhouette;
+        self.worst_depth = self.worst_depth.max(other.worst_depth);
+        self.far_depth += other.far_depth;
+    }
+
+    fn pixel(&mut self, caster: &Caster, camera: &Camera, (x, y): (usize, usize), (depth, id): (f32, u32)) {
+        let at = |dx: f64, dy: f64| {
+            let (eye, direction) = ray(camera, x as f64 + 0.5 + dx, y as f64 + 0.5 + dy);
+            caster.cast(eye, direction, NEAR)
+        };
+        let moved = || (0..9).map(|i| at(f64::from(i % 3 - 1) * 1e-3, f64::from(i / 3 - 1) * 1e-3));
+        let expected = at(0.0, 0.0);
+        match (expected, id != NO_ID) {
+            (None, false) => {}
+            (Some((z, t)), true) => {
+                self.both += 1;
+                let difference = (f64::from(depth) - z).abs();
+                let is_tie = || tie(caster, camera, (x, y), (z, id));
+                if t == id {
+                    self.same_id += 1;
+                } else if is_tie() {
+                    self.ties += 1;
+                } else if moved().flatten().any(|(_, t)| t == id) {
+                    self.edges += 1;
+                    return;
+                } else {
+                    self.wrong_id += 1;
+                    return;
+                }
+                self.worst_depth = self.worst_depth.max(difference);
+                self.far_depth += u64::from(difference > 1e-4);
+            }
+            _ => {
+                self.coverage += 1;
+                let hits = moved().flatten().count();
+                self.silhouette += u64::from(hits > 0 && hits < 9);
+            }
+        }
+    }
+}
+
+/// Whether triangle `id` is met at depth `z`, to 1e-6.
+fn tie(caster: &Caster, camera: &Camera, (x, y): (usize, usize), (z, id): (f64, u32)) -> bool {
+    let (eye, direction): (DVec3, DVec3) = ray(camera, x as f64 + 0.5, y as f64 + 0.5);
+    caster.meet(eye, direction, id).is_some_and(|other| (other - z).abs() <= 1e-6)
+}
+
+fn compare(path: &Path, views: usize) -> Option<Tally> {
+    let (object, sample) = subject(path, 2048, false)?;
+    let Shape::Mesh(mesh) = &object.shape else { unreachable!("subject reads meshes") };
+    let positions = positions(mesh, &sample);
+    let caster = Caster::new(&positions, &mesh.triangles);
+    let surface = Surface { positions: &positions, triangles: &mesh.triangles };
+    let sphere = Sphere::around(&sample.points);
+    let mut draws = Draws::new(1, "raycast", "test");
+    let rig = cameras(&ViewsConfig::default(), UpAxis::Y, sphere, &mut draws);
+    let (mut scratch, mut frame, mut tally) = (RasterScratch::default(), Frame::default(), Tally::default());
+    for (_, camera) in rig.iter().step_by(rig.len() / views) {
+        rasterize(surface, camera, (1, NEAR), &mut scratch, &mut frame);
+        for i in 0..frame.id.len() {
+            let at = (i % frame.width, i / frame.width);
+            tally.pixel(&caster, camera, at, (frame.depth[i], frame.id[i]));
+        }
+    }
+    Some(tally)
+}
+
+fn compare_all(paths: &[PathBuf], views: usize) -> Tally {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || {
+        let mut sum = Tally::default();
+        while let Some(path) = paths.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            let Some(tally) = compare(path, views) else { continue };
+            if tally.wrong_id + tally.far_depth > 0 || tally.silhouette < tally.coverage {
+                eprintln!("{}: {tally:?}", path.display());
+            }
+            sum.add(&tally);
+        }
+        sum
+    };
+    let mut sum = Tally::default();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|t| sum.add(&t.join().unwrap()));
+    });
+    sum
+}
+
+fn check(name: &str, tally: &Tally) {
+    let agree = (tally.same_id + tally.ties) as f64 / tally.both as f64;
+    eprintln!("{name}: ids agree or tie on {:.4} % of pixels; {tally:?}", agree * 100.0);
+    assert!(tally.both > 10_000, "{tally:?}");
+    assert!(agree >= 0.999, "{name}: {tally:?}");
+    assert_eq!(tally.far_depth, 0, "{name}: {tally:?}");
+    assert_eq!(tally.coverage, tally.silhouette, "{name}: {tally:?}");
+}
+
+#[test]
+fn depth_and_ids_agree_with_ray_casting() {
+    let Some(data) = data() else { return };
+    for (folder, step) in [("shapedb", 83), ("shapenetcore_v2", 9)] {
+        let paths: Vec<PathBuf> = objs(&data.join(folder)).into_iter().step_by(step).collect();
+        check(folder, &compare_all(&paths, 3));
+    }
+}
+
+/// `make test-render`: 128 + 24 meshes, 12 views.
+#[test]
+#[ignore = "takes minutes; run by make test-render"]
+fn depth_and_ids_agree_with_ray_casting_on_all_meshes() {
+    let Some(data) = data() else { return };
+    for (folder, limit) in [("shapedb", 128), ("shapenetcore_v2", 25)] {
+        let all = objs(&data.join(folder));
+        let step = (all.len() / limit).max(1);
+        let paths: Vec<PathBuf> = all.into_iter().step_by(step).take(limit).collect();
+        check(folder, &compare_all(&paths, 12));
+    }
+}
