@@ -1,7 +1,7 @@
 //! Encodes row groups, on any thread; the bytes depend only on the rows, their order and the options.
 //!
-//! Text and single numbers, a thousandth of the bytes, go through Arrow's writer. Lists go by
-//! [`crate::list_chunk`], which `benches/columns.rs` measures against it.
+//! Text, images and single numbers go through Arrow's writer, which copies them once. Lists, millions
+//! of values, go by [`crate::list_chunk`].
 
 use std::ops::Range;
 use std::path::Path;
