@@ -1,7 +1,7 @@
 //! Encodes row groups, on any thread; the bytes depend only on the rows, their order and the options.
 //!
-//! Text, images and single numbers go through Arrow's writer, which copies them once. Lists, millions
-//! of values, go by [`crate::list_chunk`].
+//! Text, images and single numbers go through Arrow's writer; lists, millions of values a row group,
+//! by [`crate::list_chunk`].
 
 use std::ops::Range;
 use std::path::Path;
