@@ -36,31 +36,32 @@ impl Facet {
         (area > 0.0).then_some(Self { corners: [a, b, c], inverse_depth, area })
     }
 
-    /// Smallest and largest u of the triangle between the heights `top` and `top + height`.
+    /// The edges ready for [`Slopes::span`].
     #[inline(always)]
-    pub(crate) fn span(&self, top: f32, height: f32) -> (f32, f32) {
-        let (top, bottom) = (top - MARGIN, top + height + MARGIN);
-        let (mut left, mut right) = (f32::INFINITY, f32::NEG_INFINITY);
-        for i in 0..3 {
-            let (p, q) = (self.corners[i], self.corners[(i + 1) % 3]);
-            let (p, q) = if p[1] <= q[1] { (p, q) } else { (q, p) };
-            let misses = q[1] < top || p[1] > bottom;
-            let (low, high) = (p[0].min(q[0]), p[0].max(q[0]));
-            let slope = (q[0] - p[0]) / (q[1] - p[1]).max(1e-6);
-            let at = |v: f32| (p[0] + (v - p[1]) * slope).clamp(low, high);
-            let (a, b) = (at(p[1].max(top)), at(q[1].min(bottom)));
-            if !misses {
-                (left, right) = (left.min(a).min(b), right.max(a).max(b));
-            }
-        }
-        (left - MARGIN, right + MARGIN)
+    pub(crate) fn slopes(&self) -> Slopes {
+        let [a, b, c] = self.corners;
+        Slopes([slope(a, b), slope(b, c), slope(c, a)])
+    }
+
+    /// Whether the triangle hides a point `[u, v]` from `limit` on.
+    #[inline(always)]
+    pub(crate) fn hides(&self, [u, v, limit]: [f32; 3]) -> bool {
+        let mut hidden = [0; LANES];
+        self.hide_lanes(&self.edges(), [&[u; LANES], &[v; LANES], &[limit; LANES]], &mut hidden);
+        hidden[0] != 0
+    }
+
+    #[inline(always)]
+    fn edges(&self) -> [[f32; 4]; 3] {
+        let [a, b, c] = self.corners;
+        let edge = |p: [f32; 3], q: [f32; 3]| [p[0], p[1], q[0] - p[0], q[1] - p[1]];
+        [edge(b, c), edge(c, a), edge(a, b)]
     }
 
     /// Marks the points of a run that lie behind the triangle.
     #[inline(always)]
     pub(crate) fn hide(&self, run: Run<'_>) {
-        let [a, b, c] = self.corners;
-        let edges = [(b, c), (c, a), (a, b)].map(|(p, q)| [p[0], p[1], q[0] - p[0], q[1] - p[1]]);
+        let edges = self.edges();
         let (u, v, limit) = (run.u.as_chunks().0, run.v.as_chunks().0, run.limit.as_chunks().0);
         let hidden = run.hidden.as_chunks_mut().0;
         for (((u, v), limit), hidden) in u.iter().zip(v).zip(limit).zip(hidden) {
@@ -84,5 +85,47 @@ impl Facet {
             let is_before = (x * i + y * j + z * k) * limit[lane] > self.area;
             hidden[lane] |= u32::from(is_covered & is_before);
         }
+    }
+}
+
+/// An edge from its upper to its lower end.
+#[derive(Clone, Copy)]
+struct Slope {
+    top: [f32; 2],
+    bottom: f32,
+    /// Change of u for one pixel down; 0 for a level edge, whose ends lie on the other edges.
+    step: f32,
+    low: f32,
+    high: f32,
+}
+
+#[inline(always)]
+fn slope(p: [f32; 3], q: [f32; 3]) -> Slope {
+    let (p, q) = if p[1] <= q[1] { (p, q) } else { (q, p) };
+    let height = q[1] - p[1];
+    let step = if height > 1e-6 { (q[0] - p[0]) / height } else { 0.0 };
+    Slope { top: [p[0], p[1]], bottom: q[1], step, low: p[0].min(q[0]), high: p[0].max(q[0]) }
+}
+
+/// The edges of a triangle, to find how far it reaches left and right.
+pub(crate) struct Slopes([Slope; 3]);
+
+impl Slopes {
+    /// Smallest and largest u of the triangle between the heights `top` and `bottom`.
+    #[inline(always)]
+    pub(crate) fn span(&self, top: f32, bottom: f32) -> (f32, f32) {
+        let (top, bottom) = (top - MARGIN, bottom + MARGIN);
+        let (mut left, mut right) = (f32::INFINITY, f32::NEG_INFINITY);
+        for i in 0..3 {
+            let e = &self.0[i];
+            if e.bottom < top || e.top[1] > bottom {
+                continue;
+            }
+            let a = e.top[0] + (top - e.top[1]).max(0.0) * e.step;
+            let b = e.top[0] + (bottom.min(e.bottom) - e.top[1]) * e.step;
+            left = left.min(a.min(b).max(e.low));
+            right = right.max(a.max(b).min(e.high));
+        }
+        (left - MARGIN, right + MARGIN)
     }
 }
