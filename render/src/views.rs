@@ -115,7 +115,7 @@ fn render_mesh(
             camera: *camera,
             depth,
             depth_scale,
-            correspondences: correspond_mesh(points, camera, scene.surface(), frame, visibility),
+            correspondences: correspond_mesh(points, camera, scene.surface(), visibility),
             pixel_point: None,
         });
     }

@@ -13,12 +13,11 @@
 //! dimensions and f64 against all points; there are few, and none when the camera is outside.
 
 use jepa3d_schemas::{Camera, Correspondences};
-use pulp::{Arch, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::cells::{CELL, Cells};
-use crate::correspond::{NEAR, is_inside, project};
+use crate::correspond::{NEAR, project};
 use crate::facet::Facet;
-use crate::frame::Frame;
 
 /// Share of the way from the camera to a point that must be free for the point to be visible.
 pub const STOP: f32 = 1.0 - 1e-3;
@@ -41,15 +40,14 @@ pub struct Surface<'a> {
 /// Memory of [`correspond_mesh`], used again from view to view.
 #[derive(Debug, Default)]
 pub struct VisibilityScratch {
+    /// `[u, v, z]`.
     points: Vec<[f32; 3]>,
+    /// `[u, v, 1 / z]`.
     vertices: Vec<[f32; 3]>,
     cells: Cells,
 }
 
 /// Which stored points a view of a mesh shows: inside the image, before the camera, not hidden.
-///
-/// `frame` is the same view drawn by [`crate::rasterize`], any number of samples a pixel; it saves time and decides
-/// nothing: an empty frame gives the same points.
 ///
 /// # Shapes
 /// `points [S,3]` in the frame of `surface`, which is the camera's world.
@@ -57,10 +55,9 @@ pub fn correspond_mesh(
     points: &[[f32; 3]],
     camera: &Camera,
     surface: Surface<'_>,
-    frame: &Frame,
     scratch: &mut VisibilityScratch,
 ) -> Correspondences {
-    Arch::new().dispatch(Search { points, camera, surface, frame, scratch })
+    Arch::new().dispatch(Search { points, camera, surface, scratch })
 }
 
 /// Arguments of one search, compiled once for each vector width that `pulp` knows; all give the same bits.
@@ -68,7 +65,6 @@ struct Search<'a> {
     points: &'a [[f32; 3]],
     camera: &'a Camera,
     surface: Surface<'a>,
-    frame: &'a Frame,
     scratch: &'a mut VisibilityScratch,
 }
 
@@ -76,20 +72,22 @@ impl WithSimd for Search<'_> {
     type Output = Correspondences;
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> Correspondences {
-        let Self { points, camera, surface, frame, scratch } = self;
+    fn with_simd<S: Simd>(self, simd: S) -> Correspondences {
+        let Self { points, camera, surface, scratch } = self;
         let VisibilityScratch { points: pixels, vertices, cells } = scratch;
         project(points, camera, pixels);
         project(surface.positions, camera, vertices);
-        let screen = Screen::new(camera, frame);
-        cells.fill(pixels, camera, |pixel| {
-            is_inside(pixel, camera) && !screen.hides(pixel, surface.triangles, vertices)
-        });
+        for vertex in &mut *vertices {
+            vertex[2] = 1.0 / vertex[2];
+        }
+        cells.fill(pixels, camera);
+        let screen = Screen::new(camera);
         for triangle in surface.triangles {
-            let corners = [0, 1, 2].map(|i| vertices[triangle[i] as usize]);
-            match screen.place(corners) {
+            let [a, b, c] = *triangle;
+            let corners = [vertices[a as usize], vertices[b as usize], vertices[c as usize]];
+            match screen.place(&corners) {
                 Place::Nowhere => {}
-                Place::Window([low, high]) => hide_behind(corners, low, high, cells),
+                Place::Window([low, high]) => hide_behind(simd, corners, (low, high), cells),
                 Place::Space => {
                     hide_behind_in_space(triangle.map(|i| surface.positions[i as usize]), camera, cells);
                 }
@@ -99,82 +97,68 @@ impl WithSimd for Search<'_> {
     }
 }
 
-/// The image, and what was drawn on it.
-struct Screen<'a> {
+/// The image and how far beyond it pixels are precise.
+struct Screen {
     width: f32,
     height: f32,
     guard: f32,
-    frame: &'a Frame,
-    /// Samples a pixel along each axis.
-    scale: f32,
 }
 
 /// Where a triangle falls.
 enum Place {
     Nowhere,
-    /// Smallest and largest `[u, v, z]`.
-    Window([[f32; 3]; 2]),
+    /// Smallest and largest `[u, v]`.
+    Window([[f32; 2]; 2]),
     /// Across the camera's plane or too far out to be projected.
     Space,
 }
 
-impl<'a> Screen<'a> {
-    fn new(camera: &Camera, frame: &'a Frame) -> Self {
+impl Screen {
+    fn new(camera: &Camera) -> Self {
         let (width, height) = (camera.width as f32, camera.height as f32);
-        Self { width, height, guard: GUARD * width.max(height), frame, scale: frame.width as f32 / width }
+        Self { width, height, guard: GUARD * width.max(height) }
     }
 
+    /// Of corners `[u, v, 1 / z]`: behind the camera these are negative, at its plane infinite.
     #[inline(always)]
-    fn place(&self, [a, b, c]: [[f32; 3]; 3]) -> Place {
-        let low: [f32; 3] = std::array::from_fn(|axis| a[axis].min(b[axis]).min(c[axis]));
-        let high: [f32; 3] = std::array::from_fn(|axis| a[axis].max(b[axis]).max(c[axis]));
-        if high[2] <= NEAR {
-            return Place::Nowhere;
+    fn place(&self, [a, b, c]: &[[f32; 3]; 3]) -> Place {
+        let least = |axis: usize| a[axis].min(b[axis]).min(c[axis]);
+        let most = |axis: usize| a[axis].max(b[axis]).max(c[axis]);
+        let ([u0, v0, d0], [u1, v1, d1]) = ([least(0), least(1), least(2)], [most(0), most(1), most(2)]);
+        let is_before = d0 > 0.0 && d1 < 1.0 / NEAR;
+        if !is_before {
+            return if d1 < 0.0 { Place::Nowhere } else { Place::Space };
         }
-        if low[2] <= NEAR || low[0].min(low[1]) < -self.guard || high[0].max(high[1]) > self.guard {
+        if u0.min(v0) < -self.guard || u1.max(v1) > self.guard {
             return Place::Space;
         }
-        if high[0] < 0.0 || low[0] >= self.width || high[1] < 0.0 || low[1] >= self.height {
+        if u1 < 0.0 || u0 >= self.width || v1 < 0.0 || v0 >= self.height {
             return Place::Nowhere;
         }
-        Place::Window([low, high])
-    }
-
-    /// Whether the triangle that was drawn where the point falls hides it. Half of all points fall here, by one test
-    /// each, and then need no sorting.
-    #[inline(always)]
-    fn hides(&self, [u, v, z]: [f32; 3], triangles: &[[u32; 3]], vertices: &[[f32; 3]]) -> bool {
-        let at = (v * self.scale) as usize * self.frame.width + (u * self.scale) as usize;
-        let Some(&depth) = self.frame.depth.get(at) else { return false };
-        let limit = z * STOP;
-        if depth >= limit {
-            return false;
-        }
-        let triangle = &triangles[self.frame.id[at] as usize];
-        let corners = [0, 1, 2].map(|i| vertices[triangle[i] as usize]);
-        matches!(self.place(corners), Place::Window(_))
-            && Facet::new(corners).is_some_and(|facet| facet.hides([u, v, limit]))
+        Place::Window([[u0, v0], [u1, v1]])
     }
 }
 
 /// Marks the points that a triangle hides.
 #[inline(always)]
-fn hide_behind(corners: [[f32; 3]; 3], low: [f32; 3], high: [f32; 3], cells: &mut Cells) {
-    if !cells.reach_beyond(low[2], [low[0], low[1]], [high[0], high[1]]) {
-        return;
-    }
+fn hide_behind<S: Simd>(
+    simd: S,
+    corners: [[f32; 3]; 3],
+    (low, high): ([f32; 2], [f32; 2]),
+    cells: &mut Cells,
+) {
     let Some(facet) = Facet::new(corners) else { return };
     let (top, bottom) = (cells.row(low[1]), cells.row(high[1]));
     if high[0] - low[0] < 3.0 * CELL || bottom - top < 2 {
         for row in top..=bottom {
-            cells.hide_run(row, low[0], high[0], &facet);
+            cells.hide_run(simd, row, (low[0], high[0]), &facet);
         }
         return;
     }
     let slopes = facet.slopes();
     for row in top..=bottom {
-        let (left, right) = slopes.span(row as f32 * CELL, (row + 1) as f32 * CELL);
-        cells.hide_run(row, left, right, &facet);
+        let span = slopes.span(row as f32 * CELL, (row + 1) as f32 * CELL);
+        cells.hide_run(simd, row, span, &facet);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use glam::DVec3;
-use jepa3d_render::{Frame, RasterScratch, Surface, VisibilityScratch, correspond_mesh, rasterize};
+use jepa3d_render::{Surface, VisibilityScratch, correspond_mesh};
 use jepa3d_schemas::{Camera, Correspondences};
 
 use crate::support::{Scene, eye, files, look_at, scene, test_data, twelve_cameras};
@@ -13,12 +13,6 @@ const STOP: f64 = 1.0 - 1e-3;
 
 fn surface(scene: &Scene) -> Surface<'_> {
     Surface { positions: &scene.positions, triangles: &scene.triangles }
-}
-
-fn drawn(scene: &Scene, camera: &Camera) -> Frame {
-    let mut frame = Frame::default();
-    rasterize(surface(scene), camera, (1, 1e-3), &mut RasterScratch::default(), &mut frame);
-    frame
 }
 
 /// Moeller and Trumbore 1997: where the ray `origin + t * way` crosses a triangle.
@@ -97,9 +91,7 @@ fn compare(path: &Path, points: usize, tally: &mut Tally) {
     let scene = scene(path, points);
     let mut scratch = VisibilityScratch::default();
     for camera in twelve_cameras(224) {
-        let found = correspond_mesh(&scene.points, &camera, surface(&scene), &drawn(&scene, &camera), &mut scratch);
-        let without = correspond_mesh(&scene.points, &camera, surface(&scene), &Frame::default(), &mut scratch);
-        assert_eq!(found, without, "the frame saves time only");
+        let found = correspond_mesh(&scene.points, &camera, surface(&scene), &mut scratch);
         assert_reprojects(&found, &scene.points, &camera);
         tally.add(&found, &visible_by_rays(&scene, &camera));
     }
@@ -152,14 +144,12 @@ fn time_of_visibility() {
     let scenes: Vec<Scene> = paths.iter().map(|p| scene(p, 8192)).collect();
     let mut scratch = VisibilityScratch::default();
     let cameras = twelve_cameras(224);
-    let frames: Vec<Vec<Frame>> =
-        scenes.iter().map(|s| cameras.iter().map(|c| drawn(s, c)).collect()).collect();
     for _ in 0..5 {
         let start = thread_seconds();
         let mut shown = 0;
-        for (scene, frames) in scenes.iter().zip(&frames) {
-            for (camera, frame) in cameras.iter().zip(frames) {
-                shown += correspond_mesh(&scene.points, camera, surface(scene), frame, &mut scratch).len();
+        for scene in &scenes {
+            for camera in &cameras {
+                shown += correspond_mesh(&scene.points, camera, surface(scene), &mut scratch).len();
             }
         }
         let triangles: usize = scenes.iter().map(|s| s.triangles.len()).sum();
@@ -183,7 +173,7 @@ fn cameras_inside_a_mesh_agree_with_ray_casting() {
         for i in 0..6 {
             let target = DVec3::new(f64::from(i) - 2.5, f64::from(i % 3) - 1.0, 0.3);
             let camera = look_at(target * 0.1, target, 224);
-            let found = correspond_mesh(&scene.points, &camera, surface(&scene), &drawn(&scene, &camera), &mut scratch);
+            let found = correspond_mesh(&scene.points, &camera, surface(&scene), &mut scratch);
             assert_reprojects(&found, &scene.points, &camera);
             total.add(&found, &visible_by_rays(&scene, &camera));
         }
