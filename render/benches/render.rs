@@ -278,6 +278,7 @@ fn time(mesh: &Mesh, config: &ViewsConfig) -> (f64, f64) {
         label: None,
         shape: Shape::Mesh(mesh.clone()),
         photos: Vec::new(),
+        boxes: Vec::new(),
         source_hash: String::new(),
         warnings: Vec::new(),
     };

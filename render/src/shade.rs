@@ -255,7 +255,12 @@ fn average_row<const SCALE: usize, F: FnMut(u32, f32, (usize, usize)) -> [f32; 3
 
 /// A pixel of `hits` of `samples` surface samples, whose linear light sums to `light`, over the background.
 #[inline(always)]
-fn resolve(light: [f32; 3], hits: u32, samples: u32, (background, srgb): ([u8; 4], Srgb)) -> [u8; 4] {
+pub(crate) fn resolve(
+    light: [f32; 3],
+    hits: u32,
+    samples: u32,
+    (background, srgb): ([u8; 4], Srgb),
+) -> [u8; 4] {
     if hits == 0 {
         return background;
     }

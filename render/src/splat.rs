@@ -1,7 +1,7 @@
 //! Splats: a cloud drawn as discs that lie in its surface (surfels, Pfister et al. 2000), with depth and point ids.
 //!
-//! A disc's plane is fitted to the nearest neighbours, its radius reaches the sixth: of points
-//! spread at random over a surface, a spot then lies under no disc with probability exp(-6).
+//! A disc's plane is fitted to the nearest neighbours, its radius reaches the fourth: of points
+//! spread at random over a surface, a spot then lies under no disc with probability exp(-4).
 //! Discs in the surface close it without swelling its outline, as discs that face the camera do;
 //! seen edge-on they would vanish, so they are turned towards the camera until at least a third of
 //! their width shows.
@@ -19,13 +19,16 @@ use crate::frame::{Frame, NO_ID};
 use crate::neighbors::{Neighbor, Tree};
 
 /// Neighbours that decide plane and radius.
-const NEIGHBORS: usize = 8;
+const NEIGHBORS: usize = 16;
 
 /// The neighbour that a disc reaches, counted from 0.
-const REACHED: usize = 5;
+const REACHED: usize = 3;
+
+/// Largest radius in medians of the radii around it.
+const TAMED: f32 = 1.25;
 
 /// How far behind a disc a point may lie and still count as the same surface, in radii.
-const THICKNESS: f32 = 0.5;
+const THICKNESS: f32 = 0.4;
 
 /// Smallest cosine between a disc's normal and the line of sight.
 const MIN_FACING: f32 = 0.35;
@@ -70,13 +73,13 @@ fn reach(found: &[Neighbor]) -> f32 {
     found.get(REACHED.min(found.len().saturating_sub(1))).map_or(0.0, |f| f.0.sqrt())
 }
 
-/// Radii, none above twice the median of its neighbours' (stray points), none of 0.
+/// Radii, none above [`TAMED`] medians of its neighbours' (stray points), none of 0.
 fn tamed(radii: &[f32], neighbors: &[u32]) -> Vec<f32> {
     let (rows, _) = neighbors.as_chunks::<NEIGHBORS>();
     let cap = |(radius, row): (&f32, &[u32; NEIGHBORS])| {
         let mut around = row.map(|j| radii[j as usize]);
         around.sort_by(f32::total_cmp);
-        radius.min(2.0 * around[NEIGHBORS / 2])
+        radius.min(TAMED * around[NEIGHBORS / 2])
     };
     let positive = |radius: f32| if radius > 0.0 { radius } else { 0.05 };
     radii.iter().zip(rows).map(cap).map(positive).collect()

@@ -2,9 +2,11 @@
 
 use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
 
-use crate::config::ViewsConfig;
+use crate::config::{RigConfig, ViewsConfig};
+use crate::dense::nearest_points;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::photo_views::photo_views;
 use crate::png_file::{encode_depth, encode_rgba};
 use crate::rasterize::{RasterScratch, rasterize};
 use crate::rig::{Sphere, cameras};
@@ -57,11 +59,25 @@ const NEAR: f64 = 1e-3;
 /// # Errors
 /// Fails if the config is out of range ([`ViewsConfig::check`]).
 pub fn render_views(subject: &Subject<'_>, config: &ViewsConfig, scratch: &mut Scratch) -> Result<Rendered> {
+    let mut rendered = render_all(subject, config, scratch)?;
+    if config.pixel_point {
+        for view in &mut rendered.views {
+            view.pixel_point = Some(nearest_points(&view.correspondences, &view.camera));
+        }
+    }
+    Ok(rendered)
+}
+
+fn render_all(subject: &Subject<'_>, config: &ViewsConfig, scratch: &mut Scratch) -> Result<Rendered> {
     config.check()?;
     let mut draws = Draws::new(subject.seed, &subject.sample.sample_id, "views");
     let sphere = Sphere::around(&subject.sample.points);
     let rig = cameras(config, subject.up, sphere, &mut draws);
     let mut rendered = Rendered::default();
+    if matches!(config.rig, RigConfig::Photos) {
+        photo_views(subject, &mut rendered);
+        return Ok(rendered);
+    }
     match &subject.object.shape {
         Shape::Mesh(mesh) => render_mesh(mesh, subject, config, (&rig, sphere), scratch, &mut rendered),
         Shape::Points(_) => render_cloud(subject, config, &rig, scratch, &mut rendered),

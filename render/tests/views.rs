@@ -24,6 +24,7 @@ fn object(mesh: Mesh) -> Object {
         label: None,
         shape: Shape::Mesh(mesh),
         photos: Vec::new(),
+        boxes: Vec::new(),
         source_hash: String::new(),
         warnings: Vec::new(),
     }

@@ -99,8 +99,7 @@ fn odd_clouds_do_not_panic() {
     ];
     for points in clouds {
         let object = object(Shape::Points(PointCloud::default()));
-        let sample =
-            Sample { points: points.as_flattened().to_vec(), norm_scale: 1.0, ..Sample::default() };
+        let sample = Sample { points: points.as_flattened().to_vec(), norm_scale: 1.0, ..Sample::default() };
         let subject = Subject { object: &object, sample: &sample, up: UpAxis::Y, seed: 0 };
         let rendered = render_views(&subject, &ViewsConfig::default(), &mut Scratch::default()).unwrap();
         assert_eq!(rendered.views.len(), 12);

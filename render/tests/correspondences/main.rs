@@ -2,4 +2,5 @@
 
 mod cloud;
 mod mesh;
+mod photos;
 mod support;
