@@ -134,8 +134,13 @@ fn render_cloud(
     let Scratch { frame, samples, bytes, .. } = scratch;
     for (number, (name, camera)) in rig.iter().enumerate() {
         splats.draw(camera, 1, frame);
-        splats.draw(camera, config.supersample, samples);
-        shade_splats((&splats, &colors), (camera, config.supersample), samples, config.background, bytes);
+        let fine = if config.supersample > 1 {
+            splats.draw(camera, config.supersample, samples);
+            &*samples
+        } else {
+            &*frame
+        };
+        shade_splats((&splats, &colors), (camera, config.supersample), fine, config.background, bytes);
         let image = encode_rgba(bytes, frame.width, frame.height);
         let depth = config.depth.then(|| encode_depth(frame, bytes));
         let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));

@@ -6,7 +6,7 @@ use glam::DVec3;
 use jepa3d_render::{Surface, VisibilityScratch, correspond_mesh};
 use jepa3d_schemas::{Camera, Correspondences};
 
-use crate::support::{Scene, eye, files, look_at, scene, test_data, twelve_cameras};
+use crate::support::{Scene, thread_seconds, eye, files, look_at, scene, test_data, twelve_cameras};
 
 /// What fraction of the way from the camera to a point the ray must be free.
 const STOP: f64 = 1.0 - 1e-3;
@@ -129,12 +129,6 @@ fn real_meshes_agree_with_ray_casting() {
 #[ignore = "minutes: 8192 points of many meshes against every triangle"]
 fn real_meshes_agree_with_ray_casting_at_full_size() {
     compare_all(25, 8192);
-}
-
-/// Time this thread spent on a core (Linux; 0 elsewhere), so that a busy machine counts little.
-fn thread_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1e-9
 }
 
 #[test]
