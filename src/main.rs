@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{prepare, stats, verify};
+use commands::{inspect, prepare, stats, verify};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -35,6 +35,8 @@ enum Command {
     Verify(verify::Args),
     /// Classes, splits, sizes, extents, times and bytes.
     Stats(stats::Args),
+    /// Look at samples: a picture, or the rerun viewer.
+    Inspect(inspect::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
     };
     match result {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,

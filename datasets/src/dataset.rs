@@ -33,6 +33,11 @@ pub trait Dataset: Send + Sync {
     /// Class names; a label is an index into this list. Empty if there are no classes.
     fn classes(&self) -> &[String];
 
+    /// Class names of annotated boxes; a box label is an index into this list.
+    fn box_classes(&self) -> &[String] {
+        &[]
+    }
+
     /// The axis that points up.
     fn up_axis(&self) -> UpAxis;
 

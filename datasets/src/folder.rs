@@ -164,6 +164,7 @@ impl Dataset for Folder {
             label: entry.label.map(|label| label as i32),
             shape,
             photos: Vec::new(),
+            boxes: Vec::new(),
             source_hash,
             warnings,
         })
@@ -237,7 +238,10 @@ impl Walk<'_> {
             }
             let path = entry.path();
             parts.push(name);
-            if path.is_dir() {
+            // Links count as what they lead to; only they need another look at the disk.
+            let kind = entry.file_type().map_err(|e| io_error(&path, e))?;
+            let is_folder = if kind.is_symlink() { path.is_dir() } else { kind.is_dir() };
+            if is_folder {
                 self.folder(&path, parts)?;
             } else if self.extensions.contains(&extension(&path)) {
                 self.files.push(Found { parts: parts.clone(), path });

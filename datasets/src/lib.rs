@@ -10,6 +10,7 @@ mod finite;
 mod folder;
 pub mod formats;
 mod h5_clouds;
+mod listed;
 mod listing;
 mod modelnet;
 mod nuscenes;

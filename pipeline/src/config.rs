@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jepa3d_datasets::DatasetConfig;
+use jepa3d_render::ViewsConfig;
 use jepa3d_schemas::ShapeLetters;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub struct PrepareConfig {
     pub groups: GroupsConfig,
     /// The files.
     pub shards: ShardsConfig,
+    /// The views, absent without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views: Option<ViewsConfig>,
 }
 
 /// `[run]`.
@@ -148,6 +152,10 @@ impl PrepareConfig {
             // Without a file it is the synthetic set whose keys are overridden, unless they name another.
             dataset.entry("kind").or_insert_with(|| "synthetic".into());
         }
+        if let Some(toml::Value::Table(rig)) = table.get_mut("views").and_then(|views| views.get_mut("rig")) {
+            // The same for the default rig.
+            rig.entry("kind").or_insert_with(|| "fibonacci".into());
+        }
         let config: Self =
             toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
                 path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
@@ -187,11 +195,21 @@ impl PrepareConfig {
                 found,
             });
         }
-        Ok(())
+        Ok(self.views.as_ref().map_or(Ok(()), ViewsConfig::check)?)
     }
 
-    /// The letters of the dataset this config makes.
+    /// The letters of the dataset this config makes; those of photos are known when they are read.
     pub fn shape(&self) -> ShapeLetters {
+        let mut shape = self.points_shape();
+        if let Some((views, count)) = self.views.as_ref().and_then(|views| Some((views, views.rig.views()?)))
+        {
+            (shape.V, shape.H, shape.W) = (count, views.size as usize, views.size as usize);
+        }
+        shape
+    }
+
+    /// The letters of the points alone.
+    pub(crate) fn points_shape(&self) -> ShapeLetters {
         ShapeLetters {
             S: self.cloud.points,
             R: self.groups.groupings,
@@ -202,9 +220,10 @@ impl PrepareConfig {
         }
     }
 
-    /// The config without what decides the exit code only: what stands in plan, shards and manifest.
-    pub(crate) fn without_tolerance(&self) -> Self {
-        Self { run: RunConfig { max_failures: 0, ..self.run.clone() }, ..self.clone() }
+    /// What decides the bytes of the points, and stands in their plan, shards and manifest: the
+    /// config without views, and without what decides the exit code only.
+    pub(crate) fn of_points(&self) -> Self {
+        Self { run: RunConfig { max_failures: 0, ..self.run.clone() }, views: None, ..self.clone() }
     }
 
     /// The resolved config as TOML.
@@ -262,6 +281,36 @@ mod tests {
         assert_eq!(error("groups.points=9000"), "config: groups.points: expected 1 to 8192, found 9000");
         assert!(error("groups.centres=3").contains("unknown field `centres`"));
         assert_eq!(error("seed"), "config: --set: expected key=value, found \"seed\"");
+    }
+
+    #[test]
+    fn presets_with_views_prepare_the_same_points() {
+        let preset = |name: String| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/prepare").join(name);
+            PrepareConfig::load(Some(&path), &[]).unwrap()
+        };
+        for name in ["synthetic", "shapenet", "modelnet", "nuscenes", "folder"] {
+            let (without, with) = (preset(format!("{name}.toml")), preset(format!("{name}-views.toml")));
+            assert!(without.views.is_none() && with.views.is_some(), "{name}");
+            assert_eq!(with.of_points(), without.of_points(), "{name}");
+            let again: PrepareConfig = toml::from_str(&with.to_toml()).unwrap();
+            assert_eq!(again, with, "{name}");
+        }
+    }
+
+    #[test]
+    fn letters_of_views_are_those_of_the_rig() {
+        let letters = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+            let shape = PrepareConfig::load(None, &sets).unwrap().shape();
+            (shape.V, shape.H, shape.W)
+        };
+        assert_eq!(letters(&[]), (0, 0, 0));
+        assert_eq!(letters(&["views={}"]), (12, 224, 224));
+        assert_eq!(letters(&["views.rig.views=5", "views.size=96"]), (5, 96, 96));
+        let orbit = "views.rig={kind=\"orbit\", elevations=[0.0, 30.0], azimuths=4}";
+        assert_eq!(letters(&[orbit]), (8, 224, 224));
+        assert_eq!(letters(&["views.rig.kind=photos"]), (0, 0, 0));
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub enum Error {
     /// A dataset cannot be opened.
     #[error(transparent)]
     Dataset(#[from] jepa3d_datasets::Error),
+    /// A setting of `[views]` is out of range.
+    #[error("config: {0}")]
+    Render(#[from] jepa3d_render::Error),
     /// A setting is unknown or out of range.
     #[error("config: {key}: expected {expected}, found {found}")]
     Config {
@@ -72,6 +75,25 @@ pub enum Error {
         /// The first of them.
         first: usize,
     },
+    /// `--only views` came before the points were there.
+    #[error("{path}: --only views adds views to prepared points, and they are not complete; prepare without --only first",
+        path = path.display())]
+    NoPoints {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// `--only views` without a `[views]` table.
+    #[error("--only views: expected a [views] table in the config, or --set views.KEY=VALUE; found none")]
+    NoViews,
+    /// Points were lost from a dataset that has views, and the config has none.
+    #[error("{path}: {file} is lost and the dataset has views; repair it by the config that has its [views] table",
+        path = path.display())]
+    LostBesideViews {
+        /// The output folder.
+        path: PathBuf,
+        /// What is missing, or of another size.
+        file: String,
+    },
     /// A task number beyond the plan.
     #[error("--task {task}: expected a number below {total}")]
     NoSuchTask {
@@ -107,5 +129,12 @@ impl Rejected {
     /// A rejection at a stage.
     pub fn new(stage: &'static str, reason: impl Into<String>) -> Self {
         Self { stage, reason: reason.into() }
+    }
+
+    /// A rejection by `who` panicked.
+    pub(crate) fn from_panic(who: &str, panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::new("panic", format!("the {who} gave up: {}", text.unwrap_or("no message")))
     }
 }

@@ -47,6 +47,7 @@ pub fn group(
     let mut groups = Groups::default();
     let is_subset = points.len() > config.points;
     scratch.whole.rebuild(points).map_err(wrong)?;
+    let mut shared_starts = Vec::new();
     for r in 0..config.groupings {
         // One stream a grouping: its first draw starts the subset, its second the centers.
         let mut starts = (r > 0).then(|| draws(&format!("grouping {r}")));
@@ -54,43 +55,76 @@ pub fn group(
             None => farthest_from_centroid(points),
             Some(draws) => draws.index(points.len()) as u32,
         };
-        if is_subset {
-            let mut subset = scratch.whole.farthest_points(config.points, start(points)).map_err(wrong)?;
-            // Ascending, so that ties inside the subset go to the lowest index into the cloud.
-            subset.sort_unstable();
-            scratch.points.clear();
-            scratch.points.extend(subset.iter().map(|&i| points[i as usize]));
-            scratch.part.rebuild(&scratch.points).map_err(wrong)?;
-            let first = start(&scratch.points);
-            groups.push(&mut scratch.part, &scratch.points, config, first).map_err(wrong)?;
-            groups.refer_to(&subset, config);
-        } else {
-            groups.push(&mut scratch.whole, points, config, start(points)).map_err(wrong)?;
+        if !is_subset {
+            shared_starts.push(start(points));
+            continue;
         }
+        let mut subset = scratch.whole.farthest_points(config.points, start(points)).map_err(wrong)?;
+        // Ascending, so that ties inside the subset go to the lowest index into the cloud.
+        subset.sort_unstable();
+        scratch.points.clear();
+        scratch.points.extend(subset.iter().map(|&i| points[i as usize]));
+        scratch.part.rebuild(&scratch.points).map_err(wrong)?;
+        let first = start(&scratch.points);
+        groups.push(&mut scratch.part, &scratch.points, config, &[first]).map_err(wrong)?;
+        groups.refer_to(&subset, config);
+    }
+    if !is_subset {
+        groups.push(&mut scratch.whole, points, config, &shared_starts).map_err(wrong)?;
     }
     Ok(groups)
 }
 
 impl Groups {
-    /// Appends one grouping of `cloud`, indices into it.
+    /// Appends a grouping of `cloud` for each of `starts`, indices into it.
     fn push(
         &mut self,
         cloud: &mut Cloud,
         points: &[[f32; 3]],
         config: &GroupsConfig,
-        start: u32,
+        starts: &[u32],
     ) -> jepa3d_grouping::Result<()> {
         match config.kind {
-            GroupKind::Patch => {
-                let centers = cloud.farthest_points(config.centers, start)?;
-                self.patch_indices.extend(cloud.nearest(&centers, config.neighbors)?);
-                self.center_indices.extend(centers);
-            }
+            GroupKind::Patch => self.push_patches(cloud, config, starts)?,
             GroupKind::Voxel => {
                 let edge =
                     if config.voxel_edge > 0.0 { CellEdge::Fixed(config.voxel_edge) } else { CellEdge::Auto };
-                self.push_blocks(voxel_blocks(points, config.centers, config.neighbors, edge)?, config);
+                for _ in starts {
+                    let blocks = voxel_blocks(points, config.centers, config.neighbors, edge)?;
+                    self.push_blocks(blocks, config);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Appends centers and patches; a point that is a center of several groupings, as one of five
+    /// in a cloud of 1,024 points is, has its neighbours searched once.
+    fn push_patches(
+        &mut self,
+        cloud: &mut Cloud,
+        config: &GroupsConfig,
+        starts: &[u32],
+    ) -> jepa3d_grouping::Result<()> {
+        let first = self.center_indices.len();
+        for &start in starts {
+            self.center_indices.extend(cloud.farthest_points(config.centers, start)?);
+        }
+        let centers = &self.center_indices[first..];
+        let mut distinct = Vec::with_capacity(centers.len());
+        let mut place = vec![u32::MAX; cloud.len()];
+        for &center in centers {
+            let place = &mut place[center as usize];
+            if *place == u32::MAX {
+                *place = distinct.len() as u32;
+                distinct.push(center);
+            }
+        }
+        let patches = cloud.nearest(&distinct, config.neighbors)?;
+        self.patch_indices.reserve(centers.len() * config.neighbors);
+        for &center in centers {
+            let at = place[center as usize] as usize * config.neighbors;
+            self.patch_indices.extend_from_slice(&patches[at..at + config.neighbors]);
         }
         Ok(())
     }
@@ -139,6 +173,16 @@ mod tests {
         group(points, config, &|purpose| Draws::new(1, "a", purpose), &mut Scratch::default()).unwrap()
     }
 
+    /// Whether a patch of 8 starts with its center and no other member is nearer than its last point.
+    fn is_nearest(points: &[[f32; 3]], members: &[u32], center: u32, patch: &[u32]) -> bool {
+        let distance = |i: u32| -> f32 {
+            (0..3).map(|a| (points[i as usize][a] - points[center as usize][a]).powi(2)).sum()
+        };
+        let farthest = patch.iter().map(|&i| distance(i)).fold(0.0, f32::max);
+        let nearer = members.iter().filter(|&&i| distance(i) < farthest).count();
+        (patch[0], nearer) == (center, 7)
+    }
+
     #[test]
     fn patches_of_a_subset_are_nearest_within_it() {
         let (points, config) = (cloud(300), config(GroupKind::Patch, 90));
@@ -146,22 +190,31 @@ mod tests {
         let subset = groups.subset.unwrap();
         for r in 0..3 {
             let members = &subset[r * 90..(r + 1) * 90];
-            for g in 0..10 {
-                let center = groups.center_indices[r * 10 + g];
+            for g in r * 10..(r + 1) * 10 {
+                let center = groups.center_indices[g];
                 assert!(members.contains(&center));
-                let patch = &groups.patch_indices[(r * 10 + g) * 8..][..8];
-                let distance = |i: u32| -> f32 {
-                    (0..3).map(|a| (points[i as usize][a] - points[center as usize][a]).powi(2)).sum()
-                };
-                let farthest = patch.iter().map(|&i| distance(i)).fold(0.0, f32::max);
-                let nearer = members.iter().filter(|&&i| distance(i) < farthest).count();
-                assert_eq!((patch[0], nearer), (center, 7));
+                assert!(is_nearest(&points, members, center, &groups.patch_indices[g * 8..][..8]));
             }
         }
         assert_eq!(groups.center_indices[0], {
             let first: Vec<_> = subset[..90].iter().map(|&i| points[i as usize]).collect();
             subset[farthest_from_centroid(&first) as usize]
         });
+    }
+
+    #[test]
+    fn patches_of_a_whole_cloud_are_nearest_also_where_groupings_share_a_center() {
+        let (points, config) = (cloud(20), config(GroupKind::Patch, 20));
+        let groups = run(&points, &config);
+        let mut distinct = groups.center_indices.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert!(distinct.len() < 30, "30 centers of 20 points");
+        let members: Vec<u32> = (0..20).collect();
+        for (&center, patch) in groups.center_indices.iter().zip(groups.patch_indices.chunks(8)) {
+            assert!(is_nearest(&points, &members, center, patch));
+        }
+        assert_eq!(groups.patch_indices.len(), 30 * 8);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jepa3d_datasets::Dataset;
+use jepa3d_render::ViewsConfig;
 
 use crate::config::PrepareConfig;
 use crate::error::{Error, Result};
@@ -24,6 +25,27 @@ pub struct Task {
     pub objects: Vec<usize>,
 }
 
+impl Task {
+    /// Path of the shard of its views below the output folder.
+    pub fn views_file(&self) -> String {
+        let name = self.file.strip_prefix(POINTS_FOLDER).unwrap_or(&self.file);
+        format!("{VIEWS_FOLDER}{name}")
+    }
+}
+
+/// A task, and which of its two shards are to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job<'a> {
+    pub task: &'a Task,
+    pub points: bool,
+    pub views: bool,
+}
+
+/// Folder of the points shards inside a prepared dataset.
+pub(crate) const POINTS_FOLDER: &str = "points";
+/// Folder of the views shards.
+pub(crate) const VIEWS_FOLDER: &str = "views";
+
 /// All shards of a prepared dataset.
 pub struct Plan {
     /// The config they are made by.
@@ -32,8 +54,10 @@ pub struct Plan {
     pub dataset: Box<dyn Dataset>,
     /// The shards, by split name, then number.
     pub tasks: Vec<Task>,
-    /// Hash of config, ids and splits.
+    /// Hash of config, ids and splits; views have no part in it.
     pub hash: String,
+    /// Hash of this plan, the `[views]` table and the renderer's version; absent without views.
+    pub views_hash: Option<String>,
     /// Hash of ids and splits alone: equal for equal splits under any config.
     pub split_hash: String,
 }
@@ -57,7 +81,8 @@ impl Plan {
         let tasks = tasks(&splits, config.shards.rows);
         let split_hash = split_hash(dataset.as_ref(), &objects);
         let hash = plan_hash(&config, dataset.as_ref(), &split_hash);
-        Ok(Self { config, tasks, hash, split_hash, dataset })
+        let views_hash = config.views.as_ref().map(|views| views_hash(&hash, views));
+        Ok(Self { config, tasks, hash, views_hash, split_hash, dataset })
     }
 
     /// Number of objects.
@@ -94,7 +119,7 @@ fn tasks(splits: &BTreeMap<&str, Vec<usize>>, rows: usize) -> Vec<Task> {
         for (i, chunk) in objects.chunks(rows).enumerate() {
             tasks.push(Task {
                 number: tasks.len(),
-                file: format!("points/{split}-{i:05}-of-{count:05}.parquet"),
+                file: format!("{POINTS_FOLDER}/{split}-{i:05}-of-{count:05}.parquet"),
                 split: (*split).to_owned(),
                 objects: chunk.to_vec(),
             });
@@ -115,11 +140,21 @@ fn split_hash(dataset: &dyn Dataset, objects: &[usize]) -> String {
 }
 
 fn plan_hash(config: &PrepareConfig, dataset: &dyn Dataset, split_hash: &str) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let config = config.without_tolerance();
+    let config = config.of_points();
     let version = jepa3d_schemas::SCHEMA_VERSION.to_string();
     let classes = dataset.classes().join("\n");
-    for part in [&version, &config.to_toml(), &classes, split_hash] {
+    hash_of(&[&version, &config.to_toml(), &classes, split_hash])
+}
+
+fn views_hash(points_plan: &str, views: &ViewsConfig) -> String {
+    let config = serde_json::to_string(views).expect("a config serialises");
+    hash_of(&[points_plan, &jepa3d_render::RENDER_VERSION.to_string(), &config])
+}
+
+/// Hash of some texts in hex, 128 bits.
+pub(crate) fn hash_of(parts: &[&str]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

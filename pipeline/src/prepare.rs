@@ -3,9 +3,10 @@
 //! Every random draw comes from (run seed, object id, purpose), so a sample does not depend on
 //! the order of work, on threads, or on the other objects.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
-use jepa3d_schemas::{CatalogRow, Draws, Object, PointCloud, Sample, Shape};
+use jepa3d_schemas::{BoxLabel, CatalogRow, Draws, Object, PointCloud, Sample, Shape};
 
 use crate::config::{PrepareConfig, TooFew};
 use crate::error::Rejected;
@@ -47,30 +48,34 @@ pub fn prepare(
     let groups =
         group(&normalized.points, &config.groups, &|purpose| Draws::new(seed, &object.id, purpose), scratch)?;
     let catalog = catalog_row(object, &cloud, &normalized, [start, sampled, Instant::now()]);
+    let (boxes, box_labels) = boxes(object, &normalized);
     let mut sample = assemble(object, cloud, normalized, groups, config);
+    (sample.boxes, sample.box_labels) = (boxes, box_labels);
     sample.dataset = dataset.to_owned();
     sample.source = source;
     Ok(Prepared { sample, catalog, warnings })
 }
 
 /// The cloud to store, in raw units: sampled from a mesh, or subsampled from points.
-fn stored_cloud(object: &Object, config: &PrepareConfig) -> Result<PointCloud, Rejected> {
+fn stored_cloud<'a>(object: &'a Object, config: &PrepareConfig) -> Result<Cow<'a, PointCloud>, Rejected> {
     let (seed, count) = (config.run.seed, config.cloud.points);
     match &object.shape {
-        Shape::Mesh(mesh) => sample_surface(mesh, count, &mut Draws::new(seed, &object.id, "surface")),
+        Shape::Mesh(mesh) => {
+            sample_surface(mesh, count, &mut Draws::new(seed, &object.id, "surface")).map(Cow::Owned)
+        }
         Shape::Points(cloud) if cloud.len() > count => {
             let chosen = Draws::new(seed, &object.id, "subsample").distinct_sorted(cloud.len(), count);
-            Ok(cloud.select(&chosen))
+            Ok(Cow::Owned(cloud.select(&chosen)))
         }
         Shape::Points(cloud) => fill(cloud, config.groups.points, config.cloud.too_few),
     }
 }
 
 /// A cloud of at least `needed` points, by the rule for clouds with fewer.
-fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<PointCloud, Rejected> {
+fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<Cow<'_, PointCloud>, Rejected> {
     let found = cloud.len();
     if found >= needed {
-        return Ok(cloud.clone());
+        return Ok(Cow::Borrowed(cloud));
     }
     if too_few == TooFew::Reject || found == 0 {
         let rule = "cloud.too_few = \"repeat\" repeats points, groups.points lowers the need";
@@ -80,7 +85,7 @@ fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<PointCloud
         ));
     }
     let repeated: Vec<u32> = (0..needed).map(|i| (i % found) as u32).collect();
-    Ok(cloud.select(&repeated))
+    Ok(Cow::Owned(cloud.select(&repeated)))
 }
 
 fn catalog_row(
@@ -110,13 +115,38 @@ fn catalog_row(
     }
 }
 
+/// The boxes of an object in the frame of its cloud; absent where there are none.
+fn boxes(object: &Object, frame: &Normalized) -> (Option<Vec<f32>>, Option<Vec<i16>>) {
+    if object.boxes.is_empty() {
+        return (None, None);
+    }
+    let numbers = |b: &BoxLabel| {
+        let center = [0, 1, 2].map(|i| (b.center[i] - frame.center[i]) / frame.scale);
+        let size = b.size.map(|x| x / frame.scale);
+        center.into_iter().chain(size).chain(b.rotation).map(|x| x as f32)
+    };
+    let labels = object.boxes.iter().map(|b| b.label).collect();
+    (Some(object.boxes.iter().flat_map(numbers).collect()), Some(labels))
+}
+
 fn assemble(
     object: &Object,
-    cloud: PointCloud,
+    cloud: Cow<'_, PointCloud>,
     normalized: Normalized,
     groups: Groups,
     config: &PrepareConfig,
 ) -> Sample {
+    // The raw positions have served their purpose: those of a cloud stored whole are never copied.
+    let cloud = match cloud {
+        Cow::Owned(cloud) => cloud,
+        Cow::Borrowed(cloud) => PointCloud {
+            positions: Vec::new(),
+            normals: cloud.normals.clone(),
+            colors: cloud.colors.clone(),
+            intensity: cloud.intensity.clone(),
+            point_labels: cloud.point_labels.clone(),
+        },
+    };
     Sample {
         sample_id: object.id.clone(),
         category: object.category.clone(),
@@ -154,6 +184,7 @@ mod tests {
                 ..PointCloud::from_positions(positions)
             }),
             photos: vec![],
+            boxes: vec![],
             source_hash: String::new(),
             warnings: vec![],
         }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{CatalogRow, ShardEntry, write_atomically};
+use jepa3d_schemas::{CatalogRow, CatalogViews, ShardEntry, write_atomically};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -23,19 +23,50 @@ pub struct QuarantineRow {
     pub split: String,
     /// Path of the source relative to the raw folder.
     pub source: String,
-    /// `read`, `sample`, `normalize`, `group` or `panic`.
+    /// `read`, `sample`, `normalize`, `group` or `panic`; `views` where the points were prepared and a view could not be made.
     pub stage: String,
     /// What was expected and what was found.
     pub error: String,
 }
 
-/// A finished task.
+/// Stage of a sample that has its points, and not all of its views.
+pub(crate) const VIEWS_STAGE: &str = "views";
+
+impl QuarantineRow {
+    /// Whether the points of the object were prepared, and only views are missing.
+    pub(crate) fn is_of_views(&self) -> bool {
+        self.stage == VIEWS_STAGE
+    }
+}
+
+/// The points of a finished task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TaskRecord {
     pub plan: String,
     pub shard: ShardEntry,
     pub catalog: Vec<CatalogRow>,
+    pub quarantine: Vec<QuarantineRow>,
+}
+
+/// The views of one sample, as their record keeps them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ViewsRow {
+    pub id: String,
+    pub counts: CatalogViews,
+    /// Of the largest view, in pixels.
+    pub height: u32,
+    pub width: u32,
+}
+
+/// The views of a finished task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ViewsRecord {
+    pub plan: String,
+    pub shard: ShardEntry,
+    pub rows: Vec<ViewsRow>,
     pub quarantine: Vec<QuarantineRow>,
 }
 
@@ -47,8 +78,7 @@ impl TaskRecord {
 
     /// Writes the record atomically.
     pub(crate) fn write(&self, state: &Path, number: usize) -> Result<()> {
-        let text = serde_json::to_vec(self).expect("a record serialises");
-        Ok(write_atomically(&Self::path(state, number), &text)?)
+        write_record(self, &Self::path(state, number))
     }
 
     /// The record of a task of this plan whose shard is in place, `None` if the task must run.
@@ -56,11 +86,59 @@ impl TaskRecord {
     /// A record that does not parse, of another plan, or whose shard is missing or of another
     /// size counts as not done: the task is cheap to repeat and gives the same bytes.
     pub(crate) fn read(state: &Path, out: &Path, number: usize, plan: &str) -> Option<Self> {
-        let bytes = std::fs::read(Self::path(state, number)).ok()?;
-        let record: Self = serde_json::from_slice(&bytes).ok()?;
-        let size = std::fs::metadata(out.join(&record.shard.file)).ok()?.len();
-        (record.plan == plan && record.shard.bytes == size).then_some(record)
+        let record: Self = read_record(&Self::path(state, number))?;
+        (record.plan == plan && is_in_place(out, &record.shard)).then_some(record)
     }
+}
+
+impl ViewsRecord {
+    /// Path of the record of the views of task `number`.
+    pub(crate) fn path(state: &Path, number: usize) -> PathBuf {
+        state.join(format!("views-{number:05}.json"))
+    }
+
+    /// Writes the record atomically.
+    pub(crate) fn write(&self, state: &Path, number: usize) -> Result<()> {
+        write_record(self, &Self::path(state, number))
+    }
+
+    /// The record of views of this plan whose shard is in place, `None` if they must be made.
+    pub(crate) fn read(state: &Path, out: &Path, number: usize, plan: &str) -> Option<Self> {
+        let record: Self = read_record(&Self::path(state, number))?;
+        (record.plan == plan && is_in_place(out, &record.shard)).then_some(record)
+    }
+
+    /// Removes the record of views of another plan: their shard is about to be written anew, and
+    /// a process that dies after that must not leave a record that seems to be of the new one.
+    pub(crate) fn remove_other(state: &Path, number: usize, plan: &str) -> Result<()> {
+        let path = Self::path(state, number);
+        match read_record::<Self>(&path) {
+            Some(record) if record.plan != plan => remove_unless_gone(&path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Removes a file; another process may have been faster.
+pub(crate) fn remove_unless_gone(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(jepa3d_schemas::Error::io(path, e).into()),
+        _ => Ok(()),
+    }
+}
+
+fn write_record(record: &impl Serialize, path: &Path) -> Result<()> {
+    let text = serde_json::to_vec(record).expect("a record serialises");
+    Ok(write_atomically(path, &text)?)
+}
+
+fn read_record<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Whether the file of a shard is there with its size.
+pub(crate) fn is_in_place(out: &Path, shard: &ShardEntry) -> bool {
+    std::fs::metadata(out.join(&shard.file)).is_ok_and(|file| file.len() == shard.bytes)
 }
 
 /// Hash of a plan and the source bytes of its objects: equal ones mean equal samples.

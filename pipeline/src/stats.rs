@@ -21,6 +21,7 @@ mod tables;
 mod tests;
 mod times;
 mod units;
+mod views;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,6 +39,7 @@ pub use plots::plots;
 pub use quarantine::{Failure, StageFailures};
 pub use sizes::{Degenerate, NamedExtent, Sizes, Spread};
 pub use times::{SlowObject, StageTime, Times};
+pub use views::{ViewPart, Views};
 
 use error::Result;
 
@@ -60,6 +62,8 @@ pub struct Stats {
     pub columns: Vec<ColumnBytes>,
     /// Shards of each split.
     pub shards: Vec<SplitShards>,
+    /// The views; `None` without any.
+    pub views: Option<Views>,
     /// Where the files of the dataset disagree, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -107,7 +111,7 @@ impl Prepared {
 /// the catalog, the quarantine or a shard cannot be read.
 pub fn stats(folder: &Path) -> Result<Stats> {
     let Prepared { manifest, catalog } = Prepared::read(folder)?;
-    let (quarantine, listed) = quarantine::read(folder)?;
+    let (quarantine, listed) = quarantine::read(folder, manifest.views.is_some())?;
     let warnings = disagreements(&manifest, &catalog, listed);
     let coverage = coverage::sample(folder, &manifest, &catalog)?.map(|seen| seen.summary()).transpose()?;
     let (columns, shards) = columns::read(folder, &manifest)?;
@@ -120,6 +124,7 @@ pub fn stats(folder: &Path) -> Result<Stats> {
         coverage,
         columns,
         shards,
+        views: views::measure(folder, &manifest, &catalog)?,
         warnings,
         dataset: DatasetSummary {
             name: manifest.dataset,
@@ -142,7 +147,7 @@ fn disagreements(manifest: &Manifest, catalog: &[CatalogRow], listed: usize) -> 
         ("written objects in the catalog", written, manifest.written()),
         ("rows in the shards", rows, manifest.written()),
         ("quarantined objects in the catalog", quarantined, manifest.quarantined()),
-        ("lines in the quarantine", listed, manifest.quarantined()),
+        ("lines in the quarantine", listed, manifest.failures()),
     ];
     let differs = pairs.into_iter().filter(|(_, found, expected)| found != expected);
     differs

@@ -85,7 +85,7 @@ impl Projection {
         let inverse = 1.0 / h.z;
         let (u, v) = (h.x * inverse, h.y * inverse);
         let side = |is_beyond: bool, bit: u32| if is_beyond { bit } else { 0 };
-        let guarded = u >= GUARD_LOW && u <= GUARD_HIGH && v >= GUARD_LOW && v <= GUARD_HIGH;
+        let guarded = [u, v].iter().all(|x| (GUARD_LOW..=GUARD_HIGH).contains(x));
         let sides = side(h.x < 0.0, LEFT)
             | side(h.x > self.width * h.z, RIGHT)
             | side(h.y < 0.0, ABOVE)

@@ -201,8 +201,13 @@ mod tests {
 
     /// Every kind of rig.
     fn rigs() -> Vec<RigConfig> {
-        let placement =
-            Placement { azimuth: 30.0, elevation: 90.0, roll: 45.0, distance: None, field_of_view: Some(30.0) };
+        let placement = Placement {
+            azimuth: 30.0,
+            elevation: 90.0,
+            roll: 45.0,
+            distance: None,
+            field_of_view: Some(30.0),
+        };
         vec![
             RigConfig::Fibonacci { views: 12 },
             RigConfig::Fibonacci { views: 1 },

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jepa3d_render::{
-    ColorBy, Placement, Rendered, RigConfig, Scratch, Subject, ViewsConfig, label_color, ramp_color, render_views,
+    ColorBy, Placement, Rendered, RigConfig, Scratch, Subject, ViewsConfig, label_color, ramp_color,
+    render_views,
 };
 use jepa3d_schemas::{Material, Mesh, Object, Sample, Shape, Texture, UpAxis, View};
 
@@ -23,6 +24,7 @@ fn object(mesh: Mesh) -> Object {
         label: None,
         shape: Shape::Mesh(mesh),
         photos: Vec::new(),
+        boxes: Vec::new(),
         source_hash: String::new(),
         warnings: Vec::new(),
     }
@@ -137,7 +139,8 @@ fn colours_come_from_where_the_configuration_says() {
 
 #[test]
 fn textures_lie_as_their_coordinates_say() {
-    let texture = Texture { width: 2, height: 2, rgb: vec![[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]] };
+    let texture =
+        Texture { width: 2, height: 2, rgb: vec![[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]] };
     let mut mesh = square();
     mesh.materials =
         vec![Material { name: "m".to_owned(), diffuse: [0.5; 3], texture: Some(Arc::new(texture)) }];
@@ -147,7 +150,8 @@ fn textures_lie_as_their_coordinates_say() {
     mesh.uv_corners = mesh.triangles.clone();
     let view = &render(mesh, &config()).views[0];
     // The camera stands at -z with y up: +x is to its left. A hundredth of the light is 25 in sRGB.
-    let expected = [((21, 21), [0, 255, 0]), ((42, 21), [255, 0, 0]), ((21, 42), [9, 9, 9]), ((42, 42), [0, 0, 255])];
+    let expected =
+        [((21, 21), [0, 255, 0]), ((42, 21), [255, 0, 0]), ((21, 42), [9, 9, 9]), ((42, 42), [0, 0, 255])];
     for ((x, y), color) in expected {
         let found = pixel(view, x, y);
         assert!((0..3).all(|c| found[c].abs_diff(color[c]) < 40), "{found:?} at {x} {y}");

@@ -55,10 +55,32 @@ pub struct CatalogRow {
     pub group_ms: f64,
     /// Hash of the source bytes, empty if they could not be read.
     pub source_hash: String,
+    /// What became of the sample's views, absent without views.
+    #[serde(default)]
+    pub views: Option<CatalogViews>,
+}
+
+/// The views of one sample in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogViews {
+    /// Views that were made.
+    pub views: u32,
+    /// Mean over the views of the share of stored points that are visible, 0 to 1.
+    pub visible: f64,
+    /// Share of stored points that are visible in at least one view, 0 to 1.
+    pub covered: f64,
+    /// Milliseconds to make the views, PNG included, reading not.
+    pub views_ms: f64,
 }
 
 const FLOATS: [&str; 7] =
     ["extent_x", "extent_y", "extent_z", "norm_scale", "read_ms", "sample_ms", "group_ms"];
+
+/// Columns before those of the views.
+const WITHOUT_VIEWS: usize = 9 + FLOATS.len();
+
+const VIEW_FLOATS: [&str; 3] = ["visible", "covered", "views_ms"];
 
 impl CatalogRow {
     fn floats(&self) -> [f64; 7] {
@@ -80,6 +102,8 @@ fn schema() -> Arc<Schema> {
     ];
     fields.extend(FLOATS.map(|name| Field::new(name, DataType::Float64, false)));
     fields.push(Field::new("source_hash", DataType::Utf8, false));
+    fields.push(Field::new("views", DataType::UInt32, true));
+    fields.extend(VIEW_FLOATS.map(|name| Field::new(name, DataType::Float64, true)));
     Arc::new(Schema::new(fields))
 }
 
@@ -162,6 +186,12 @@ fn batch(rows: &[CatalogRow]) -> RecordBatch {
         columns.push(Arc::new(Float64Array::from_iter_values(values)) as ArrayRef);
     }
     columns.push(text(|r| Some(&r.source_hash)));
+    columns.push(Arc::new(rows.iter().map(|r| Some(r.views?.views)).collect::<UInt32Array>()));
+    let views: [fn(&CatalogViews) -> f64; 3] = [|v| v.visible, |v| v.covered, |v| v.views_ms];
+    for get in views {
+        let values = rows.iter().map(|r| r.views.as_ref().map(get));
+        columns.push(Arc::new(values.collect::<Float64Array>()));
+    }
     RecordBatch::try_new(schema(), columns).expect("columns are built for this schema")
 }
 
@@ -177,7 +207,11 @@ pub fn read_catalog(path: &Path) -> Result<Vec<CatalogRow>> {
     let mut rows = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| Error::parquet(path, e.into()))?;
-        if batch.schema().fields() != schema().fields() {
+        // Catalogs from before there were views end with `source_hash`.
+        let (found, known) = (batch.schema(), schema());
+        let is_older = found.fields().len() == WITHOUT_VIEWS;
+        let expected = if is_older { &known.fields()[..WITHOUT_VIEWS] } else { known.fields() };
+        if found.fields()[..] != *expected {
             return Err(Error::contract(path, "columns", schema(), batch.schema()));
         }
         rows.extend((0..batch.num_rows()).map(|i| row(&batch, i)));
@@ -189,6 +223,7 @@ fn row(batch: &RecordBatch, i: usize) -> CatalogRow {
     let text = |c: usize| batch.column(c).as_string::<i32>().value(i).to_owned();
     let count = |c: usize| batch.column(c).as_primitive::<UInt32Type>().value(i);
     let float = |c: usize| batch.column(8 + c).as_primitive::<Float64Type>().value(i);
+    let view = |c: usize| batch.column(WITHOUT_VIEWS + c).as_primitive::<Float64Type>().value(i);
     let present = |c: usize| batch.column(c).is_valid(i);
     CatalogRow {
         id: text(0),
@@ -204,6 +239,12 @@ fn row(batch: &RecordBatch, i: usize) -> CatalogRow {
         read_ms: float(4),
         sample_ms: float(5),
         group_ms: float(6),
-        source_hash: text(8 + FLOATS.len()),
+        source_hash: text(WITHOUT_VIEWS - 1),
+        views: (batch.num_columns() > WITHOUT_VIEWS && present(WITHOUT_VIEWS)).then(|| CatalogViews {
+            views: count(WITHOUT_VIEWS),
+            visible: view(1),
+            covered: view(2),
+            views_ms: view(3),
+        }),
     }
 }

@@ -1,4 +1,4 @@
-//! Samples as Arrow columns and back: the `points` table of schema version 1.
+//! Samples as columns: the `points` table of schema version 1.
 //!
 //! Bulk arrays are `List` columns with non-null elements, so that pyarrow, polars, DuckDB and
 //! Hugging Face datasets show numbers and clouds may differ in size. `benches/columns.rs` holds
@@ -6,17 +6,15 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::types::{Float32Type, Float64Type, Int16Type, UInt8Type, UInt16Type, UInt32Type};
-use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, Float64Array, Int32Array, ListArray, PrimitiveArray, RecordBatch,
-    StringArray,
-};
-use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{ArrayRef, Float64Array, Int32Array, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::sample::Sample;
 use crate::view_columns::{view_column_names, views_schema};
+
+/// Numbers that describe a box in the `boxes` column.
+pub const BOX_NUMBERS: usize = 10;
 
 /// Version of the on-disk contract.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -68,8 +66,11 @@ impl Table {
     }
 }
 
-/// Name, Arrow type, nullability and kind of every `points` column, in file order.
-const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
+/// Name, Arrow type (of an element, for a list), nullability and kind of a column.
+pub(crate) type Definition = (&'static str, DataType, bool, ColumnKind);
+
+/// The columns of `points`, in file order.
+const COLUMNS: [Definition; 20] = {
     use ColumnKind::{List, Scalar, Text};
     [
         ("sample_id", DataType::Utf8, false, Text),
@@ -86,6 +87,8 @@ const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
         ("patch_indices", DataType::UInt32, false, List),
         ("patch_counts", DataType::UInt16, true, List),
         ("centers", DataType::Float32, true, List),
+        ("boxes", DataType::Float32, true, List),
+        ("box_labels", DataType::Int16, true, List),
         ("norm_center", DataType::Float64, false, List),
         ("norm_scale", DataType::Float64, false, Scalar),
         ("source", DataType::Utf8, false, Text),
@@ -100,68 +103,78 @@ pub fn column_names() -> impl Iterator<Item = (&'static str, ColumnKind)> {
 
 /// The Arrow schema of a `points` table.
 pub(crate) fn points_schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let fields = COLUMNS.iter().map(|(name, value, nullable, kind)| {
-            let data_type = match kind {
-                ColumnKind::List => DataType::List(item(value.clone())),
-                _ => value.clone(),
-            };
-            Field::new(*name, data_type, *nullable)
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    });
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(&COLUMNS));
     Arc::clone(&SCHEMA)
+}
+
+/// The Arrow schema of a table with these columns.
+pub(crate) fn schema_of(columns: &[Definition]) -> SchemaRef {
+    let fields = columns.iter().map(|(name, value, nullable, kind)| {
+        let data_type = match kind {
+            ColumnKind::List => DataType::List(item(value.clone())),
+            _ => value.clone(),
+        };
+        Field::new(*name, data_type, *nullable)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 pub(crate) fn item(value: DataType) -> Arc<Field> {
     Arc::new(Field::new("element", value, false))
 }
 
+/// The rows of a list column; `None` is a null list.
+pub(crate) type Rows<'a, T> = Vec<Option<&'a [T]>>;
+
+/// One column of a row group: text and single numbers as Arrow arrays, lists where they lie.
+pub(crate) enum Column<'a> {
+    Flat(ArrayRef),
+    F32(Rows<'a, f32>),
+    F64(Rows<'a, f64>),
+    U32(Rows<'a, u32>),
+    U16(Rows<'a, u16>),
+    I16(Rows<'a, i16>),
+    U8(Rows<'a, u8>),
+}
+
 /// Lays samples out in columns, one row a sample.
 ///
 /// # Errors
 /// Fails if the arrays of a sample disagree in length ([`check_shapes`]).
-pub(crate) fn encode(samples: &[Sample]) -> Result<RecordBatch> {
+pub(crate) fn encode(samples: &[Sample]) -> Result<Vec<Column<'_>>> {
     for sample in samples {
         check_shapes(sample)?;
     }
-    let text = |f: fn(&Sample) -> Option<&str>| -> ArrayRef {
-        Arc::new(samples.iter().map(f).collect::<StringArray>())
-    };
-    let columns: Vec<ArrayRef> = vec![
-        text(|s| Some(&s.sample_id)),
-        text(|s| Some(&s.dataset)),
-        text(|s| s.category.as_deref()),
-        Arc::new(samples.iter().map(|s| s.label).collect::<Int32Array>()),
-        list::<Float32Type>(samples, |s| Some(&s.points)),
-        list::<Float32Type>(samples, |s| s.normals.as_deref()),
-        list::<UInt8Type>(samples, |s| s.colors.as_deref()),
-        list::<Float32Type>(samples, |s| s.intensity.as_deref()),
-        list::<Int16Type>(samples, |s| s.point_labels.as_deref()),
-        list::<UInt32Type>(samples, |s| s.subset.as_deref()),
-        list::<UInt32Type>(samples, |s| Some(&s.center_indices)),
-        list::<UInt32Type>(samples, |s| Some(&s.patch_indices)),
-        list::<UInt16Type>(samples, |s| s.patch_counts.as_deref()),
-        list::<Float32Type>(samples, |s| s.centers.as_deref()),
-        list::<Float64Type>(samples, |s| Some(&s.norm_center)),
-        Arc::new(Float64Array::from_iter_values(samples.iter().map(|s| s.norm_scale))),
-        text(|s| Some(&s.source)),
-        text(|s| Some(&s.source_hash)),
-    ];
-    Ok(RecordBatch::try_new(points_schema(), columns).expect("columns are built for this schema"))
+    Ok(vec![
+        text(samples, |s| Some(&s.sample_id)),
+        text(samples, |s| Some(&s.dataset)),
+        text(samples, |s| s.category.as_deref()),
+        Column::Flat(Arc::new(samples.iter().map(|s| s.label).collect::<Int32Array>())),
+        Column::F32(rows(samples, |s| Some(&s.points))),
+        Column::F32(rows(samples, |s| s.normals.as_deref())),
+        Column::U8(rows(samples, |s| s.colors.as_deref())),
+        Column::F32(rows(samples, |s| s.intensity.as_deref())),
+        Column::I16(rows(samples, |s| s.point_labels.as_deref())),
+        Column::U32(rows(samples, |s| s.subset.as_deref())),
+        Column::U32(rows(samples, |s| Some(&s.center_indices))),
+        Column::U32(rows(samples, |s| Some(&s.patch_indices))),
+        Column::U16(rows(samples, |s| s.patch_counts.as_deref())),
+        Column::F32(rows(samples, |s| s.centers.as_deref())),
+        Column::F32(rows(samples, |s| s.boxes.as_deref())),
+        Column::I16(rows(samples, |s| s.box_labels.as_deref())),
+        Column::F64(rows(samples, |s| Some(&s.norm_center))),
+        Column::Flat(Arc::new(Float64Array::from_iter_values(samples.iter().map(|s| s.norm_scale)))),
+        text(samples, |s| Some(&s.source)),
+        text(samples, |s| Some(&s.source_hash)),
+    ])
 }
 
-fn list<T: ArrowPrimitiveType>(samples: &[Sample], get: fn(&Sample) -> Option<&[T::Native]>) -> ArrayRef {
-    let total = samples.iter().filter_map(get).map(<[_]>::len).sum();
-    let mut values: Vec<T::Native> = Vec::with_capacity(total);
-    for row in samples.iter().filter_map(get) {
-        values.extend_from_slice(row);
-    }
-    let lengths = samples.iter().map(|s| get(s).map_or(0, <[_]>::len));
-    let valid: Vec<bool> = samples.iter().map(|s| get(s).is_some()).collect();
-    let nulls = Some(NullBuffer::from(valid)).filter(|n| n.null_count() > 0);
-    let values = PrimitiveArray::<T>::new(ScalarBuffer::from(values), None);
-    Arc::new(ListArray::new(item(T::DATA_TYPE), OffsetBuffer::from_lengths(lengths), Arc::new(values), nulls))
+fn text(samples: &[Sample], get: fn(&Sample) -> Option<&str>) -> Column<'static> {
+    Column::Flat(Arc::new(samples.iter().map(get).collect::<StringArray>()))
+}
+
+fn rows<T>(samples: &[Sample], get: fn(&Sample) -> Option<&[T]>) -> Rows<'_, T> {
+    samples.iter().map(get).collect()
 }
 
 /// Checks that the arrays of a sample agree: every per-point array has `S` entries, indices are
@@ -174,6 +187,7 @@ pub fn check_shapes(sample: &Sample) -> Result<()> {
     let fail = |column, expected: String, found: String| {
         Err(Error::Column { id: sample.sample_id.clone(), column, expected, found })
     };
+    let boxes = sample.box_labels.as_ref().map_or(0, Vec::len);
     let lengths = [
         ("points", Some(sample.points.len()), 3 * s),
         ("normals", sample.normals.as_ref().map(Vec::len), 3 * s),
@@ -182,6 +196,7 @@ pub fn check_shapes(sample: &Sample) -> Result<()> {
         ("point_labels", sample.point_labels.as_ref().map(Vec::len), s),
         ("patch_counts", sample.patch_counts.as_ref().map(Vec::len), sample.center_indices.len()),
         ("centers", sample.centers.as_ref().map(Vec::len), 3 * sample.center_indices.len()),
+        ("boxes", sample.boxes.as_ref().map(Vec::len), BOX_NUMBERS * boxes),
     ];
     for (column, found, expected) in lengths {
         if let Some(found) = found.filter(|&found| found != expected) {

@@ -9,8 +9,10 @@ mod catalog;
 mod columns;
 mod error;
 mod geometry;
+mod list_chunk;
 mod manifest;
 mod object;
+mod row_group;
 mod sample;
 mod seed;
 mod shard_file;
@@ -21,19 +23,19 @@ mod view_columns;
 mod view_reader;
 
 pub use camera::Camera;
-pub use catalog::{CATALOG_FILE, CatalogRow, CatalogWriter, read_catalog, write_catalog};
-pub use columns::{ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
+pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};
+pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
-pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts};
-pub use object::{Object, Photo, Shape, UpAxis};
+pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry};
+pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
+pub use row_group::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
 pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};
-pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY};
+pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY, TableReader};
 pub use shard_reader::{RowGroup, ShardReader};
 pub use shard_writer::{
-    EncodedRowGroup, Metadata, RowGroupEncoder, ShardWriter, TEMPORARY_SUFFIX, WriteOptions, WrittenShard,
-    is_temporary, write_atomically,
+    Metadata, ShardWriter, TEMPORARY_SUFFIX, WrittenShard, is_temporary, write_atomically,
 };
 pub use view::{Correspondences, NO_POINT, View};
 pub use view_columns::{check_view, view_column_names};

@@ -86,10 +86,39 @@ pub struct Manifest {
     pub shape: ShapeLetters,
     /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
+    /// Class names of annotated boxes; a box label is an index into this list.
+    #[serde(default)]
+    pub box_classes: Vec<String>,
     /// Counts by split.
     pub splits: BTreeMap<String, SplitCounts>,
     /// The shards, in order.
     pub shards: Vec<ShardEntry>,
+    /// The views, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<ViewsEntry>,
+}
+
+/// The views of a prepared dataset; their letters are `V`, `H` and `W` of [`Manifest::shape`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewsEntry {
+    /// Hash of the plan of the points, the views' config and the renderer's version.
+    pub plan: String,
+    /// Hash of `plan` and the fingerprint of the points: equal ones mean equal views.
+    pub fingerprint: String,
+    /// The resolved `[views]` table.
+    pub config: serde_json::Value,
+    /// Lines of the quarantine whose stage is `views`.
+    pub failures: usize,
+    /// The shards, in the order of those of the points; rows are views.
+    pub shards: Vec<ShardEntry>,
+}
+
+impl ViewsEntry {
+    /// Views in all shards.
+    pub fn rows(&self) -> usize {
+        self.shards.iter().map(|shard| shard.rows).sum()
+    }
 }
 
 impl Manifest {
@@ -133,9 +162,21 @@ impl Manifest {
         write_atomically(&folder.join(MANIFEST_FILE), text.as_bytes())
     }
 
+    /// The manifest of the same points without views.
+    pub fn without_views(mut self) -> Self {
+        (self.shape.V, self.shape.H, self.shape.W) = (0, 0, 0);
+        self.views = None;
+        self
+    }
+
     /// Objects that became samples, over all splits.
     pub fn written(&self) -> usize {
         self.splits.values().map(|s| s.written).sum()
+    }
+
+    /// Lines of the quarantine: objects that could not be prepared, and views that could not be made.
+    pub fn failures(&self) -> usize {
+        self.quarantined() + self.views.as_ref().map_or(0, |views| views.failures)
     }
 
     /// Objects that could not be prepared, over all splits.

@@ -39,6 +39,19 @@ pub struct Photo {
     pub camera: Camera,
 }
 
+/// A labelled box in the frame of an object's geometry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoxLabel {
+    /// Centre.
+    pub center: [f64; 3],
+    /// Edge lengths along the box's own x (forward), y (left) and z (up).
+    pub size: [f64; 3],
+    /// Unit quaternion w, x, y, z that turns the box's axes into those of the geometry.
+    pub rotation: [f64; 4],
+    /// Index into the dataset's classes of boxes.
+    pub label: i16,
+}
+
 /// One object of a dataset: geometry, labels, photos and where it came from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
@@ -52,6 +65,8 @@ pub struct Object {
     pub shape: Shape,
     /// Calibrated images, empty for most datasets.
     pub photos: Vec<Photo>,
+    /// Annotated boxes, empty for most datasets.
+    pub boxes: Vec<BoxLabel>,
     /// Hash of the bytes the geometry was read from ([`crate::source_hash`]).
     pub source_hash: String,
     /// What was odd about the source but did not make it useless, one sentence each.

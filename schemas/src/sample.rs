@@ -35,6 +35,10 @@ pub struct Sample {
     pub patch_counts: Option<Vec<u16>>,
     /// `[R,G,3]` centroids of voxel blocks; absent for kNN patches.
     pub centers: Option<Vec<f32>>,
+    /// `[B,10]` annotated boxes in the cloud's frame: centre, edge lengths, rotation as w, x, y, z.
+    pub boxes: Option<Vec<f32>>,
+    /// `[B]` classes of the boxes, indices into the manifest's list.
+    pub box_labels: Option<Vec<i16>>,
     /// Raw coordinates of the normalised origin: `raw = p * norm_scale + norm_center`.
     pub norm_center: [f64; 3],
     /// Raw length of one normalised unit.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::parquet_to_arrow_schema;
@@ -40,21 +41,34 @@ impl<T> ListColumn<T> {
     }
 }
 
-/// An open shard.
-pub(crate) struct ShardFile {
-    pub(crate) path: PathBuf,
-    pub(crate) metadata: BTreeMap<String, String>,
-    table: Table,
-    reader: SerializedFileReader<File>,
+/// The columns of a row group of one table.
+pub trait Rows: Sized {
+    /// The table.
+    const TABLE: Table;
+
+    /// Decodes the columns that are wanted.
+    ///
+    /// # Errors
+    /// Fails if the bytes do not decode.
+    #[doc(hidden)]
+    fn decode(source: &Source<'_>, wanted: &dyn Fn(&str) -> bool) -> Result<Self, ParquetError>;
 }
 
-impl ShardFile {
+/// An open shard whose row groups decode to `R`.
+pub struct TableReader<R> {
+    path: PathBuf,
+    metadata: BTreeMap<String, String>,
+    reader: SerializedFileReader<File>,
+    rows: PhantomData<R>,
+}
+
+impl<R: Rows> TableReader<R> {
     /// Opens a shard and checks its schema version and columns.
     ///
     /// # Errors
     /// Fails if the file cannot be read, is not Parquet, has another schema version, or lacks a
     /// column or holds one of another type; the error names file, column, expected and found.
-    pub(crate) fn open(path: &Path, table: Table) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         let reader = SerializedFileReader::new(file).map_err(|e| Error::parquet(path, e))?;
         let pairs = reader.metadata().file_metadata().key_value_metadata();
@@ -63,7 +77,7 @@ impl ShardFile {
             .flatten()
             .filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?)))
             .collect();
-        let shard = Self { path: path.to_owned(), metadata, table, reader };
+        let shard = Self { path: path.to_owned(), metadata, reader, rows: PhantomData };
         shard.check_contract()?;
         Ok(shard)
     }
@@ -76,7 +90,7 @@ impl ShardFile {
         let file = self.reader.metadata().file_metadata();
         let found = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
             .map_err(|e| Error::parquet(&self.path, e))?;
-        for (i, field) in self.table.schema().fields().iter().enumerate() {
+        for (i, field) in R::TABLE.schema().fields().iter().enumerate() {
             let here = found.fields().get(i);
             if here != Some(field) {
                 let found = here.map_or("nothing".to_owned(), |f| format!("{} {}", f.name(), f.data_type()));
@@ -87,19 +101,24 @@ impl ShardFile {
         Ok(())
     }
 
+    /// The key-value pairs of the footer.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
     /// Number of row groups.
-    pub(crate) fn row_groups(&self) -> usize {
+    pub fn row_groups(&self) -> usize {
         self.reader.num_row_groups()
     }
 
     /// Number of rows.
-    pub(crate) fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.reader.metadata().file_metadata().num_rows() as usize
     }
 
     /// Compressed and uncompressed bytes of each column, in file order.
-    pub(crate) fn column_bytes(&self) -> Vec<(&'static str, u64, u64)> {
-        let mut sums: Vec<_> = self.table.columns().into_iter().map(|(name, _)| (name, 0, 0)).collect();
+    pub fn column_bytes(&self) -> Vec<(&'static str, u64, u64)> {
+        let mut sums: Vec<_> = R::TABLE.columns().into_iter().map(|(name, _)| (name, 0, 0)).collect();
         for group in self.reader.metadata().row_groups() {
             for (sum, column) in sums.iter_mut().zip(group.columns()) {
                 sum.1 += column.compressed_size() as u64;
@@ -109,28 +128,31 @@ impl ShardFile {
         sums
     }
 
-    /// Checks that a row group and columns exist.
-    pub(crate) fn check_request(&self, index: usize, columns: &[&str]) -> Result<()> {
+    /// Reads the named columns of one row group; an empty list means all of them.
+    ///
+    /// # Errors
+    /// Fails if the row group does not exist, a name is no column, or the bytes do not decode.
+    pub fn read_row_group(&self, index: usize, columns: &[&str]) -> Result<R> {
         if index >= self.row_groups() {
             let expected = format!("below {}", self.row_groups());
             return Err(Error::contract(&self.path, "row group", expected, index));
         }
-        let names = self.table.columns();
-        match columns.iter().find(|&&c| names.iter().all(|(name, _)| *name != c)) {
-            Some(unknown) => Err(Error::contract(&self.path, "column", "a column of the contract", unknown)),
-            None => Ok(()),
+        let names = R::TABLE.columns();
+        if let Some(unknown) = columns.iter().find(|&&c| names.iter().all(|(name, _)| *name != c)) {
+            return Err(Error::contract(&self.path, "column", "a column of the contract", unknown));
         }
+        let wanted = |name: &str| columns.is_empty() || columns.contains(&name);
+        self.decode(index, &wanted).map_err(|e| Error::parquet(&self.path, e))
     }
 
-    /// The decoders of a row group.
-    pub(crate) fn source(&self, index: usize) -> Result<Source<'_>, ParquetError> {
+    fn decode(&self, index: usize, wanted: &dyn Fn(&str) -> bool) -> Result<R, ParquetError> {
         let reader = self.reader.get_row_group(index)?;
-        Ok(Source { rows: reader.metadata().num_rows() as usize, reader })
+        R::decode(&Source { rows: reader.metadata().num_rows() as usize, reader }, wanted)
     }
 }
 
 /// The column decoders of one row group.
-pub(crate) struct Source<'a> {
+pub struct Source<'a> {
     pub(crate) rows: usize,
     reader: Box<dyn RowGroupReader + 'a>,
 }

@@ -3,16 +3,12 @@
 //! Lists are decoded by the typed column reader straight into one vector a column, which
 //! `benches/columns.rs` measures at 1.5 to 2.5 times the speed of the Arrow record reader.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use parquet::data_type::{DoubleType, FloatType, Int32Type};
 use parquet::errors::ParquetError;
 
 use crate::columns::{Table, column_names};
-use crate::error::{Error, Result};
 use crate::sample::Sample;
-use crate::shard_file::{ListColumn, ShardFile};
+use crate::shard_file::{ListColumn, Rows, Source, TableReader};
 
 /// The columns of one row group; those not asked for stay `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +29,8 @@ pub struct RowGroup {
     pub patch_indices: Option<ListColumn<u32>>,
     pub patch_counts: Option<ListColumn<u16>>,
     pub centers: Option<ListColumn<f32>>,
+    pub boxes: Option<ListColumn<f32>>,
+    pub box_labels: Option<ListColumn<i16>>,
     pub norm_center: Option<ListColumn<f64>>,
     pub norm_scale: Option<Vec<f64>>,
     pub source: Option<Vec<String>>,
@@ -40,51 +38,13 @@ pub struct RowGroup {
 }
 
 /// An open `points` shard.
-pub struct ShardReader(ShardFile);
+pub type ShardReader = TableReader<RowGroup>;
 
-impl ShardReader {
-    /// Opens a shard and checks its schema version and columns.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be read, is not Parquet, has another schema version, or lacks a
-    /// column or holds one of another type; the error names file, column, expected and found.
-    pub fn open(path: &Path) -> Result<Self> {
-        ShardFile::open(path, Table::Points).map(Self)
-    }
+impl Rows for RowGroup {
+    const TABLE: Table = Table::Points;
 
-    /// The key-value pairs of the footer.
-    pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.0.metadata
-    }
-
-    /// Number of row groups.
-    pub fn row_groups(&self) -> usize {
-        self.0.row_groups()
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.0.rows()
-    }
-
-    /// Compressed and uncompressed bytes of each column, in file order.
-    pub fn column_bytes(&self) -> Vec<(&'static str, u64, u64)> {
-        self.0.column_bytes()
-    }
-
-    /// Reads the named columns of one row group; an empty list means all of them.
-    ///
-    /// # Errors
-    /// Fails if the row group does not exist, a name is no column, or the bytes do not decode.
-    pub fn read_row_group(&self, index: usize, columns: &[&str]) -> Result<RowGroup> {
-        self.0.check_request(index, columns)?;
-        let wanted = |name: &str| columns.is_empty() || columns.contains(&name);
-        self.decode(index, &wanted).map_err(|e| Error::parquet(&self.0.path, e))
-    }
-
-    fn decode(&self, index: usize, wanted: &dyn Fn(&str) -> bool) -> Result<RowGroup, ParquetError> {
-        let source = self.0.source(index)?;
-        let mut out = RowGroup { rows: source.rows, ..RowGroup::default() };
+    fn decode(source: &Source<'_>, wanted: &dyn Fn(&str) -> bool) -> Result<Self, ParquetError> {
+        let mut out = Self { rows: source.rows, ..Self::default() };
         for (i, (name, _)) in column_names().enumerate().filter(|(_, (name, _))| wanted(name)) {
             match name {
                 "sample_id" => out.sample_id = Some(source.text(i)?),
@@ -105,6 +65,10 @@ impl ShardReader {
                     out.patch_counts = Some(source.list::<Int32Type>(i)?.convert(|x| x as u16));
                 }
                 "centers" => out.centers = Some(source.list::<FloatType>(i)?),
+                "boxes" => out.boxes = Some(source.list::<FloatType>(i)?),
+                "box_labels" => {
+                    out.box_labels = Some(source.list::<Int32Type>(i)?.convert(|x| x as i16));
+                }
                 "norm_center" => out.norm_center = Some(source.list::<DoubleType>(i)?),
                 "norm_scale" => {
                     let values = source.scalars::<DoubleType>(i)?;
@@ -140,6 +104,8 @@ impl RowGroup {
             patch_indices: take(&self.patch_indices, row)?,
             patch_counts: take(&self.patch_counts, row),
             centers: take(&self.centers, row),
+            boxes: take(&self.boxes, row),
+            box_labels: take(&self.box_labels, row),
             norm_center: self.norm_center.as_ref()?.row(row)?.try_into().ok()?,
             norm_scale: self.norm_scale.as_ref()?[row],
             source: self.source.as_ref()?[row].clone(),

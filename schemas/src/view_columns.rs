@@ -1,21 +1,16 @@
-//! Views as Arrow columns: the `views` table of schema version 1, one row a view.
+//! Views as columns: the `views` table of schema version 1, one row a view.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type, UInt32Type};
-use arrow_array::{
-    ArrayRef, BinaryArray, Float64Array, ListArray, PrimitiveArray, RecordBatch, StringArray, UInt16Array,
-    UInt32Array,
-};
-use arrow_buffer::{OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{Array, BinaryArray, Float64Array, StringArray, UInt16Array, UInt32Array};
+use arrow_schema::{DataType, SchemaRef};
 
-use crate::columns::{ColumnKind, item};
+use crate::columns::{Column, ColumnKind, Definition, schema_of};
 use crate::error::{Error, Result};
 use crate::view::View;
 
-/// Name, Arrow type, nullability and kind of every `views` column, in file order.
-const COLUMNS: [(&str, DataType, bool, ColumnKind); 18] = {
+/// The columns of `views`, in file order.
+const COLUMNS: [Definition; 18] = {
     use ColumnKind::{Bytes, List, Scalar, Text};
     [
         ("sample_id", DataType::Utf8, false, Text),
@@ -46,64 +41,52 @@ pub fn view_column_names() -> impl Iterator<Item = (&'static str, ColumnKind)> {
 
 /// The Arrow schema of a `views` table.
 pub(crate) fn views_schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let fields = COLUMNS.iter().map(|(name, value, nullable, kind)| {
-            let data_type = match kind {
-                ColumnKind::List => DataType::List(item(value.clone())),
-                _ => value.clone(),
-            };
-            Field::new(*name, data_type, *nullable)
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    });
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(&COLUMNS));
     Arc::clone(&SCHEMA)
 }
 
-/// Lays views out in columns, one row a view.
+/// `camera_from_world` of every view, row by row: [`encode_views`] borrows it.
+pub(crate) fn camera_rows(views: &[View]) -> Vec<[f64; 12]> {
+    views.iter().map(|v| v.camera.rows()).collect()
+}
+
+/// Lays views out in columns, one row a view; `cameras` are their [`camera_rows`].
 ///
 /// # Errors
 /// Fails if the arrays of a view disagree in length ([`check_view`]).
-pub(crate) fn encode_views(views: &[View]) -> Result<RecordBatch> {
+pub(crate) fn encode_views<'a>(views: &'a [View], cameras: &'a [[f64; 12]]) -> Result<Vec<Column<'a>>> {
     for view in views {
         check_view(view)?;
     }
-    let text =
-        |f: fn(&View) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(views.iter().map(f))) };
-    let real =
-        |f: fn(&View) -> f64| -> ArrayRef { Arc::new(Float64Array::from_iter_values(views.iter().map(f))) };
-    let size =
-        |f: fn(&View) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(views.iter().map(f))) };
-    let rows: Vec<[f64; 12]> = views.iter().map(|v| v.camera.rows()).collect();
+    let text = |f: fn(&View) -> &str| flat(StringArray::from_iter_values(views.iter().map(f)));
+    let real = |f: fn(&View) -> f64| flat(Float64Array::from_iter_values(views.iter().map(f)));
+    let size = |f: fn(&View) -> u32| flat(UInt32Array::from_iter_values(views.iter().map(f)));
     let maps: Vec<Option<Vec<u8>>> = views.iter().map(|v| v.pixel_point.as_deref().map(map_bytes)).collect();
     let lists = || views.iter().map(|v| &v.correspondences);
-    let columns: Vec<ArrayRef> = vec![
+    Ok(vec![
         text(|v| &v.sample_id),
-        Arc::new(UInt16Array::from_iter_values(views.iter().map(|v| v.view))),
+        flat(UInt16Array::from_iter_values(views.iter().map(|v| v.view))),
         text(|v| &v.name),
-        Arc::new(BinaryArray::from_iter_values(views.iter().map(|v| &v.image))),
+        flat(BinaryArray::from_iter_values(views.iter().map(|v| &v.image))),
         size(|v| v.camera.width),
         size(|v| v.camera.height),
         real(|v| v.camera.fx),
         real(|v| v.camera.fy),
         real(|v| v.camera.cx),
         real(|v| v.camera.cy),
-        list::<Float64Type>(rows.iter().map(|r| r.as_slice())),
-        Arc::new(BinaryArray::from_iter(views.iter().map(|v| v.depth.as_deref()))),
+        Column::F64(cameras.iter().map(|rows| Some(rows.as_slice())).collect()),
+        flat(BinaryArray::from_iter(views.iter().map(|v| v.depth.as_deref()))),
         real(|v| v.depth_scale),
-        list::<UInt32Type>(lists().map(|c| c.point.as_slice())),
-        list::<Float32Type>(lists().map(|c| c.u.as_slice())),
-        list::<Float32Type>(lists().map(|c| c.v.as_slice())),
-        list::<Float32Type>(lists().map(|c| c.depth.as_slice())),
-        Arc::new(BinaryArray::from_iter(maps.iter().map(Option::as_deref))),
-    ];
-    Ok(RecordBatch::try_new(views_schema(), columns).expect("columns are built for this schema"))
+        Column::U32(lists().map(|c| Some(c.point.as_slice())).collect()),
+        Column::F32(lists().map(|c| Some(c.u.as_slice())).collect()),
+        Column::F32(lists().map(|c| Some(c.v.as_slice())).collect()),
+        Column::F32(lists().map(|c| Some(c.depth.as_slice())).collect()),
+        flat(BinaryArray::from_iter(maps.iter().map(Option::as_deref))),
+    ])
 }
 
-fn list<'a, T: ArrowPrimitiveType>(rows: impl Iterator<Item = &'a [T::Native]> + Clone) -> ArrayRef {
-    let values: Vec<T::Native> = rows.clone().flatten().copied().collect();
-    let offsets = OffsetBuffer::from_lengths(rows.map(<[T::Native]>::len));
-    let values = PrimitiveArray::<T>::new(ScalarBuffer::from(values), None);
-    Arc::new(ListArray::new(item(T::DATA_TYPE), offsets, Arc::new(values), None))
+fn flat(array: impl Array + 'static) -> Column<'static> {
+    Column::Flat(Arc::new(array))
 }
 
 /// The dense map as stored: little-endian u32, row by row.

@@ -1,15 +1,11 @@
 //! Reads `views` shards row group by row group, only the columns asked for.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use parquet::data_type::{DoubleType, FloatType, Int32Type};
 use parquet::errors::ParquetError;
 
 use crate::camera::Camera;
 use crate::columns::Table;
-use crate::error::{Error, Result};
-use crate::shard_file::{ListColumn, ShardFile};
+use crate::shard_file::{ListColumn, Rows, Source, TableReader};
 use crate::view::{Correspondences, View};
 use crate::view_columns::view_column_names;
 
@@ -42,51 +38,13 @@ pub struct ViewGroup {
 pub const CAMERA_COLUMNS: [&str; 7] = ["width", "height", "fx", "fy", "cx", "cy", "camera_from_world"];
 
 /// An open `views` shard.
-pub struct ViewReader(ShardFile);
+pub type ViewReader = TableReader<ViewGroup>;
 
-impl ViewReader {
-    /// Opens a shard and checks its schema version and columns.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be read, is not Parquet, has another schema version, or lacks a
-    /// column or holds one of another type; the error names file, column, expected and found.
-    pub fn open(path: &Path) -> Result<Self> {
-        ShardFile::open(path, Table::Views).map(Self)
-    }
+impl Rows for ViewGroup {
+    const TABLE: Table = Table::Views;
 
-    /// The key-value pairs of the footer.
-    pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.0.metadata
-    }
-
-    /// Number of row groups.
-    pub fn row_groups(&self) -> usize {
-        self.0.row_groups()
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.0.rows()
-    }
-
-    /// Compressed and uncompressed bytes of each column, in file order.
-    pub fn column_bytes(&self) -> Vec<(&'static str, u64, u64)> {
-        self.0.column_bytes()
-    }
-
-    /// Reads the named columns of one row group; an empty list means all of them.
-    ///
-    /// # Errors
-    /// Fails if the row group does not exist, a name is no column, or the bytes do not decode.
-    pub fn read_row_group(&self, index: usize, columns: &[&str]) -> Result<ViewGroup> {
-        self.0.check_request(index, columns)?;
-        let wanted = |name: &str| columns.is_empty() || columns.contains(&name);
-        self.decode(index, &wanted).map_err(|e| Error::parquet(&self.0.path, e))
-    }
-
-    fn decode(&self, index: usize, wanted: &dyn Fn(&str) -> bool) -> Result<ViewGroup, ParquetError> {
-        let source = self.0.source(index)?;
-        let mut out = ViewGroup { rows: source.rows, ..ViewGroup::default() };
+    fn decode(source: &Source<'_>, wanted: &dyn Fn(&str) -> bool) -> Result<Self, ParquetError> {
+        let mut out = Self { rows: source.rows, ..Self::default() };
         let unsigned = |i| -> Result<Vec<u32>, ParquetError> {
             Ok(source.numbers::<Int32Type>(i)?.into_iter().map(|x| x as u32).collect())
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use jepa3d_pipeline::{Part, Plan, PrepareConfig, QuarantineRow, Report, read_quarantine};
+use jepa3d_pipeline::{Part, Plan, PrepareConfig, QuarantineRow, Report, Request, read_quarantine};
 use serde::Serialize;
 
 use super::progress::Meter;
@@ -45,9 +45,19 @@ pub(crate) struct Args {
     /// Merge the shards of all tasks into a complete dataset.
     #[arg(long)]
     finalize: bool,
+    /// Add or replace the views ([views]) of a prepared dataset, and leave its points as they are.
+    #[arg(long, value_name = "TABLE")]
+    only: Option<Only>,
     /// Print the final report as JSON on standard output.
     #[arg(long)]
     json: bool,
+}
+
+/// A table that can be made on its own.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Views of points that are prepared already.
+    Views,
 }
 
 #[derive(Serialize)]
@@ -59,6 +69,9 @@ struct Summary {
     objects: usize,
     written: usize,
     quarantined: usize,
+    views: usize,
+    views_failed: usize,
+    views_fingerprint: Option<String>,
     seconds: f64,
     objects_per_second: f64,
 }
@@ -84,7 +97,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => Part::Whole,
     };
     let (mut meter, mut has_begun) = (Meter::new(), false);
-    let result = jepa3d_pipeline::run(&plan, &args.out, part, threads(args.threads), &mut |p| {
+    let only_views = args.only == Some(Only::Views);
+    let request = Request { part, only_views, threads: threads(args.threads) };
+    let result = jepa3d_pipeline::run(&plan, &args.out, request, &mut |p| {
         has_begun = true;
         meter.show(p);
     });
@@ -118,6 +133,13 @@ fn describe(plan: &Plan) {
         "S {} stored points, R {} groupings of N {}, G {} centers, K {} points a patch",
         shape.S, shape.R, shape.N, shape.G, shape.K
     ));
+    if let Some(views) = &plan.config.views {
+        let each = match shape.V {
+            0 => "photos of each sample".to_owned(),
+            count => format!("V {count} views of {} x {} pixels", shape.W, shape.H),
+        };
+        tell(format_args!("{each}, {}", views.rig));
+    }
     for note in plan.dataset.notes() {
         tell(format_args!("note: {note}"));
     }
@@ -128,6 +150,7 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
     struct Row<'a> {
         task: usize,
         file: &'a str,
+        views: Option<String>,
         objects: usize,
         first: &'a str,
         last: &'a str,
@@ -135,17 +158,18 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
     let rows = plan.tasks.iter().map(|t| Row {
         task: t.number,
         file: &t.file,
+        views: plan.views_hash.as_ref().map(|_| t.views_file()),
         objects: t.objects.len(),
         first: t.objects.first().map_or("", |&i| plan.dataset.id(i)),
         last: t.objects.last().map_or("", |&i| plan.dataset.id(i)),
     });
     if json {
         return print_json(&serde_json::json!({
-            "plan": plan.hash, "config": plan.config, "tasks": rows.collect::<Vec<_>>()
+            "plan": plan.hash, "views_plan": plan.views_hash, "config": plan.config, "tasks": rows.collect::<Vec<_>>()
         }));
     }
     let mut text = format!("# plan {}\n{}\n", plan.hash, plan.config.to_toml());
-    for Row { task, file, objects, first, last } in rows {
+    for Row { task, file, objects, first, last, .. } in rows {
         text += &format!("# task {task}: {file}, {objects} objects, {first} to {last}\n");
     }
     print(text)
@@ -154,16 +178,19 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
 fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow::Result<Outcome> {
     let progress = report.progress;
     let manifest = report.manifest.as_ref();
-    let quarantined = manifest.map_or(progress.quarantined, |m| m.quarantined());
-    let written = manifest.map_or(progress.done - progress.quarantined, |m| m.written());
+    let failures = manifest.map_or(progress.quarantined, |m| m.failures());
+    let views = manifest.and_then(|m| m.views.as_ref());
     let summary = Summary {
         out: args.out.clone(),
         fingerprint: manifest.map(|m| m.fingerprint.clone()),
         tasks_done: report.tasks_done,
         tasks_skipped: report.tasks_skipped,
         objects: progress.done,
-        written,
-        quarantined,
+        written: manifest.map_or(progress.written, |m| m.written()),
+        quarantined: manifest.map_or(progress.quarantined, |m| m.quarantined()),
+        views: manifest.map_or(progress.views, |_| views.map_or(0, |v| v.rows())),
+        views_failed: views.map_or(0, |v| v.failures),
+        views_fingerprint: views.map(|v| v.fingerprint.clone()),
         seconds,
         objects_per_second: progress.done as f64 / seconds,
     };
@@ -172,13 +199,14 @@ fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow:
     } else {
         print(summary_text(&summary, manifest.is_some()))?;
     }
-    if manifest.is_some() && quarantined > 0 {
+    if manifest.is_some() && failures > 0 {
         show_quarantine(&args.out, &read_quarantine(&args.out)?);
     }
     let allowed = plan.config.run.max_failures;
-    if quarantined > allowed {
+    if failures > allowed {
+        let what = if summary.views_failed > 0 { "objects and views" } else { "objects" };
         tell(format_args!(
-            "{quarantined} objects are quarantined, run.max_failures allows {allowed}: exit code 1"
+            "{failures} {what} are quarantined, run.max_failures allows {allowed}: exit code 1"
         ));
         return Ok(Outcome::Failed);
     }
@@ -188,8 +216,13 @@ fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow:
 fn summary_text(summary: &Summary, is_complete: bool) -> String {
     let Summary { out, written, quarantined, seconds, objects_per_second, .. } = summary;
     let out = out.display();
+    let views = match (summary.views, summary.views_failed) {
+        (0, 0) => String::new(),
+        (views, 0) => format!(", {views} views"),
+        (views, failed) => format!(", {views} views ({failed} quarantined)"),
+    };
     let mut text = if is_complete && summary.tasks_done == 0 && summary.tasks_skipped > 0 {
-        format!("{out}: complete already, {written} samples, {quarantined} quarantined\n")
+        format!("{out}: complete already, {written} samples, {quarantined} quarantined{views}\n")
     } else {
         let state = if is_complete { "complete" } else { "task done" };
         let there_already = match summary.tasks_skipped {
@@ -197,11 +230,14 @@ fn summary_text(summary: &Summary, is_complete: bool) -> String {
             n => format!("{n} shards were there already\n"),
         };
         format!(
-            "{out}: {state}, {written} samples, {quarantined} quarantined, {seconds:.1} s, {objects_per_second:.0} objects/s\n{there_already}"
+            "{out}: {state}, {written} samples, {quarantined} quarantined{views}, {seconds:.1} s, {objects_per_second:.0} objects/s\n{there_already}"
         )
     };
     if let Some(fingerprint) = &summary.fingerprint {
         text += &format!("fingerprint {fingerprint}\n");
+    }
+    if let Some(fingerprint) = &summary.views_fingerprint {
+        text += &format!("fingerprint of the views {fingerprint}\n");
     }
     text
 }

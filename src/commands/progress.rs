@@ -33,9 +33,7 @@ impl Meter {
             Self::Bar(bar) => {
                 bar.set_length(progress.total as u64);
                 bar.set_position(progress.done as u64);
-                if progress.quarantined > 0 {
-                    bar.set_message(format!("{} quarantined", progress.quarantined));
-                }
+                bar.set_message(message(progress));
             }
             Self::Lines { start, last } => {
                 if last.elapsed() >= LINE_EVERY {
@@ -56,10 +54,18 @@ impl Meter {
 fn line(progress: Progress, elapsed: Duration) -> String {
     let rate = progress.done as f64 / elapsed.as_secs_f64().max(1e-9);
     let left = (progress.total - progress.done) as f64 / rate.max(1e-9);
+    let views = if progress.views > 0 { format!("{} views, ", progress.views) } else { String::new() };
     format!(
-        "{} of {} objects, {} quarantined, {rate:.0}/s, {left:.0} s left",
+        "{} of {} objects, {views}{} quarantined, {rate:.0}/s, {left:.0} s left",
         progress.done, progress.total, progress.quarantined
     )
+}
+
+/// What stands after the bar.
+fn message(progress: Progress) -> String {
+    let counts = [(progress.views, "views"), (progress.quarantined, "quarantined")];
+    let shown = counts.into_iter().filter(|(count, _)| *count > 0);
+    shown.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -68,8 +74,12 @@ mod tests {
 
     #[test]
     fn a_line_states_rate_and_remaining_time() {
-        let progress = Progress { total: 400, done: 100, quarantined: 2 };
+        let progress = Progress { total: 400, done: 100, quarantined: 2, ..Progress::default() };
         let text = line(progress, Duration::from_secs(5));
         assert_eq!(text, "100 of 400 objects, 2 quarantined, 20/s, 15 s left");
+        let progress = Progress { views: 1200, ..progress };
+        let text = line(progress, Duration::from_secs(5));
+        assert_eq!(text, "100 of 400 objects, 1200 views, 2 quarantined, 20/s, 15 s left");
+        assert_eq!(message(progress), "1200 views, 2 quarantined");
     }
 }

@@ -32,9 +32,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             0 => "all good".to_owned(),
             n => format!("{n} problems"),
         };
-        let quarantined = report.manifest.quarantined();
+        let quarantined = report.manifest.failures();
+        let views = match report.manifest.views {
+            None => String::new(),
+            Some(_) => format!(", {} views with {} correspondences", report.views, report.correspondences),
+        };
         print(format!(
-            "{problems}{folder}: {rows} rows in {shards} shards, {quarantined} quarantined: {verdict}\n"
+            "{problems}{folder}: {rows} rows in {shards} shards{views}, {quarantined} quarantined: {verdict}\n"
         ))?;
     }
     Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::Failed })

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use jepa3d_schemas::{CATALOG_FILE, CatalogRow, Manifest, read_catalog, source_hash};
+use jepa3d_schemas::{
+    CATALOG_FILE, CatalogRow, Manifest, Sample, ShardReader, View, ViewReader, read_catalog, source_hash,
+};
 
 /// A synthetic set of 60 small objects in 21 shards.
 pub(crate) const SMALL: [&str; 8] = [
@@ -17,6 +19,10 @@ pub(crate) const SMALL: [&str; 8] = [
     "shards.rows=3",
     "shards.row_group=2",
 ];
+
+/// Small views of the small set, as arguments.
+pub(crate) const VIEWS: [&str; 4] =
+    ["--set", "views.size=48", "--set", "views.rig={kind=\"fibonacci\", views=3}"];
 
 /// What a call of the binary printed and returned.
 pub(crate) struct Run {
@@ -109,6 +115,7 @@ pub(crate) fn contents(out: &Path) -> Contents {
     let mut catalog = read_catalog(&out.join(CATALOG_FILE)).unwrap();
     for row in &mut catalog {
         (row.read_ms, row.sample_ms, row.group_ms) = (0.0, 0.0, 0.0);
+        row.views.iter_mut().for_each(|views| views.views_ms = 0.0);
     }
     Contents { files, catalog }
 }
@@ -129,10 +136,36 @@ pub(crate) fn shards(out: &Path) -> Vec<PathBuf> {
     Manifest::read(out).unwrap().shards.iter().map(|shard| out.join(&shard.file)).collect()
 }
 
+/// All views of a shard, row group by row group.
+pub(crate) fn views_of(path: &Path) -> Vec<Vec<View>> {
+    let reader = ViewReader::open(path).unwrap();
+    let read = |group| {
+        let rows = reader.read_row_group(group, &[]).unwrap();
+        (0..rows.rows).map(|row| rows.view(row).unwrap()).collect()
+    };
+    (0..reader.row_groups()).map(read).collect()
+}
+
+/// All samples of a shard, row group by row group.
+pub(crate) fn samples_of(path: &Path) -> Vec<Vec<Sample>> {
+    let reader = ShardReader::open(path).unwrap();
+    let read = |group| {
+        let rows = reader.read_row_group(group, &[]).unwrap();
+        (0..rows.rows).map(|row| rows.sample(row).unwrap()).collect()
+    };
+    (0..reader.row_groups()).map(read).collect()
+}
+
 /// A cloud of `count` points on a wavy sheet as text columns.
 pub(crate) fn cloud(count: usize, seed: usize) -> String {
     let at = |i: usize| (i as f64, (i * (7 + seed)) as f64);
     (0..count).map(at).map(|(i, j)| format!("{} {} {}\n", (i * 0.37).sin(), j.cos(), i * 0.01)).collect()
+}
+
+/// An OFF file of a slanted pyramid.
+pub(crate) fn pyramid(seed: usize) -> String {
+    let tip = 1.0 + seed as f64 * 0.1;
+    format!("OFF\n4 4 0\n0 0 0\n1 0 0\n0 0 1\n0.3 {tip} 0.2\n3 0 1 2\n3 0 3 1\n3 1 3 2\n3 0 2 3\n")
 }
 
 /// Writes a file, and the folders above it.

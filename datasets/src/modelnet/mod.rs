@@ -12,13 +12,13 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{Object, Shape, UpAxis};
+use jepa3d_schemas::{Shape, UpAxis};
 
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::formats::{ReadOptions, read_geometry};
 use crate::h5_clouds::H5Clouds;
-use crate::listing::{Listing, check_root, names};
+use crate::listed::{Facts, Geometry, Listed};
+use crate::listing::{check_root, names};
 pub use config::{ModelNetConfig, ModelNetLayout, ModelNetSet};
 
 /// Folders below the root in which a release is looked for.
@@ -30,13 +30,9 @@ const MODELNET10: [&str; 10] =
 /// ModelNet on disk.
 pub struct ModelNet {
     base: PathBuf,
-    folder: &'static str,
     layout: ModelNetLayout,
-    up_axis: UpAxis,
-    classes: Vec<String>,
-    listing: Listing,
     files: Vec<H5Clouds>,
-    notes: Vec<String>,
+    facts: Facts,
 }
 
 impl ModelNet {
@@ -66,7 +62,8 @@ impl ModelNet {
         notes.extend(listing.notes());
         notes.push(describe_classes(&classes));
         notes.extend(more);
-        Ok(Self { base, folder, layout, up_axis, classes, listing, files, notes })
+        let facts = Facts { name: "modelnet", listing, folder, classes, up_axis, notes };
+        Ok(Self { base, layout, files, facts })
     }
 
     /// The layout that was found or asked for; never [`ModelNetLayout::Auto`].
@@ -74,70 +71,37 @@ impl ModelNet {
         self.layout
     }
 
-    fn row(&self, index: usize) -> Result<Object> {
-        let entry = self.listing.entry(index);
-        let place = entry.origin.ok_or_else(|| self.listing.missing(self.base.clone(), index))?;
-        let row = self.files[place.list].read(place.line, self.classes.len())?;
-        let object = self.object(index, row.label, Shape::Points(row.cloud), row.source_hash);
-        Ok(Object { warnings: row.warnings, ..object })
-    }
-
-    fn object(&self, index: usize, label: usize, shape: Shape, source_hash: String) -> Object {
-        Object {
-            id: self.listing.entry(index).id.clone(),
-            category: Some(self.classes[label].clone()),
-            label: Some(label as i32),
-            shape,
-            photos: Vec::new(),
-            source_hash,
-            warnings: Vec::new(),
-        }
+    fn row(&self, index: usize) -> Result<Geometry> {
+        let Facts { listing, classes, .. } = &self.facts;
+        let place = listing.entry(index).origin.ok_or_else(|| listing.missing(self.base.clone(), index))?;
+        let row = self.files[place.list].read(place.line, classes.len())?;
+        Ok(Geometry {
+            shape: Shape::Points(row.cloud),
+            label: row.label,
+            source_hash: row.source_hash,
+            warnings: row.warnings,
+        })
     }
 }
 
-impl Dataset for ModelNet {
-    fn name(&self) -> &str {
-        "modelnet"
+impl Listed for ModelNet {
+    fn facts(&self) -> &Facts {
+        &self.facts
     }
 
-    fn len(&self) -> usize {
-        self.listing.len()
-    }
-
-    fn id(&self, index: usize) -> &str {
-        &self.listing.entry(index).id
-    }
-
-    fn split(&self, index: usize) -> &str {
-        self.listing.entry(index).split.name()
-    }
-
-    fn source(&self, index: usize) -> String {
-        let file = &self.listing.entry(index).file;
-        if self.folder.is_empty() { file.clone() } else { format!("{}/{file}", self.folder) }
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn up_axis(&self) -> UpAxis {
-        self.up_axis
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.notes.clone()
-    }
-
-    fn get(&self, index: usize) -> Result<Object> {
+    fn read(&self, index: usize) -> Result<Geometry> {
         if self.layout == ModelNetLayout::H5 {
             return self.row(index);
         }
-        let path = self.listing.file(&self.base, index)?;
+        let listing = &self.facts.listing;
+        let path = listing.file(&self.base, index)?;
         let loaded = read_geometry(&path, &ReadOptions::default())?;
-        let label = self.listing.entry(index).label;
-        let object = self.object(index, label, loaded.shape, loaded.source_hash);
-        Ok(Object { warnings: loaded.warnings, ..object })
+        Ok(Geometry {
+            shape: loaded.shape,
+            label: listing.entry(index).label,
+            source_hash: loaded.source_hash,
+            warnings: loaded.warnings,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::dataset::Dataset;
 use crate::test_data::test_data;
 
 const OFF: &str = "OFF3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n";

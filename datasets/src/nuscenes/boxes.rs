@@ -4,10 +4,11 @@
 //! height. The box frame has its origin in the centre, x forward along the length, y to the left
 //! along the width, z up along the height.
 
-use glam::{DAffine3, DVec3};
+use glam::{DAffine3, DQuat, DVec3};
+use jepa3d_schemas::BoxLabel;
 
 use super::classes::label_of;
-use super::config::NuScenesConfig;
+use super::config::{NuScenesConfig, NuScenesUnit};
 use super::pose::Pose;
 use super::rows::{CategoryRow, InstanceRow, NuScenesTable, SampleAnnotationRow};
 use super::tables::{SmallTables, TableFolder};
@@ -46,6 +47,10 @@ impl Boxes {
     /// # Errors
     /// Fails if a table is missing or malformed, a token leads nowhere, or a size is not positive.
     pub(super) fn read(folder: &TableFolder, config: &NuScenesConfig, small: &SmallTables) -> Result<Self> {
+        let min_points = match config.unit {
+            NuScenesUnit::Scene => 0,
+            NuScenesUnit::Box => config.min_box_points,
+        };
         let (labels, instance_rows) = read_instance_labels(folder, config)?;
         let (mut boxes, mut tokens) = (Self::default(), TokenIndex::default());
         folder.read(NuScenesTable::SampleAnnotation, |row, r: SampleAnnotationRow| {
@@ -55,7 +60,7 @@ impl Boxes {
                 boxes.without_class += 1;
                 return Ok(());
             };
-            if r.num_lidar_pts < config.min_box_points {
+            if r.num_lidar_pts < min_points {
                 boxes.too_few_points += 1;
                 return Ok(());
             }
@@ -95,6 +100,21 @@ fn box_row(r: &SampleAnnotationRow, row: usize, sample: u32, label: u16) -> Resu
     }
     let global_from_box = Pose::new(r.rotation, r.translation, row)?;
     Ok(BoxRow { token: r.token, sample, label, lidar_points: r.num_lidar_pts, global_from_box, wlh: r.size })
+}
+
+impl BoxRow {
+    /// The box in the lidar frame of its keyframe.
+    pub(super) fn in_lidar_frame(&self, lidar_from_global: &DAffine3) -> BoxLabel {
+        let lidar_from_box = *lidar_from_global * self.global_from_box.parent_from_child();
+        let turned = DQuat::from_mat3(&lidar_from_box.matrix3).normalize();
+        let [width, length, height] = self.wlh;
+        BoxLabel {
+            center: lidar_from_box.translation.to_array(),
+            size: [length, width, height],
+            rotation: [turned.w, turned.x, turned.y, turned.z],
+            label: self.label as i16,
+        }
+    }
 }
 
 /// The indices of the points inside a box, and these points in the box frame.

@@ -49,12 +49,14 @@ pub struct NuScenesConfig {
     pub remove_close: f64,
     /// Cameras whose photos an object gets; default all six. An empty list means no photos.
     pub cameras: Vec<String>,
+    /// Unit `scene`: whether a keyframe gets its annotated boxes; default true.
+    pub boxes: bool,
     /// Unit `box`: boxes with fewer lidar points in their keyframe (the table's `num_lidar_pts`)
     /// are not listed. Default 32.
     pub min_box_points: u32,
     /// Unit `box`: metres added to a box on each of its six sides before points are picked. Default 0.
     pub box_margin: f64,
-    /// Unit `box`: `detection` (10 classes, the default) or `fine` (23 categories).
+    /// Classes of boxes: `detection` (10 classes, the default) or `fine` (23 categories).
     pub classes: NuScenesClasses,
     /// A JSON file `{"train": ["scene-0001", ..], "val": [..], "test": [..]}`, absolute or relative
     /// to the root; a scene it does not name is `train`. Without it the official lists hold:
@@ -70,6 +72,7 @@ impl Default for NuScenesConfig {
             sweeps: 0,
             remove_close: 1.0,
             cameras: NUSCENES_CAMERAS.map(str::to_owned).to_vec(),
+            boxes: true,
             min_box_points: 32,
             box_margin: 0.0,
             classes: NuScenesClasses::Detection,

@@ -24,7 +24,7 @@ mod token;
 use std::path::{Path, PathBuf};
 
 use glam::DAffine3;
-use jepa3d_schemas::{Object, Photo, PointCloud, Shape, UpAxis, source_hash};
+use jepa3d_schemas::{BoxLabel, Object, Photo, PointCloud, Shape, UpAxis, source_hash};
 
 use self::boxes::{BoxRow, Boxes, points_in_box};
 use self::chain::{Chain, sees};
@@ -52,6 +52,9 @@ pub struct NuScenes {
     scene_splits: Vec<&'static str>,
     chain: Chain,
     boxes: Vec<BoxRow>,
+    /// Rows of `boxes` of each keyframe.
+    boxes_of_sample: Vec<Vec<u32>>,
+    box_classes: Vec<String>,
     classes: Vec<String>,
     notes: Vec<String>,
 }
@@ -80,16 +83,21 @@ impl NuScenes {
         let mut small = SmallTables::read(&folder, config)?;
         let frames = Frames::read(&folder, config, &mut small)?;
         let boxes = match config.unit {
-            NuScenesUnit::Scene => Boxes::default(),
-            NuScenesUnit::Box => Boxes::read(&folder, config, &small)?,
+            NuScenesUnit::Scene if !config.boxes => Boxes::default(),
+            _ => Boxes::read(&folder, config, &small)?,
         };
         let scene_splits: Vec<_> = small.scenes.iter().map(|name| splits.of_scene(name)).collect();
         let items = list_items(config, &small, &boxes.rows);
         let notes = notes(config, &small, &boxes, splits.note);
+        let box_classes = match config.unit {
+            NuScenesUnit::Scene => classes::class_names(config.classes),
+            NuScenesUnit::Box => Vec::new(),
+        };
         let classes = match config.unit {
             NuScenesUnit::Scene => Vec::new(),
             NuScenesUnit::Box => classes::class_names(config.classes),
         };
+        let small_samples = small.samples.len();
         Ok(Self {
             root: root.to_owned(),
             config: config.clone(),
@@ -97,7 +105,9 @@ impl NuScenes {
             samples: small.samples,
             scene_splits,
             chain: Chain { calibrations: small.calibrations, frames },
+            boxes_of_sample: boxes_of_samples(&boxes.rows, small_samples),
             boxes: boxes.rows,
+            box_classes,
             classes,
             notes,
         })
@@ -136,8 +146,13 @@ impl NuScenes {
         let sample = &self.samples[item.sample as usize];
         let global_from_lidar = self.chain.global_from_sensor(self.chain.frame(sample.lidar));
         let photos = self.photos(item.sample, &global_from_lidar, None);
-        let Keyframe { cloud, parts, mut warnings } = keyframe;
+        let Keyframe { cloud, mut parts, mut warnings } = keyframe;
         warnings.extend(self.missing_photos(item.sample));
+        let lidar_from_global = self.chain.sensor_from_global(self.chain.frame(sample.lidar));
+        let rows = self.boxes_of_sample[item.sample as usize].iter();
+        let boxes: Vec<BoxLabel> =
+            rows.map(|&row| self.boxes[row as usize].in_lidar_frame(&lidar_from_global)).collect();
+        parts.extend(boxes.iter().map(box_bytes));
         Object {
             id: item.id.to_string(),
             category: None,
@@ -145,6 +160,7 @@ impl NuScenes {
             shape: Shape::Points(cloud),
             source_hash: hash(parts, &photos),
             photos,
+            boxes,
             warnings,
         }
     }
@@ -175,6 +191,7 @@ impl NuScenes {
             shape: Shape::Points(cloud),
             source_hash: hash(parts, &photos),
             photos,
+            boxes: Vec::new(),
             warnings,
         }
     }
@@ -203,6 +220,10 @@ impl Dataset for NuScenes {
 
     fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    fn box_classes(&self) -> &[String] {
+        &self.box_classes
     }
 
     fn up_axis(&self) -> UpAxis {
@@ -262,6 +283,21 @@ fn notes(config: &NuScenesConfig, small: &SmallTables, boxes: &Boxes, splits: St
         notes.push(format!("up to {} sweeps are added to a keyframe; moving objects smear", config.sweeps));
     }
     notes
+}
+
+/// Rows of the boxes of each keyframe, in the order of the table.
+fn boxes_of_samples(boxes: &[BoxRow], samples: usize) -> Vec<Vec<u32>> {
+    let mut rows = vec![Vec::new(); samples];
+    for (row, b) in boxes.iter().enumerate() {
+        rows[b.sample as usize].push(row as u32);
+    }
+    rows
+}
+
+/// What decides a box of a keyframe.
+fn box_bytes(b: &BoxLabel) -> Vec<u8> {
+    let numbers = b.center.iter().chain(&b.size).chain(&b.rotation);
+    numbers.flat_map(|v| v.to_le_bytes()).chain(b.label.to_le_bytes()).collect()
 }
 
 /// Hash of the lidar bytes, the transforms and the cameras. Photos count by their calibration; their

@@ -8,12 +8,12 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{Object, Shape, UpAxis};
+use jepa3d_schemas::{Shape, UpAxis};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Dataset;
 use crate::error::{Error, ParseError, Place, Result};
 use crate::h5_clouds::{H5Cloud, H5Clouds};
+use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::{Entry, Listing, Origin, Split, check_root};
 
 /// The classes, in the order of the labels.
@@ -90,10 +90,8 @@ impl Default for ScanObjectNnConfig {
 /// One variant of ScanObjectNN on disk.
 pub struct ScanObjectNn {
     config: ScanObjectNnConfig,
-    classes: Vec<String>,
-    listing: Listing,
     files: Vec<H5Clouds>,
-    notes: Vec<String>,
+    facts: Facts,
 }
 
 impl ScanObjectNn {
@@ -125,69 +123,36 @@ impl ScanObjectNn {
         let listing = Listing::new(entries, paths)?;
         let notes = notes(config, &listing, published, name, &folder);
         let classes = CLASSES.map(str::to_owned).to_vec();
-        Ok(Self { config: config.clone(), classes, listing, files, notes })
+        let (name, up_axis) = ("scanobjectnn", config.up_axis);
+        let facts = Facts { name, listing, folder: "", classes, up_axis, notes };
+        Ok(Self { config: config.clone(), files, facts })
     }
 }
 
-impl Dataset for ScanObjectNn {
-    fn name(&self) -> &str {
-        "scanobjectnn"
+impl Listed for ScanObjectNn {
+    fn facts(&self) -> &Facts {
+        &self.facts
     }
 
-    fn len(&self) -> usize {
-        self.listing.len()
-    }
-
-    fn id(&self, index: usize) -> &str {
-        &self.listing.entry(index).id
-    }
-
-    fn split(&self, index: usize) -> &str {
-        self.listing.entry(index).split.name()
-    }
-
-    fn source(&self, index: usize) -> String {
-        self.listing.entry(index).file.clone()
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn up_axis(&self) -> UpAxis {
-        self.config.up_axis
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.notes.clone()
-    }
-
-    fn get(&self, index: usize) -> Result<Object> {
-        let entry = self.listing.entry(index);
-        let missing = || self.listing.missing(PathBuf::from(&entry.file), index);
-        let place = entry.origin.ok_or_else(missing)?;
-        let mut row = self.files[place.list].read(place.line, self.classes.len())?;
+    fn read(&self, index: usize) -> Result<Geometry> {
+        let Facts { listing, classes, .. } = &self.facts;
+        let entry = listing.entry(index);
+        let file = Path::new(&entry.file);
+        let place = entry.origin.ok_or_else(|| listing.missing(file.to_owned(), index))?;
+        let mut row = self.files[place.list].read(place.line, classes.len())?;
         if self.config.remove_background {
             remove_background(&mut row);
             if row.cloud.is_empty() {
-                let path = Path::new(&entry.file);
-                return Err(ParseError::new(
-                    Place::Row(place.line),
-                    "points of the object",
-                    "background alone",
-                )
-                .in_file(path));
+                let place = Place::Row(place.line);
+                return Err(ParseError::new(place, "points of the object", "background alone").in_file(file));
             }
         }
         if !self.config.point_labels {
             row.cloud.point_labels = None;
         }
-        Ok(Object {
-            id: entry.id.clone(),
-            category: Some(self.classes[row.label].clone()),
-            label: Some(row.label as i32),
+        Ok(Geometry {
             shape: Shape::Points(row.cloud),
-            photos: Vec::new(),
+            label: row.label,
             source_hash: row.source_hash,
             warnings: row.warnings,
         })

@@ -1,6 +1,7 @@
 //! ScanObjectNN on files of its layout that were derived from ModelNet10.
 
 use super::*;
+use crate::dataset::Dataset;
 use crate::test_data::test_data;
 
 fn open(root: &Path, variant: Variant, remove_background: bool) -> ScanObjectNn {
@@ -8,7 +9,7 @@ fn open(root: &Path, variant: Variant, remove_background: bool) -> ScanObjectNn 
     ScanObjectNn::open(root, &config).unwrap()
 }
 
-fn points(object: Object) -> jepa3d_schemas::PointCloud {
+fn points(object: jepa3d_schemas::Object) -> jepa3d_schemas::PointCloud {
     let Shape::Points(cloud) = object.shape else { panic!("{} has no points", object.id) };
     cloud
 }

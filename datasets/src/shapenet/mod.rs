@@ -12,22 +12,18 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{Object, UpAxis};
-
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::formats::{ReadOptions, read_geometry};
-use crate::listing::{Listing, check_root, names};
+use crate::listed::{Facts, Geometry, Listed};
+use crate::listing::{check_root, names};
 pub use config::{ShapeNetConfig, ShapeNetLayout, Unlisted};
 
 /// ShapeNet on disk.
 pub struct ShapeNet {
     root: PathBuf,
     layout: ShapeNetLayout,
-    config: ShapeNetConfig,
-    classes: Vec<String>,
-    listing: Listing,
-    notes: Vec<String>,
+    textures: bool,
+    facts: Facts,
 }
 
 impl ShapeNet {
@@ -46,14 +42,15 @@ impl ShapeNet {
         let mut notes = vec![format!("layout: {}", layout_name(layout))];
         notes.extend(index.listing.notes());
         notes.extend(index.notes);
-        Ok(Self {
-            root: root.to_owned(),
-            layout,
-            config: config.clone(),
-            classes: synsets::SYNSETS.iter().map(|(_, name)| (*name).to_owned()).collect(),
+        let facts = Facts {
+            name: "shapenet",
             listing: index.listing,
+            folder: "",
+            classes: synsets::SYNSETS.iter().map(|(_, name)| (*name).to_owned()).collect(),
+            up_axis: config.up_axis,
             notes,
-        })
+        };
+        Ok(Self { root: root.to_owned(), layout, textures: config.textures, facts })
     }
 
     /// The layout that was found or asked for; never [`ShapeNetLayout::Auto`].
@@ -62,49 +59,18 @@ impl ShapeNet {
     }
 }
 
-impl Dataset for ShapeNet {
-    fn name(&self) -> &str {
-        "shapenet"
+impl Listed for ShapeNet {
+    fn facts(&self) -> &Facts {
+        &self.facts
     }
 
-    fn len(&self) -> usize {
-        self.listing.len()
-    }
-
-    fn id(&self, index: usize) -> &str {
-        &self.listing.entry(index).id
-    }
-
-    fn split(&self, index: usize) -> &str {
-        self.listing.entry(index).split.name()
-    }
-
-    fn source(&self, index: usize) -> String {
-        self.listing.entry(index).file.clone()
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn up_axis(&self) -> UpAxis {
-        self.config.up_axis
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.notes.clone()
-    }
-
-    fn get(&self, index: usize) -> Result<Object> {
-        let entry = self.listing.entry(index);
-        let path = self.listing.file(&self.root, index)?;
-        let loaded = read_geometry(&path, &ReadOptions { textures: self.config.textures })?;
-        Ok(Object {
-            id: entry.id.clone(),
-            category: Some(self.classes[entry.label].clone()),
-            label: Some(entry.label as i32),
+    fn read(&self, index: usize) -> Result<Geometry> {
+        let listing = &self.facts.listing;
+        let path = listing.file(&self.root, index)?;
+        let loaded = read_geometry(&path, &ReadOptions { textures: self.textures })?;
+        Ok(Geometry {
             shape: loaded.shape,
-            photos: Vec::new(),
+            label: listing.entry(index).label,
             source_hash: loaded.source_hash,
             warnings: loaded.warnings,
         })

@@ -5,6 +5,7 @@ use std::path::Path;
 use jepa3d_schemas::Shape;
 
 use super::*;
+use crate::dataset::Dataset;
 use crate::test_data::test_data;
 
 const OBJ: &str = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n";

@@ -12,12 +12,12 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{Object, Shape, UpAxis};
+use jepa3d_schemas::{Shape, UpAxis};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::listing::{Listing, check_root};
+use crate::listed::{Facts, Geometry, Listed};
+use crate::listing::check_root;
 
 /// How ShapeNetPart lies on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +59,9 @@ const CATEGORY_LIST: &str = "synsetoffset2category.txt";
 /// ShapeNetPart on disk.
 pub struct ShapeNetPart {
     base: PathBuf,
-    folder: &'static str,
     layout: ShapeNetPartLayout,
-    config: ShapeNetPartConfig,
     categories: index::Categories,
-    listing: Listing,
-    notes: Vec<String>,
+    facts: Facts,
 }
 
 impl ShapeNetPart {
@@ -92,8 +89,9 @@ impl ShapeNetPart {
         let mut notes = vec![format!("layout: {}", layout_name(layout))];
         notes.extend(index.listing.notes());
         notes.extend(index.notes);
-        let (config, listing) = (config.clone(), index.listing);
-        Ok(Self { base, folder, layout, config, categories, listing, notes })
+        let (classes, up_axis) = (categories.names.clone(), config.up_axis);
+        let facts = Facts { name: "shapenetpart", listing: index.listing, folder, classes, up_axis, notes };
+        Ok(Self { base, layout, categories, facts })
     }
 
     /// The layout that was found or asked for; never [`ShapeNetPartLayout::Auto`].
@@ -102,60 +100,29 @@ impl ShapeNetPart {
     }
 }
 
-impl Dataset for ShapeNetPart {
-    fn name(&self) -> &str {
-        "shapenetpart"
+impl Listed for ShapeNetPart {
+    fn facts(&self) -> &Facts {
+        &self.facts
     }
 
-    fn len(&self) -> usize {
-        self.listing.len()
-    }
-
-    fn id(&self, index: usize) -> &str {
-        &self.listing.entry(index).id
-    }
-
-    fn split(&self, index: usize) -> &str {
-        self.listing.entry(index).split.name()
-    }
-
-    fn source(&self, index: usize) -> String {
-        let file = &self.listing.entry(index).file;
-        if self.folder.is_empty() { file.clone() } else { format!("{}/{file}", self.folder) }
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.categories.names
-    }
-
-    fn up_axis(&self) -> UpAxis {
-        self.config.up_axis
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.notes.clone()
-    }
-
-    fn get(&self, index: usize) -> Result<Object> {
-        let entry = self.listing.entry(index);
-        let path = self.listing.file(&self.base, index)?;
+    fn read(&self, index: usize) -> Result<Geometry> {
+        let listing = &self.facts.listing;
+        let entry = listing.entry(index);
+        let path = listing.file(&self.base, index)?;
         let parts = self.categories.parts[entry.label].clone();
         let read = match self.layout {
             ShapeNetPartLayout::PtsSeg => {
                 let labels = self.base.join(index::label_file(&entry.file));
                 if !labels.is_file() {
-                    return Err(self.listing.missing(labels, index));
+                    return Err(listing.missing(labels, index));
                 }
                 clouds::read_pts_seg(&path, &labels, parts)?
             }
             _ => clouds::read_txt(&path, parts)?,
         };
-        Ok(Object {
-            id: entry.id.clone(),
-            category: Some(self.categories.names[entry.label].clone()),
-            label: Some(entry.label as i32),
+        Ok(Geometry {
             shape: Shape::Points(read.cloud),
-            photos: Vec::new(),
+            label: entry.label,
             source_hash: read.source_hash,
             warnings: read.warnings,
         })

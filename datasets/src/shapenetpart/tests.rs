@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::dataset::Dataset;
 use crate::test_data::test_data;
 
 fn put(root: &Path, file: &str, text: &str) {

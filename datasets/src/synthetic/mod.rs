@@ -111,6 +111,7 @@ impl Dataset for Synthetic {
             source_hash: mesh_hash(&mesh),
             shape: Shape::Mesh(mesh),
             photos: Vec::new(),
+            boxes: Vec::new(),
             warnings: Vec::new(),
         })
     }

@@ -7,6 +7,8 @@
 
 use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 
+use crate::kernels::take_bit;
+
 /// 16 numbers, none of them NaN.
 pub(crate) type Row = [f32; WIDTH];
 /// Lanes of a row.
@@ -27,6 +29,33 @@ pub(crate) trait Lanes: Simd {
     #[inline(always)]
     fn equal_to_most(self, values: &Row, most: f32) -> u32 {
         self.at_most(&[most; WIDTH], values)
+    }
+
+    /// Moves the marked distances and their indices, in order, to the front of `room`; what follows them there is lost.
+    #[inline(always)]
+    fn pack(self, marked: u32, from: (&Row, &[u32; WIDTH]), room: (&mut Row, &mut [u32; WIDTH])) {
+        let (mut marked, mut at) = (marked & 0xFFFF, 0);
+        while let Some(lane) = take_bit(&mut marked) {
+            (room.0[at], room.1[at]) = (from.0[lane], from.1[lane]);
+            at += 1;
+        }
+    }
+
+    /// For each of a row, how many of `others` are below it.
+    #[inline(always)]
+    fn count_below(self, row: &Row, others: &[f32]) -> [u32; WIDTH] {
+        let (zero, one) = (self.splat_u32s(0), self.splat_u32s(1));
+        let mut counts = [0; WIDTH];
+        let vectors = Self::as_mut_simd_u32s(&mut counts).0.iter_mut().zip(Self::as_simd_f32s(row).0);
+        for (count, &values) in vectors {
+            let mut sum = zero;
+            for &other in others {
+                let below = self.less_than_f32s(self.splat_f32s(other), values);
+                sum = self.add_u32s(sum, self.select_u32s(below, one, zero));
+            }
+            *count = sum;
+        }
+        counts
     }
 
     /// `f` of the rows, lane by lane.
@@ -118,6 +147,13 @@ impl Lanes for pulp::x86::V4 {
     #[inline(always)]
     fn at_most(self, a: &Row, b: &Row) -> u32 {
         u32::from(self.avx512f._mm512_cmple_ps_mask(pulp::cast(*a), pulp::cast(*b)))
+    }
+
+    #[inline(always)]
+    fn pack(self, marked: u32, from: (&Row, &[u32; WIDTH]), room: (&mut Row, &mut [u32; WIDTH])) {
+        let marked = marked as u16;
+        *room.0 = pulp::cast(self.avx512f._mm512_maskz_compress_ps(marked, pulp::cast(*from.0)));
+        *room.1 = pulp::cast(self.avx512f._mm512_maskz_compress_epi32(marked, pulp::cast(*from.1)));
     }
 }
 

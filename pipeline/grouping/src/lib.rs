@@ -15,6 +15,7 @@
 //! # Ok::<(), jepa3d_grouping::Error>(())
 //! ```
 
+mod candidates;
 mod cloud;
 mod error;
 mod fps;

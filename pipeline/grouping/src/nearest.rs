@@ -3,10 +3,11 @@
 //! A query first measures the 128 points of its corner of the k-d tree; a distance that `k` of them do not exceed limits
 //! the boxes worth visiting. That limit, and a tighter one over all points measured, comes from counting how many
 //! distances lie within a guess: a few passes over registers, no selection. What is left, rarely more than `k + 8`
-//! candidates, is packed as `distance bits << 32 | index`, whose integer order is the order wanted, ties included.
+//! candidates, is packed and put in order.
 
+use crate::candidates::Candidates;
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, count_within, take_bit, within};
+use crate::kernels::{FAN, FAR, LEAF, count_within, take_bit};
 use crate::lanes::{Lanes, Row, WIDTH};
 
 /// Leaves measured first: one cell of the k-d split.
@@ -17,8 +18,6 @@ const HELD: usize = 64;
 const SPARE: usize = 8;
 /// Guesses by interpolation; then halving the bit patterns ends the search within 32 steps.
 const GUESSES: usize = 8;
-/// Up to this many candidates are ordered by counting, without branches.
-const COUNTED: usize = 64;
 
 /// Candidates of one query; the memory serves the next one.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +25,7 @@ pub(crate) struct Scratch {
     /// Squared distances of the leaves in `held`.
     distances: Vec<[Row; 2]>,
     held: Vec<u32>,
-    /// Distance bits above, index below.
-    keys: Vec<u64>,
-    /// Keys from here on are not among the `k` nearest.
-    cut: u64,
+    near: Candidates,
 }
 
 /// A search for the `k >= 1` nearest points.
@@ -47,17 +43,14 @@ impl<L: Lanes> Search<'_, L> {
         for (&query, patch) in queries.iter().zip(found.chunks_exact_mut(self.k)) {
             let slot = self.index.slots[query as usize] as usize;
             self.around(slot / LEAF, self.index.leaves[slot / LEAF].point(slot % LEAF));
-            for (index, &key) in patch.iter_mut().zip(&self.state.keys) {
-                *index = key as u32;
-            }
+            self.state.near.sorted(self.lanes, patch);
         }
     }
 
-    /// Leaves the sorted keys of the nearest points of `from`, which lies in leaf `home`.
+    /// Leaves the nearest points of `from`, which lies in leaf `home`, among the candidates.
     #[inline(always)]
     fn around(&mut self, home: usize, from: [f32; 3]) {
-        self.state.cut = u64::MAX;
-        self.state.keys.clear();
+        self.state.near.clear();
         self.state.held.clear();
         self.state.distances.clear();
         let corner = home / FIRST * FIRST;
@@ -73,7 +66,6 @@ impl<L: Lanes> Search<'_, L> {
             }
         }
         self.thin(limit);
-        sort(&mut self.state.keys, self.k);
     }
 
     /// Measures the leaves of a branch that reach within `limit`; returns the limit, lowered if they were thinned out.
@@ -101,31 +93,18 @@ impl<L: Lanes> Search<'_, L> {
         self.state.held.push(leaf as u32);
     }
 
-    /// Turns what can be among the `k` nearest into keys and forgets the rest; returns the new limit.
+    /// Turns what can be among the `k` nearest into candidates and forgets the rest; returns the new limit.
     #[inline(always)]
     fn thin(&mut self, limit: f32) -> f32 {
-        let mut limit = self.bound(limit);
-        let Scratch { distances, held, keys, cut } = &mut *self.state;
+        let limit = self.bound(limit);
+        let Scratch { distances, held, near } = &mut *self.state;
+        near.reserve(held.len() * LEAF);
         for (distances, &leaf) in distances.iter().zip(held.iter()) {
-            let ids = &self.index.leaves[leaf as usize].id;
-            let mut near = within(self.lanes, distances, limit);
-            while let Some(lane) = take_bit(&mut near) {
-                let key = u64::from(distances.as_flattened()[lane].to_bits()) << 32 | u64::from(ids[lane]);
-                if key < *cut {
-                    keys.push(key);
-                }
-            }
+            near.push_within(self.lanes, distances, &self.index.leaves[leaf as usize].id, limit);
         }
         distances.clear();
         held.clear();
-        if keys.len() > COUNTED.max(self.k) {
-            let (_, &mut last, _) = keys.select_nth_unstable(self.k - 1);
-            keys.truncate(self.k);
-            // Where thousands of points are equally far, only the index tells them apart.
-            *cut = last;
-            limit = limit.min(f32::from_bits((last >> 32) as u32));
-        }
-        limit
+        near.thin(self.k).map_or(limit, |last| if last < limit { last } else { limit })
     }
 
     /// A distance not above `limit` that at least `k` held points do not exceed; `limit` if fewer are within it.
@@ -166,37 +145,6 @@ impl<L: Lanes> Search<'_, L> {
 fn between(lo: i32, hi: i32, share: f32) -> i32 {
     let (low, high) = (f32::from_bits(lo.max(0) as u32), f32::from_bits(hi as u32));
     ((low + (high - low) * share).to_bits() as i32).clamp(lo + 1, hi - 1)
-}
-
-/// Keeps the `k` smallest keys, sorted.
-///
-/// All keys differ, so the place of a key is the number of smaller ones: counted without a branch.
-#[inline(always)]
-fn sort(keys: &mut Vec<u64>, k: usize) {
-    if keys.len() > COUNTED {
-        keys.sort_unstable();
-        keys.truncate(k);
-        return;
-    }
-    let mut padded = [i64::MAX; COUNTED];
-    for (slot, &key) in padded.iter_mut().zip(keys.iter()) {
-        *slot = key as i64;
-    }
-    let used = keys.len();
-    let mut sorted = [0u64; COUNTED + 1];
-    for chunk in padded.as_chunks::<WIDTH>().0.iter().take(used.div_ceil(WIDTH)) {
-        let mut ranks = [0i64; WIDTH];
-        for &key in &padded[..used] {
-            for i in 0..WIDTH {
-                ranks[i] += i64::from(key < chunk[i]);
-            }
-        }
-        for i in 0..WIDTH {
-            sorted[(ranks[i] as usize).min(COUNTED)] = chunk[i] as u64;
-        }
-    }
-    keys.clear();
-    keys.extend_from_slice(&sorted[..k]);
 }
 
 #[cfg(test)]

@@ -61,8 +61,10 @@ pub(super) fn manifest(name: &str) -> Manifest {
         config: serde_json::Value::Null,
         shape: ShapeLetters { S: 4, R: 2, N: 4, G: 2, K: 2, ..ShapeLetters::default() },
         classes: Vec::new(),
+        box_classes: Vec::new(),
         splits: BTreeMap::new(),
         shards: Vec::new(),
+        views: None,
     }
 }
 
@@ -83,6 +85,7 @@ pub(super) fn object(id: &str, category: &str, split: &str, scale: f64) -> Catal
         sample_ms: 2.0 * scale,
         group_ms: 7.0 * scale,
         source_hash: "00".into(),
+        views: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::Result;
-use crate::record::QUARANTINE_FILE;
+use crate::record::{QUARANTINE_FILE, VIEWS_STAGE};
 
 /// Reasons kept for each stage.
 const EXAMPLES: usize = 3;
@@ -41,8 +41,9 @@ struct Line {
     error: String,
 }
 
-/// Reads the quarantine line by line; also gives the number of lines. No file means no line.
-pub(super) fn read(folder: &Path) -> Result<(Vec<StageFailures>, usize)> {
+/// Reads the quarantine line by line; also gives the number of lines. No file means no line; what
+/// it says of views counts only in a dataset that `has_views`.
+pub(super) fn read(folder: &Path, has_views: bool) -> Result<(Vec<StageFailures>, usize)> {
     let path = folder.join(QUARANTINE_FILE);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -60,6 +61,9 @@ pub(super) fn read(folder: &Path) -> Result<(Vec<StageFailures>, usize)> {
         let Line { id, stage, error } = serde_json::from_str(&line).map_err(|e| {
             jepa3d_schemas::Error::contract(&path, format!("line {}", i + 1), "a quarantine row", e)
         })?;
+        if stage == VIEWS_STAGE && !has_views {
+            continue;
+        }
         lines += 1;
         let failures = by_stage.entry(stage.clone()).or_insert_with(|| StageFailures {
             stage,

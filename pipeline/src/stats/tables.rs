@@ -32,6 +32,7 @@ impl Stats {
             self.coverage_line(),
             self.column_table(),
             self.shard_table(),
+            self.view_table(),
             self.warning_lines(),
         ];
         let filled: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
@@ -252,6 +253,33 @@ impl Stats {
             ]);
         }
         if self.shards.is_empty() { "no shards\n".to_owned() } else { format!("shards\n{}", table.text()) }
+    }
+
+    fn view_table(&self) -> String {
+        let Some(views) = &self.views else { return String::new() };
+        let mut table = Table::new(["views", "min", "p5", "median", "mean", "p95", "max"]);
+        let mut add = |name: &str, spread: Option<Spread>, show: fn(f64) -> String| {
+            if let Some(s) = spread {
+                let cells = [s.min, s.p5, s.median, s.mean, s.p95, s.max].map(show);
+                table.row(std::iter::once(name.to_owned()).chain(cells));
+            }
+        };
+        add("views of a sample", views.per_sample, number);
+        add("points that a view shows", views.visible, share);
+        add("points that any view shows", views.covered, share);
+        add("time of a sample's views", views.views_ms, duration);
+        let each = |bytes: u64| bytes_each(bytes, views.views);
+        let parts: Vec<String> =
+            views.parts.iter().map(|part| format!("{} {}", part.part, each(part.bytes))).collect();
+        format!(
+            "{}, {} not made, {}\n{}  bytes of a view: {} ({})\n",
+            counted(views.views, "view"),
+            count(views.failures),
+            bytes(views.bytes),
+            table.text(),
+            each(views.bytes),
+            parts.join(", ")
+        )
     }
 
     fn warning_lines(&self) -> String {

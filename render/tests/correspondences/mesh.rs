@@ -6,7 +6,7 @@ use glam::DVec3;
 use jepa3d_render::{Surface, VisibilityScratch, correspond_mesh};
 use jepa3d_schemas::{Camera, Correspondences};
 
-use crate::support::{Scene, thread_seconds, eye, files, look_at, scene, test_data, twelve_cameras};
+use crate::support::{Scene, eye, files, look_at, scene, test_data, thread_seconds, twelve_cameras};
 
 /// What fraction of the way from the camera to a point the ray must be free.
 const STOP: f64 = 1.0 - 1e-3;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use glam::{DQuat, DVec3};
 use jepa3d_datasets::{Dataset, NuScenes, NuScenesConfig, NuScenesUnit};
 use jepa3d_render::{
-    ColorBy, Placement, RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo, correspond_photo_frustum,
-    nearest_points, render_views,
+    ColorBy, Placement, RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo,
+    correspond_photo_frustum, nearest_points, render_views,
 };
 use jepa3d_schemas::{Correspondences, Object, Photo, Sample, Shape, UpAxis};
 use serde_json::Value;

@@ -58,6 +58,7 @@ pub fn subject(path: &Path, count: usize, textures: bool) -> Option<(Object, Sam
         label: None,
         shape: loaded.shape,
         photos: Vec::new(),
+        boxes: Vec::new(),
         source_hash: String::new(),
         warnings: Vec::new(),
     };

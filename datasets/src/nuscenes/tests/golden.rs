@@ -100,6 +100,29 @@ fn boxes_agree_with_the_devkit() {
 }
 
 #[test]
+fn boxes_of_a_scene_agree_with_the_devkit() {
+    let Some((root, golden)) = golden() else { return };
+    let config = NuScenesConfig { classes: NuScenesClasses::Fine, ..NuScenesConfig::default() };
+    let dataset = NuScenes::open(&root, &config).unwrap();
+    let object = dataset.get(0).unwrap();
+    let expected = golden["boxes_lidar_frame"].as_array().unwrap();
+    assert_eq!(object.boxes.len(), expected.len());
+    for found in &object.boxes {
+        let number = |value: &serde_json::Value, i: usize| value[i].as_f64().unwrap();
+        let is_it =
+            |e: &&serde_json::Value| (0..3).all(|i| (number(&e["center"], i) - found.center[i]).abs() < 1e-9);
+        let expected = expected.iter().find(is_it).expect("a box of the devkit at this place");
+        assert_eq!(found.size, [1, 0, 2].map(|i| number(&expected["wlh"], i)));
+        assert_eq!(dataset.box_classes()[found.label as usize], expected["category"].as_str().unwrap());
+        // A quaternion and its negative are the same rotation.
+        let dot: f64 = (0..4).map(|i| found.rotation[i] * number(&expected["rotation_wxyz"], i)).sum();
+        assert!((dot.abs() - 1.0).abs() < 1e-12, "{dot}");
+    }
+    let without = NuScenesConfig { boxes: false, ..config };
+    assert!(NuScenes::open(&root, &without).unwrap().get(0).unwrap().boxes.is_empty());
+}
+
+#[test]
 fn photos_of_a_box_are_those_that_see_its_centre() {
     let Some((root, _)) = golden() else { return };
     let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points: 40, ..NuScenesConfig::default() };

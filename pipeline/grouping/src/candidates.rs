@@ -1,0 +1,143 @@
+//! The few points that may be among the `k` nearest, packed side by side, and their order.
+//!
+//! Up to 64 are ordered by counting for each how many are nearer: no branch depends on a distance. Where two distances
+//! are equal that leaves a place empty, and the whole is ordered again as `distance bits << 32 | index`, whose integer
+//! order is the order wanted.
+
+use crate::kernels::{LEAF, NO_POINT};
+use crate::lanes::{Lanes, Row, WIDTH};
+
+/// Up to this many candidates are ordered by counting.
+const COUNTED: usize = 64;
+
+/// Squared distances and indices; entries from `used` on are room to write into.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidates {
+    distances: Vec<f32>,
+    ids: Vec<u32>,
+    used: usize,
+    /// Key of the last of the `k` nearest when there were too many; what is beyond it is not among them.
+    cut: Option<u64>,
+}
+
+impl Candidates {
+    #[inline(always)]
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+        self.cut = None;
+    }
+
+    /// Makes room for `more` candidates, and to order up to [`COUNTED`] row by row.
+    #[inline(always)]
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let needed = (self.used + more + WIDTH).max(COUNTED);
+        if self.ids.len() < needed {
+            self.distances.resize(needed, 0.0);
+            self.ids.resize(needed, NO_POINT);
+        }
+    }
+
+    /// Appends the points of a leaf whose distances are not above `limit`; there must be room.
+    #[inline(always)]
+    pub(crate) fn push_within<L: Lanes>(
+        &mut self,
+        lanes: L,
+        distances: &[Row; 2],
+        ids: &[u32; LEAF],
+        limit: f32,
+    ) {
+        for (row, ids) in distances.iter().zip(ids.as_chunks::<WIDTH>().0) {
+            let near = lanes.at_most(row, &[limit; WIDTH]);
+            let room = (&mut self.distances[self.used..], &mut self.ids[self.used..]);
+            let (Some(distances), Some(indices)) = (room.0.first_chunk_mut(), room.1.first_chunk_mut())
+            else {
+                unreachable!("room for a row was reserved");
+            };
+            lanes.pack(near, (row, ids), (distances, indices));
+            self.used += near.count_ones() as usize;
+        }
+    }
+
+    /// Keeps the `k` nearest if there are many more; returns the distance of the last one then.
+    #[inline(always)]
+    pub(crate) fn thin(&mut self, k: usize) -> Option<f32> {
+        if let Some(cut) = self.cut {
+            self.drop_beyond(cut);
+        }
+        (self.used > COUNTED.max(k)).then(|| self.select(k))
+    }
+
+    /// Where thousands of points are equally far, only the index tells them apart.
+    #[inline(never)]
+    fn drop_beyond(&mut self, cut: u64) {
+        let mut kept = 0;
+        for i in 0..self.used {
+            let (distance, id) = (self.distances[i], self.ids[i]);
+            (self.distances[kept], self.ids[kept]) = (distance, id);
+            kept += usize::from(key(distance, id) <= cut);
+        }
+        self.used = kept;
+    }
+
+    #[inline(never)]
+    fn select(&mut self, k: usize) -> f32 {
+        let mut keys = self.keys();
+        let (_, &mut last, _) = keys.select_nth_unstable(k - 1);
+        self.cut = Some(last);
+        for (i, &key) in keys[..k].iter().enumerate() {
+            (self.distances[i], self.ids[i]) = (f32::from_bits((key >> 32) as u32), key as u32);
+        }
+        self.used = k;
+        f32::from_bits((last >> 32) as u32)
+    }
+
+    fn keys(&self) -> Vec<u64> {
+        let pairs = self.distances[..self.used].iter().zip(&self.ids);
+        pairs.map(|(&distance, &id)| key(distance, id)).collect()
+    }
+
+    /// Writes the nearest of at least `nearest.len()` candidates, by (squared distance, index).
+    #[inline(always)]
+    pub(crate) fn sorted<L: Lanes>(&self, lanes: L, nearest: &mut [u32]) {
+        if self.used > COUNTED || !self.sorted_by_counting(lanes, nearest) {
+            self.sorted_by_keys(nearest);
+        }
+    }
+
+    #[inline(never)]
+    fn sorted_by_keys(&self, nearest: &mut [u32]) {
+        let mut keys = self.keys();
+        keys.sort_unstable();
+        for (index, &key) in nearest.iter_mut().zip(&keys) {
+            *index = key as u32;
+        }
+    }
+
+    /// As [`Candidates::sorted`] for at most [`COUNTED`] candidates; false if equal distances leave the order open.
+    #[inline(always)]
+    fn sorted_by_counting<L: Lanes>(&self, lanes: L, nearest: &mut [u32]) -> bool {
+        let distances = &self.distances[..self.used];
+        let mut ranks = [[0; WIDTH]; COUNTED / WIDTH];
+        let rows = self.distances.as_chunks::<WIDTH>().0.iter().take(self.used.div_ceil(WIDTH));
+        for (ranks, row) in ranks.iter_mut().zip(rows) {
+            *ranks = lanes.count_below(row, distances);
+        }
+        let mut places = [NO_POINT; COUNTED];
+        for (&rank, &id) in ranks.as_flattened().iter().zip(&self.ids[..self.used]) {
+            places[rank as usize % COUNTED] = id;
+        }
+        nearest.copy_from_slice(&places[..nearest.len()]);
+        // Two at one place leave the next one empty; the last one wanted may share its place with one beyond.
+        let settled = (nearest.len() + 1).min(self.used);
+        let mut filled = true;
+        for &place in &places[..settled] {
+            filled &= place != NO_POINT;
+        }
+        filled
+    }
+}
+
+/// Orders by distance, which is never negative, then index.
+fn key(distance: f32, id: u32) -> u64 {
+    u64::from(distance.to_bits()) << 32 | u64::from(id)
+}

@@ -1,0 +1,186 @@
+//! What colour a point, patch or label has, in pictures and recordings alike.
+//!
+//! The colour of a correspondence is its place in the cloud: x is red, y is green, z is blue.
+//! Equal colours in 3D and in an image are therefore the same point, or its near neighbour.
+
+use jepa3d_schemas::{Sample, UpAxis};
+
+/// sRGB.
+pub(crate) type Color = [u8; 3];
+
+/// Points beyond this share of a cloud at either end of an axis take the colour of the end, so
+/// that a few far returns do not leave a sweep in one colour.
+const TAIL: f64 = 0.02;
+
+/// One colour a point, by its place in the cloud.
+///
+/// # Shapes
+/// `points [S,3]` -> `[S]`.
+pub(crate) fn by_place(points: &[f32]) -> Vec<Color> {
+    let ends = [0, 1, 2].map(|axis| span(points.iter().skip(axis).step_by(3).copied()));
+    let place = |p: &[f32]| -> Color {
+        let share = [0, 1, 2].map(|axis| {
+            let (low, high) = ends[axis];
+            if high > low { ((p[axis] - low) / (high - low)).clamp(0.0, 1.0) } else { 0.5 }
+        });
+        vivid(share)
+    };
+    points.chunks_exact(3).map(place).collect()
+}
+
+/// A share of each of red, green and blue, kept away from black, grey and white.
+fn vivid(share: [f32; 3]) -> Color {
+    let mean = (share[0] + share[1] + share[2]) / 3.0;
+    share.map(|s| {
+        let saturated = mean + 1.35 * (s - mean);
+        (30.0 + 205.0 * saturated.clamp(0.0, 1.0)).round() as u8
+    })
+}
+
+/// Where the bulk of some values begins and ends.
+fn span(values: impl Iterator<Item = f32>) -> (f32, f32) {
+    let mut sorted: Vec<f32> = values.collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return (0.0, 0.0) };
+    let tail = (last as f64 * TAIL) as usize;
+    (sorted[tail], sorted[last - tail])
+}
+
+/// What the colours of [`of_cloud`] mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Part or semantic label.
+    Label,
+    /// The stored colours.
+    Stored,
+    /// Return intensity, dark to bright.
+    Intensity,
+    /// Height along the up axis, dark to bright.
+    Height,
+}
+
+/// One colour a point from the first that is there: labels, colours, intensity, height.
+pub(crate) fn of_cloud(sample: &Sample, up: UpAxis) -> (Meaning, Vec<Color>) {
+    if let Some(labels) = &sample.point_labels {
+        return (Meaning::Label, labels.iter().map(|&label| of_label(label)).collect());
+    }
+    if let Some(colors) = &sample.colors {
+        return (Meaning::Stored, colors.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect());
+    }
+    if let Some(intensity) = &sample.intensity {
+        return (Meaning::Intensity, ramp(intensity.iter().copied()));
+    }
+    (Meaning::Height, ramp(sample.points.iter().skip(axis(up)).step_by(3).copied()))
+}
+
+/// The column of the up axis.
+pub(crate) fn axis(up: UpAxis) -> usize {
+    match up {
+        UpAxis::X => 0,
+        UpAxis::Y => 1,
+        UpAxis::Z => 2,
+    }
+}
+
+/// A label's colour; a negative label, which marks points without one, is grey.
+pub(crate) fn of_label(label: i16) -> Color {
+    usize::try_from(label).map_or([150; 3], |label| of_number(label + 3))
+}
+
+/// A patch's colour.
+pub(crate) fn of_group(group: usize) -> Color {
+    of_number(group)
+}
+
+/// Hues a golden section apart, in three strengths: neighbours in number differ well.
+fn of_number(number: usize) -> Color {
+    let hue = (number as f64 * 0.618_033_988_749_895).fract() as f32;
+    let (saturation, value) = [(0.80, 0.92), (0.60, 0.75), (0.95, 0.68)][number % 3];
+    from_hsv(hue, saturation, value)
+}
+
+/// sRGB of hue (0 to 1), saturation and value.
+fn from_hsv(hue: f32, saturation: f32, value: f32) -> Color {
+    [5.0, 3.0, 1.0].map(|offset: f32| {
+        let k = (offset + 6.0 * hue) % 6.0;
+        let channel = value - value * saturation * k.min(4.0 - k).clamp(0.0, 1.0);
+        (255.0 * channel).round() as u8
+    })
+}
+
+/// Viridis at 0, 0.1, .. 1.
+const RAMP: [[f32; 3]; 11] = [
+    [68.0, 1.0, 84.0],
+    [72.0, 36.0, 117.0],
+    [65.0, 68.0, 135.0],
+    [53.0, 95.0, 141.0],
+    [42.0, 120.0, 142.0],
+    [33.0, 145.0, 140.0],
+    [34.0, 168.0, 132.0],
+    [68.0, 191.0, 112.0],
+    [122.0, 209.0, 81.0],
+    [189.0, 223.0, 38.0],
+    [253.0, 231.0, 37.0],
+];
+
+/// Viridis from the low to the high end of some values.
+fn ramp(values: impl Iterator<Item = f32> + Clone) -> Vec<Color> {
+    let (low, high) = span(values.clone());
+    let scale = if high > low { 10.0 / (high - low) } else { 0.0 };
+    let color = |value: f32| {
+        let at = ((value - low) * scale).clamp(0.0, 10.0);
+        let below = (at as usize).min(9);
+        let share = at - below as f32;
+        [0, 1, 2].map(|c| (RAMP[below][c] + share * (RAMP[below + 1][c] - RAMP[below][c])).round() as u8)
+    };
+    values.map(color).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_red_green_and_blue() {
+        let corners = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0f32]];
+        let colors = by_place(corners.as_flattened());
+        for axis in 0..3 {
+            let [origin, end] = [colors[0], colors[axis + 1]];
+            assert!(end[axis] > origin[axis] + 150, "{axis}: {origin:?} {end:?}");
+        }
+    }
+
+    #[test]
+    fn hues_are_those_of_the_color_wheel() {
+        assert_eq!(from_hsv(0.0, 1.0, 1.0), [255, 0, 0]);
+        assert_eq!(from_hsv(1.0 / 3.0, 1.0, 1.0), [0, 255, 0]);
+        assert_eq!(from_hsv(2.0 / 3.0, 1.0, 1.0), [0, 0, 255]);
+        assert_eq!(from_hsv(0.5, 0.0, 0.4), [102; 3]);
+    }
+
+    #[test]
+    fn patches_and_labels_differ_from_their_neighbours() {
+        for number in 0..64 {
+            let (a, b) = (of_group(number), of_group(number + 1));
+            let apart: u32 = (0..3).map(|c| u32::from(a[c].abs_diff(b[c]))).sum();
+            assert!(apart > 90, "{number}: {a:?} {b:?}");
+        }
+        assert_eq!(of_label(-1), [150; 3]);
+    }
+
+    #[test]
+    fn a_far_point_does_not_take_the_colours_of_all_others() {
+        let mut heights: Vec<f32> = (0..100).map(|i| i as f32).collect();
+        heights.push(1e6);
+        let colors = ramp(heights.into_iter());
+        assert_eq!((colors[0], colors[100]), ([68, 1, 84], [253, 231, 37]));
+        assert_ne!(colors[20], colors[80]);
+    }
+
+    #[test]
+    fn empty_and_flat_clouds_have_colours() {
+        assert!(by_place(&[]).is_empty());
+        assert_eq!(by_place(&[1.0; 6]).len(), 2);
+        assert_eq!(ramp([2.0; 3].into_iter()), [[68, 1, 84]; 3]);
+    }
+}

@@ -1,0 +1,37 @@
+//! Looks into prepared datasets: a selection of samples as one picture or as a rerun recording.
+//!
+//! A point has the same colour wherever it is drawn, in 3D and in every image that shows it, so
+//! that an eye sees at once whether correspondences match.
+
+mod canvas;
+mod cloud;
+mod colors;
+mod facts;
+mod groups;
+mod layout;
+mod select;
+mod sheet;
+
+#[cfg(feature = "rerun")]
+mod blueprint;
+#[cfg(feature = "rerun")]
+mod entities;
+#[cfg(feature = "rerun")]
+mod recording;
+#[cfg(feature = "rerun")]
+mod viewer_page;
+
+#[cfg(not(feature = "rerun"))]
+#[path = "recording_off.rs"]
+mod recording;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(all(test, feature = "rerun"))]
+mod recording_tests;
+#[cfg(test)]
+mod tests;
+
+pub use recording::{Served, save_recording, serve_recording, spawn_viewer};
+pub use select::{Query, Selection, Specimen};
+pub use sheet::{Sheet, contact_sheet};

@@ -1,0 +1,300 @@
+//! Which samples are looked at, and reading them with their views, row group by row group.
+
+use std::path::{Path, PathBuf};
+
+use jepa3d_schemas::{
+    CATALOG_FILE, CatalogRow, Manifest, Sample, ShardReader, Table, View, ViewGroup, ViewReader, read_catalog,
+};
+
+use crate::error::{Error, Result};
+
+/// Ids that the error about an unknown sample names.
+const LIKE: usize = 3;
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Only this sample.
+    pub sample: Option<String>,
+    /// Only this split.
+    pub split: Option<String>,
+    /// At most this many samples, evenly spread over the dataset. Default 8.
+    pub limit: usize,
+    /// The grouping whose patches are shown, below `R`. Default 0, the canonical one.
+    pub grouping: usize,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self { sample: None, split: None, limit: 8, grouping: 0 }
+    }
+}
+
+/// A sample with its views.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Specimen {
+    /// Number within the selection, from 0.
+    pub index: usize,
+    /// The split it belongs to.
+    pub split: String,
+    /// The row of `points/`.
+    pub sample: Sample,
+    /// The rows of `views/`, empty without views.
+    pub views: Vec<View>,
+}
+
+/// Rows of one shard, ascending.
+struct Picks {
+    file: String,
+    split: String,
+    rows: Vec<usize>,
+}
+
+/// Samples of a prepared dataset, not yet read.
+pub struct Selection {
+    folder: PathBuf,
+    manifest: Manifest,
+    picks: Vec<Picks>,
+    grouping: usize,
+}
+
+impl Selection {
+    /// Finds the samples of `folder` that `query` asks for.
+    ///
+    /// # Errors
+    /// Fails if the folder holds no complete prepared dataset, there is no such sample or split,
+    /// the limit is 0, or the grouping is not below `R`.
+    pub fn new(folder: &Path, query: &Query) -> Result<Self> {
+        let manifest = Manifest::read(folder)?;
+        if query.limit == 0 {
+            return Err(range("limit", "at least 1", 0));
+        }
+        if query.grouping >= manifest.shape.R.max(1) {
+            return Err(range("grouping", &format!("below R = {}", manifest.shape.R), query.grouping));
+        }
+        let mut selection =
+            Self { folder: folder.to_owned(), manifest, picks: Vec::new(), grouping: query.grouping };
+        selection.check_split(query.split.as_deref())?;
+        selection.picks = match &query.sample {
+            Some(id) => vec![selection.find(id, query.split.as_deref())?],
+            None => selection.spread(query),
+        };
+        Ok(selection)
+    }
+
+    /// The manifest of the dataset.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The folder of the dataset.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The grouping whose patches are shown.
+    pub fn grouping(&self) -> usize {
+        self.grouping
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.picks.iter().map(|picks| picks.rows.len()).sum()
+    }
+
+    /// Whether no sample is selected.
+    pub fn is_empty(&self) -> bool {
+        self.picks.is_empty()
+    }
+
+    /// Whether the dataset has views at all.
+    pub fn has_views(&self) -> bool {
+        self.manifest.views.is_some()
+    }
+
+    /// Reads the samples one after the other; a row group is in memory at a time.
+    ///
+    /// # Errors
+    /// Fails if a shard cannot be read or `visit` fails.
+    pub fn visit(&self, visit: &mut dyn FnMut(&Specimen) -> Result<()>) -> Result<()> {
+        let mut index = 0;
+        for picks in &self.picks {
+            let mut views = self.views_of(&picks.file)?;
+            for_each_group(&self.folder.join(&picks.file), &picks.rows, &mut |sample| {
+                let views = views.as_mut().map_or(Ok(Vec::new()), |v| v.of(&sample.sample_id))?;
+                visit(&Specimen { index, split: picks.split.clone(), sample, views })?;
+                index += 1;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The views that belong to a points shard, `None` if the dataset has none.
+    fn views_of(&self, file: &str) -> Result<Option<ViewIndex>> {
+        let (Some(views), Some(name)) = (&self.manifest.views, file.strip_prefix(Table::Points.folder()))
+        else {
+            return Ok(None);
+        };
+        let file = format!("{}{name}", Table::Views.folder());
+        let is_listed = views.shards.iter().any(|shard| shard.file == file);
+        is_listed.then(|| ViewIndex::open(&self.folder.join(&file))).transpose()
+    }
+
+    fn check_split(&self, split: Option<&str>) -> Result<()> {
+        let Some(split) = split else { return Ok(()) };
+        if self.manifest.shards.iter().any(|shard| shard.split == split && shard.rows > 0) {
+            return Ok(());
+        }
+        let splits = self.manifest.splits.iter().filter(|(_, counts)| counts.written > 0);
+        Err(Error::NoSplit {
+            folder: self.folder.clone(),
+            split: split.to_owned(),
+            splits: splits.map(|(name, _)| name.clone()).collect(),
+        })
+    }
+
+    /// `limit` rows, evenly spread over the shards of the split.
+    fn spread(&self, query: &Query) -> Vec<Picks> {
+        let is_wanted = |split: &str| query.split.as_deref().is_none_or(|wanted| wanted == split);
+        let shards = || self.manifest.shards.iter().filter(|shard| is_wanted(&shard.split));
+        let total: usize = shards().map(|shard| shard.rows).sum();
+        let count = query.limit.min(total);
+        let mut wanted = (0..count).map(|i| i * total / count).peekable();
+        let (mut picks, mut start) = (Vec::new(), 0);
+        for shard in shards() {
+            let end = start + shard.rows;
+            let mut rows = Vec::new();
+            while let Some(row) = wanted.next_if(|&row| row < end) {
+                rows.push(row - start);
+            }
+            if !rows.is_empty() {
+                picks.push(Picks { file: shard.file.clone(), split: shard.split.clone(), rows });
+            }
+            start = end;
+        }
+        picks
+    }
+
+    /// The one row of a sample; only the ids of the shards of its split are read.
+    fn find(&self, id: &str, split: Option<&str>) -> Result<Picks> {
+        let catalog = read_catalog(&self.folder.join(CATALOG_FILE))?;
+        let is_wanted = |row: &&CatalogRow| split.is_none_or(|split| row.split == split);
+        let row = catalog.iter().filter(is_wanted).find(|row| row.id == id);
+        let Some(row) = row else {
+            let written = catalog.iter().filter(is_wanted).filter(|row| row.status == "written");
+            return Err(self.no_sample(id, written.map(|row| row.id.as_str()).collect()));
+        };
+        if row.status != "written" {
+            let (folder, stage) = (self.folder.clone(), row.status.clone());
+            return Err(Error::Quarantined { folder, id: id.to_owned(), stage });
+        }
+        for shard in self.manifest.shards.iter().filter(|shard| shard.split == row.split) {
+            if let Some(row) = row_of(&ShardReader::open(&self.folder.join(&shard.file))?, id)? {
+                return Ok(Picks { file: shard.file.clone(), split: shard.split.clone(), rows: vec![row] });
+            }
+        }
+        Err(self.no_sample(id, vec![]))
+    }
+
+    fn no_sample(&self, id: &str, ids: Vec<&str>) -> Error {
+        let total = ids.len();
+        let mut near: Vec<(usize, &str)> =
+            ids.into_iter().map(|other| (distance(id, other), other)).collect();
+        near.sort_unstable();
+        let like = near.iter().take(LIKE).map(|(_, other)| (*other).to_owned()).collect();
+        Error::NoSample { folder: self.folder.clone(), id: id.to_owned(), total, like }
+    }
+}
+
+fn range(what: &'static str, expected: &str, found: usize) -> Error {
+    Error::Range { what, expected: expected.to_owned(), found: found.to_string() }
+}
+
+/// Row of a sample in a shard.
+fn row_of(reader: &ShardReader, id: &str) -> Result<Option<usize>> {
+    let mut start = 0;
+    for group in 0..reader.row_groups() {
+        let ids = reader.read_row_group(group, &["sample_id"])?.sample_id.unwrap_or_default();
+        if let Some(row) = ids.iter().position(|other| other == id) {
+            return Ok(Some(start + row));
+        }
+        start += ids.len();
+    }
+    Ok(None)
+}
+
+/// Decodes the wanted rows of a shard, in order.
+fn for_each_group(path: &Path, rows: &[usize], visit: &mut dyn FnMut(Sample) -> Result<()>) -> Result<()> {
+    let reader = ShardReader::open(path)?;
+    let (mut start, mut rows) = (0, rows.iter().peekable());
+    for group in 0..reader.row_groups() {
+        let end = start + reader.read_row_group(group, &["label"])?.rows;
+        if rows.peek().is_some_and(|&&row| row < end) {
+            let columns = reader.read_row_group(group, &[])?;
+            while let Some(row) = rows.next_if(|&&row| row < end) {
+                visit(columns.sample(row - start).expect("all columns were read"))?;
+            }
+        }
+        start = end;
+    }
+    Ok(())
+}
+
+/// A views shard, and which of its row groups holds the views of which sample.
+struct ViewIndex {
+    reader: ViewReader,
+    ids: Vec<Vec<String>>,
+    /// The row group read last, which the next sample is likely to share.
+    last: Option<(usize, ViewGroup)>,
+}
+
+impl ViewIndex {
+    fn open(path: &Path) -> Result<Self> {
+        let reader = ViewReader::open(path)?;
+        let groups = 0..reader.row_groups();
+        let ids = groups
+            .map(|group| Ok(reader.read_row_group(group, &["sample_id"])?.sample_id.unwrap_or_default()));
+        Ok(Self { ids: ids.collect::<Result<_>>()?, reader, last: None })
+    }
+
+    fn of(&mut self, id: &str) -> Result<Vec<View>> {
+        let Some(group) = self.ids.iter().position(|ids| ids.iter().any(|other| other == id)) else {
+            return Ok(Vec::new());
+        };
+        if self.last.as_ref().is_none_or(|(last, _)| *last != group) {
+            self.last = Some((group, self.reader.read_row_group(group, &[])?));
+        }
+        let Some((_, columns)) = &self.last else { return Ok(Vec::new()) };
+        let rows = (0..columns.rows).filter(|&row| self.ids[group][row] == id);
+        Ok(rows.map(|row| columns.view(row).expect("all columns were read")).collect())
+    }
+}
+
+/// Levenshtein distance of two ids, in bytes; small where one continues the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn distances_are_those_of_the_textbook() {
+        for (a, b, d) in [("kitten", "sitting", 3), ("", "abc", 3), ("flaw", "lawn", 2), ("a", "a", 0)] {
+            assert_eq!((distance(a, b), distance(b, a)), (d, d), "{a} {b}");
+        }
+    }
+}
