@@ -63,6 +63,7 @@ fn object(shape: Shape) -> Object {
         label: None,
         shape,
         photos: Vec::new(),
+        boxes: Vec::new(),
         source_hash: String::new(),
         warnings: Vec::new(),
     }
