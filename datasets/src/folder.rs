@@ -238,7 +238,10 @@ impl Walk<'_> {
             }
             let path = entry.path();
             parts.push(name);
-            if path.is_dir() {
+            // Links count as what they lead to; only they need another look at the disk.
+            let kind = entry.file_type().map_err(|e| io_error(&path, e))?;
+            let is_folder = if kind.is_symlink() { path.is_dir() } else { kind.is_dir() };
+            if is_folder {
                 self.folder(&path, parts)?;
             } else if self.extensions.contains(&extension(&path)) {
                 self.files.push(Found { parts: parts.clone(), path });

@@ -69,7 +69,9 @@ pub fn group(
         groups.push(&mut scratch.part, &scratch.points, config, &[first]).map_err(wrong)?;
         groups.refer_to(&subset, config);
     }
-    groups.push(&mut scratch.whole, points, config, &shared_starts).map_err(wrong)?;
+    if !is_subset {
+        groups.push(&mut scratch.whole, points, config, &shared_starts).map_err(wrong)?;
+    }
     Ok(groups)
 }
 
@@ -171,6 +173,16 @@ mod tests {
         group(points, config, &|purpose| Draws::new(1, "a", purpose), &mut Scratch::default()).unwrap()
     }
 
+    /// Whether a patch of 8 starts with its center and no other member is nearer than its last point.
+    fn is_nearest(points: &[[f32; 3]], members: &[u32], center: u32, patch: &[u32]) -> bool {
+        let distance = |i: u32| -> f32 {
+            (0..3).map(|a| (points[i as usize][a] - points[center as usize][a]).powi(2)).sum()
+        };
+        let farthest = patch.iter().map(|&i| distance(i)).fold(0.0, f32::max);
+        let nearer = members.iter().filter(|&&i| distance(i) < farthest).count();
+        (patch[0], nearer) == (center, 7)
+    }
+
     #[test]
     fn patches_of_a_subset_are_nearest_within_it() {
         let (points, config) = (cloud(300), config(GroupKind::Patch, 90));
@@ -178,22 +190,31 @@ mod tests {
         let subset = groups.subset.unwrap();
         for r in 0..3 {
             let members = &subset[r * 90..(r + 1) * 90];
-            for g in 0..10 {
-                let center = groups.center_indices[r * 10 + g];
+            for g in r * 10..(r + 1) * 10 {
+                let center = groups.center_indices[g];
                 assert!(members.contains(&center));
-                let patch = &groups.patch_indices[(r * 10 + g) * 8..][..8];
-                let distance = |i: u32| -> f32 {
-                    (0..3).map(|a| (points[i as usize][a] - points[center as usize][a]).powi(2)).sum()
-                };
-                let farthest = patch.iter().map(|&i| distance(i)).fold(0.0, f32::max);
-                let nearer = members.iter().filter(|&&i| distance(i) < farthest).count();
-                assert_eq!((patch[0], nearer), (center, 7));
+                assert!(is_nearest(&points, members, center, &groups.patch_indices[g * 8..][..8]));
             }
         }
         assert_eq!(groups.center_indices[0], {
             let first: Vec<_> = subset[..90].iter().map(|&i| points[i as usize]).collect();
             subset[farthest_from_centroid(&first) as usize]
         });
+    }
+
+    #[test]
+    fn patches_of_a_whole_cloud_are_nearest_also_where_groupings_share_a_center() {
+        let (points, config) = (cloud(20), config(GroupKind::Patch, 20));
+        let groups = run(&points, &config);
+        let mut distinct = groups.center_indices.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert!(distinct.len() < 30, "30 centers of 20 points");
+        let members: Vec<u32> = (0..20).collect();
+        for (&center, patch) in groups.center_indices.iter().zip(groups.patch_indices.chunks(8)) {
+            assert!(is_nearest(&points, &members, center, patch));
+        }
+        assert_eq!(groups.patch_indices.len(), 30 * 8);
     }
 
     #[test]

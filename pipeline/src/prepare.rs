@@ -3,6 +3,7 @@
 //! Every random draw comes from (run seed, object id, purpose), so a sample does not depend on
 //! the order of work, on threads, or on the other objects.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use jepa3d_schemas::{BoxLabel, CatalogRow, Draws, Object, PointCloud, Sample, Shape};
@@ -56,23 +57,25 @@ pub fn prepare(
 }
 
 /// The cloud to store, in raw units: sampled from a mesh, or subsampled from points.
-fn stored_cloud(object: &Object, config: &PrepareConfig) -> Result<PointCloud, Rejected> {
+fn stored_cloud<'a>(object: &'a Object, config: &PrepareConfig) -> Result<Cow<'a, PointCloud>, Rejected> {
     let (seed, count) = (config.run.seed, config.cloud.points);
     match &object.shape {
-        Shape::Mesh(mesh) => sample_surface(mesh, count, &mut Draws::new(seed, &object.id, "surface")),
+        Shape::Mesh(mesh) => {
+            sample_surface(mesh, count, &mut Draws::new(seed, &object.id, "surface")).map(Cow::Owned)
+        }
         Shape::Points(cloud) if cloud.len() > count => {
             let chosen = Draws::new(seed, &object.id, "subsample").distinct_sorted(cloud.len(), count);
-            Ok(cloud.select(&chosen))
+            Ok(Cow::Owned(cloud.select(&chosen)))
         }
         Shape::Points(cloud) => fill(cloud, config.groups.points, config.cloud.too_few),
     }
 }
 
 /// A cloud of at least `needed` points, by the rule for clouds with fewer.
-fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<PointCloud, Rejected> {
+fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<Cow<'_, PointCloud>, Rejected> {
     let found = cloud.len();
     if found >= needed {
-        return Ok(cloud.clone());
+        return Ok(Cow::Borrowed(cloud));
     }
     if too_few == TooFew::Reject || found == 0 {
         let rule = "cloud.too_few = \"repeat\" repeats points, groups.points lowers the need";
@@ -82,7 +85,7 @@ fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<PointCloud
         ));
     }
     let repeated: Vec<u32> = (0..needed).map(|i| (i % found) as u32).collect();
-    Ok(cloud.select(&repeated))
+    Ok(Cow::Owned(cloud.select(&repeated)))
 }
 
 fn catalog_row(
@@ -128,11 +131,22 @@ fn boxes(object: &Object, frame: &Normalized) -> (Option<Vec<f32>>, Option<Vec<i
 
 fn assemble(
     object: &Object,
-    cloud: PointCloud,
+    cloud: Cow<'_, PointCloud>,
     normalized: Normalized,
     groups: Groups,
     config: &PrepareConfig,
 ) -> Sample {
+    // The raw positions have served their purpose: those of a cloud stored whole are never copied.
+    let cloud = match cloud {
+        Cow::Owned(cloud) => cloud,
+        Cow::Borrowed(cloud) => PointCloud {
+            positions: Vec::new(),
+            normals: cloud.normals.clone(),
+            colors: cloud.colors.clone(),
+            intensity: cloud.intensity.clone(),
+            point_labels: cloud.point_labels.clone(),
+        },
+    };
     Sample {
         sample_id: object.id.clone(),
         category: object.category.clone(),

@@ -25,6 +25,7 @@ fn main() {
     let number = |i: usize, default: usize| args.get(i).map_or(default, |a| a.parse().expect("a number"));
     match args.first().map(String::as_str) {
         Some("peers") => peers(Path::new(&args[1]), number(2, 128), number(3, 1) as u32, number(4, 3)),
+        Some("png") => png_settings(Path::new(&args[1]), number(2, 32), number(3, 2) as u32),
         _ => growth(),
     }
 }
@@ -68,17 +69,21 @@ impl Item {
     }
 }
 
-/// Runs `work` on every item, spread over the threads: wall and mean in-thread milliseconds an item.
+/// Seconds that this thread has been running on a core (Linux; zero elsewhere).
+fn busy() -> f64 {
+    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    schedule.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+}
+
+/// Runs `work` on every item, spread over the threads: wall and processor milliseconds an item.
 fn spread<S: Default>(items: &[Item], work: impl Fn(&Item, &mut S) + Sync) -> (f64, f64) {
     let next = AtomicUsize::new(0);
     let one = || {
-        let (mut scratch, mut inside) = (S::default(), 0.0);
+        let (mut scratch, start) = (S::default(), busy());
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = Instant::now();
             work(item, &mut scratch);
-            inside += start.elapsed().as_secs_f64();
         }
-        inside
+        busy() - start
     };
     let start = Instant::now();
     let inside: f64 = std::thread::scope(|scope| {
@@ -157,6 +162,72 @@ fn peers(folder: &Path, limit: usize, supersample: u32, passes: usize) {
             "png_bytes_per_view": bytes.into_inner() / views, "pairs_per_mesh": pairs.into_inner() / items.len(),
         })
     );
+}
+
+/// Size and time of PNG settings on the views of every `objects / limit`-th mesh.
+fn png_settings(folder: &Path, limit: usize, supersample: u32) {
+    let all = support::objs(folder);
+    let step = (all.len() / limit).max(1);
+    let config = ViewsConfig { depth: true, supersample, color: ColorBy::Auto, ..peer_config(supersample) };
+    let mut files = [Vec::new(), Vec::new()];
+    for item in all.iter().step_by(step).take(limit).filter_map(|p| Item::read(p)) {
+        let subject = Subject { object: &item.object, sample: &item.sample, up: UpAxis::Y, seed: 0 };
+        let rendered =
+            render_views(&subject, &config, &mut Scratch::default()).expect("the config is in range");
+        for view in rendered.views {
+            files[0].push(view.image);
+            files[1].extend(view.depth);
+        }
+    }
+    for (what, files) in ["image", "depth"].into_iter().zip(&files) {
+        let pictures: Vec<(png::OutputInfo, Vec<u8>)> = files.iter().map(|f| decode(f)).collect();
+        for filter in [
+            png::Filter::NoFilter,
+            png::Filter::Sub,
+            png::Filter::Up,
+            png::Filter::Paeth,
+            png::Filter::Adaptive,
+        ] {
+            for compression in ["fdeflate", "1", "2", "4", "6"] {
+                let (mut bytes, start) = (0, busy());
+                for (info, pixels) in &pictures {
+                    bytes += encode(info, pixels, filter, compression).len();
+                }
+                let per_view = 1.0 / files.len() as f64;
+                println!(
+                    "{}",
+                    serde_json::json!({
+                        "case": format!("{what} {filter:?} {compression}"),
+                        "bytes_per_view": (bytes as f64 * per_view).round(),
+                        "ms_per_view": ((busy() - start) * 1e6 * per_view).round() / 1e3,
+                    })
+                );
+            }
+        }
+    }
+}
+
+fn decode(file: &[u8]) -> (png::OutputInfo, Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().expect("own files decode");
+    let mut bytes = vec![0; reader.output_buffer_size().expect("small images")];
+    let info = reader.next_frame(&mut bytes).expect("own files decode");
+    (info, bytes)
+}
+
+fn encode(info: &png::OutputInfo, pixels: &[u8], filter: png::Filter, compression: &str) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, info.width, info.height);
+    encoder.set_color(info.color_type);
+    encoder.set_depth(info.bit_depth);
+    match compression.parse() {
+        Ok(level) => encoder.set_deflate_compression(png::DeflateCompression::Level(level)),
+        Err(_) => encoder.set_deflate_compression(png::DeflateCompression::FdeflateUltraFast),
+    }
+    encoder.set_filter(filter);
+    let mut writer = encoder.write_header().expect("legal sizes");
+    writer.write_image_data(pixels).expect("memory takes it");
+    drop(writer);
+    file
 }
 
 /// A ball with bumps of `2 * rings * rings` triangles.

@@ -1,38 +1,40 @@
 //! The points of a view sorted by image cell, so that the points under a stretch of a row are one run.
 
-use jepa3d_schemas::Camera;
+use jepa3d_schemas::{Camera, Correspondences};
+use pulp::Simd;
 
 use crate::correspond::is_inside;
-use crate::facet::{Facet, LANES, Run};
+use crate::facet::{Facet, WIDEST};
 use crate::visible::STOP;
 
 /// Side of a cell in pixels.
 pub(crate) const CELL: f32 = 2.0;
 
-/// Cell of a point outside the image.
-const OUTSIDE: u32 = u32::MAX;
+/// A point inside the image.
+#[derive(Clone, Copy, Debug)]
+struct Inside {
+    point: u32,
+    /// Its cell, later its place among the sorted points.
+    place: u32,
+}
 
-/// The points inside the image.
+/// The points of a view that lie inside the image.
 ///
 /// # Shapes
-/// `start [rows*columns+1]`, `place [S]`; the other arrays have one entry a point inside the image, then
-/// [`LANES`] entries that nothing hides.
+/// `inside [P]`, `start [rows*columns+1]`; `u`, `v`, `limit` `[P]` and then [`WIDEST`] times 0.
 #[derive(Debug, Default)]
 pub(crate) struct Cells {
     columns: usize,
     rows: usize,
+    /// By ascending point.
+    inside: Vec<Inside>,
     /// First sorted point of each cell, row by row.
     start: Vec<u32>,
+    /// Pixels, cell by cell.
     u: Vec<f32>,
     v: Vec<f32>,
-    /// Depth below which a surface hides the point.
+    /// Depth below which a surface hides the point; 0 for points that are hidden.
     limit: Vec<f32>,
-    /// Not 0 where a triangle was found before the point.
-    hidden: Vec<u32>,
-    /// Where each stored point stands among the sorted ones.
-    place: Vec<u32>,
-    /// Largest of `limit`.
-    pub(crate) farthest: f32,
 }
 
 impl Cells {
@@ -43,12 +45,12 @@ impl Cells {
         self.rows = (camera.height as f32 / CELL).ceil() as usize;
         self.start.clear();
         self.start.resize(self.rows * self.columns + 1, 0);
-        self.place.clear();
-        for &pixel in pixels {
-            let cell = if is_inside(pixel, camera) { self.cell(pixel) } else { OUTSIDE };
-            self.place.push(cell);
-            if cell != OUTSIDE {
-                self.start[cell as usize + 1] += 1;
+        self.inside.clear();
+        for (i, &pixel) in pixels.iter().enumerate() {
+            if is_inside(pixel, camera) {
+                let place = (self.row(pixel[1]) * self.columns + self.column(pixel[0])) as u32;
+                self.inside.push(Inside { point: i as u32, place });
+                self.start[place as usize + 1] += 1;
             }
         }
         let mut total = 0;
@@ -56,40 +58,22 @@ impl Cells {
             total += *count;
             *count = total;
         }
-        let length = total as usize + LANES;
         for array in [&mut self.u, &mut self.v, &mut self.limit] {
             array.clear();
-            array.resize(length, 0.0);
+            array.resize(self.inside.len() + WIDEST, 0.0);
         }
-        self.hidden.clear();
-        self.hidden.resize(length, 0);
-        self.place_points(pixels);
-    }
-
-    /// Moves every point behind those placed in its cell.
-    #[inline(always)]
-    fn place_points(&mut self, pixels: &[[f32; 3]]) {
-        self.farthest = 0.0;
-        for (&[u, v, z], place) in pixels.iter().zip(&mut self.place) {
-            if *place == OUTSIDE {
-                continue;
-            }
-            let next = &mut self.start[*place as usize];
-            *place = *next;
+        for inside in &mut self.inside {
+            let next = &mut self.start[inside.place as usize];
+            let at = *next as usize;
+            inside.place = *next;
             *next += 1;
-            let at = *place as usize;
+            let [u, v, z] = pixels[inside.point as usize];
             (self.u[at], self.v[at], self.limit[at]) = (u, v, z * STOP);
-            self.farthest = self.farthest.max(self.limit[at]);
         }
         // Each entry now holds the end of its cell, which is the start of the next.
         let cells = self.start.len() - 1;
         self.start.copy_within(0..cells, 1);
         self.start[0] = 0;
-    }
-
-    #[inline(always)]
-    fn cell(&self, [u, v, _]: [f32; 3]) -> u32 {
-        (self.row(v) * self.columns + self.column(u)) as u32
     }
 
     /// The row of cells at height `v`, the nearest one outside the image.
@@ -105,40 +89,48 @@ impl Cells {
 
     /// Hides the points behind a facet that lie in the cells of a row from `left` to `right` (pixels).
     #[inline(always)]
-    pub(crate) fn hide_run(&mut self, row: usize, left: f32, right: f32, facet: &Facet) {
+    pub(crate) fn hide_run<S: Simd>(
+        &mut self,
+        simd: S,
+        row: usize,
+        (left, right): (f32, f32),
+        facet: &Facet,
+    ) {
         let base = row * self.columns;
         let begin = self.start[base + self.column(left)] as usize;
         let end = self.start[base + self.column(right) + 1] as usize;
-        if begin >= end {
-            return;
+        if begin < end {
+            // Whole vectors: the points beyond the end are tested by the same rule, which is exact for any point.
+            let end = begin + (end - begin).next_multiple_of(S::F32_LANES);
+            facet.hide(simd, &self.u[begin..end], &self.v[begin..end], &mut self.limit[begin..end]);
         }
-        // Whole steps: the points beyond the end are tested by the same rule, which is exact for any point.
-        let end = begin + (end - begin).next_multiple_of(LANES);
-        let run = begin..end;
-        facet.hide(Run {
-            u: &self.u[run.clone()],
-            v: &self.v[run.clone()],
-            limit: &self.limit[run.clone()],
-            hidden: &mut self.hidden[run],
-        });
     }
 
     /// Hides every point `[u, v, limit]` for which `is_hidden` holds.
     pub(crate) fn hide_each(&mut self, is_hidden: impl Fn([f32; 3]) -> bool) {
-        for i in 0..self.u.len() {
-            self.hidden[i] |= u32::from(is_hidden([self.u[i], self.v[i], self.limit[i]]));
+        for i in 0..self.inside.len() {
+            if is_hidden([self.u[i], self.v[i], self.limit[i]]) {
+                self.limit[i] = 0.0;
+            }
         }
     }
 
-    /// Number of points that nothing hides.
-    pub(crate) fn shown(&self) -> usize {
-        let inside = self.hidden.len() - LANES;
-        self.hidden[..inside].iter().filter(|h| **h == 0).count()
-    }
-
-    /// Whether stored point `i` is inside the image and nothing hides it.
+    /// The points that nothing hides, by ascending index.
     #[inline(always)]
-    pub(crate) fn is_shown(&self, i: usize) -> bool {
-        self.place[i] != OUTSIDE && self.hidden[self.place[i] as usize] == 0
+    pub(crate) fn shown(&self, pixels: &[[f32; 3]]) -> Correspondences {
+        let mut point = vec![0; self.inside.len()];
+        let mut count = 0;
+        for inside in &self.inside {
+            // Written always, counted if shown: which points are is hard to predict.
+            point[count] = inside.point;
+            count += usize::from(self.limit[inside.place as usize] > 0.0);
+        }
+        point.truncate(count);
+        Correspondences {
+            u: point.iter().map(|&i| pixels[i as usize][0]).collect(),
+            v: point.iter().map(|&i| pixels[i as usize][1]).collect(),
+            depth: point.iter().map(|&i| pixels[i as usize][2]).collect(),
+            point,
+        }
     }
 }

@@ -1,88 +1,121 @@
 //! A projected triangle: what it covers and how deep it lies there.
 
-/// Points tested at a time; a run may reach this far beyond what was asked for.
-pub(crate) const LANES: usize = 8;
+use pulp::Simd;
+
+/// The widest vectors of any processor, in numbers.
+pub(crate) const WIDEST: usize = 16;
 
 /// Added around a span, in pixels: more than the f32 rounding of the edges within the guard band.
 const MARGIN: f32 = 0.05;
 
 /// Three edges that are positive inside, and inverse depth over them.
 pub(crate) struct Facet {
-    /// Corners `[u, v, z]` in an order that makes the area positive.
+    /// Corners `[u, v, 1 / z]` in an order that makes the area positive.
     corners: [[f32; 3]; 3],
-    inverse_depth: [f32; 3],
     /// Twice the area in square pixels.
     area: f32,
 }
 
-/// Points of the image: pixel, and depth below which a surface hides the point.
-pub(crate) struct Run<'a> {
-    pub(crate) u: &'a [f32],
-    pub(crate) v: &'a [f32],
-    pub(crate) limit: &'a [f32],
-    /// Not 0 where a triangle was found before the point.
-    pub(crate) hidden: &'a mut [u32],
-}
-
 impl Facet {
-    /// `None` for a triangle seen edge-on or without area: it covers no line of sight.
+    /// Of corners `[u, v, 1 / z]`; `None` for a triangle seen edge-on or without area: it covers no line of sight.
     #[inline(always)]
     pub(crate) fn new([a, mut b, mut c]: [[f32; 3]; 3]) -> Option<Self> {
         let mut area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
         if area < 0.0 {
             (b, c, area) = (c, b, -area);
         }
-        let inverse_depth = [1.0 / a[2], 1.0 / b[2], 1.0 / c[2]];
-        (area > 0.0).then_some(Self { corners: [a, b, c], inverse_depth, area })
+        (area > 0.0).then_some(Self { corners: [a, b, c], area })
     }
 
-    /// Smallest and largest u of the triangle between the heights `top` and `top + height`.
+    /// The edges ready for [`Slopes::span`].
     #[inline(always)]
-    pub(crate) fn span(&self, top: f32, height: f32) -> (f32, f32) {
-        let (top, bottom) = (top - MARGIN, top + height + MARGIN);
+    pub(crate) fn slopes(&self) -> Slopes {
+        let [a, b, c] = self.corners;
+        Slopes([slope(a, b), slope(b, c), slope(c, a)])
+    }
+
+    /// Sets `limit` to 0 for the points `u`, `v` of which the triangle lies before `limit`.
+    ///
+    /// Only whole vectors are looked at.
+    #[inline(always)]
+    pub(crate) fn hide<S: Simd>(&self, simd: S, u: &[f32], v: &[f32], limit: &mut [f32]) {
+        let [a, b, c] = self.corners;
+        let edges = [Edge::new(simd, b, c), Edge::new(simd, c, a), Edge::new(simd, a, b)];
+        let inverse_depth = [simd.splat_f32s(a[2]), simd.splat_f32s(b[2]), simd.splat_f32s(c[2])];
+        let (area, zero) = (simd.splat_f32s(self.area), simd.splat_f32s(0.0));
+        let (us, vs) = (S::as_simd_f32s(u).0, S::as_simd_f32s(v).0);
+        for ((&u, &v), limit) in us.iter().zip(vs).zip(S::as_mut_simd_f32s(limit).0) {
+            let [x, y, z] = [edges[0].at(simd, u, v), edges[1].at(simd, u, v), edges[2].at(simd, u, v)];
+            let is_covered = simd.greater_than_or_equal_f32s(simd.min_f32s(simd.min_f32s(x, y), z), zero);
+            // The edges sum to the area: depth here is area / (x i + y j + z k).
+            let xy = simd.add_f32s(simd.mul_f32s(x, inverse_depth[0]), simd.mul_f32s(y, inverse_depth[1]));
+            let sum = simd.add_f32s(xy, simd.mul_f32s(z, inverse_depth[2]));
+            let is_before = simd.greater_than_f32s(simd.mul_f32s(sum, *limit), area);
+            *limit = simd.select_f32s(simd.and_m32s(is_covered, is_before), zero, *limit);
+        }
+    }
+}
+
+/// A line through two corners, positive on the inner side.
+struct Edge<S: Simd> {
+    u: S::f32s,
+    v: S::f32s,
+    du: S::f32s,
+    dv: S::f32s,
+}
+
+impl<S: Simd> Edge<S> {
+    #[inline(always)]
+    fn new(simd: S, p: [f32; 3], q: [f32; 3]) -> Self {
+        let (u, v) = (simd.splat_f32s(p[0]), simd.splat_f32s(p[1]));
+        Self { u, v, du: simd.splat_f32s(q[0] - p[0]), dv: simd.splat_f32s(q[1] - p[1]) }
+    }
+
+    #[inline(always)]
+    fn at(&self, simd: S, u: S::f32s, v: S::f32s) -> S::f32s {
+        let across = simd.mul_f32s(self.du, simd.sub_f32s(v, self.v));
+        simd.sub_f32s(across, simd.mul_f32s(self.dv, simd.sub_f32s(u, self.u)))
+    }
+}
+
+/// An edge from its upper to its lower end.
+#[derive(Clone, Copy)]
+struct Slope {
+    top: [f32; 2],
+    bottom: f32,
+    /// Change of u for one pixel down; 0 for a level edge, whose ends lie on the other edges.
+    step: f32,
+    low: f32,
+    high: f32,
+}
+
+#[inline(always)]
+fn slope(p: [f32; 3], q: [f32; 3]) -> Slope {
+    let (p, q) = if p[1] <= q[1] { (p, q) } else { (q, p) };
+    let height = q[1] - p[1];
+    let step = if height > 1e-6 { (q[0] - p[0]) / height } else { 0.0 };
+    Slope { top: [p[0], p[1]], bottom: q[1], step, low: p[0].min(q[0]), high: p[0].max(q[0]) }
+}
+
+/// The edges of a triangle, to find how far it reaches left and right.
+pub(crate) struct Slopes([Slope; 3]);
+
+impl Slopes {
+    /// Smallest and largest u of the triangle between the heights `top` and `bottom`.
+    #[inline(always)]
+    pub(crate) fn span(&self, top: f32, bottom: f32) -> (f32, f32) {
+        let (top, bottom) = (top - MARGIN, bottom + MARGIN);
         let (mut left, mut right) = (f32::INFINITY, f32::NEG_INFINITY);
         for i in 0..3 {
-            let (p, q) = (self.corners[i], self.corners[(i + 1) % 3]);
-            let (p, q) = if p[1] <= q[1] { (p, q) } else { (q, p) };
-            let misses = q[1] < top || p[1] > bottom;
-            let (low, high) = (p[0].min(q[0]), p[0].max(q[0]));
-            let slope = (q[0] - p[0]) / (q[1] - p[1]).max(1e-6);
-            let at = |v: f32| (p[0] + (v - p[1]) * slope).clamp(low, high);
-            let (a, b) = (at(p[1].max(top)), at(q[1].min(bottom)));
-            if !misses {
-                (left, right) = (left.min(a).min(b), right.max(a).max(b));
+            let e = &self.0[i];
+            if e.bottom < top || e.top[1] > bottom {
+                continue;
             }
+            let a = e.top[0] + (top - e.top[1]).max(0.0) * e.step;
+            let b = e.top[0] + (bottom.min(e.bottom) - e.top[1]) * e.step;
+            left = left.min(a.min(b).max(e.low));
+            right = right.max(a.max(b).min(e.high));
         }
         (left - MARGIN, right + MARGIN)
-    }
-
-    /// Marks the points of a run that lie behind the triangle.
-    #[inline(always)]
-    pub(crate) fn hide(&self, run: Run<'_>) {
-        let [a, b, c] = self.corners;
-        let edges = [(b, c), (c, a), (a, b)].map(|(p, q)| [p[0], p[1], q[0] - p[0], q[1] - p[1]]);
-        let (u, v, limit) = (run.u.as_chunks().0, run.v.as_chunks().0, run.limit.as_chunks().0);
-        let hidden = run.hidden.as_chunks_mut().0;
-        for (((u, v), limit), hidden) in u.iter().zip(v).zip(limit).zip(hidden) {
-            self.hide_lanes(&edges, [u, v, limit], hidden);
-        }
-    }
-
-    #[inline(always)]
-    fn hide_lanes(
-        &self,
-        edges: &[[f32; 4]; 3],
-        [u, v, limit]: [&[f32; LANES]; 3],
-        hidden: &mut [u32; LANES],
-    ) {
-        let [i, j, k] = self.inverse_depth;
-        for lane in 0..LANES {
-            let side = |e: &[f32; 4]| e[2] * (v[lane] - e[1]) - e[3] * (u[lane] - e[0]);
-            let [x, y, z] = [side(&edges[0]), side(&edges[1]), side(&edges[2])];
-            let is_covered = (x >= 0.0) & (y >= 0.0) & (z >= 0.0);
-            // The edges sum to the area: depth here is area / (x i + y j + z k).
-            let is_before = (x * i + y * j + z * k) * limit[lane] > self.area;
-            hidden[lane] |= u32::from(is_covered & is_before);
-        }
     }
 }

@@ -12,20 +12,20 @@ static TO_LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
     })
 });
 
-static TO_SRGB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+static TO_SRGB: LazyLock<[u8; STEPS]> = LazyLock::new(|| {
     let encode = |i: usize| {
         let x = i as f64 / (STEPS - 1) as f64;
         let y = if x <= 0.003_130_8 { x * 12.92 } else { 1.055 * libm::pow(x, 1.0 / 2.4) - 0.055 };
         (y * 255.0 + 0.5) as u8
     };
-    (0..STEPS).map(encode).collect()
+    std::array::from_fn(encode)
 });
 
 /// The tables, looked up once and then used without a lock.
 #[derive(Clone, Copy)]
 pub(crate) struct Srgb {
     to_linear: &'static [f32; 256],
-    to_srgb: &'static [u8],
+    to_srgb: &'static [u8; STEPS],
 }
 
 impl Srgb {
@@ -42,8 +42,9 @@ impl Srgb {
     /// The sRGB byte of linear light in `[0,1]`; what lies outside is clamped.
     #[inline(always)]
     pub(crate) fn encode(&self, light: f32) -> u8 {
-        // `as` clamps below zero and turns NaN into zero.
-        self.to_srgb[((light * (STEPS - 1) as f32 + 0.5) as usize).min(STEPS - 1)]
+        // `max` turns NaN into zero. Adding 2^23 leaves the rounded step in the low bits: cheaper than a cast.
+        let step = light.max(0.0).min(1.0) * (STEPS - 1) as f32 + 8_388_608.0;
+        self.to_srgb[step.to_bits() as usize % STEPS]
     }
 }
 

@@ -7,14 +7,17 @@
 //! from both sides. Nothing depends on threads or on what was drawn before.
 
 use jepa3d_schemas::Camera;
+use pulp::{Arch, WithSimd};
 
 use crate::clip::clipped;
 use crate::frame::{Frame, NO_ID};
 use crate::project::{NEEDS_CLIP, PIXEL, Projection, REJECT_ALL, REJECT_ANY, SUBPIXEL_BITS, ScreenVertex};
 use crate::visible::Surface;
 
-/// Boxes up to this many pixels wide are tested centre by centre.
-const SMALL: i32 = 8;
+/// Pixels tested at a time.
+const LANES: usize = 8;
+/// Boxes up to this many times [`LANES`] wide are tested pixel by pixel, wider ones row by row.
+const BLOCKS: usize = 3;
 
 /// Memory of the rasterizer.
 #[derive(Clone, Debug, Default)]
@@ -42,23 +45,49 @@ pub fn rasterize(
     frame.depth.resize(pixels, 0.0);
     frame.id.clear();
     frame.id.resize(pixels, NO_ID);
-    for (id, corners) in mesh.triangles.iter().enumerate() {
-        let v = corners.map(|i| scratch.vertices[i as usize]);
-        let (all, any) = (v[0].sides & v[1].sides & v[2].sides, v[0].sides | v[1].sides | v[2].sides);
-        if all & REJECT_ALL != 0 || any & REJECT_ANY != 0 {
-            continue;
+    let RasterScratch { vertices } = scratch;
+    Arch::new().dispatch(Pass { mesh, projection, vertices, frame });
+}
+
+/// Arguments of a pass over all triangles, compiled once for each vector width that `pulp` knows; all give
+/// the same bits.
+struct Pass<'a> {
+    mesh: Surface<'a>,
+    projection: Projection,
+    vertices: &'a [ScreenVertex],
+    frame: &'a mut Frame,
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { mesh, projection, vertices, frame } = self;
+        for (id, corners) in mesh.triangles.iter().enumerate() {
+            let v = corners.map(|i| vertices[i as usize]);
+            let any = v[0].sides | v[1].sides | v[2].sides;
+            if v[0].sides & v[1].sides & v[2].sides & REJECT_ALL != 0 || any & REJECT_ANY != 0 {
+                continue;
+            }
+            if any & NEEDS_CLIP == 0 {
+                draw(frame, v, id as u32);
+            } else {
+                let homogeneous = corners.map(|i| projection.homogeneous(mesh.positions[i as usize]));
+                clipped(&projection, homogeneous, |v| draw_clipped(frame, v, id as u32));
+            }
         }
-        if any & NEEDS_CLIP == 0 {
-            draw(frame, v, id as u32);
-        } else {
-            let homogeneous = corners.map(|i| projection.homogeneous(mesh.positions[i as usize]));
-            clipped(&projection, homogeneous, |v| draw(frame, v, id as u32));
+        // Until here the buffer held inverse depths, 0 where nothing is: 1 / 0 is infinity.
+        for depth in &mut frame.depth {
+            *depth = 1.0 / *depth;
         }
     }
-    // Until here the buffer held inverse depths, 0 where nothing is: 1 / 0 is infinity.
-    for depth in &mut frame.depth {
-        *depth = 1.0 / *depth;
-    }
+}
+
+/// The rare case, kept out of the loop's code.
+#[inline(never)]
+fn draw_clipped(frame: &mut Frame, v: [ScreenVertex; 3], id: u32) {
+    draw(frame, v, id);
 }
 
 /// The pixels whose centres lie in a triangle's bounding box, both ends included.
@@ -140,15 +169,18 @@ impl Plane {
 
     /// Slivers have steep planes: a centre inside never lies beyond the corners.
     #[inline(always)]
-    fn at(&self, row: f64, column: i32) -> f32 {
-        ((row + self.step_x * f64::from(column)) as f32).max(self.low).min(self.high)
+    fn clamp(&self, depth: f64) -> f32 {
+        let depth = depth as f32;
+        // Spelt out: `max` and `min` would look for NaN, which a plane through finite corners has not.
+        let depth = if depth > self.low { depth } else { self.low };
+        if depth < self.high { depth } else { self.high }
     }
 }
 
 /// Draws one triangle whose corners the grid holds.
 #[inline(always)]
 fn draw(frame: &mut Frame, mut v: [ScreenVertex; 3], id: u32) {
-    let window = Window::of(&v, frame.width, frame.height);
+    let mut window = Window::of(&v, frame.width, frame.height);
     if window.left > window.right || window.top > window.bottom {
         return;
     }
@@ -161,39 +193,50 @@ fn draw(frame: &mut Frame, mut v: [ScreenVertex; 3], id: u32) {
     if area < 0 {
         v.swap(1, 2);
     }
+    let blocks = (window.right - window.left) as usize / LANES + 1;
+    let is_small = blocks <= BLOCKS && blocks * LANES <= frame.width;
+    if is_small {
+        // Whole blocks that end at the image's edge at the latest; what they add is outside the triangle.
+        window.left = window.left.min((frame.width - blocks * LANES) as i32);
+    }
     let center = |pixel: i32| i64::from(pixel) * PIXEL + PIXEL / 2;
     let (x, y) = (center(window.left), center(window.top));
     let edges = [Edge::new(v[1], v[2], x, y), Edge::new(v[2], v[0], x, y), Edge::new(v[0], v[1], x, y)];
     let plane = Plane::new(&v, &edges, area.abs());
-    if window.right - window.left < SMALL {
-        fill_small(frame, window, edges, plane, id);
+    if is_small {
+        for block in 0..blocks {
+            fill_block(frame, window, &edges, (plane, id), block * LANES);
+        }
     } else {
         fill_rows(frame, window, edges, plane, id);
     }
 }
 
-/// Tests every centre of the window.
+/// Tests every pixel of a block of columns, [`LANES`] at a time.
 #[inline(always)]
-fn fill_small(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane, id: u32) {
+fn fill_block(
+    frame: &mut Frame,
+    window: Window,
+    edges: &[Edge; 3],
+    (plane, id): (Plane, u32),
+    first_column: usize,
+) {
+    let column = |lane: usize| (first_column + lane) as i64;
+    let along = edges.map(|e| -> [i64; LANES] { std::array::from_fn(|l| e.step_x * column(l)) });
+    let deeper: [f64; LANES] = std::array::from_fn(|l| plane.step_x * column(l) as f64);
     let mut at_row = edges.map(|e| e.start);
-    let columns = window.right - window.left + 1;
     for row in 0..=window.bottom - window.top {
-        let begin = (window.top + row) as usize * frame.width + window.left as usize;
-        let depths = &mut frame.depth[begin..begin + columns as usize];
-        let ids = &mut frame.id[begin..begin + columns as usize];
+        let begin = (window.top + row) as usize * frame.width + window.left as usize + first_column;
+        let depths: &mut [f32; LANES] =
+            frame.depth[begin..].first_chunk_mut().expect("blocks end inside the row");
+        let ids: &mut [u32; LANES] = frame.id[begin..].first_chunk_mut().expect("blocks end inside the row");
         let base = plane.start + plane.step_y * f64::from(row);
-        let mut at = at_row;
-        for column in 0..columns {
-            if at[0] | at[1] | at[2] >= 0 {
-                let depth = plane.at(base, column);
-                if depth > depths[column as usize] {
-                    depths[column as usize] = depth;
-                    ids[column as usize] = id;
-                }
-            }
-            for e in 0..3 {
-                at[e] += edges[e].step_x;
-            }
+        for l in 0..LANES {
+            let outside = (at_row[0] + along[0][l]) | (at_row[1] + along[1][l]) | (at_row[2] + along[2][l]);
+            let depth = plane.clamp(base + deeper[l]);
+            let is_nearer = outside >= 0 && depth > depths[l];
+            depths[l] = if is_nearer { depth } else { depths[l] };
+            ids[l] = if is_nearer { id } else { ids[l] };
         }
         for e in 0..3 {
             at_row[e] += edges[e].step_y;
@@ -202,7 +245,7 @@ fn fill_small(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane,
 }
 
 /// Finds where each row enters and leaves the triangle, then tests depths only.
-#[inline(never)]
+#[inline(always)]
 fn fill_rows(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane, id: u32) {
     let columns = i64::from(window.right - window.left) + 1;
     let per_step = edges.map(|e| if e.step_x == 0 { 0.0 } else { -1.0 / e.step_x as f64 });
@@ -219,7 +262,7 @@ fn fill_rows(frame: &mut Frame, window: Window, edges: [Edge; 3], plane: Plane, 
         let base = plane.start + plane.step_y * f64::from(row);
         let pixels = frame.depth[range.clone()].iter_mut().zip(&mut frame.id[range]);
         for (column, (nearest, nearest_id)) in (first as i32..).zip(pixels) {
-            let depth = plane.at(base, column);
+            let depth = plane.clamp(base + plane.step_x * f64::from(column));
             let is_nearer = depth > *nearest;
             *nearest = if is_nearer { depth } else { *nearest };
             *nearest_id = if is_nearer { id } else { *nearest_id };
@@ -236,7 +279,12 @@ fn span(edge: &Edge, per_step: f64, row: i64, (first, last): (i64, i64)) -> (i64
     if edge.step_x == 0 {
         return if start >= 0 { (first, last) } else { (0, -1) };
     }
-    let crossing = (start as f64 * per_step).clamp(first as f64 - 1.0, last as f64 + 1.0) as i64;
+    // As above: a clamp without NaN, and a cast by 1.5 * 2^52.
+    let crossing = start as f64 * per_step;
+    let crossing = if crossing > -1.0 { crossing } else { -1.0 };
+    let crossing = if crossing < 16384.0 { crossing } else { 16384.0 };
+    let crossing = i64::from((crossing + 6_755_399_441_055_744.0).to_bits() as u32 as i32);
+    let crossing = crossing.clamp(first - 1, last + 1);
     if edge.step_x > 0 {
         let mut from = crossing;
         while from > first && is_inside(from - 1) {

@@ -32,6 +32,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) positions: Vec<[f32; 3]>,
     /// `[T,3]` unit normals by winding; zero for triangles without area.
     pub(crate) face_normals: Vec<[f32; 3]>,
+    /// `[T]` linear colours of triangles over which neither colour nor normal varies.
+    pub(crate) solid: Vec<Option<[f32; 3]>>,
     pub(crate) pyramids: Vec<Pyramid<'a>>,
     /// For each material its entry in `pyramids`.
     material_pyramids: Vec<Option<u32>>,
@@ -63,6 +65,7 @@ impl<'a> Scene<'a> {
         let mut scene = Self {
             mesh,
             face_normals: face_normals.collect(),
+            solid: Vec::new(),
             pyramids: Vec::new(),
             material_pyramids: Vec::new(),
             color,
@@ -75,6 +78,7 @@ impl<'a> Scene<'a> {
         if color == ColorBy::Auto && !mesh.uv_corners.is_empty() {
             scene.build_pyramids();
         }
+        scene.solid = (0..mesh.triangles.len()).map(|t| scene.solid_color(t)).collect();
         scene
     }
 
@@ -116,6 +120,13 @@ impl<'a> Scene<'a> {
         }
         let indices = self.mesh.normal_corners.get(t).filter(|c| !c.contains(&NO_INDEX))?;
         Some(indices.map(|i| self.mesh.normals[i as usize]))
+    }
+
+    fn solid_color(&self, t: usize) -> Option<[f32; 3]> {
+        match self.paint(t) {
+            Paint::Solid(color) if self.corner_normals(t).is_none() => Some(color),
+            _ => None,
+        }
     }
 
     /// What colours a triangle. `Auto` follows the order of the surface sampler, so that points and pixels

@@ -54,8 +54,6 @@ struct Face {
     id: u32,
     paint: Paint,
     normals: Option<[Vec3; 3]>,
-    /// Colour times light where both are the same all over the triangle.
-    uniform: Option<[f32; 3]>,
     light: f32,
     corner: DVec3,
     edges: [DVec3; 2],
@@ -78,7 +76,6 @@ impl<'a> Shader<'a> {
             id: NO_ID,
             paint: Paint::Height,
             normals: None,
-            uniform: None,
             light: 0.0,
             corner: DVec3::ZERO,
             edges: [DVec3::ZERO; 2],
@@ -88,14 +85,15 @@ impl<'a> Shader<'a> {
     }
 
     /// Linear light of the sample at `column`, `row`, which shows triangle `id` at `depth`.
-    #[inline]
-    fn light(&mut self, id: u32, depth: f32, (column, row): (usize, usize)) -> [f32; 3] {
-        if id != self.face.id {
-            self.turn_to(id);
-        }
-        match self.face.uniform {
-            Some(light) => light,
-            None => self.varying(depth, self.rays.direction(column, row)),
+    #[inline(always)]
+    fn light(&mut self, id: u32, depth: f32, at: (usize, usize)) -> [f32; 3] {
+        match self.scene.solid[id as usize] {
+            Some(color) => {
+                let normal = Vec3::from_array(self.scene.face_normals[id as usize]);
+                let light = lambert(normal, self.rays.forward);
+                color.map(|c| c * light)
+            }
+            None => self.varying(id, depth, at),
         }
     }
 
@@ -107,13 +105,6 @@ impl<'a> Shader<'a> {
         face.paint = scene.paint(t);
         face.normals = scene.corner_normals(t).map(|n| n.map(Vec3::from_array));
         face.light = lambert(Vec3::from_array(scene.face_normals[t]), self.rays.forward);
-        face.uniform = match (face.paint, face.normals) {
-            (Paint::Solid(color), None) => Some(color.map(|c| c * face.light)),
-            _ => None,
-        };
-        if face.uniform.is_some() {
-            return;
-        }
         let [a, b, c] = scene.corners(t).map(|p| Vec3::from_array(p).as_dvec3());
         (face.corner, face.edges) = (a, [b - a, c - a]);
         if let Paint::Textured(pyramid, uvs) = face.paint {
@@ -125,8 +116,12 @@ impl<'a> Shader<'a> {
         }
     }
 
-    fn varying(&self, depth: f32, direction: DVec3) -> [f32; 3] {
-        let face = &self.face;
+    #[inline(never)]
+    fn varying(&mut self, id: u32, depth: f32, (column, row): (usize, usize)) -> [f32; 3] {
+        if id != self.face.id {
+            self.turn_to(id);
+        }
+        let (face, direction) = (&self.face, self.rays.direction(column, row));
         let weights = face.weights(self.rays.eye, direction);
         let light = match face.normals {
             Some(normals) => {
@@ -182,34 +177,79 @@ pub(crate) fn lambert(normal: Vec3, forward: Vec3) -> f32 {
     AMBIENT + (1.0 - AMBIENT) * normal.dot(forward).abs().min(1.0)
 }
 
-/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W*4]`: sRGB, straight alpha.
+/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W]`: sRGB, straight alpha.
 pub(crate) fn shade(
     scene: &Scene<'_>,
     (camera, scale): (&Camera, u32),
     frame: &Frame,
     background: [u8; 4],
-    rgba: &mut Vec<u8>,
+    rgba: &mut Vec<[u8; 4]>,
 ) {
     let mut shader = Shader::new(scene, camera, scale);
-    let srgb = shader.srgb;
-    let scale = scale as usize;
-    let (width, height) = (frame.width / scale, frame.height / scale);
+    let light = |id: u32, depth: f32, at: (usize, usize)| shader.light(id, depth, at);
+    average(frame, scale, background, rgba, light);
+}
+
+/// Averages the linear light of the samples of every pixel: `light(id, depth, (column, row))`.
+///
+/// # Shapes
+/// `frame [H*scale, W*scale]`, `rgba [H*W]`.
+pub(crate) fn average(
+    frame: &Frame,
+    scale: u32,
+    background: [u8; 4],
+    rgba: &mut Vec<[u8; 4]>,
+    mut light: impl FnMut(u32, f32, (usize, usize)) -> [f32; 3],
+) {
+    let (width, height) = (frame.width / scale as usize, frame.height / scale as usize);
     rgba.clear();
-    rgba.reserve(width * height * 4);
-    for row in 0..height {
-        for column in 0..width {
-            let (mut light, mut hits) = ([0.0f32; 3], 0u32);
-            for sample in 0..scale * scale {
-                let at = (column * scale + sample % scale, row * scale + sample / scale);
-                let i = at.1 * frame.width + at.0;
-                if frame.id[i] != NO_ID {
-                    let add = shader.light(frame.id[i], frame.depth[i], at);
-                    light = std::array::from_fn(|c| light[c] + add[c]);
-                    hits += 1;
-                }
-            }
-            rgba.extend_from_slice(&resolve(light, hits, (scale * scale) as u32, (background, srgb)));
+    rgba.resize(width * height, background);
+    for (row, pixels) in rgba.chunks_exact_mut(width).enumerate() {
+        match scale {
+            1 => average_row::<1, _>(frame, row, pixels, &mut light),
+            2 => average_row::<2, _>(frame, row, pixels, &mut light),
+            3 => average_row::<3, _>(frame, row, pixels, &mut light),
+            _ => average_row::<4, _>(frame, row, pixels, &mut light),
         }
+    }
+}
+
+/// Ids looked at together in search of the ends of a row.
+const BLOCK: usize = 32;
+
+/// Where the first block with a hit begins.
+fn first_hit<'a>(blocks: impl Iterator<Item = &'a [u32]>) -> Option<usize> {
+    let is_empty = |ids: &[u32]| ids.iter().fold(NO_ID, |all, id| all & id) == NO_ID;
+    blocks.enumerate().find(|(_, ids)| !is_empty(ids)).map(|(i, _)| i * BLOCK)
+}
+
+/// One row of pixels that hold the background; its empty ends are skipped.
+fn average_row<const SCALE: usize, F: FnMut(u32, f32, (usize, usize)) -> [f32; 3]>(
+    frame: &Frame,
+    row: usize,
+    pixels: &mut [[u8; 4]],
+    light: &mut F,
+) {
+    let srgb = Srgb::new();
+    let begin = row * SCALE * frame.width;
+    let rows = || frame.id[begin..begin + SCALE * frame.width].chunks_exact(frame.width);
+    let Some(first) = rows().filter_map(|ids| first_hit(ids.chunks(BLOCK))).min() else { return };
+    // Counted from the right end: blocks are cut from there, too.
+    let after = rows().filter_map(|ids| first_hit(ids.rchunks(BLOCK))).min().unwrap_or(0);
+    let last = (frame.width - 1).saturating_sub(after);
+    for column in first / SCALE..=last / SCALE {
+        let (mut sum, mut hits) = ([0.0f32; 3], 0);
+        for sample in 0..SCALE * SCALE {
+            let at = (column * SCALE + sample % SCALE, row * SCALE + sample / SCALE);
+            let i = at.1 * frame.width + at.0;
+            if frame.id[i] != NO_ID {
+                let add = light(frame.id[i], frame.depth[i], at);
+                sum = std::array::from_fn(|c| sum[c] + add[c]);
+                hits += 1;
+            }
+        }
+        let pixel = &mut pixels[column];
+        *pixel = resolve(sum, hits, (SCALE * SCALE) as u32, (*pixel, srgb));
     }
 }
 
@@ -224,10 +264,15 @@ pub(crate) fn resolve(
     if hits == 0 {
         return background;
     }
-    let cover = hits as f32 / samples as f32;
+    let full = 1.0 / samples as f32;
+    if hits == samples {
+        let [r, g, b] = light.map(|c| srgb.encode(c * full));
+        return [r, g, b, 255];
+    }
+    let cover = hits as f32 * full;
     let behind = (1.0 - cover) * f32::from(background[3]) / 255.0;
     let alpha = cover + behind;
     let back = srgb.linear([background[0], background[1], background[2]]);
-    let mix = |c: usize| (light[c] / samples as f32 + back[c] * behind) / alpha;
+    let mix = |c: usize| (light[c] * full + back[c] * behind) / alpha;
     [srgb.encode(mix(0)), srgb.encode(mix(1)), srgb.encode(mix(2)), (alpha * 255.0 + 0.5) as u8]
 }

@@ -4,10 +4,10 @@ use glam::Vec3;
 use jepa3d_schemas::{Camera, Sample, UpAxis};
 
 use crate::config::ColorBy;
-use crate::frame::{Frame, NO_ID};
+use crate::frame::Frame;
 use crate::palette::{Srgb, label_color, ramp_color};
 use crate::scene::GREY;
-use crate::shade::{lambert, resolve};
+use crate::shade::{average, lambert};
 use crate::splat::Splats;
 
 /// sRGB colour of every point of a sample.
@@ -46,13 +46,13 @@ fn by_intensity(values: &[f32]) -> Vec<[u8; 3]> {
     values.iter().map(|x| ramp_color(x / bright)).collect()
 }
 
-/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W*4]`: sRGB, straight alpha.
+/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W]`: sRGB, straight alpha.
 pub(crate) fn shade_splats(
     (splats, colors): (&Splats, &[[u8; 3]]),
     (camera, scale): (&Camera, u32),
     frame: &Frame,
     background: [u8; 4],
-    rgba: &mut Vec<u8>,
+    rgba: &mut Vec<[u8; 4]>,
 ) {
     let srgb = Srgb::new();
     let forward = camera.camera_from_world.matrix3.row(2).normalize().as_vec3();
@@ -61,20 +61,5 @@ pub(crate) fn shade_splats(
         srgb.linear(*color).map(|c| c * light)
     };
     let lights: Vec<[f32; 3]> = colors.iter().zip(&splats.normals).map(lit).collect();
-    let scale = scale as usize;
-    rgba.clear();
-    for row in 0..frame.height / scale {
-        for column in 0..frame.width / scale {
-            let (mut sum, mut hits) = ([0.0; 3], 0);
-            for sample in 0..scale * scale {
-                let (x, y) = (column * scale + sample % scale, row * scale + sample / scale);
-                let id = frame.id[y * frame.width + x];
-                if id != NO_ID {
-                    sum = std::array::from_fn(|c| sum[c] + lights[id as usize][c]);
-                    hits += 1;
-                }
-            }
-            rgba.extend_from_slice(&resolve(sum, hits, (scale * scale) as u32, (background, srgb)));
-        }
-    }
+    average(frame, scale, background, rgba, |id, _, _| lights[id as usize]);
 }

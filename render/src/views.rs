@@ -47,6 +47,7 @@ pub struct Scratch {
     visibility: VisibilityScratch,
     frame: Frame,
     samples: Frame,
+    pixels: Vec<[u8; 4]>,
     bytes: Vec<u8>,
 }
 
@@ -94,17 +95,17 @@ fn render_mesh(
 ) {
     let scene = Scene::new(mesh, subject.sample, subject.up, (config.color, config.smooth));
     let near = NEAR * sphere.radius;
-    let Scratch { raster, visibility, frame, samples, bytes } = scratch;
+    let Scratch { raster, visibility, frame, samples, pixels, bytes } = scratch;
     let (points, _) = subject.sample.points.as_chunks::<3>();
     for (number, (name, camera)) in rig.iter().enumerate() {
         rasterize(scene.surface(), camera, (1, near), raster, frame);
         if config.supersample > 1 {
             rasterize(scene.surface(), camera, (config.supersample, near), raster, samples);
-            shade(&scene, (camera, config.supersample), samples, config.background, bytes);
+            shade(&scene, (camera, config.supersample), samples, config.background, pixels);
         } else {
-            shade(&scene, (camera, 1), frame, config.background, bytes);
+            shade(&scene, (camera, 1), frame, config.background, pixels);
         }
-        let image = encode_rgba(bytes, frame.width, frame.height);
+        let image = encode_rgba(pixels.as_flattened(), frame.width, frame.height);
         let depth = config.depth.then(|| encode_depth(frame, bytes));
         let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));
         rendered.views.push(View {
@@ -131,12 +132,12 @@ fn render_cloud(
 ) {
     let splats = Splats::new(subject.sample.points.as_chunks().0);
     let colors = point_colors(subject.sample, subject.up, config.color);
-    let Scratch { frame, samples, bytes, .. } = scratch;
+    let Scratch { frame, samples, pixels, bytes, .. } = scratch;
     for (number, (name, camera)) in rig.iter().enumerate() {
         splats.draw(camera, 1, frame);
         splats.draw(camera, config.supersample, samples);
-        shade_splats((&splats, &colors), (camera, config.supersample), samples, config.background, bytes);
-        let image = encode_rgba(bytes, frame.width, frame.height);
+        shade_splats((&splats, &colors), (camera, config.supersample), samples, config.background, pixels);
+        let image = encode_rgba(pixels.as_flattened(), frame.width, frame.height);
         let depth = config.depth.then(|| encode_depth(frame, bytes));
         let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));
         rendered.views.push(View {

@@ -13,7 +13,7 @@
 //! dimensions and f64 against all points; there are few, and none when the camera is outside.
 
 use jepa3d_schemas::{Camera, Correspondences};
-use pulp::{Arch, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::cells::{CELL, Cells};
 use crate::correspond::{NEAR, project};
@@ -40,7 +40,9 @@ pub struct Surface<'a> {
 /// Memory of [`correspond_mesh`], used again from view to view.
 #[derive(Debug, Default)]
 pub struct VisibilityScratch {
+    /// `[u, v, z]`.
     points: Vec<[f32; 3]>,
+    /// `[u, v, 1 / z]`.
     vertices: Vec<[f32; 3]>,
     cells: Cells,
 }
@@ -70,49 +72,93 @@ impl WithSimd for Search<'_> {
     type Output = Correspondences;
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> Correspondences {
+    fn with_simd<S: Simd>(self, simd: S) -> Correspondences {
         let Self { points, camera, surface, scratch } = self;
         let VisibilityScratch { points: pixels, vertices, cells } = scratch;
         project(points, camera, pixels);
         project(surface.positions, camera, vertices);
-        cells.fill(pixels, camera);
-        for triangle in surface.triangles {
-            hide_behind(triangle, surface.positions, vertices, camera, cells);
+        for vertex in &mut *vertices {
+            vertex[2] = 1.0 / vertex[2];
         }
-        visible(pixels, cells)
+        cells.fill(pixels, camera);
+        let screen = Screen::new(camera);
+        for triangle in surface.triangles {
+            let [a, b, c] = *triangle;
+            let corners = [vertices[a as usize], vertices[b as usize], vertices[c as usize]];
+            match screen.place(&corners) {
+                Place::Nowhere => {}
+                Place::Window([low, high]) => hide_behind(simd, corners, (low, high), cells),
+                Place::Space => {
+                    hide_behind_in_space(triangle.map(|i| surface.positions[i as usize]), camera, cells);
+                }
+            }
+        }
+        cells.shown(pixels)
+    }
+}
+
+/// The image and how far beyond it pixels are precise.
+struct Screen {
+    width: f32,
+    height: f32,
+    guard: f32,
+}
+
+/// Where a triangle falls.
+enum Place {
+    Nowhere,
+    /// Smallest and largest `[u, v]`.
+    Window([[f32; 2]; 2]),
+    /// Across the camera's plane or too far out to be projected.
+    Space,
+}
+
+impl Screen {
+    fn new(camera: &Camera) -> Self {
+        let (width, height) = (camera.width as f32, camera.height as f32);
+        Self { width, height, guard: GUARD * width.max(height) }
+    }
+
+    /// Of corners `[u, v, 1 / z]`: behind the camera these are negative, at its plane infinite.
+    #[inline(always)]
+    fn place(&self, [a, b, c]: &[[f32; 3]; 3]) -> Place {
+        let least = |axis: usize| a[axis].min(b[axis]).min(c[axis]);
+        let most = |axis: usize| a[axis].max(b[axis]).max(c[axis]);
+        let ([u0, v0, d0], [u1, v1, d1]) = ([least(0), least(1), least(2)], [most(0), most(1), most(2)]);
+        let is_before = d0 > 0.0 && d1 < 1.0 / NEAR;
+        if !is_before {
+            return if d1 < 0.0 { Place::Nowhere } else { Place::Space };
+        }
+        if u0.min(v0) < -self.guard || u1.max(v1) > self.guard {
+            return Place::Space;
+        }
+        if u1 < 0.0 || u0 >= self.width || v1 < 0.0 || v0 >= self.height {
+            return Place::Nowhere;
+        }
+        Place::Window([[u0, v0], [u1, v1]])
     }
 }
 
 /// Marks the points that a triangle hides.
 #[inline(always)]
-fn hide_behind(
-    triangle: &[u32; 3],
-    positions: &[[f32; 3]],
-    vertices: &[[f32; 3]],
-    camera: &Camera,
+fn hide_behind<S: Simd>(
+    simd: S,
+    corners: [[f32; 3]; 3],
+    (low, high): ([f32; 2], [f32; 2]),
     cells: &mut Cells,
 ) {
-    let (width, height) = (camera.width as f32, camera.height as f32);
-    let guard = GUARD * width.max(height);
-    let [a, b, c] = triangle.map(|i| vertices[i as usize]);
-    let [u0, v0, z0] = [0, 1, 2].map(|axis| a[axis].min(b[axis]).min(c[axis]));
-    let [u1, v1, z1] = [0, 1, 2].map(|axis| a[axis].max(b[axis]).max(c[axis]));
-    if z1 <= NEAR || z0 >= cells.farthest {
+    let Some(facet) = Facet::new(corners) else { return };
+    let (top, bottom) = (cells.row(low[1]), cells.row(high[1]));
+    if high[0] - low[0] < 3.0 * CELL || bottom - top < 2 {
+        for row in top..=bottom {
+            cells.hide_run(simd, row, (low[0], high[0]), &facet);
+        }
         return;
     }
-    if z0 <= NEAR || u0 < -guard || u1 > guard || v0 < -guard || v1 > guard {
-        hide_behind_in_space(triangle.map(|i| positions[i as usize]), camera, cells);
-        return;
-    }
-    if u1 < 0.0 || u0 >= width || v1 < 0.0 || v0 >= height {
-        return;
-    }
-    let Some(facet) = Facet::new([a, b, c]) else { return };
-    let (top, bottom) = (cells.row(v0), cells.row(v1));
-    let is_wide = (u1 - u0) > 3.0 * CELL && bottom - top > 1;
+    let slopes = facet.slopes();
     for row in top..=bottom {
-        let (left, right) = if is_wide { facet.span(row as f32 * CELL, CELL) } else { (u0, u1) };
-        cells.hide_run(row, left, right, &facet);
+        let span = slopes.span(row as f32 * CELL, (row + 1) as f32 * CELL);
+        cells.hide_run(simd, row, span, &facet);
     }
 }
 
@@ -135,19 +181,4 @@ fn hide_behind_in_space(corners: [[f32; 3]; 3], camera: &Camera, cells: &mut Cel
         let w = [p.dot(bc), p.dot(ca), p.dot(ab)].map(|w| w * volume.signum());
         w.iter().all(|w| *w >= 0.0) && w[0] + w[1] + w[2] > volume.abs()
     });
-}
-
-/// The points that nothing hides, by ascending index.
-fn visible(pixels: &[[f32; 3]], cells: &Cells) -> Correspondences {
-    let shown = cells.shown();
-    let mut found = Correspondences {
-        point: Vec::with_capacity(shown),
-        u: Vec::with_capacity(shown),
-        v: Vec::with_capacity(shown),
-        depth: Vec::with_capacity(shown),
-    };
-    for (i, pixel) in pixels.iter().enumerate().filter(|(i, _)| cells.is_shown(*i)) {
-        found.push(i as u32, *pixel);
-    }
-    found
 }

@@ -49,10 +49,11 @@ fn tessellation(n: usize, [low, high]: [f32; 2], draws: &mut Draws) -> (Vec<[f32
         let is_border = x == 0 || y == 0 || x == n || y == n;
         let mut at = [x, y].map(|c| low + c as f32 * step);
         if !is_border {
-            at = at.map(|c| c + draws.range(-0.3, 0.3) as f32 * step);
+            at = at.map(|c| c + draws.range(-0.15, 0.15) as f32 * step);
+            // Where quads are large enough not to fold.
             match draws.index(4) {
-                0 => at = at.map(|c| c.floor() + 0.5),
-                1 => at = at.map(f32::floor),
+                0 if step > 5.0 => at = at.map(|c| c.floor() + 0.5),
+                1 if step > 5.0 => at = at.map(f32::round),
                 _ => {}
             }
         }

@@ -5,18 +5,21 @@
 //! page (BYTE_STREAM_SPLIT), which is compressed as one piece. Pages end with a row, their
 //! division depends on the rows alone, and buffers and compressor are kept from page to page.
 
+use std::io::Write;
+
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
-/// Bytes of values after which a page ends: small enough for a processor's second cache.
-const PAGE_BYTES: usize = 1 << 18;
+/// Bytes of values that end a page: at half of it zstd finds 5 % less, at twice nothing more.
+const PAGE_BYTES: usize = 1 << 19;
 
 /// A number that a list column can hold: its bytes in the file.
 pub(crate) trait Element: Copy {
@@ -69,13 +72,8 @@ fn external(error: std::io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// An encoded column chunk and what the footer says of it.
-pub(crate) struct ListChunk {
-    pub(crate) bytes: Bytes,
-    pub(crate) close: ColumnCloseResult,
-}
-
-/// Encodes `rows` (`None` is a null list) as one chunk of the column that `descr` describes.
+/// Appends `rows` (`None` is a null list) to `out` as one chunk of the column that `descr` describes;
+/// returns what the footer says of it, offsets counted from its start.
 ///
 /// # Errors
 /// Fails if a page has more bytes than Parquet can say (2 GiB in one row).
@@ -84,8 +82,9 @@ pub(crate) fn encode_lists<T: Element>(
     descr: &ColumnDescPtr,
     compression: Compression,
     scratch: &mut Scratch,
-) -> Result<ListChunk> {
-    let mut sink = TrackedWrite::new(Vec::new());
+    out: &mut Vec<u8>,
+) -> Result<ColumnCloseResult> {
+    let mut sink = TrackedWrite::new(out);
     let mut writer = SerializedPageWriter::new(&mut sink);
     let (mut values, mut compressed, mut uncompressed) = (0, 0, 0);
     let mut rest = rows;
@@ -97,6 +96,7 @@ pub(crate) fn encode_lists<T: Element>(
         uncompressed += written.uncompressed_size as i64;
         rest = after;
     }
+    sink.flush()?;
     let metadata = ColumnChunkMetaData::builder(descr.clone())
         .set_compression(compression)
         .set_encodings(vec![Encoding::RLE, Encoding::BYTE_STREAM_SPLIT])
@@ -105,16 +105,14 @@ pub(crate) fn encode_lists<T: Element>(
         .set_total_uncompressed_size(uncompressed)
         .set_data_page_offset(0)
         .build()?;
-    let bytes = Bytes::from(sink.into_inner()?);
-    let close = ColumnCloseResult {
+    Ok(ColumnCloseResult {
         bytes_written: compressed as u64,
         rows_written: rows.len() as u64,
         metadata,
         bloom_filter: None,
         column_index: None,
         offset_index: None,
-    };
-    Ok(ListChunk { bytes, close })
+    })
 }
 
 /// How many of `rows` the next page takes, at least one.
@@ -212,5 +210,27 @@ fn push_streams<T: Element>(page: &mut Vec<u8>, rows: &[Option<&[T]>]) {
         for row in rows.iter().flatten() {
             page.extend(row.iter().map(|value| value.byte(k)));
         }
+    }
+}
+
+/// A chunk in memory, as a row group of a file takes it in.
+pub(crate) struct StoredChunk<'a>(pub(crate) &'a [u8]);
+
+impl Length for StoredChunk<'_> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+impl<'a> ChunkReader for StoredChunk<'a> {
+    type T = &'a [u8];
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(self.0.get(start as usize..).unwrap_or_default())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        let bytes = self.get_read(start)?;
+        Ok(Bytes::copy_from_slice(bytes.get(..length).unwrap_or(bytes)))
     }
 }

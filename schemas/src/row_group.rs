@@ -1,15 +1,17 @@
 //! Encodes row groups, on any thread; the bytes depend only on the rows, their order and the options.
 //!
-//! Text and single numbers, a thousandth of the bytes, go through Arrow's writer. Lists go by
-//! [`crate::list_chunk`], which `benches/columns.rs` measures against it.
+//! Text, images and single numbers go through Arrow's writer; lists, millions of values a row group,
+//! by [`crate::list_chunk`].
 
+use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_schema::{Field, Schema};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -18,7 +20,7 @@ use parquet::schema::types::SchemaDescPtr;
 
 use crate::columns::{Column, ColumnKind, Table, encode};
 use crate::error::{Error, Result};
-use crate::list_chunk::{ListChunk, Scratch, encode_lists};
+use crate::list_chunk::{Scratch, StoredChunk, encode_lists};
 use crate::sample::Sample;
 use crate::shard_writer::Metadata;
 use crate::view::View;
@@ -79,11 +81,38 @@ pub(crate) fn properties(table: Table, options: WriteOptions, metadata: Metadata
 pub struct EncodedRowGroup {
     pub(crate) rows: usize,
     chunks: Vec<Chunk>,
+    lists: Buffer,
 }
 
+/// One column of an encoded row group.
 enum Chunk {
     Flat(Box<ArrowColumnChunk>),
-    List(Box<ListChunk>),
+    /// Where it lies among the bytes of all lists.
+    List(Range<usize>, Box<ColumnCloseResult>),
+}
+
+/// Bytes of megabytes that go back to their encoder: fresh memory costs as much as what is written there.
+struct Buffer {
+    bytes: Vec<u8>,
+    home: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Buffer {
+    fn take(home: &Arc<Mutex<Vec<Vec<u8>>>>) -> Self {
+        Self { bytes: lock(home).pop().unwrap_or_default(), home: Arc::clone(home) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.bytes.clear();
+        lock(&self.home).push(std::mem::take(&mut self.bytes));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A push or pop that panicked has left a list that is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl EncodedRowGroup {
@@ -95,7 +124,9 @@ impl EncodedRowGroup {
         for chunk in self.chunks {
             match chunk {
                 Chunk::Flat(chunk) => chunk.append_to_row_group(out)?,
-                Chunk::List(chunk) => out.append_column(&chunk.bytes, chunk.close)?,
+                Chunk::List(range, close) => {
+                    out.append_column(&StoredChunk(&self.lists.bytes[range]), *close)?;
+                }
             }
         }
         Ok(())
@@ -112,6 +143,7 @@ pub struct RowGroupEncoder {
     flat_writers: ArrowRowGroupWriterFactory,
     /// One for each thread that has been encoding at the same time.
     scratch: Mutex<Vec<Scratch>>,
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl RowGroupEncoder {
@@ -136,6 +168,7 @@ impl RowGroupEncoder {
             flat_fields,
             flat_writers,
             scratch: Mutex::default(),
+            buffers: Arc::default(),
         }
     }
 
@@ -159,24 +192,31 @@ impl RowGroupEncoder {
     }
 
     fn encode_columns(&self, rows: usize, columns: &[Column<'_>]) -> Result<EncodedRowGroup> {
-        let free = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut lists = Buffer::take(&self.buffers);
+        let free = lock(&self.scratch).pop();
         let encoded = free
             .map_or_else(|| Scratch::new(self.options.zstd().compression_level()), Ok)
             .and_then(|mut scratch| {
-                let chunks = self.chunks(columns, &mut scratch)?;
-                self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+                let chunks = self.chunks(columns, &mut scratch, &mut lists.bytes)?;
+                lock(&self.scratch).push(scratch);
                 Ok(chunks)
             });
         let chunks = encoded.map_err(|e| Error::parquet(Path::new("(memory)"), e))?;
-        Ok(EncodedRowGroup { rows, chunks })
+        Ok(EncodedRowGroup { rows, chunks, lists })
     }
 
-    fn chunks(&self, columns: &[Column<'_>], scratch: &mut Scratch) -> Result<Vec<Chunk>, ParquetError> {
+    fn chunks(
+        &self,
+        columns: &[Column<'_>],
+        scratch: &mut Scratch,
+        lists: &mut Vec<u8>,
+    ) -> Result<Vec<Chunk>, ParquetError> {
         let compression = self.options.compression();
         let mut flat = self.flat_fields.iter().zip(self.flat_writers.create_column_writers(0)?);
         let mut chunks = Vec::with_capacity(columns.len());
         for (column, descr) in columns.iter().zip(self.columns.columns()) {
-            let list = match column {
+            let start = lists.len();
+            let close = match column {
                 Column::Flat(array) => {
                     let (field, mut writer) = flat.next().expect("one field and writer a flat column");
                     for leaf in compute_leaves(field, array)? {
@@ -185,14 +225,14 @@ impl RowGroupEncoder {
                     chunks.push(Chunk::Flat(Box::new(writer.close()?)));
                     continue;
                 }
-                Column::F32(rows) => encode_lists(rows, descr, compression, scratch),
-                Column::F64(rows) => encode_lists(rows, descr, compression, scratch),
-                Column::U32(rows) => encode_lists(rows, descr, compression, scratch),
-                Column::U16(rows) => encode_lists(rows, descr, compression, scratch),
-                Column::I16(rows) => encode_lists(rows, descr, compression, scratch),
-                Column::U8(rows) => encode_lists(rows, descr, compression, scratch),
+                Column::F32(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
+                Column::F64(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
+                Column::U32(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
+                Column::U16(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
+                Column::I16(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
+                Column::U8(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
             };
-            chunks.push(Chunk::List(Box::new(list?)));
+            chunks.push(Chunk::List(start..lists.len(), Box::new(close)));
         }
         Ok(chunks)
     }

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
 use jepa3d_schemas::{
     Draws, Error, RowGroupEncoder, SCHEMA_VERSION_KEY, Sample, ShardReader, ShardWriter, Table, WriteOptions,
 };
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn sample(id: usize) -> Sample {
     let mut draws = Draws::new(3, &id.to_string(), "test");
@@ -66,6 +70,39 @@ fn decode_of_encode_is_the_identity_for_every_mix_of_nulls() {
         read.extend((0..group.rows).map(|i| group.sample(i).unwrap()));
     }
     assert_eq!(read, samples);
+}
+
+#[test]
+fn rows_of_any_length_fill_pages_that_arrow_reads_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    // 12 bytes a point: pages of many rows, of one, and one row beyond the size of a page.
+    let samples: Vec<Sample> = [9_000, 3, 0, 40_000, 120_000, 0, 20_000, 30_000]
+        .iter()
+        .enumerate()
+        .map(|(id, &points)| Sample {
+            sample_id: id.to_string(),
+            points: (0..3 * points).map(|i| (i * 37 % 1_000_003) as f32).collect(),
+            normals: (id % 3 > 0).then(|| (0..3 * points).map(|i| i as f32).collect()),
+            ..Sample::default()
+        })
+        .collect();
+    write(&path, &samples, samples.len());
+    let group = ShardReader::open(&path).unwrap().read_row_group(0, &["points", "normals"]).unwrap();
+    let (points, normals) = (group.points.unwrap(), group.normals.unwrap());
+    let file = std::fs::File::open(&path).unwrap();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(samples.len());
+    let batch = builder.build().unwrap().next().unwrap().unwrap();
+    for (row, sample) in samples.iter().enumerate() {
+        assert_eq!(points.row(row), Some(sample.points.as_slice()), "row {row}");
+        assert_eq!(normals.row(row), sample.normals.as_deref(), "row {row}");
+        for (name, expected) in [("points", Some(&sample.points)), ("normals", sample.normals.as_ref())] {
+            let lists = batch.column_by_name(name).unwrap().as_list::<i32>();
+            let found = lists.is_valid(row).then(|| lists.value(row));
+            let found = found.as_ref().map(|values| values.as_primitive::<Float32Type>().values().to_vec());
+            assert_eq!(found.as_ref(), expected, "{name}, row {row}");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod command_line;
 mod crate_edges;
 mod foreign_readers;
 mod harness;
+mod inspect;
 mod kill;
 mod left_overs;
 mod output_folder;

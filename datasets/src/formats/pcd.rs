@@ -279,11 +279,16 @@ fn decode_values(field: &Field, data: &[u8], stride: usize, points: usize) -> Ve
     }
 }
 
-fn strided<const N: usize>(data: &[u8], stride: usize, points: usize, value: fn([u8; N]) -> f64) -> Vec<f64> {
-    data.chunks(stride.max(1))
-        .take(points)
-        .filter_map(|row| row.first_chunk::<N>().map(|b| value(*b)))
-        .collect()
+fn strided<const N: usize>(
+    data: &[u8],
+    stride: usize,
+    points: usize,
+    value: impl Fn([u8; N]) -> f64,
+) -> Vec<f64> {
+    let rows = data.chunks(stride.max(1)).take(points);
+    let mut values = Vec::with_capacity(rows.len());
+    values.extend(rows.filter_map(|row| row.first_chunk::<N>().map(|b| value(*b))));
+    values
 }
 
 fn decompress<'a>(header: &Header, offset: usize, body: &'a [u8]) -> Result<Cow<'a, [u8]>, ParseError> {

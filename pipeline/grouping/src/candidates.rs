@@ -16,12 +16,15 @@ pub(crate) struct Candidates {
     distances: Vec<f32>,
     ids: Vec<u32>,
     used: usize,
+    /// Key of the last of the `k` nearest when there were too many; what is beyond it is not among them.
+    cut: Option<u64>,
 }
 
 impl Candidates {
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
         self.used = 0;
+        self.cut = None;
     }
 
     /// Makes room for `more` candidates, and to order up to [`COUNTED`] row by row.
@@ -58,13 +61,29 @@ impl Candidates {
     /// Keeps the `k` nearest if there are many more; returns the distance of the last one then.
     #[inline(always)]
     pub(crate) fn thin(&mut self, k: usize) -> Option<f32> {
+        if let Some(cut) = self.cut {
+            self.drop_beyond(cut);
+        }
         (self.used > COUNTED.max(k)).then(|| self.select(k))
+    }
+
+    /// Where thousands of points are equally far, only the index tells them apart.
+    #[inline(never)]
+    fn drop_beyond(&mut self, cut: u64) {
+        let mut kept = 0;
+        for i in 0..self.used {
+            let (distance, id) = (self.distances[i], self.ids[i]);
+            (self.distances[kept], self.ids[kept]) = (distance, id);
+            kept += usize::from(key(distance, id) <= cut);
+        }
+        self.used = kept;
     }
 
     #[inline(never)]
     fn select(&mut self, k: usize) -> f32 {
         let mut keys = self.keys();
         let (_, &mut last, _) = keys.select_nth_unstable(k - 1);
+        self.cut = Some(last);
         for (i, &key) in keys[..k].iter().enumerate() {
             (self.distances[i], self.ids[i]) = (f32::from_bits((key >> 32) as u32), key as u32);
         }
@@ -74,7 +93,7 @@ impl Candidates {
 
     fn keys(&self) -> Vec<u64> {
         let pairs = self.distances[..self.used].iter().zip(&self.ids);
-        pairs.map(|(distance, &id)| u64::from(distance.to_bits()) << 32 | u64::from(id)).collect()
+        pairs.map(|(&distance, &id)| key(distance, id)).collect()
     }
 
     /// Writes the nearest of at least `nearest.len()` candidates, by (squared distance, index).
@@ -116,4 +135,9 @@ impl Candidates {
         }
         filled
     }
+}
+
+/// Orders by distance, which is never negative, then index.
+fn key(distance: f32, id: u32) -> u64 {
+    u64::from(distance.to_bits()) << 32 | u64::from(id)
 }

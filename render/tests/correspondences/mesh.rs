@@ -140,7 +140,7 @@ fn thread_seconds() -> f64 {
 #[test]
 #[ignore = "prints times"]
 fn time_of_visibility() {
-    let Some(paths) = real_meshes(4) else { return };
+    let Some(paths) = real_meshes(8) else { return };
     let scenes: Vec<Scene> = paths.iter().map(|p| scene(p, 8192)).collect();
     let mut scratch = VisibilityScratch::default();
     let cameras = twelve_cameras(224);

@@ -1,6 +1,6 @@
 //! Which panes the viewer opens: clouds in 3D on the left, images, depth and facts on the right.
 
-use rerun::blueprint::components::PanelState;
+use rerun::blueprint::components::{PanelState, PlayState};
 use rerun::blueprint::{
     Blueprint, BlueprintPanel, ContainerLike, Grid, Horizontal, SelectionPanel, Spatial2DView, Spatial3DView,
     Tabs, TextDocumentView, TimePanel, Vertical,
@@ -21,18 +21,24 @@ pub(super) fn blueprint(cameras: &[&str]) -> Blueprint {
         Horizontal::new([left.into(), right.into()]).with_column_shares([1.2, 1.0]).into()
     };
     let small = PanelState::Collapsed;
+    // Paused: one sees the first sample, not the last to arrive.
+    let time = TimePanel::new().with_state(small).with_timeline(TIMELINE).with_play_state(PlayState::Paused);
     Blueprint::new(root)
         .with_auto_views(false)
         .with_auto_layout(false)
         .with_blueprint_panel(BlueprintPanel::from_state(small))
         .with_selection_panel(SelectionPanel::from_state(small))
-        .with_time_panel(TimePanel::new().with_state(small).with_timeline(TIMELINE))
+        .with_time_panel(time)
 }
 
 /// Points that are seen, in colours of their place, amid the cameras and their images.
 fn correspondences(cameras: &[&str]) -> ContainerLike {
-    let mut contents =
-        vec!["+ /correspondences/**".to_owned(), "+ /cloud/unseen".into(), "+ /cameras/**".into()];
+    let mut contents = vec![
+        "+ /correspondences/**".to_owned(),
+        "+ /cloud/unseen".into(),
+        "+ /cloud/boxes".into(),
+        "+ /cameras/**".into(),
+    ];
     for name in cameras {
         // A depth image would be one more cloud, and dots over an image twice the same points.
         contents.push(format!("- {}", camera_path(name, &["depth"])));
@@ -42,7 +48,8 @@ fn correspondences(cameras: &[&str]) -> ContainerLike {
 }
 
 fn clouds() -> ContainerLike {
-    let cloud = Spatial3DView::new("cloud").with_contents(["+ /cloud/points", "+ /cloud/extent"]);
+    let cloud =
+        Spatial3DView::new("cloud").with_contents(["+ /cloud/points", "+ /cloud/boxes", "+ /cloud/extent"]);
     let patches =
         Spatial3DView::new("patches and centers").with_contents(["+ /cloud/patches", "+ /cloud/centers"]);
     Horizontal::new([cloud.into(), patches.into()]).into()

@@ -9,6 +9,9 @@ use super::colors::{Color, axis};
 const AZIMUTH: [f32; 2] = [0.573_576_4, 0.819_152];
 const ELEVATION: [f32; 2] = [0.422_618_3, 0.906_307_8];
 
+/// Share of a cloud's depth by which a point may lie behind its neighbours and still be drawn.
+const BEHIND: f32 = 0.12;
+
 /// Where a cloud is seen from, without perspective: rows right, down and away.
 pub(crate) struct Viewpoint([[f32; 3]; 3]);
 
@@ -70,6 +73,33 @@ impl Seen {
     pub(crate) fn radius(&self) -> f32 {
         let side = self.tile.width.min(self.tile.height) as f32;
         (0.5 * side / (self.at.len().max(1) as f32).sqrt()).clamp(0.8, 5.0)
+    }
+
+    /// Whether each point is in front: not behind others by more than a share of the cloud's depth,
+    /// where a point covers what lies within twice `radius` of it.
+    ///
+    /// # Shapes
+    /// `[S]`.
+    pub(crate) fn front(&self, radius: f32) -> Vec<bool> {
+        let Tile { x, y, width, height } = self.tile;
+        let mut nearest = vec![f32::INFINITY; (width * height) as usize];
+        let reach = (2.0 * radius) as i64;
+        let pixel = |p: &[f32; 3]| [p[0] as i64 - i64::from(x), p[1] as i64 - i64::from(y)];
+        let index = |[px, py]: [i64; 2]| {
+            let is_inside = (0..i64::from(width)).contains(&px) && (0..i64::from(height)).contains(&py);
+            is_inside.then(|| (py * i64::from(width) + px) as usize)
+        };
+        for p in &self.at {
+            let [px, py] = pixel(p);
+            let square = (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| [dx, dy]));
+            let disc = square.filter(|[dx, dy]| dx * dx + dy * dy <= reach * reach);
+            for i in disc.filter_map(|[dx, dy]| index([px + dx, py + dy])) {
+                nearest[i] = nearest[i].min(p[2]);
+            }
+        }
+        let (low, high) = span(self.at.iter().map(|p| p[2]), 0.0);
+        let slack = BEHIND * (high - low);
+        self.at.iter().map(|p| index(pixel(p)).is_none_or(|i| p[2] <= nearest[i] + slack)).collect()
     }
 
     /// Draws the listed points, far to near; ties by place in the list.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cloud/points` | the cloud, by label, stored colours, intensity or height |
 //! | `cloud/centers`, `cloud/patches` | one grouping, patches in colours of their own |
+//! | `cloud/boxes` | annotated boxes with their classes |
 //! | `cloud/extent` | the box around the cloud |
 //! | `cloud/unseen` | points that no view sees |
 //! | `correspondences/NAME` | the points that a view sees, coloured by place |
@@ -14,7 +15,7 @@
 
 use std::collections::BTreeSet;
 
-use jepa3d_schemas::{Camera, Manifest, Sample, View};
+use jepa3d_schemas::{BOX_NUMBERS, Camera, Manifest, Sample, View};
 use rerun::components::Text;
 use rerun::external::re_sdk_types::components::ImagePlaneDistance;
 use rerun::{EntityPath, RecordingStream, RecordingStreamResult, TransformRelation};
@@ -84,14 +85,15 @@ impl Scribe<'_> {
         let place = by_place(&specimen.sample.points);
         let (meaning, cloud) = colors::of_cloud(&specimen.sample, self.manifest.up_axis);
         self.log_cloud(&specimen.sample, &cloud)?;
+        self.log_boxes(&specimen.sample)?;
         self.log_groups(&specimen.sample)?;
         let page = facts::page(specimen, self.manifest, meaning);
         self.stream.log("facts", &rerun::TextDocument::from_markdown(page))?;
         self.clear_others(specimen)?;
-        let radius = radius(&specimen.sample.points);
+        let bulk = Bulk::of(&specimen.sample.points);
         for view in &specimen.views {
             self.cameras.insert((view.view, view.name.clone()));
-            self.log_camera(view, radius)?;
+            self.log_camera(view, &bulk)?;
             self.log_correspondences(view, &specimen.sample, &place)?;
         }
         if self.cameras.is_empty() {
@@ -122,8 +124,29 @@ impl Scribe<'_> {
         let (low, high) = extent(&sample.points);
         let size = [0, 1, 2].map(|i| high[i] - low[i]);
         let extent = rerun::Boxes3D::from_mins_and_sizes([low], [size])
-            .with_colors([rerun::Color::from_rgb(150, 150, 150)]);
+            .with_colors([rerun::Color::from_rgb(150, 150, 150)])
+            .with_fill_mode(rerun::FillMode::MajorWireframe);
         self.stream.log("cloud/extent", &extent)
+    }
+
+    /// Annotated boxes; an empty list takes back those of an earlier sample.
+    fn log_boxes(&self, sample: &Sample) -> RecordingStreamResult<()> {
+        let boxes = || sample.boxes.as_deref().unwrap_or_default().chunks_exact(BOX_NUMBERS);
+        let labels = sample.box_labels.as_deref().unwrap_or_default();
+        let name = |&label: &i16| {
+            let class = usize::try_from(label).ok().and_then(|label| self.manifest.box_classes.get(label));
+            class.cloned().unwrap_or_else(|| label_name(label))
+        };
+        let boxes = rerun::Boxes3D::from_centers_and_half_sizes(
+            boxes().map(|b| [b[0], b[1], b[2]]),
+            boxes().map(|b| [0.5 * b[3], 0.5 * b[4], 0.5 * b[5]]),
+        )
+        .with_quaternions(boxes().map(|b| rerun::Quaternion::from_xyzw([b[7], b[8], b[9], b[6]])))
+        .with_colors(labels.iter().map(|&label| paint(&colors::of_label(label))))
+        .with_labels(labels.iter().map(name))
+        .with_show_labels(false)
+        .with_fill_mode(rerun::FillMode::MajorWireframe);
+        self.stream.log("cloud/boxes", &boxes)
     }
 
     fn log_groups(&self, sample: &Sample) -> RecordingStreamResult<()> {
@@ -157,10 +180,10 @@ impl Scribe<'_> {
         Ok(())
     }
 
-    fn log_camera(&self, view: &View, radius: f32) -> RecordingStreamResult<()> {
+    fn log_camera(&self, view: &View, bulk: &Bulk) -> RecordingStreamResult<()> {
         let (stream, camera) = (self.stream, &view.camera);
         stream.log(camera_path(&view.name, &[]), &transform(camera))?;
-        stream.log(camera_path(&view.name, &[]), &pinhole(camera, radius))?;
+        stream.log(camera_path(&view.name, &[]), &pinhole(camera, bulk))?;
         let image = rerun::EncodedImage::from_file_contents(view.image.clone());
         stream.log(camera_path(&view.name, &["image"]), &image)?;
         let path = camera_path(&view.name, &["depth"]);
@@ -217,22 +240,39 @@ fn transform(camera: &Camera) -> rerun::Transform3D {
         .with_relation(TransformRelation::ChildFromParent)
 }
 
-fn pinhole(camera: &Camera, radius: f32) -> rerun::Pinhole {
+fn pinhole(camera: &Camera, bulk: &Bulk) -> rerun::Pinhole {
     let [fx, fy, cx, cy] = [camera.fx, camera.fy, camera.cx, camera.cy].map(|x| x as f32);
     rerun::Pinhole::new([[fx, 0.0, 0.0], [0.0, fy, 0.0], [cx, cy, 1.0]])
         .with_resolution([camera.width as f32, camera.height as f32])
         .with_camera_xyz(rerun::components::ViewCoordinates::RDF)
-        .with_image_plane_distance(ImagePlaneDistance::from(0.3 * radius))
+        .with_image_plane_distance(ImagePlaneDistance::from(bulk.image_distance(camera)))
 }
 
-/// The distance from the middle of the cloud that 9 of 10 points keep.
-fn radius(points: &[f32]) -> f32 {
-    let (low, high) = extent(points);
-    let middle = [0, 1, 2].map(|i| 0.5 * (low[i] + high[i]));
-    let distance = |p: &[f32]| (0..3).map(|i| (p[i] - middle[i]).powi(2)).sum::<f32>().sqrt();
-    let mut distances: Vec<f32> = points.chunks_exact(3).map(distance).collect();
-    distances.sort_unstable_by(f32::total_cmp);
-    distances.get(distances.len() * 9 / 10).copied().unwrap_or(1.0)
+/// Where most of a cloud is.
+struct Bulk {
+    middle: [f32; 3],
+    /// 9 of 10 points are within it.
+    radius: f32,
+}
+
+impl Bulk {
+    fn of(points: &[f32]) -> Self {
+        let (low, high) = extent(points);
+        let middle = [0, 1, 2].map(|i| 0.5 * (low[i] + high[i]));
+        let distance = |p: &[f32]| (0..3).map(|i| (p[i] - middle[i]).powi(2)).sum::<f32>().sqrt();
+        let mut distances: Vec<f32> = points.chunks_exact(3).map(distance).collect();
+        distances.sort_unstable_by(f32::total_cmp);
+        Self { middle, radius: distances.get(distances.len() * 9 / 10).copied().unwrap_or(1.0) }
+    }
+
+    /// How far in front of a camera its image is shown: short of a cloud that it looks at from
+    /// outside, well within one that it stands in.
+    fn image_distance(&self, camera: &Camera) -> f32 {
+        let middle = self.middle.map(f64::from);
+        let seen = camera.camera_from_world.transform_point3(middle.into());
+        let away = seen.length() as f32;
+        if away > self.radius { 0.25 * away } else { 0.2 * self.radius }
+    }
 }
 
 fn extent(points: &[f32]) -> ([f32; 3], [f32; 3]) {

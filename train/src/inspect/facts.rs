@@ -59,6 +59,7 @@ pub(crate) fn page(specimen: &Specimen, manifest: &Manifest, meaning: Meaning) -
          | points S | {points} |\n\
          | groupings R, centers G, points a patch K | {R}, {G}, {K} |\n\
          | cloud coloured by | {colors} |\n\
+         | boxes | {boxes} |\n\
          | raw = p * {norm_scale} + | {x}, {y}, {z} |\n\
          | source | {source} |\n\n{views}",
         split = specimen.split,
@@ -66,6 +67,7 @@ pub(crate) fn page(specimen: &Specimen, manifest: &Manifest, meaning: Meaning) -
         R = shape.R,
         G = shape.G,
         K = shape.K,
+        boxes = specimen.sample.box_labels.as_ref().map_or(0, Vec::len),
         views = views(specimen),
     )
 }

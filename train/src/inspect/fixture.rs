@@ -8,7 +8,7 @@ use image::{ImageBuffer, ImageFormat, Luma, Rgba};
 use jepa3d_schemas::{
     CATALOG_FILE, Camera, CatalogRow, Correspondences, Draws, Manifest, RowGroupEncoder, SCHEMA_VERSION,
     SCHEMA_VERSION_KEY, Sample, ShapeLetters, ShardEntry, ShardWriter, SplitCounts, Table, UpAxis, View,
-    WriteOptions, write_catalog,
+    ViewsEntry, WriteOptions, WrittenShard, write_catalog,
 };
 
 /// Stored points of a sample.
@@ -28,6 +28,8 @@ pub(super) fn sample(id: &str) -> Sample {
         point_labels: Some((0..POINTS as i16).map(|i| i % 3 - 1).collect()),
         center_indices: (0..8).collect(),
         patch_indices: (0..64).map(|i| i % POINTS as u32).collect(),
+        boxes: Some(vec![0.1, 0.2, 0.3, 0.4, 0.2, 0.6, 1.0, 0.0, 0.0, 0.0]),
+        box_labels: Some(vec![1]),
         norm_scale: 1.0,
         source: format!("{id}.obj"),
         source_hash: "0".into(),
@@ -80,19 +82,18 @@ fn png(write: impl Fn(&mut Cursor<Vec<u8>>) -> image::ImageResult<()>) -> Vec<u8
 pub(super) fn write_dataset(folder: &Path, views: bool) {
     let shards = [("train", &["a0", "a1", "a2"][..]), ("train", &["a3", "a4"]), ("val", &["b0"])];
     std::fs::create_dir_all(folder.join("points")).unwrap();
-    let (mut entries, mut catalog) = (Vec::new(), Vec::new());
+    let (mut entries, mut view_entries, mut catalog) = (Vec::new(), Vec::new(), Vec::new());
     for (i, (split, ids)) in shards.into_iter().enumerate() {
         let name = format!("{split}-{i:05}-of-00003.parquet");
         let samples: Vec<Sample> = ids.iter().map(|id| sample(id)).collect();
         let encoder = RowGroupEncoder::new(Table::Points, WriteOptions::default());
         let mut points = writer(folder, Table::Points, &name);
         samples.chunks(2).for_each(|group| points.append(encoder.encode(group).unwrap()).unwrap());
-        let written = points.finish().unwrap();
-        let (rows, bytes, hash) = (written.rows, written.bytes, written.hash);
-        entries.push(ShardEntry { file: format!("points/{name}"), split: split.into(), rows, bytes, hash });
+        entries.push(entry(format!("points/{name}"), split, points));
         catalog.extend(ids.iter().map(|id| row(id, split, "written")));
         if views {
-            write_views(folder, &name, &samples);
+            let out = write_views(folder, &name, &samples);
+            view_entries.push(entry(format!("views/{name}"), split, out));
         }
     }
     catalog.push(row("c0", "val", "read"));
@@ -101,10 +102,10 @@ pub(super) fn write_dataset(folder: &Path, views: bool) {
     let splits = BTreeMap::from([("train".into(), counts(5, 0)), ("val".into(), counts(1, 1))]);
     let [v, h, w] = if views { [3, SIZE.1 as usize, SIZE.0 as usize] } else { [0; 3] };
     let shape = ShapeLetters { S: POINTS, R: 2, N: POINTS, G: 4, K: 8, V: v, H: h, W: w };
-    manifest(shape, splits, entries).write(folder).unwrap();
+    manifest(shape, splits, [entries, view_entries]).write(folder).unwrap();
 }
 
-fn write_views(folder: &Path, name: &str, samples: &[Sample]) {
+fn write_views(folder: &Path, name: &str, samples: &[Sample]) -> ShardWriter {
     std::fs::create_dir_all(folder.join("views")).unwrap();
     let encoder = RowGroupEncoder::new(Table::Views, WriteOptions::default());
     let mut out = writer(folder, Table::Views, name);
@@ -113,7 +114,12 @@ fn write_views(folder: &Path, name: &str, samples: &[Sample]) {
         let views: Vec<View> = with.flat_map(|sample| (0..3).map(|i| view(sample, i))).collect();
         out.append(encoder.encode_views(&views).unwrap()).unwrap();
     }
-    out.finish().unwrap();
+    out
+}
+
+fn entry(file: String, split: &str, shard: ShardWriter) -> ShardEntry {
+    let WrittenShard { rows, bytes, hash } = shard.finish().unwrap();
+    ShardEntry { file, split: split.into(), rows, bytes, hash }
 }
 
 fn writer(folder: &Path, table: Table, name: &str) -> ShardWriter {
@@ -127,6 +133,13 @@ fn row(id: &str, split: &str, status: &str) -> CatalogRow {
 }
 
 fn manifest(shape: ShapeLetters, splits: BTreeMap<String, SplitCounts>, shards: Vec<ShardEntry>) -> Manifest {
+    let views = (shape.V > 0).then(|| ViewsEntry {
+        plan: "p2".into(),
+        fingerprint: "f2".into(),
+        config: serde_json::json!({}),
+        failures: 0,
+        shards: view_shards,
+    });
     Manifest {
         schema_version: SCHEMA_VERSION,
         tool_version: "0.1.0".into(),
@@ -138,7 +151,9 @@ fn manifest(shape: ShapeLetters, splits: BTreeMap<String, SplitCounts>, shards: 
         config: serde_json::json!({"dataset": {"kind": "fixture"}}),
         shape,
         classes: vec!["cube".into()],
+        box_classes: vec!["car".into(), "cone".into()],
         splits,
         shards,
+        views,
     }
 }

@@ -18,6 +18,9 @@ mod blueprint;
 mod entities;
 #[cfg(feature = "rerun")]
 mod recording;
+#[cfg(feature = "rerun")]
+mod viewer_page;
+
 #[cfg(not(feature = "rerun"))]
 #[path = "recording_off.rs"]
 mod recording;

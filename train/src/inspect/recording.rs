@@ -1,6 +1,6 @@
 //! Recordings for the rerun viewer: into a file, behind a web page, or straight into a viewer.
 //!
-//! Nothing is sent anywhere but to the file, the local page or the local viewer.
+//! Nothing is sent anywhere but to the file, a browser of this machine or its viewer.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
@@ -64,8 +64,12 @@ pub fn serve_recording(selection: &Selection) -> Result<Served> {
     let stream = builder(selection).serve_grpc_opts(&ip, port, options).map_err(failed)?;
     let page = WebViewerConfig { bind_ip: ip, open_browser: false, ..WebViewerConfig::default() };
     let page = page.host_web_viewer().map_err(failed)?;
+    let page_port =
+        page.server_url().rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+    let page_port = page_port.ok_or_else(|| failed(format!("no port in {}", page.server_url())))?;
+    let page_port = super::viewer_page::pass_on(page_port).map_err(failed)?;
     log_all(selection, &stream)?;
-    let url = format!("{}?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A{port}%2Fproxy", page.server_url());
+    let url = format!("http://127.0.0.1:{page_port}/?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A{port}%2Fproxy");
     Ok(Served { url, _stream: stream, _page: Box::new(page) })
 }
 

@@ -36,7 +36,7 @@ fn a_recording_holds_every_entity_and_passes_the_viewers_own_check() {
     assert_eq!(std::fs::metadata(&file).unwrap().len(), bytes);
     let Some(_) = rrd(&["verify"], &file) else { return };
     let text = rrd(&["print", "-vv"], &file).unwrap();
-    let mut expected: BTreeSet<String> = ["points", "centers", "patches", "extent", "unseen"]
+    let mut expected: BTreeSet<String> = ["points", "centers", "patches", "boxes", "extent", "unseen"]
         .map(|name| format!("/cloud/{name}"))
         .into_iter()
         .chain(["/facts".into(), "/config".into()])

@@ -109,7 +109,7 @@ impl Selection {
 
     /// Whether the dataset has views at all.
     pub fn has_views(&self) -> bool {
-        self.manifest.shape.V > 0 || self.folder.join(Table::Views.folder()).is_dir()
+        self.manifest.views.is_some()
     }
 
     /// Reads the samples one after the other; a row group is in memory at a time.
@@ -132,9 +132,13 @@ impl Selection {
 
     /// The views that belong to a points shard, `None` if the dataset has none.
     fn views_of(&self, file: &str) -> Result<Option<ViewIndex>> {
-        let Some(name) = file.strip_prefix(Table::Points.folder()) else { return Ok(None) };
-        let path = self.folder.join(format!("{}{name}", Table::Views.folder()));
-        if self.has_views() && path.exists() { ViewIndex::open(&path).map(Some) } else { Ok(None) }
+        let (Some(views), Some(name)) = (&self.manifest.views, file.strip_prefix(Table::Points.folder()))
+        else {
+            return Ok(None);
+        };
+        let file = format!("{}{name}", Table::Views.folder());
+        let is_listed = views.shards.iter().any(|shard| shard.file == file);
+        is_listed.then(|| ViewIndex::open(&self.folder.join(&file))).transpose()
     }
 
     fn check_split(&self, split: Option<&str>) -> Result<()> {

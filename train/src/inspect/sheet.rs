@@ -107,8 +107,7 @@ pub(crate) fn strip(specimen: &Specimen, up: UpAxis) -> Result<RgbImage> {
     label(&mut canvas, specimen, WIDTH - 2 * GAP);
     canvas.fill(layout.cloud, BACKDROP);
     let seen = Seen::new(&specimen.sample.points, &Viewpoint::above(up), layout.cloud);
-    let points: Vec<(usize, Color)> = colors.iter().copied().enumerate().collect();
-    seen.draw(&mut canvas, &points, seen.radius());
+    draw_front(&mut canvas, &seen, &colors);
     for ((&index, &image), &dots) in layout.views.iter().zip(&layout.images).zip(&layout.dots) {
         let view = &specimen.views[index];
         let picture = decode(view, image)?;
@@ -117,6 +116,15 @@ pub(crate) fn strip(specimen: &Specimen, up: UpAxis) -> Result<RgbImage> {
         draw_dots(&mut canvas, dots, view, &colors);
     }
     Ok(canvas.0)
+}
+
+/// Draws the points of a cloud that are in front, and returns which these are.
+fn draw_front(canvas: &mut Canvas, seen: &Seen, colors: &[Color]) -> Vec<bool> {
+    let radius = seen.radius();
+    let front = seen.front(radius);
+    let points = colors.iter().copied().enumerate().filter(|&(i, _)| front[i]);
+    seen.draw(canvas, &points.collect::<Vec<_>>(), radius);
+    front
 }
 
 fn label(canvas: &mut Canvas, specimen: &Specimen, width: u32) {
@@ -184,9 +192,9 @@ fn patches(specimen: &Specimen, manifest: &Manifest, grouping: usize) -> RgbImag
     canvas.fill(tile, BACKDROP);
     let seen = Seen::new(&specimen.sample.points, &Viewpoint::above(manifest.up_axis), tile);
     let groups = Groups::of(&specimen.sample, manifest.shape.R, grouping);
-    let points: Vec<(usize, Color)> = groups.colors(specimen.sample.len()).into_iter().enumerate().collect();
-    seen.draw(&mut canvas, &points, seen.radius());
-    let centers: Vec<(usize, Color)> = groups.centers.iter().map(|&i| (i as usize, INK)).collect();
+    let front = draw_front(&mut canvas, &seen, &groups.colors(specimen.sample.len()));
+    let centers = groups.centers.iter().map(|&i| i as usize).filter(|&i| front.get(i) == Some(&true));
+    let centers: Vec<(usize, Color)> = centers.map(|i| (i, INK)).collect();
     seen.draw(&mut canvas, &centers, 1.6);
     canvas.0
 }

@@ -1,0 +1,103 @@
+//! Looking at prepared sets: what is written, what is asked for in vain, who is talked to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use super::harness::{VIEWS, command, jepa3d, prepare_small, text};
+
+#[test]
+fn a_sheet_and_a_recording_are_written_with_and_without_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    prepare_small(&at("plain"), &[]).expect(0);
+    prepare_small(&at("views"), &VIEWS).expect(0);
+    let mut sizes = Vec::new();
+    for set in ["plain", "views"] {
+        let (sheet, recording) = (at(&format!("{set}.png")), at(&format!("{set}.rrd")));
+        let (set, sheet, recording) = (at(set), text(&sheet).to_owned(), text(&recording).to_owned());
+        let args = ["inspect", text(&set), "--limit", "5", "--json", "--contact-sheet", &sheet];
+        let save: &[&str] = if cfg!(feature = "rerun") { &["--save", &recording] } else { &[] };
+        let run = jepa3d(&[&args, save].concat()).expect(0);
+        let report = run.json();
+        assert_eq!(report["samples"], 5);
+        let bytes = std::fs::metadata(&sheet).unwrap().len();
+        assert_eq!(report["contact_sheet"]["bytes"], bytes);
+        assert!(std::fs::read(&sheet).unwrap().starts_with(b"\x89PNG"));
+        assert_eq!(run.stderr.contains("--only views` adds them"), set.ends_with("plain"), "{}", run.stderr);
+        if cfg!(feature = "rerun") {
+            let bytes = std::fs::metadata(&recording).unwrap().len();
+            assert_eq!(report["recording"]["bytes"], bytes);
+            assert_eq!(report["recording"]["bytes_per_sample"], bytes / 5);
+            sizes.push(bytes);
+        }
+    }
+    assert!(sizes.is_empty() || sizes[1] > 2 * sizes[0], "{sizes:?}");
+}
+
+#[test]
+fn what_cannot_be_shown_is_exit_code_2_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, sheet) = (dir.path().join("out"), dir.path().join("sheet.png"));
+    prepare_small(&out, &[]).expect(0);
+    let (out, sheet, gone) = (text(&out), text(&sheet), dir.path().join("gone"));
+    let gone_sheet = gone.join("sheet.png");
+    let cases: [(&[&str], &str); 7] = [
+        (&[text(&gone), "--contact-sheet", sheet], "gone: not a complete prepared dataset: no manifest.json"),
+        (
+            &[out, "--contact-sheet", sheet, "--sample", "chair-00000"],
+            "sample: expected one of 60, like chair-00000",
+        ),
+        (
+            &[out, "--contact-sheet", sheet, "--split", "holdout"],
+            "split: expected one of test, train, val; found \"holdout\"",
+        ),
+        (&[out, "--contact-sheet", sheet, "--limit", "0"], "limit: expected at least 1, found 0"),
+        (&[out, "--contact-sheet", sheet, "--grouping", "2"], "grouping: expected below R = 2, found 2"),
+        (&[out, "--contact-sheet", text(&gone_sheet)], "gone/sheet.png"),
+        (&[out], "--contact-sheet"),
+    ];
+    for (args, expected) in cases {
+        let run = jepa3d(&[&["inspect"], args].concat()).expect(2);
+        assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
+        assert!(run.stdout.is_empty(), "{args:?}: {}", run.stdout);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was written");
+}
+
+#[cfg(not(feature = "rerun"))]
+#[test]
+fn without_the_feature_recordings_name_it() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare_small(dir.path(), &[]).expect(0);
+    for args in [&["--save", "a.rrd"][..], &["--serve"], &["--spawn"]] {
+        let run = jepa3d(&[&["inspect", text(dir.path())], args].concat()).expect(2);
+        assert!(run.stderr.contains("expected a build with the feature `rerun`"), "{}", run.stderr);
+    }
+}
+
+#[cfg(feature = "rerun")]
+#[test]
+fn a_viewer_is_served_that_talks_to_this_machine_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare_small(dir.path(), &VIEWS).expect(0);
+    let mut serving = command(&["inspect", text(dir.path()), "--limit", "1", "--serve"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(serving.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let response = line.split_once("http://").map(|(_, url)| {
+        let host = url.split('/').next().unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    });
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    let response = response.unwrap_or_else(|| panic!("no address: {line}"));
+    assert!(
+        response.starts_with("HTTP/1.1 200 OK\r\nContent-Security-Policy: default-src 'self'"),
+        "{response}"
+    );
+    assert!(response.contains("re_viewer.js"), "{response}");
+    assert!(line.contains("http://127.0.0.1:"), "{line}");
+}
