@@ -11,11 +11,12 @@ PYTHON ?= python3
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
 	bench-columns bench-geometry bench-prepare bench-memory bench-formats bench-nuscenes-tables
 
-# Prepare the built-in set, verify it, show what is in it.
+# Prepare the built-in set with views, verify it, show what is in it.
 demo: build
-	$(JEPA3D) prepare configs/prepare/synthetic.toml --out $(OUT)/synthetic
+	$(JEPA3D) prepare configs/prepare/synthetic-views.toml --out $(OUT)/synthetic
 	$(JEPA3D) verify $(OUT)/synthetic
 	$(JEPA3D) stats $(OUT)/synthetic --plots $(OUT)/synthetic-plots
+	$(JEPA3D) inspect $(OUT)/synthetic --limit 16 --contact-sheet $(OUT)/synthetic.png --save $(OUT)/synthetic.rrd
 
 build:
 	$(CARGO) build --release --locked
