@@ -274,7 +274,7 @@ fn ball(rings: usize) -> Mesh {
     }
 }
 
-/// Milliseconds for all views, the median of three after one that warms.
+/// Processor milliseconds for all views: geometry, whole.
 fn time(mesh: &Mesh, config: &ViewsConfig) -> (f64, f64) {
     let object = Object {
         id: "ball".to_owned(),
@@ -293,21 +293,26 @@ fn time(mesh: &Mesh, config: &ViewsConfig) -> (f64, f64) {
     let (mut scratch, mut raster, mut frame) =
         (Scratch::default(), RasterScratch::default(), Frame::default());
     let rig = rig(config, &item);
-    let mut passes = [Vec::new(), Vec::new()];
-    for _ in 0..4 {
-        let start = Instant::now();
+    let geometry = repeat(|| {
         for camera in &rig {
             rasterize(item.surface(), camera, (1, NEAR), &mut raster, &mut frame);
         }
-        let geometry = start.elapsed().as_secs_f64() * 1e3;
-        let start = Instant::now();
+    });
+    let whole = repeat(|| {
         std::hint::black_box(item.render(config, &mut scratch));
-        let whole = start.elapsed().as_secs_f64() * 1e3;
-        passes[0].push(geometry);
-        passes[1].push(whole);
-    }
-    let [geometry, whole] = passes.map(|p| median(p[1..].to_vec()));
+    });
     (geometry, whole)
+}
+
+/// Processor milliseconds of one call, over at least half a second (the clock ticks in milliseconds).
+fn repeat(mut work: impl FnMut()) -> f64 {
+    work();
+    let (start, mut calls) = (busy(), 0);
+    while busy() - start < 0.5 {
+        work();
+        calls += 1;
+    }
+    (busy() - start) * 1e3 / f64::from(calls)
 }
 
 fn growth() {

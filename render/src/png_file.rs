@@ -4,7 +4,8 @@ use crate::frame::Frame;
 
 /// Writes `rgba [H*W*4]` as an 8-bit PNG with alpha.
 pub(crate) fn encode_rgba(rgba: &[u8], width: usize, height: usize) -> Vec<u8> {
-    encode(rgba, (width, height), png::ColorType::Rgba, png::BitDepth::Eight)
+    let kind = (png::ColorType::Rgba, png::BitDepth::Eight, png::Filter::Adaptive);
+    encode(rgba, (width, height), kind)
 }
 
 /// Writes the depths of a frame as a 16-bit grey PNG, and the depth of one step.
@@ -20,22 +21,21 @@ pub(crate) fn encode_depth(frame: &Frame, bytes: &mut Vec<u8>) -> (Vec<u8>, f64)
         let value = if depth.is_finite() { (f64::from(depth) * per_step + 0.5).max(1.0) as u16 } else { 0 };
         bytes.extend_from_slice(&value.to_be_bytes());
     }
-    let file = encode(bytes, (frame.width, frame.height), png::ColorType::Grayscale, png::BitDepth::Sixteen);
-    (file, step)
+    let kind = (png::ColorType::Grayscale, png::BitDepth::Sixteen, png::Filter::Paeth);
+    (encode(bytes, (frame.width, frame.height), kind), step)
 }
 
 fn encode(
     bytes: &[u8],
     (width, height): (usize, usize),
-    color: png::ColorType,
-    depth: png::BitDepth,
+    (color, depth, filter): (png::ColorType, png::BitDepth, png::Filter),
 ) -> Vec<u8> {
     let mut file = Vec::with_capacity(bytes.len() / 4 + 1024);
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(color);
     encoder.set_depth(depth);
     encoder.set_compression(png::Compression::Fast);
-    encoder.set_filter(png::Filter::Up);
+    encoder.set_filter(filter);
     let mut writer = encoder.write_header().expect("sides are checked to be 1 to 4096");
     writer.write_image_data(bytes).expect("the bytes fill the image and memory takes them");
     writer.finish().expect("memory takes the end of the file");
