@@ -144,14 +144,11 @@ fn check_points(folder: &Path, shard: &ShardEntry, manifest: &Manifest, config: 
     let mut checked = Checked::default();
     let file = &shard.file;
     let path = folder.join(file);
-    if let Err(what) = check_bytes(&path, shard) {
-        checked.report(file, None, what);
-        return checked;
-    }
-    let reader = match ShardReader::open(&path) {
+    let opened = check_bytes(&path, shard).and_then(|()| ShardReader::open(&path).map_err(|e| e.to_string()));
+    let reader = match opened {
         Ok(reader) => reader,
-        Err(error) => {
-            checked.report(file, None, error.to_string());
+        Err(what) => {
+            checked.report(file, None, what);
             return checked;
         }
     };

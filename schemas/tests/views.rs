@@ -45,11 +45,12 @@ fn view(id: usize) -> View {
 fn write(path: &Path, groups: &[&[View]]) -> jepa3d_schemas::WrittenShard {
     let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), "1".to_owned())];
     let encoder = RowGroupEncoder::new(Table::Views, WriteOptions::default());
-    let mut writer = ShardWriter::create(path, Table::Views, WriteOptions::default(), metadata).unwrap();
+    let mut writer =
+        ShardWriter::create(path, Table::Views, WriteOptions::default(), metadata).expect("create");
     for views in groups {
-        writer.append_even_empty(encoder.encode_views(views).unwrap()).unwrap();
+        writer.append_even_empty(encoder.encode_views(views).expect("encode")).expect("append");
     }
-    writer.finish().unwrap()
+    writer.finish().expect("finish")
 }
 
 #[test]

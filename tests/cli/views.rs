@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use jepa3d_schemas::{CATALOG_FILE, Manifest, read_catalog};
+use jepa3d_schemas::{
+    CATALOG_FILE, Manifest, RowGroupEncoder, ShardWriter, Table, View, ViewReader, WriteOptions, read_catalog,
+};
 
 use super::harness::{
     SMALL, VIEWS, contents, files_below, finish, jepa3d, prepare_command, prepare_small, samples_of, shards,
-    text, verify, views_of,
+    text, verify, views_of, write,
 };
 
 /// The small set with small views.
@@ -197,6 +199,64 @@ fn a_flipped_byte_in_views_is_found() {
         let name = text(file.strip_prefix(out).unwrap());
         assert!(found.starts_with(&format!("{name}: content hash: expected ")), "{found}");
         assert!(found.ends_with("1 problems\n"), "{found}");
+    }
+}
+
+/// Writes a views shard anew with changed row groups, and its new size and hash into the manifest.
+fn forge(out: &Path, shard: usize, change: &dyn Fn(&mut Vec<Vec<View>>)) {
+    let mut manifest = Manifest::read(out).unwrap();
+    let entry = &mut manifest.views.as_mut().unwrap().shards[shard];
+    let path = out.join(&entry.file);
+    let mut groups = views_of(&path);
+    let metadata = ViewReader::open(&path).unwrap().metadata().clone().into_iter().collect();
+    change(&mut groups);
+    let options = WriteOptions::default();
+    let encoder = RowGroupEncoder::new(Table::Views, options);
+    let mut writer = ShardWriter::create(&path, Table::Views, options, metadata).unwrap();
+    for group in &groups {
+        writer.append_even_empty(encoder.encode_views(group).unwrap()).unwrap();
+    }
+    let written = writer.finish().unwrap();
+    (entry.rows, entry.bytes, entry.hash) = (written.rows, written.bytes, written.hash);
+    manifest.write(out).unwrap();
+}
+
+/// Hashes alone prove nothing about a shard that was written wrong.
+#[test]
+fn views_that_are_whole_and_wrong_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, good) = (dir.path().join("out"), dir.path().join("good"));
+    with_views(&good, &[]).expect(0);
+    let at = Manifest::read(&good).unwrap().shards.iter().position(|s| s.rows == 3).unwrap();
+    let name = Manifest::read(&good).unwrap().views.unwrap().shards[at].file.clone();
+    let id = views_of(&good.join(&name))[0][0].sample_id.clone();
+    let finds = |change: &dyn Fn(&mut Vec<Vec<View>>), what: &str| {
+        copy_folder(&good, &out);
+        forge(&out, at, change);
+        let found = verify(&out).expect(1).stdout;
+        assert!(found.contains(what) && found.contains(&name), "{found}\nhas not {what}");
+        std::fs::remove_dir_all(&out).unwrap();
+    };
+    finds(
+        &|groups| groups[0].swap(0, 3),
+        "expected the samples of the points in their order, found this one",
+    );
+    finds(&|groups| groups[0].swap(0, 1), "view 0: expected ascending numbers, found it after Some(1)");
+    finds(&|groups| groups.swap(0, 1), "expected the samples of the points in their order, found this one");
+    finds(&|groups| groups.push(vec![]), "row groups: expected 2 as in points/");
+    finds(&|groups| groups[0][1].correspondences.u[0] += 0.02, &format!("sample {id}: view 1 ("));
+    finds(&|groups| groups[0][1].correspondences.depth[0] *= 1.001, "expected its projection (");
+    finds(&|groups| groups[0][1].image.truncate(99), "image: expected a PNG or JPEG file, found");
+    finds(&|groups| groups[0][1].camera.fx = -1.0, "focal length: expected above 0, found -1 x");
+    copy_folder(&good, &out);
+    forge(&out, at, &|groups| drop(groups[0].remove(1)));
+    let found = verify(&out).expect(1).stdout;
+    assert!(found.contains(&format!("catalog.parquet: views of {id}: expected 2, found Some(3)")), "{found}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for file in files_below(from) {
+        write(&to.join(file.strip_prefix(from).unwrap()), std::fs::read(&file).unwrap());
     }
 }
 

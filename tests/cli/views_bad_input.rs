@@ -168,13 +168,12 @@ fn a_million_triangles() {
         }
     }
     write(&data.join("sphere.off"), mesh);
-    let sets = ["--set", "views.size=224", "--set", "cloud.points=8192"];
-    let run = prepare_folder(&data, &out, &sets).expect(0);
+    let run = prepare_folder(&data, &out, &["--set", "views.size=224"]).expect(0);
     eprintln!("{}", run.stdout);
     let views = all_views(&out);
     let seen: usize = views.iter().map(|view| view.correspondences.len()).sum();
     // Half of a sphere at a distance, less for a camera close to it.
-    let share = seen as f64 / (views.len() * 8192) as f64;
+    let share = seen as f64 / (views.len() * Manifest::read(&out).unwrap().shape.S) as f64;
     assert!(views.len() == 12 && (0.2..0.5).contains(&share), "{share}");
     verify(&out).expect(0);
 }
