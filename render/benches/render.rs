@@ -7,13 +7,13 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jepa3d_render::{
-    ColorBy, Frame, Placement, RasterScratch, RigConfig, Scratch, Sphere, Subject, Surface, ViewsConfig,
-    VisibilityScratch, cameras, correspond_mesh, rasterize, render_views,
+    ColorBy, Frame, Placement, RasterScratch, Rendered, RigConfig, Scratch, Sphere, Subject, Surface,
+    ViewsConfig, VisibilityScratch, cameras, correspond_mesh, rasterize, render_views,
 };
 use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape, UpAxis};
 
@@ -72,6 +72,11 @@ impl Item {
         Some(Self { positions, object, sample })
     }
 
+    fn render(&self, config: &ViewsConfig, scratch: &mut Scratch) -> Rendered {
+        let subject = Subject { object: &self.object, sample: &self.sample, up: UpAxis::Y, seed: 0 };
+        render_views(&subject, config, scratch).expect("the config is in range")
+    }
+
     fn surface(&self) -> Surface<'_> {
         Surface { positions: &self.positions, triangles: &mesh(&self.object).triangles }
     }
@@ -116,61 +121,52 @@ fn rig(config: &ViewsConfig, item: &Item) -> Vec<Camera> {
 fn peers(folder: &Path, limit: usize, supersample: u32, passes: usize) {
     let all = support::objs(folder);
     let step = (all.len() / limit).max(1);
-    let paths: Vec<PathBuf> = all.into_iter().step_by(step).take(limit).collect();
-    let items: Vec<Item> = paths.iter().filter_map(|p| Item::read(p)).collect();
+    let items: Vec<Item> = all.iter().step_by(step).take(limit).filter_map(|p| Item::read(p)).collect();
     let config = peer_config(supersample);
-    let geometry = |item: &Item, (raster, frame): &mut (RasterScratch, Frame)| {
-        for camera in rig(&config, item) {
-            rasterize(item.surface(), &camera, (1, NEAR), raster, frame);
-        }
-    };
-    let visible = |item: &Item, scratch: &mut VisibilityScratch| {
-        let (points, _) = item.sample.points.as_chunks::<3>();
-        for camera in rig(&config, item) {
-            std::hint::black_box(correspond_mesh(points, &camera, item.surface(), scratch));
-        }
-    };
-    let bytes = AtomicUsize::new(0);
-    let pairs = AtomicUsize::new(0);
-    let whole = |config: &ViewsConfig, item: &Item, scratch: &mut Scratch| {
-        let subject = Subject { object: &item.object, sample: &item.sample, up: UpAxis::Y, seed: 0 };
-        let rendered = render_views(&subject, config, scratch).expect("the config is in range");
-        bytes.fetch_add(rendered.views.iter().map(|v| v.image.len()).sum(), Ordering::Relaxed);
-        pairs.fetch_add(rendered.views.iter().map(|v| v.correspondences.len()).sum(), Ordering::Relaxed);
-    };
-    let mut times: [Vec<f64>; 7] = Default::default();
-    for pass in 0..=passes {
-        bytes.store(0, Ordering::Relaxed);
-        pairs.store(0, Ordering::Relaxed);
-        // Wall time that two threads spend on a mesh is twice that of the pool.
-        let ((g_wall, g), (v_wall, v)) = (spread(&items, geometry), spread(&items, visible));
-        let (wall, inside) = spread(&items, |item, scratch| whole(&config, item, scratch));
-        let found = (bytes.load(Ordering::Relaxed), pairs.load(Ordering::Relaxed));
-        let with_depth = ViewsConfig { depth: true, ..config.clone() };
-        let (wall_depth, _) = spread(&items, |item, scratch| whole(&with_depth, item, scratch));
-        bytes.store(found.0, Ordering::Relaxed);
-        pairs.store(found.1, Ordering::Relaxed);
-        // The first pass warms caches and memory.
-        if pass > 0 {
-            for (list, value) in times.iter_mut().zip([g, v, wall, inside, wall_depth, g_wall, v_wall]) {
-                list.push(value);
-            }
-        }
+    // The first pass warms caches and memory.
+    let passes: Vec<[f64; 7]> = (0..=passes).map(|_| pass(&items, &config)).skip(1).collect();
+    let time = |i: usize| median(passes.iter().map(|p| p[i]).collect());
+    let [geometry, visible, whole] = [time(0), time(1), time(2)];
+    let (mut bytes, mut pairs, mut triangles) = (0, 0, 0);
+    for item in &items {
+        let rendered = item.render(&config, &mut Scratch::default());
+        triangles += mesh(&item.object).triangles.len();
+        bytes += rendered.views.iter().map(|v| v.image.len()).sum::<usize>();
+        pairs += rendered.views.iter().map(|v| v.correspondences.len()).sum::<usize>();
     }
-    let [geometry, visible, wall, inside, wall_depth, geometry_wall, visible_wall] = times.map(median);
-    let (views, triangles) =
-        (items.len() * 12, items.iter().map(|i| mesh(&i.object).triangles.len()).sum::<usize>());
     println!(
         "{}",
         serde_json::json!({
             "meshes": items.len(), "mean_triangles": triangles / items.len(), "supersample": supersample,
-            "geometry_ms": geometry, "visibility_ms": visible, "whole_ms": inside,
-            "geometry_wall_ms": geometry_wall * THREADS as f64, "visibility_wall_ms": visible_wall * THREADS as f64,
-            "shade_and_png_ms": inside - geometry - visible,
-            "wall_ms_per_mesh": wall, "wall_ms_per_mesh_with_depth_png": wall_depth,
-            "png_bytes_per_view": bytes.into_inner() / views, "pairs_per_mesh": pairs.into_inner() / items.len(),
+            "geometry_ms": geometry, "visibility_ms": visible, "whole_ms": whole,
+            "shade_and_png_ms": whole - geometry - visible,
+            "geometry_wall_ms": time(3) * THREADS as f64, "visibility_wall_ms": time(4) * THREADS as f64,
+            "wall_ms_per_mesh": time(5), "wall_ms_per_mesh_with_depth_png": time(6),
+            "png_bytes_per_view": bytes / items.len() / 12, "pairs_per_mesh": pairs / items.len(),
         })
     );
+}
+
+/// Processor time of geometry, visibility and whole views, then wall time of these and with depth PNGs.
+fn pass(items: &[Item], config: &ViewsConfig) -> [f64; 7] {
+    let geometry = spread(items, |item: &Item, (raster, frame): &mut (RasterScratch, Frame)| {
+        for camera in rig(config, item) {
+            rasterize(item.surface(), &camera, (1, NEAR), raster, frame);
+        }
+    });
+    let visible = spread(items, |item: &Item, scratch: &mut VisibilityScratch| {
+        let (points, _) = item.sample.points.as_chunks::<3>();
+        for camera in rig(config, item) {
+            std::hint::black_box(correspond_mesh(points, &camera, item.surface(), scratch));
+        }
+    });
+    let with_depth = ViewsConfig { depth: true, ..config.clone() };
+    let [whole, whole_depth] = [config, &with_depth].map(|config| {
+        spread(items, |item: &Item, scratch: &mut Scratch| {
+            std::hint::black_box(item.render(config, scratch));
+        })
+    });
+    [geometry.1, visible.1, whole.1, geometry.0, visible.0, whole.0, whole_depth.0]
 }
 
 /// Writes the twelve default views of every `*.obj` of a folder, to be looked at.
@@ -294,7 +290,6 @@ fn time(mesh: &Mesh, config: &ViewsConfig) -> (f64, f64) {
         (0..8192).flat_map(|i| mesh.positions[i * 7919 % mesh.positions.len()]).map(|x| x as f32).collect();
     let sample = Sample { sample_id: "ball".to_owned(), points, norm_scale: 1.0, ..Sample::default() };
     let item = Item { positions: support::positions(mesh, &sample), object, sample };
-    let subject = Subject { object: &item.object, sample: &item.sample, up: UpAxis::Y, seed: 0 };
     let (mut scratch, mut raster, mut frame) =
         (Scratch::default(), RasterScratch::default(), Frame::default());
     let rig = rig(config, &item);
@@ -306,7 +301,7 @@ fn time(mesh: &Mesh, config: &ViewsConfig) -> (f64, f64) {
         }
         let geometry = start.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
-        std::hint::black_box(render_views(&subject, config, &mut scratch).expect("the config is in range"));
+        std::hint::black_box(item.render(config, &mut scratch));
         let whole = start.elapsed().as_secs_f64() * 1e3;
         passes[0].push(geometry);
         passes[1].push(whole);

@@ -42,8 +42,8 @@ impl Srgb {
     /// The sRGB byte of linear light in `[0,1]`; what lies outside is clamped.
     #[inline(always)]
     pub(crate) fn encode(&self, light: f32) -> u8 {
-        // `max` turns NaN into zero. Adding 2^23 leaves the rounded step in the low bits: cheaper than a cast.
-        let step = light.max(0.0).min(1.0) * (STEPS - 1) as f32 + 8_388_608.0;
+        // Adding 2^23 leaves the rounded step in the low bits (of NaN: zeros), cheaper than a cast.
+        let step = light.clamp(0.0, 1.0) * (STEPS - 1) as f32 + 8_388_608.0;
         self.to_srgb[step.to_bits() as usize % STEPS]
     }
 }

@@ -166,8 +166,9 @@ impl Face {
         let per_determinant = 1.0 / e1.dot(p);
         let u = s.dot(p) * per_determinant;
         let v = direction.dot(s.cross(e1)) * per_determinant;
-        // NaN (a triangle seen edge-on) becomes the first corner: `max` drops it.
-        let (u, v) = (u.max(0.0).min(1.0) as f32, v.max(0.0).min(1.0) as f32);
+        // Not `clamp`: NaN (a triangle seen edge-on) becomes 0, the first corner.
+        let share = |x: f64| if x > 0.0 { x.min(1.0) as f32 } else { 0.0 };
+        let (u, v) = (share(u), share(v));
         let v = v.min(1.0 - u);
         [1.0 - u - v, u, v]
     }

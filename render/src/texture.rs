@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn checker(size: u32) -> Texture {
-        let at = |i: u32| if (i % size + i / size) % 2 == 0 { [255; 3] } else { [0; 3] };
+        let at = |i: u32| if (i % size + i / size).is_multiple_of(2) { [255; 3] } else { [0; 3] };
         Texture { width: size, height: size, rgb: (0..size * size).map(at).collect() }
     }
 

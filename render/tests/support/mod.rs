@@ -22,8 +22,8 @@ pub fn objs(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(&folder).expect("test data can be listed") {
+            let path = entry.expect("test data can be listed").path();
             match path.extension() {
                 _ if path.is_dir() => folders.push(path),
                 Some(e) if e == "obj" => found.push(path),
@@ -38,13 +38,13 @@ pub fn objs(folder: &Path) -> Vec<PathBuf> {
 /// Reads a mesh and draws `count` points of its surface, normalised to the unit sphere.
 /// `None` where the mesh has no area.
 pub fn subject(path: &Path, count: usize, textures: bool) -> Option<(Object, Sample)> {
-    let loaded = read_geometry(path, &ReadOptions { textures }).unwrap();
+    let loaded = read_geometry(path, &ReadOptions { textures }).expect("test data can be read");
     let Shape::Mesh(mesh) = &loaded.shape else { panic!("{} is no mesh", path.display()) };
     let raw = surface_points(mesh, count)?;
     let center = raw.iter().fold(DVec3::ZERO, |a, &b| a + b) / raw.len() as f64;
     let scale = raw.iter().map(|p| p.distance_squared(center)).fold(0.0, f64::max).sqrt();
     let points = raw.iter().flat_map(|&p| ((p - center) / scale).as_vec3().to_array()).collect();
-    let id = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let id = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
     let sample = Sample {
         sample_id: id.clone(),
         points,
@@ -144,7 +144,8 @@ impl Caster {
         let (low, high) = (low - DVec3::splat(margin), high + DVec3::splat(margin));
         self.nodes.push(Node { low, high, leaf: Some((begin, end)), children: [0; 2] });
         if end - begin > 4 {
-            let axis = (0..3).max_by(|&a, &b| (high - low)[a].total_cmp(&(high - low)[b])).unwrap();
+            let axis =
+                (0..3).max_by(|&a, &b| (high - low)[a].total_cmp(&(high - low)[b])).expect("three axes");
             let corners = &self.corners;
             let middle = |t: &u32| corners[*t as usize].iter().map(|c| c[axis]).sum::<f64>();
             self.order[begin..end].sort_by(|a, b| middle(a).total_cmp(&middle(b)));
