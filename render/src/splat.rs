@@ -1,15 +1,16 @@
 //! Splats: a cloud drawn as discs that lie in its surface (surfels, Pfister et al. 2000), with depth and point ids.
 //!
-//! A disc's plane is fitted to the nearest neighbours, its radius reaches the fourth: of points
-//! spread at random over a surface, a spot then lies under no disc with probability exp(-4).
+//! A disc's plane is fitted to the nearest neighbours, its radius reaches the fifth: of points
+//! spread at random over a surface, a spot then lies under no disc with probability exp(-5).
 //! Discs in the surface close it without swelling its outline, as discs that face the camera do;
 //! seen edge-on they would vanish, so they are turned towards the camera until at least a third of
 //! their width shows.
 //!
-//! A point is hidden by the disc that is seen at its pixel if it lies behind the plane of that disc by
-//! more than [`THICKNESS`] of the larger of both radii, measured at the point's own spot and
-//! perpendicular to the disc: slope does not enter, curvature up to the disc's own size does not hide.
-//! What a cloud cannot tell stays visible: sheets nearer to each other than that.
+//! A point is hidden by the disc that is seen at its pixel if the two lie on different surfaces: the
+//! point behind the plane of that disc, measured at the point's own spot and perpendicular to the
+//! disc, and the disc's centre off the point's plane, both by more than [`THICKNESS`] of the larger
+//! radius. Slope does not enter, curvature up to the disc's own size does not hide. What a cloud
+//! cannot tell stays visible: sheets nearer to each other than that.
 
 use glam::Vec3;
 use jepa3d_schemas::{Camera, Correspondences};
@@ -17,131 +18,16 @@ use pulp::{Arch, NullaryFnOnce};
 
 use crate::correspond::{is_inside, project};
 use crate::frame::{Frame, NO_ID};
-use crate::neighbors::{Neighbor, Tree};
-
-/// Neighbours that decide plane and radius.
-const NEIGHBORS: usize = 16;
-
-/// The neighbour that a disc reaches, counted from 0.
-const REACHED: usize = 3;
-
-/// Largest radius in medians of the radii around it.
-const TAMED: f32 = 1.25;
-
-/// Largest radius in medians of all radii: in a lidar sweep far points stand metres apart.
-const WIDEST: f32 = 4.0;
+use crate::splat_fit::Splats;
 
 /// How far behind a disc a point may lie and still count as the same surface, in radii.
-const THICKNESS: f32 = 0.4;
+const THICKNESS: f32 = 0.3;
 
 /// Smallest cosine between a disc's normal and the line of sight.
 const MIN_FACING: f32 = 0.35;
 
 /// Smallest radius of a disc in pixels: it shows at one pixel centre at least.
 const MIN_PIXELS: f32 = 0.75;
-
-/// A cloud's discs.
-///
-/// # Shapes
-/// All `[S]`, in the cloud's frame.
-#[derive(Clone, Debug, Default)]
-pub struct Splats {
-    /// The points.
-    pub centers: Vec<[f32; 3]>,
-    /// Unit normals; their sign means nothing.
-    pub normals: Vec<[f32; 3]>,
-    /// Radii in the cloud's units, above 0.
-    pub radii: Vec<f32>,
-}
-
-impl Splats {
-    /// Fits a disc to every point of a cloud `[S,3]`.
-    pub fn new(cloud: &[[f32; 3]]) -> Self {
-        let tree = Tree::new(cloud);
-        let mut found = Vec::new();
-        let mut splats = Self { centers: cloud.to_vec(), ..Self::default() };
-        let mut neighbors: Vec<u32> = Vec::with_capacity(cloud.len() * NEIGHBORS);
-        for i in 0..cloud.len() {
-            tree.nearest(i, NEIGHBORS, &mut found);
-            splats.normals.push(plane_normal(cloud, i, &found));
-            splats.radii.push(reach(&found));
-            neighbors.extend((0..NEIGHBORS).map(|n| found.get(n).map_or(i as u32, |f| f.1)));
-        }
-        splats.radii = tamed(&splats.radii, &neighbors);
-        splats
-    }
-}
-
-/// Distance of the neighbour that the disc reaches; 0 where there is none.
-fn reach(found: &[Neighbor]) -> f32 {
-    found.get(REACHED.min(found.len().saturating_sub(1))).map_or(0.0, |f| f.0.sqrt())
-}
-
-/// Radii, none above [`TAMED`] medians of its neighbours' or [`WIDEST`] medians of all (stray points), none of 0.
-fn tamed(radii: &[f32], neighbors: &[u32]) -> Vec<f32> {
-    let (rows, _) = neighbors.as_chunks::<NEIGHBORS>();
-    let mut sorted = radii.to_vec();
-    sorted.sort_by(f32::total_cmp);
-    let widest = WIDEST * sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    let cap = |(radius, row): (&f32, &[u32; NEIGHBORS])| {
-        let mut around = row.map(|j| radii[j as usize]);
-        around.sort_by(f32::total_cmp);
-        radius.min(TAMED * around[NEIGHBORS / 2]).min(widest)
-    };
-    let positive = |radius: f32| if radius > 0.0 { radius } else { 0.05 };
-    radii.iter().zip(rows).map(cap).map(positive).collect()
-}
-
-/// Normal of the plane through a point's neighbourhood: the direction in which it spreads least.
-fn plane_normal(cloud: &[[f32; 3]], i: usize, found: &[Neighbor]) -> [f32; 3] {
-    let around = || std::iter::once(i as u32).chain(found.iter().map(|f| f.1));
-    let at = |j: u32| glam::DVec3::from_array(cloud[j as usize].map(f64::from));
-    let mean = around().map(at).sum::<glam::DVec3>() / (found.len() + 1) as f64;
-    let mut spread = [[0.0; 3]; 3];
-    for j in around() {
-        let d = (at(j) - mean).to_array();
-        for row in 0..3 {
-            for column in 0..3 {
-                spread[row][column] += d[row] * d[column];
-            }
-        }
-    }
-    least_axis(spread)
-}
-
-/// Eigenvector of the smallest eigenvalue of a symmetric matrix (Jacobi, fixed sweeps).
-fn least_axis(mut a: [[f64; 3]; 3]) -> [f32; 3] {
-    let mut axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    for _ in 0..8 {
-        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
-            rotate(&mut a, &mut axes, p, q);
-        }
-    }
-    let least = (0..3).fold(0, |best, i| if a[i][i] < a[best][best] { i } else { best });
-    let axis = glam::DVec3::new(axes[0][least], axes[1][least], axes[2][least]).normalize_or(glam::DVec3::Z);
-    axis.as_vec3().to_array()
-}
-
-/// One Jacobi rotation that clears entry (p, q).
-fn rotate(a: &mut [[f64; 3]; 3], axes: &mut [[f64; 3]; 3], p: usize, q: usize) {
-    if a[p][q] == 0.0 {
-        return;
-    }
-    let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
-    let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
-    let c = 1.0 / (t * t + 1.0).sqrt();
-    let s = t * c;
-    for row in &mut *a {
-        (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
-    }
-    for column in 0..3 {
-        (a[p][column], a[q][column]) =
-            (c * a[p][column] - s * a[q][column], s * a[p][column] + c * a[q][column]);
-    }
-    for row in axes {
-        (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
-    }
-}
 
 /// A disc in the camera frame.
 #[derive(Clone, Copy)]
@@ -284,5 +170,59 @@ fn is_behind(splats: &Splats, i: usize, j: usize, camera: &Camera) -> bool {
         return false;
     };
     let (z, along) = disc.depth(point.center / point.center.z);
-    i != j && (point.center.z - z) * along > THICKNESS * point.radius.max(disc.radius)
+    let thickness = THICKNESS * point.radius.max(disc.radius);
+    let is_off_plane = point.normal.dot(disc.center - point.center).abs() > thickness;
+    i != j && (point.center.z - z) * along > thickness && is_off_plane
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jepa3d_schemas::Draws;
+
+    fn camera() -> Camera {
+        let camera_from_world = glam::DAffine3::from_translation(glam::DVec3::Z * 3.0);
+        Camera { width: 120, height: 100, fx: 130.0, fy: 130.0, cx: 60.0, cy: 50.0, camera_from_world }
+    }
+
+    /// Points spread over the unit sphere's surface.
+    fn ball(count: usize) -> Vec<[f32; 3]> {
+        let mut draws = Draws::new(1, "x", "ball");
+        let mut some = || glam::DVec3::new(draws.normal(), draws.normal(), draws.normal()).normalize();
+        (0..count).map(|_| some().as_vec3().to_array()).collect()
+    }
+
+    #[test]
+    fn every_vector_width_gives_the_same_bits() {
+        let (splats, camera) = (Splats::new(&ball(500)), camera());
+        let (mut expected, mut frame) = (Frame::default(), Frame::default());
+        Arch::Scalar.dispatch(Draw { splats: &splats, camera: &camera, scale: 2, frame: &mut expected });
+        splats.draw(&camera, 2, &mut frame);
+        assert_eq!(frame, expected);
+    }
+
+    #[test]
+    fn a_ball_has_no_holes_and_hides_its_back() {
+        let (splats, camera) = (Splats::new(&ball(1000)), camera());
+        let mut frame = Frame::default();
+        splats.draw(&camera, 1, &mut frame);
+        let (mut inside, mut holes) = (0, 0);
+        for (i, &depth) in frame.depth.iter().enumerate() {
+            let (u, v) = ((i % 120) as f64 + 0.5 - 60.0, (i / 120) as f64 + 0.5 - 50.0);
+            // The outline of the ball: 130 / sqrt(3 * 3 - 1) pixels; its plane is 2.67 deep.
+            let distance = (u * u + v * v).sqrt() / 45.96;
+            assert!(depth.is_infinite() || distance < 1.15, "bloated at {u}, {v}");
+            inside += usize::from(distance < 0.95);
+            holes += usize::from(distance < 0.95 && depth > 3.0);
+        }
+        eprintln!("{holes} holes of {inside}");
+        assert!(holes * 200 < inside, "{holes} of {inside} pixels show the back");
+        let shown = correspond_splats(&splats, &camera, &frame);
+        for (i, center) in splats.centers.iter().enumerate() {
+            // The plane of the outline stands 1/3 before the centre.
+            let is_shown = shown.point.binary_search(&(i as u32)).is_ok();
+            assert!(is_shown || center[2] > -0.55, "front point {i} hidden");
+            assert!(!is_shown || center[2] < 0.1, "back point {i} shown");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::palette::{Srgb, label_color, ramp_color};
 use crate::scene::GREY;
 use crate::shade::{average, lambert};
-use crate::splat::Splats;
+use crate::splat_fit::Splats;
 
 /// sRGB colour of every point of a sample.
 ///

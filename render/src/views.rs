@@ -12,7 +12,8 @@ use crate::rasterize::{RasterScratch, rasterize};
 use crate::rig::{Sphere, cameras};
 use crate::scene::Scene;
 use crate::shade::shade;
-use crate::splat::{Splats, correspond_splats};
+use crate::splat::correspond_splats;
+use crate::splat_fit::Splats;
 use crate::splat_shade::{point_colors, shade_splats};
 use crate::visible::{VisibilityScratch, correspond_mesh};
 

@@ -182,3 +182,43 @@ fn hide_behind_in_space(corners: [[f32; 3]; 3], camera: &Camera, cells: &mut Cel
         w.iter().all(|w| *w >= 0.0) && w[0] + w[1] + w[2] > volume.abs()
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jepa3d_schemas::Draws;
+
+    #[test]
+    fn every_vector_width_gives_the_same_bits() {
+        let mut archs = vec![Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        let camera = Camera {
+            width: 150,
+            height: 90,
+            fx: 120.0,
+            fy: 120.0,
+            cx: 75.0,
+            cy: 45.0,
+            camera_from_world: glam::DAffine3::from_translation(glam::DVec3::Z * 2.0),
+        };
+        for seed in 0..20 {
+            let mut draws = Draws::new(seed, "x", "visible");
+            let mut some = |n: usize| -> Vec<[f32; 3]> {
+                (0..n).map(|_| [0; 3].map(|_: i32| draws.range(-1.0, 1.0) as f32)).collect()
+            };
+            let (points, positions) = (some(700), some(30));
+            let triangles: Vec<[u32; 3]> = (0..10).map(|i| [3 * i, 3 * i + 1, 3 * i + 2]).collect();
+            let surface = Surface { positions: &positions, triangles: &triangles };
+            let mut scratch = VisibilityScratch::default();
+            let mut run = |arch: Arch| {
+                arch.dispatch(Search { points: &points, camera: &camera, surface, scratch: &mut scratch })
+            };
+            let scalar = run(Arch::Scalar);
+            assert!(!scalar.is_empty() && scalar.len() < points.len());
+            for &arch in &archs {
+                assert_eq!(run(arch), scalar);
+            }
+        }
+    }
+}
