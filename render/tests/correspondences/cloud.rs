@@ -1,6 +1,6 @@
 //! Splatted clouds: what they show against the mesh they were sampled from, and pictures to look at.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jepa3d_datasets::formats::{ReadOptions, read_geometry};
 use jepa3d_render::{
@@ -39,7 +39,7 @@ fn splats_show_about_what_the_surface_shows() {
 }
 
 /// A sample of a cloud file in the unit sphere, as the pipeline makes it.
-fn sample(path: &PathBuf) -> (Object, Sample) {
+fn sample(path: &Path) -> (Object, Sample) {
     let loaded = read_geometry(path, &ReadOptions::default()).unwrap();
     let Shape::Points(cloud) = &loaded.shape else { panic!("no cloud") };
     let center = [0, 1, 2].map(|a| cloud.positions.iter().map(|p| p[a]).sum::<f64>() / cloud.len() as f64);
@@ -114,7 +114,7 @@ fn odd_clouds_do_not_panic() {
 fn time_of_splats() {
     let Some(data) = test_data("modelnet10") else { return };
     let config = ViewsConfig { supersample: 1, ..ViewsConfig::default() };
-    let samples: Vec<_> = files(&data, "pcd", 100).iter().map(sample).collect();
+    let samples: Vec<_> = files(&data, "pcd", 100).iter().map(|p| sample(p)).collect();
     for _ in 0..3 {
         let (mut scratch, mut splats) = (Scratch::default(), 0.0);
         let start = thread_seconds();
