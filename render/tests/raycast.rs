@@ -122,7 +122,7 @@ fn compare_all(paths: &[PathBuf], views: usize) -> Tally {
     let mut sum = Tally::default();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().for_each(|t| sum.add(&t.join().unwrap()));
+        threads.into_iter().for_each(|t| sum.add(&t.join().expect("no mesh panics")));
     });
     sum
 }

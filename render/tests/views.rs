@@ -1,5 +1,7 @@
 //! Whole views of meshes: decoded images, depth, colours, alpha, and the same bytes every time.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Arc;
 
 use jepa3d_render::{
@@ -205,4 +207,34 @@ fn meshes_without_area_give_empty_views() {
     assert_eq!(view.depth_scale, 0.0);
     mesh.triangles.clear();
     assert_eq!(render(mesh, &config()).views.len(), 1);
+}
+
+#[test]
+fn a_mesh_of_a_million_triangles_is_drawn_without_gaps() {
+    const N: u32 = 708;
+    let at = |i: u32| 0.6 - 1.2 * f64::from(i) / f64::from(N);
+    let positions = (0..=N).flat_map(|y| (0..=N).map(move |x| [at(x), at(y), 0.0])).collect();
+    let quad = |i: u32| {
+        let a = i / N * (N + 1) + i % N;
+        [[a, a + 1, a + N + 2], [a, a + N + 2, a + N + 1]]
+    };
+    let mesh = Mesh { positions, triangles: (0..N * N).flat_map(quad).collect(), ..Mesh::default() };
+    assert!(mesh.triangles.len() > 1_000_000);
+    let views = |mesh: Mesh| render(mesh, &config()).views.remove(0);
+    let (many, two) = (views(mesh), views(square()));
+    assert_eq!(decode(&many.image).1, decode(&two.image).1);
+}
+
+#[test]
+fn a_camera_inside_a_mesh_sees_its_walls() {
+    // Two squares, before and behind a camera at a distance of 0.1 from the origin.
+    let mut mesh = square();
+    mesh.positions.extend(square().positions.iter().map(|p| [p[0], p[1], -0.3]));
+    mesh.triangles.extend([[4, 5, 6], [4, 6, 7]]);
+    let RigConfig::Explicit { mut cameras } = front() else { unreachable!("front is explicit") };
+    cameras[0].distance = Some(0.1);
+    let config = ViewsConfig { rig: RigConfig::Explicit { cameras }, ..config() };
+    let view = &render(mesh, &config).views[0];
+    assert!(decode(&view.image).1.chunks(4).all(|p| p[3] == 255));
+    assert!((view.depth_scale * 65535.0 - 0.1).abs() < 1e-6);
 }
