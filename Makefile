@@ -9,7 +9,7 @@ JEPA3D = $(TARGET)/release/jepa3d
 PYTHON ?= python3
 
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
-	bench-columns bench-geometry bench-prepare bench-memory bench-formats bench-nuscenes-tables
+	bench-columns bench-geometry bench-prepare bench-render test-render bench-memory bench-formats bench-nuscenes-tables
 
 # Prepare the built-in set with views, verify it, show what is in it.
 demo: build
@@ -66,3 +66,14 @@ bench-prepare: build
 # Peak memory of 4,000 and 40,000 clouds.
 bench-memory: build
 	$(PYTHON) pipeline/benches/prepare_memory.py $(JEPA3D) --data $(DATA)
+
+# Views against Open3D's Embree, in turns, two cores; then growth with triangles, pixels and views.
+bench-render:
+	$(CARGO) bench --locked -p jepa3d-render --bench render --no-run
+	BENCH=$$(ls -t $(TARGET)/release/deps/render-* | grep -v '\.d$$' | head -n 1); \
+		$(PYTHON) render/benches/render_peers.py $$BENCH --data $(DATA) && $$BENCH growth
+
+# Depth, ids and visible points against brute-force rays, on all meshes at full size.
+test-render:
+	JEPA3D_TEST_DATA=$(DATA) $(CARGO) test --release --locked -p jepa3d-render --test raycast --test correspondences \
+		-- --ignored --nocapture

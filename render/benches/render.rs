@@ -1,7 +1,7 @@
 //! How long views of meshes take: the same work as `render_peers.py` asks of its peer, and how time grows.
 //!
-//! `render peers FOLDER [LIMIT] [SUPERSAMPLE] [PASSES]` prints one JSON object: milliseconds a mesh for
-//! geometry (depth and ids) and for whole views, on two threads. `render growth` prints one JSON object a
+//! `render peers FOLDER [LIMIT] [SUPERSAMPLE] [PASSES]` prints one JSON object: milliseconds a mesh, on two
+//! threads: `*_ms` of processor time, `*_wall_ms` as a clock sees them inside one thread. `render growth` prints one JSON object a
 //! line: milliseconds a view of a bumpy ball by triangles, pixels, views and samples, on one thread.
 
 #[path = "../tests/support/mod.rs"]
@@ -25,6 +25,7 @@ fn main() {
     let number = |i: usize, default: usize| args.get(i).map_or(default, |a| a.parse().expect("a number"));
     match args.first().map(String::as_str) {
         Some("peers") => peers(Path::new(&args[1]), number(2, 128), number(3, 1) as u32, number(4, 3)),
+        Some("pictures") => pictures(Path::new(&args[1]), Path::new(&args[2]), number(3, 2) as u32),
         Some("png") => png_settings(Path::new(&args[1]), number(2, 32), number(3, 2) as u32),
         _ => growth(),
     }
@@ -43,7 +44,7 @@ fn peer_config(supersample: u32) -> ViewsConfig {
         }
     };
     let rig = RigConfig::Explicit { cameras: (0..12).map(placement).collect() };
-    ViewsConfig { rig, supersample, color: ColorBy::Plain, depth: false, ..ViewsConfig::default() }
+    ViewsConfig { rig, supersample, color: ColorBy::Plain, smooth: false, depth: false, ..ViewsConfig::default() }
 }
 
 struct Item {
@@ -130,12 +131,12 @@ fn peers(folder: &Path, limit: usize, supersample: u32, passes: usize) {
         bytes.fetch_add(rendered.views.iter().map(|v| v.image.len()).sum(), Ordering::Relaxed);
         pairs.fetch_add(rendered.views.iter().map(|v| v.correspondences.len()).sum(), Ordering::Relaxed);
     };
-    let mut times: [Vec<f64>; 5] = Default::default();
+    let mut times: [Vec<f64>; 7] = Default::default();
     for pass in 0..=passes {
         bytes.store(0, Ordering::Relaxed);
         pairs.store(0, Ordering::Relaxed);
-        let (_, g) = spread(&items, geometry);
-        let (_, v) = spread(&items, visible);
+        // Wall time that two threads spend on a mesh is twice that of the pool.
+        let ((g_wall, g), (v_wall, v)) = (spread(&items, geometry), spread(&items, visible));
         let (wall, inside) = spread(&items, |item, scratch| whole(&config, item, scratch));
         let found = (bytes.load(Ordering::Relaxed), pairs.load(Ordering::Relaxed));
         let with_depth = ViewsConfig { depth: true, ..config.clone() };
@@ -144,12 +145,12 @@ fn peers(folder: &Path, limit: usize, supersample: u32, passes: usize) {
         pairs.store(found.1, Ordering::Relaxed);
         // The first pass warms caches and memory.
         if pass > 0 {
-            for (list, value) in times.iter_mut().zip([g, v, wall, inside, wall_depth]) {
+            for (list, value) in times.iter_mut().zip([g, v, wall, inside, wall_depth, g_wall, v_wall]) {
                 list.push(value);
             }
         }
     }
-    let [geometry, visible, wall, inside, wall_depth] = times.map(median);
+    let [geometry, visible, wall, inside, wall_depth, geometry_wall, visible_wall] = times.map(median);
     let (views, triangles) =
         (items.len() * 12, items.iter().map(|i| mesh(&i.object).triangles.len()).sum::<usize>());
     println!(
@@ -157,11 +158,27 @@ fn peers(folder: &Path, limit: usize, supersample: u32, passes: usize) {
         serde_json::json!({
             "meshes": items.len(), "mean_triangles": triangles / items.len(), "supersample": supersample,
             "geometry_ms": geometry, "visibility_ms": visible, "whole_ms": inside,
+            "geometry_wall_ms": geometry_wall * THREADS as f64, "visibility_wall_ms": visible_wall * THREADS as f64,
             "shade_and_png_ms": inside - geometry - visible,
             "wall_ms_per_mesh": wall, "wall_ms_per_mesh_with_depth_png": wall_depth,
             "png_bytes_per_view": bytes.into_inner() / views, "pairs_per_mesh": pairs.into_inner() / items.len(),
         })
     );
+}
+
+/// Writes the twelve default views of every `*.obj` of a folder, to be looked at.
+fn pictures(folder: &Path, out: &Path, supersample: u32) {
+    let config = ViewsConfig { supersample, ..ViewsConfig::default() };
+    for path in support::objs(folder) {
+        let Some((object, sample)) = support::subject(&path, 8192, true) else { continue };
+        let subject = Subject { object: &object, sample: &sample, up: UpAxis::Y, seed: 0 };
+        let rendered = render_views(&subject, &config, &mut Scratch::default()).expect("the config is in range");
+        let model = path.parent().and_then(Path::parent).and_then(Path::file_name).unwrap_or_default();
+        for view in rendered.views {
+            let name = format!("{}-{}-{:02}.png", model.to_string_lossy(), object.id, view.view);
+            std::fs::write(out.join(name), &view.image).expect("the folder can be written to");
+        }
+    }
 }
 
 /// Size and time of PNG settings on the views of every `objects / limit`-th mesh.

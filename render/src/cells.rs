@@ -8,7 +8,7 @@ use crate::facet::{Facet, WIDEST};
 use crate::visible::STOP;
 
 /// Side of a cell in pixels.
-pub(crate) const CELL: f32 = 2.0;
+pub(crate) const CELL: f32 = 4.0;
 
 /// A point inside the image.
 #[derive(Clone, Copy, Debug)]

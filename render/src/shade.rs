@@ -12,7 +12,7 @@ use crate::palette::{Srgb, ramp_color};
 use crate::scene::{Paint, Scene};
 
 /// Share of the light that comes from everywhere.
-const AMBIENT: f32 = 0.25;
+const AMBIENT: f32 = 0.12;
 
 /// Where the rays of a camera run, in the world.
 struct Rays {

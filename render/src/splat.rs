@@ -13,6 +13,7 @@
 
 use glam::Vec3;
 use jepa3d_schemas::{Camera, Correspondences};
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::correspond::{is_inside, project};
 use crate::frame::{Frame, NO_ID};
@@ -26,6 +27,9 @@ const REACHED: usize = 3;
 
 /// Largest radius in medians of the radii around it.
 const TAMED: f32 = 1.25;
+
+/// Largest radius in medians of all radii: in a lidar sweep far points stand metres apart.
+const WIDEST: f32 = 4.0;
 
 /// How far behind a disc a point may lie and still count as the same surface, in radii.
 const THICKNESS: f32 = 0.4;
@@ -73,13 +77,16 @@ fn reach(found: &[Neighbor]) -> f32 {
     found.get(REACHED.min(found.len().saturating_sub(1))).map_or(0.0, |f| f.0.sqrt())
 }
 
-/// Radii, none above [`TAMED`] medians of its neighbours' (stray points), none of 0.
+/// Radii, none above [`TAMED`] medians of its neighbours' or [`WIDEST`] medians of all (stray points), none of 0.
 fn tamed(radii: &[f32], neighbors: &[u32]) -> Vec<f32> {
     let (rows, _) = neighbors.as_chunks::<NEIGHBORS>();
+    let mut sorted = radii.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let widest = WIDEST * sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
     let cap = |(radius, row): (&f32, &[u32; NEIGHBORS])| {
         let mut around = row.map(|j| radii[j as usize]);
         around.sort_by(f32::total_cmp);
-        radius.min(TAMED * around[NEIGHBORS / 2])
+        radius.min(TAMED * around[NEIGHBORS / 2]).min(widest)
     };
     let positive = |radius: f32| if radius > 0.0 { radius } else { 0.05 };
     radii.iter().zip(rows).map(cap).map(positive).collect()
@@ -193,32 +200,58 @@ impl Splats {
     /// # Shapes
     /// `frame` becomes `[H*scale, W*scale]`.
     pub fn draw(&self, camera: &Camera, scale: u32, frame: &mut Frame) {
+        Arch::new().dispatch(Draw { splats: self, camera, scale, frame });
+    }
+}
+
+/// Arguments of one drawing, compiled once for each vector width that `pulp` knows; all give the same bits.
+struct Draw<'a> {
+    splats: &'a Splats,
+    camera: &'a Camera,
+    scale: u32,
+    frame: &'a mut Frame,
+}
+
+impl NullaryFnOnce for Draw<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { splats, camera, scale, frame } = self;
         frame.clear((camera.width * scale) as usize, (camera.height * scale) as usize);
-        for i in 0..self.centers.len() {
-            if let Some(disc) = Disc::new(self, i, camera) {
-                draw_disc(&disc, i as u32, (camera, scale), frame);
+        let s = scale as f32;
+        let grid = [camera.fx, camera.fy, camera.cx, camera.cy].map(|x| x as f32 * s);
+        for i in 0..splats.centers.len() {
+            if let Some(disc) = Disc::new(splats, i, camera) {
+                draw_disc(&disc, i as u32, grid, frame);
             }
         }
     }
 }
 
-fn draw_disc(disc: &Disc, id: u32, (camera, scale): (&Camera, u32), frame: &mut Frame) {
-    let s = scale as f32;
-    let [fx, fy, cx, cy] = [camera.fx, camera.fy, camera.cx, camera.cy].map(|x| x as f32 * s);
-    let (c, r) = (disc.center, disc.radius);
+/// Draws a disc on a grid of samples with focal lengths and principal point `[fx, fy, cx, cy]`.
+#[inline(always)]
+fn draw_disc(disc: &Disc, id: u32, [fx, fy, cx, cy]: [f32; 4], frame: &mut Frame) {
+    let (c, n, r) = (disc.center, disc.normal, disc.radius);
+    let (offset, square) = (n.dot(c), r * r);
     // The ball around the disc spans r (1 + |x/z|) / (z - r) of the image plane at most.
-    let reach = |f: f32, x: f32| f * r * (1.0 + (x / c.z).abs()) / (c.z - r);
-    let columns = pixels(fx * c.x / c.z + cx, reach(fx, c.x), frame.width);
-    for row in pixels(fy * c.y / c.z + cy, reach(fy, c.y), frame.height) {
+    let reach_u = fx * r * (1.0 + (c.x / c.z).abs()) / (c.z - r);
+    let reach_v = fy * r * (1.0 + (c.y / c.z).abs()) / (c.z - r);
+    let columns = pixels(fx * c.x / c.z + cx, reach_u, frame.width);
+    for row in pixels(fy * c.y / c.z + cy, reach_v, frame.height) {
         let y = (row as f32 + 0.5 - cy) / fy;
-        for column in columns.clone() {
-            let sight = Vec3::new((column as f32 + 0.5 - cx) / fx, y, 1.0);
-            let (z, along) = disc.depth(sight);
-            let is_hit = along > 0.0 && z > 0.0 && (sight * z - c).length_squared() <= r * r;
-            let at = row * frame.width + column;
-            if is_hit && z < frame.depth[at] {
-                (frame.depth[at], frame.id[at]) = (z, id);
-            }
+        let run = row * frame.width + columns.start..row * frame.width + columns.end;
+        let (depths, ids) = (&mut frame.depth[run.clone()], &mut frame.id[run]);
+        let (first, along_row) = (columns.start as f32 + 0.5 - cx, n.y * y + n.z);
+        for (i, (depth, nearest)) in depths.iter_mut().zip(ids).enumerate() {
+            // As `Disc::depth`, without branches.
+            let x = (i as f32 + first) / fx;
+            let z = offset / (n.x * x + along_row);
+            let q = [z * x - c.x, z * y - c.y, z - c.z];
+            let is_hit = q[0] * q[0] + q[1] * q[1] + q[2] * q[2] <= square;
+            let is_nearer = is_hit & (z > 0.0) & (z < *depth);
+            *depth = if is_nearer { z } else { *depth };
+            *nearest = if is_nearer { id } else { *nearest };
         }
     }
 }

@@ -135,8 +135,13 @@ fn render_cloud(
     let Scratch { frame, samples, pixels, bytes, .. } = scratch;
     for (number, (name, camera)) in rig.iter().enumerate() {
         splats.draw(camera, 1, frame);
-        splats.draw(camera, config.supersample, samples);
-        shade_splats((&splats, &colors), (camera, config.supersample), samples, config.background, pixels);
+        let fine = if config.supersample > 1 {
+            splats.draw(camera, config.supersample, samples);
+            &*samples
+        } else {
+            &*frame
+        };
+        shade_splats((&splats, &colors), (camera, config.supersample), fine, config.background, pixels);
         let image = encode_rgba(pixels.as_flattened(), frame.width, frame.height);
         let depth = config.depth.then(|| encode_depth(frame, bytes));
         let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));

@@ -9,7 +9,7 @@ use jepa3d_render::{
 use jepa3d_schemas::{Object, PointCloud, Sample, Shape, UpAxis};
 
 use crate::mesh::{Tally, assert_reprojects, visible_by_rays};
-use crate::support::{files, scene, test_data, twelve_cameras};
+use crate::support::{files, scene, test_data, thread_seconds, twelve_cameras};
 
 fn compare(points: usize, step: usize) -> Option<(Tally, f64)> {
     let mut total = Tally::default();
@@ -63,6 +63,7 @@ fn object(shape: Shape) -> Object {
         label: None,
         shape,
         photos: Vec::new(),
+        boxes: Vec::new(),
         source_hash: String::new(),
         warnings: Vec::new(),
     }
@@ -105,5 +106,29 @@ fn odd_clouds_do_not_panic() {
         assert_eq!(rendered.views.len(), 12);
         let shown = rendered.views.iter().map(|v| v.correspondences.len()).min().unwrap();
         assert!(shown > 0 || points.is_empty());
+    }
+}
+
+#[test]
+#[ignore = "prints times"]
+fn time_of_splats() {
+    let Some(data) = test_data("modelnet10") else { return };
+    let config = ViewsConfig { supersample: 1, ..ViewsConfig::default() };
+    let samples: Vec<_> = files(&data, "pcd", 100).iter().map(sample).collect();
+    for _ in 0..3 {
+        let (mut scratch, mut splats) = (Scratch::default(), 0.0);
+        let start = thread_seconds();
+        for (object, sample) in &samples {
+            let subject = Subject { object, sample, up: UpAxis::Z, seed: 0 };
+            render_views(&subject, &config, &mut scratch).unwrap();
+        }
+        let whole = thread_seconds() - start;
+        for (_, sample) in &samples {
+            let start = thread_seconds();
+            Splats::new(sample.points.as_chunks().0);
+            splats += thread_seconds() - start;
+        }
+        let each = 1e3 / samples.len() as f64;
+        eprintln!("12 views of 1024 discs: {:.2} ms, of which fitting {:.2} ms", whole * each, splats * each);
     }
 }

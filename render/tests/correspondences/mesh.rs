@@ -6,7 +6,7 @@ use glam::DVec3;
 use jepa3d_render::{Surface, VisibilityScratch, correspond_mesh};
 use jepa3d_schemas::{Camera, Correspondences};
 
-use crate::support::{Scene, eye, files, look_at, scene, test_data, twelve_cameras};
+use crate::support::{Scene, eye, files, look_at, scene, test_data, thread_seconds, twelve_cameras};
 
 /// What fraction of the way from the camera to a point the ray must be free.
 const STOP: f64 = 1.0 - 1e-3;
@@ -122,19 +122,13 @@ fn compare_all(step: usize, points: usize) {
 
 #[test]
 fn real_meshes_agree_with_ray_casting() {
-    compare_all(50, 256);
+    compare_all(50, 512);
 }
 
 #[test]
 #[ignore = "minutes: 8192 points of many meshes against every triangle"]
 fn real_meshes_agree_with_ray_casting_at_full_size() {
     compare_all(25, 8192);
-}
-
-/// Time this thread spent on a core (Linux; 0 elsewhere), so that a busy machine counts little.
-fn thread_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1e-9
 }
 
 #[test]
@@ -169,7 +163,7 @@ fn cameras_inside_a_mesh_agree_with_ray_casting() {
     let mut scratch = VisibilityScratch::default();
     let mut total = Tally::default();
     for path in paths {
-        let scene = scene(&path, 256);
+        let scene = scene(&path, 1024);
         for i in 0..6 {
             let target = DVec3::new(f64::from(i) - 2.5, f64::from(i % 3) - 1.0, 0.3);
             let camera = look_at(target * 0.1, target, 224);
@@ -180,4 +174,47 @@ fn cameras_inside_a_mesh_agree_with_ray_casting() {
     }
     eprintln!("inside: precision {:.6}, recall {:.6}: {total:?}", total.precision(), total.recall());
     assert!(total.precision() >= 0.995 && total.recall() >= 0.995);
+}
+
+/// A mesh without area, one that the camera stands in a corner of, one far beyond the image, and no mesh.
+#[test]
+fn odd_meshes_and_cameras_do_not_panic() {
+    let flat = vec![[0.3, 0.1, 0.0]; 3];
+    let slivers = vec![[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.0, 0.0]];
+    let huge = vec![[-1e30, -1e30, 0.5], [1e30, -1e30, 0.5], [0.0, 1e30, 0.5]];
+    let through = vec![[-9.0, -9.0, -9.0], [9.0, -9.0, 9.0], [0.0, 9.0, 0.0]];
+    let points: Vec<[f32; 3]> = (0..64).map(|i| [(i % 8) as f32 / 8.0, (i / 8) as f32 / 8.0, 0.0]).collect();
+    let camera = look_at(DVec3::new(0.4, 0.4, 2.5), DVec3::new(0.4, 0.4, 0.0), 64);
+    let mut scratch = VisibilityScratch::default();
+    let mut shown = |positions: &[[f32; 3]], camera: &Camera, points: &[[f32; 3]]| {
+        let triangles: &[[u32; 3]] = if positions.is_empty() { &[] } else { &[[0, 1, 2], [2, 2, 0]] };
+        correspond_mesh(points, camera, Surface { positions, triangles }, &mut scratch).len()
+    };
+    assert_eq!(shown(&[], &camera, &points), 64);
+    assert_eq!(shown(&flat, &camera, &points), 64);
+    assert_eq!(shown(&slivers, &camera, &points), 64);
+    assert_eq!(shown(&huge, &camera, &points), 0);
+    assert_eq!(shown(&huge, &camera, &[]), 0);
+    shown(&through, &camera, &points);
+    // The camera stands in a corner of the mesh, among the points, and looks along the triangle.
+    for target in [DVec3::X, DVec3::new(0.5, 0.5, 0.0), DVec3::Z, DVec3::NEG_Z] {
+        shown(&slivers, &look_at(DVec3::ZERO, target, 64), &points);
+        shown(&[[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], &look_at(DVec3::ZERO, target, 64), &points);
+    }
+}
+
+#[test]
+fn scratch_and_order_of_calls_do_not_matter() {
+    let Some(paths) = real_meshes(200) else { return };
+    let mut used = VisibilityScratch::default();
+    for path in &paths {
+        let scene = scene(path, 1000);
+        for size in [224, 65, 640] {
+            let camera = look_at(DVec3::new(1.0, 0.7, -2.0), DVec3::ZERO, size);
+            let again = correspond_mesh(&scene.points, &camera, surface(&scene), &mut used);
+            let fresh =
+                correspond_mesh(&scene.points, &camera, surface(&scene), &mut VisibilityScratch::default());
+            assert_eq!(again, fresh);
+        }
+    }
 }

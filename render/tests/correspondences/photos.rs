@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use glam::{DQuat, DVec3};
 use jepa3d_datasets::{Dataset, NuScenes, NuScenesConfig, NuScenesUnit};
 use jepa3d_render::{
-    RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo, correspond_photo_frustum,
-    render_views,
+    ColorBy, Placement, RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo,
+    correspond_photo_frustum, nearest_points, render_views,
 };
 use jepa3d_schemas::{Correspondences, Object, Photo, Sample, Shape, UpAxis};
 use serde_json::Value;
@@ -254,5 +254,61 @@ fn pictures_of_kept_and_removed_points() {
             }
         }
         image.save(folder.join(format!("photo-{}.jpg", photo.name))).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "writes pictures to the folder JEPA3D_TEST_PICTURES"]
+fn pictures_of_a_sweep_as_discs() {
+    let Some(folder) = std::env::var_os("JEPA3D_TEST_PICTURES").map(PathBuf::from) else { return };
+    let Some((object, _)) = keyframe(1.0) else { return };
+    let Shape::Points(cloud) = &object.shape else { panic!("no points") };
+    let sample = Sample { intensity: cloud.intensity.clone(), ..sample(&object) };
+    let subject = Subject { object: &object, sample: &sample, up: UpAxis::Z, seed: 0 };
+    let placement = |azimuth, elevation, distance| Placement {
+        azimuth,
+        elevation,
+        roll: 0.0,
+        distance: Some(distance),
+        field_of_view: None,
+    };
+    let cameras = vec![placement(30.0, 35.0, 60.0), placement(0.0, 89.0, 80.0), placement(200.0, 10.0, 25.0)];
+    for color in [ColorBy::Auto, ColorBy::Height] {
+        let rig = RigConfig::Explicit { cameras: cameras.clone() };
+        let config = ViewsConfig { rig, size: 448, background: [255; 4], color, ..ViewsConfig::default() };
+        for view in render_views(&subject, &config, &mut Scratch::default()).unwrap().views {
+            std::fs::write(folder.join(format!("sweep-{color:?}-{}.png", view.name)), view.image).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints times"]
+fn time_of_photos() {
+    let Some((object, _)) = keyframe(1.0) else { return };
+    let sample = sample(&object);
+    let subject = Subject { object: &object, sample: &sample, up: UpAxis::Z, seed: 0 };
+    let config = ViewsConfig { rig: RigConfig::Photos, ..ViewsConfig::default() };
+    for _ in 0..3 {
+        let start = crate::support::thread_seconds();
+        let views = render_views(&subject, &config, &mut Scratch::default()).unwrap().views;
+        let whole = crate::support::thread_seconds();
+        for photo in &object.photos {
+            let points = sample.points.as_chunks().0;
+            let stored = Stored { points, center: [0.0; 3], scale: 1.0 };
+            correspond_photo(stored, &photo.camera, positions(&object));
+        }
+        let points = crate::support::thread_seconds() - whole;
+        let dense = crate::support::thread_seconds();
+        for view in &views {
+            nearest_points(&view.correspondences, &view.camera);
+        }
+        let dense = crate::support::thread_seconds() - dense;
+        eprintln!(
+            "6 photos {:.1} ms, of which correspondences {:.1} ms; dense maps {:.1} ms more",
+            (whole - start) * 1e3,
+            points * 1e3,
+            dense * 1e3
+        );
     }
 }

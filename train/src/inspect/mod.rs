@@ -5,7 +5,9 @@
 
 mod canvas;
 mod cloud;
+#[cfg_attr(not(feature = "rerun"), allow(dead_code, reason = "recordings show more than sheets"))]
 mod colors;
+#[cfg_attr(not(feature = "rerun"), allow(dead_code, reason = "recordings show more than sheets"))]
 mod facts;
 mod groups;
 mod layout;
