@@ -104,6 +104,27 @@ fn views_are_added_task_by_task() {
     assert_eq!(contents(&out), contents(&one));
 }
 
+#[test]
+fn tasks_at_once_replace_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, out) = (dir.path().join("one"), dir.path().join("out"));
+    with_views(&one, &[]).expect(0);
+    with_views(&out, &["--set", "views.size=32"]).expect(0);
+    let tasks: Vec<String> = (0..shards(&out).len()).map(|task| task.to_string()).collect();
+    for four in tasks.chunks(4) {
+        let start = |task: &String| {
+            let args = [&VIEWS[..], &["--only", "views", "--task", task]].concat();
+            prepare_command(&out, &SMALL, &args).spawn().unwrap()
+        };
+        for child in four.iter().map(start).collect::<Vec<_>>() {
+            let run = child.wait_with_output().unwrap();
+            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        }
+    }
+    with_views(&out, &["--only", "views", "--finalize"]).expect(0);
+    assert_eq!(contents(&out), contents(&one));
+}
+
 fn modified(folder: &Path) -> Vec<std::time::SystemTime> {
     files_below(folder).iter().map(|file| file.metadata().unwrap().modified().unwrap()).collect()
 }
