@@ -32,7 +32,8 @@ pub struct RasterScratch {
 /// Draws `mesh` as `camera` sees it with `scale` x `scale` samples a pixel; surfaces nearer than `near` are cut off.
 ///
 /// # Shapes
-/// `frame` becomes `[H*scale, W*scale]`; ids are triangle numbers.
+/// `frame` becomes `[H*scale, W*scale]`, at most 8192 samples a side (the grid that corners are rounded to ends beyond);
+/// ids are triangle numbers.
 pub fn rasterize(
     mesh: Surface<'_>,
     camera: &Camera,
