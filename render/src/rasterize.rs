@@ -324,7 +324,7 @@ mod tests {
     fn the_widest_vectors_and_none_give_the_same_bits() {
         let mut draws = Draws::new(4, "bits", "test");
         let centers: Vec<[f64; 3]> = (0..900).map(|_| [0.0, 0.0, 4.0].map(|x| x + draws.normal())).collect();
-        let mut corner =
+        let corner =
             |i: usize| centers[i / 3].map(|x| (x + [0.02, 0.3, 3.0][i / 3 % 3] * draws.normal()) as f32);
         let positions: Vec<[f32; 3]> = (0..2700).map(corner).collect();
         let triangles: Vec<[u32; 3]> = (0..900).map(|t| [3 * t, 3 * t + 1, 3 * t + 2]).collect();
