@@ -32,7 +32,8 @@ pub struct RasterScratch {
 /// Draws `mesh` as `camera` sees it with `scale` x `scale` samples a pixel; surfaces nearer than `near` are cut off.
 ///
 /// # Shapes
-/// `frame` becomes `[H*scale, W*scale]`; ids are triangle numbers.
+/// `frame` becomes `[H*scale, W*scale]`, at most 8192 samples a side (the grid that corners are rounded to ends beyond);
+/// ids are triangle numbers.
 pub fn rasterize(
     mesh: Surface<'_>,
     camera: &Camera,
@@ -42,8 +43,7 @@ pub fn rasterize(
 ) {
     let projection = Projection::new(camera, scale, near);
     projection.vertices(mesh.positions, &mut scratch.vertices);
-    frame.width = (camera.width * scale) as usize;
-    frame.height = (camera.height * scale) as usize;
+    (frame.width, frame.height) = ((camera.width * scale) as usize, (camera.height * scale) as usize);
     let pixels = frame.width * frame.height;
     frame.depth.clear();
     frame.depth.resize(pixels, 0.0);
@@ -312,5 +312,39 @@ fn span(edge: &Edge, per_step: f64, row: i64, (first, last): (i64, i64)) -> (i64
             to -= 1;
         }
         (first, to.min(last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jepa3d_schemas::Draws;
+
+    #[test]
+    fn the_widest_vectors_and_none_give_the_same_bits() {
+        let mut draws = Draws::new(4, "bits", "test");
+        let centers: Vec<[f64; 3]> = (0..900).map(|_| [0.0, 0.0, 4.0].map(|x| x + draws.normal())).collect();
+        let corner =
+            |i: usize| centers[i / 3].map(|x| (x + [0.02, 0.3, 3.0][i / 3 % 3] * draws.normal()) as f32);
+        let positions: Vec<[f32; 3]> = (0..2700).map(corner).collect();
+        let triangles: Vec<[u32; 3]> = (0..900).map(|t| [3 * t, 3 * t + 1, 3 * t + 2]).collect();
+        let mesh = Surface { positions: &positions, triangles: &triangles };
+        let world = glam::DAffine3::IDENTITY;
+        let camera = Camera {
+            width: 90,
+            height: 77,
+            fx: 80.0,
+            fy: 80.0,
+            cx: 45.0,
+            cy: 38.0,
+            camera_from_world: world,
+        };
+        let (mut scratch, mut wide) = (RasterScratch::default(), Frame::default());
+        rasterize(mesh, &camera, (1, 1e-3), &mut scratch, &mut wide);
+        let mut plain = Frame { depth: vec![0.0; 90 * 77], id: vec![NO_ID; 90 * 77], ..wide.clone() };
+        let (projection, vertices) = (Projection::new(&camera, 1, 1e-3), &scratch.vertices);
+        Pass { mesh, projection, vertices, frame: &mut plain }.with_simd(pulp::Scalar::new());
+        assert!(wide.id.iter().filter(|&&id| id != NO_ID).count() > 1000);
+        assert_eq!(wide, plain);
     }
 }
