@@ -44,7 +44,14 @@ fn peer_config(supersample: u32) -> ViewsConfig {
         }
     };
     let rig = RigConfig::Explicit { cameras: (0..12).map(placement).collect() };
-    ViewsConfig { rig, supersample, color: ColorBy::Plain, smooth: false, depth: false, ..ViewsConfig::default() }
+    ViewsConfig {
+        rig,
+        supersample,
+        color: ColorBy::Plain,
+        smooth: false,
+        depth: false,
+        ..ViewsConfig::default()
+    }
 }
 
 struct Item {
@@ -172,7 +179,8 @@ fn pictures(folder: &Path, out: &Path, supersample: u32) {
     for path in support::objs(folder) {
         let Some((object, sample)) = support::subject(&path, 8192, true) else { continue };
         let subject = Subject { object: &object, sample: &sample, up: UpAxis::Y, seed: 0 };
-        let rendered = render_views(&subject, &config, &mut Scratch::default()).expect("the config is in range");
+        let rendered =
+            render_views(&subject, &config, &mut Scratch::default()).expect("the config is in range");
         let model = path.parent().and_then(Path::parent).and_then(Path::file_name).unwrap_or_default();
         for view in rendered.views {
             let name = format!("{}-{}-{:02}.png", model.to_string_lossy(), object.id, view.view);
