@@ -1,6 +1,6 @@
 //! Errors of reading prepared datasets: what was asked for and what is there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +71,10 @@ pub enum Error {
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+#[cfg(feature = "rerun")]
 impl Error {
     /// An operating system error about `path`.
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
         jepa3d_schemas::Error::io(path, source).into()
     }
 }

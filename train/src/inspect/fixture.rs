@@ -132,7 +132,11 @@ fn row(id: &str, split: &str, status: &str) -> CatalogRow {
     CatalogRow { id: id.into(), split: split.into(), status: status.into(), ..CatalogRow::default() }
 }
 
-fn manifest(shape: ShapeLetters, splits: BTreeMap<String, SplitCounts>, shards: Vec<ShardEntry>) -> Manifest {
+fn manifest(
+    shape: ShapeLetters,
+    splits: BTreeMap<String, SplitCounts>,
+    [shards, view_shards]: [Vec<ShardEntry>; 2],
+) -> Manifest {
     let views = (shape.V > 0).then(|| ViewsEntry {
         plan: "p2".into(),
         fingerprint: "f2".into(),

@@ -5,6 +5,8 @@
 //! | cloud, two | image | image | image | image  |
 //! | tiles high | dots  | dots  | dots  | dots   |
 //! ```
+//!
+//! Wide images (photos) stand in two such bands beside a cloud that is four tiles high.
 
 use super::canvas::{LINE, Tile};
 
@@ -42,22 +44,26 @@ impl Strip {
     pub(crate) fn new(sizes: &[(u32, u32)]) -> Self {
         let aspects: Vec<f32> = sizes.iter().map(|&(w, h)| w.max(1) as f32 / h.max(1) as f32).collect();
         let widest = aspects.iter().copied().fold(1.0, f32::max);
-        let most = if widest > WIDE { IMAGES + 1 } else { IMAGES };
+        let (most, bands) = if widest > WIDE { (IMAGES + 1, 2) } else { (IMAGES, 1) };
         let shown = sizes.len().min(most);
+        let bands = if shown > 3 { bands } else { 1 };
         let views: Vec<usize> = (0..shown).map(|i| i * sizes.len() / shown).collect();
-        let total: f32 = views.iter().map(|&i| aspects[i]).sum();
-        // The cloud is as wide as it is high, two tiles and a gap.
-        let room = (WIDTH - GAP * (shown as u32 + 3)) as f32;
-        let row = (room / (total + 2.0)).min(TALLEST) as u32;
-        let side = 2 * row + GAP;
+        let columns = shown.div_ceil(bands).max(1);
+        let total = views.chunks(columns).map(|band| band.iter().map(|&i| aspects[i]).sum());
+        // The cloud is as wide as it is high, two tiles and a gap a band.
+        let room = (WIDTH - GAP * (columns + 2 * bands + 1) as u32) as f32;
+        let row = (room / (total.fold(0.0, f32::max) + 2.0 * bands as f32)).min(TALLEST) as u32;
+        let side = bands as u32 * 2 * (row + GAP) - GAP;
         let cloud = Tile { x: GAP, y: HEADING, width: side, height: side };
-        let mut x = cloud.x + side + GAP;
         let (mut images, mut dots) = (Vec::new(), Vec::new());
-        for &view in &views {
-            let width = (row as f32 * aspects[view]) as u32;
-            images.push(Tile { x, y: HEADING, width, height: row });
-            dots.push(Tile { x, y: HEADING + row + GAP, width, height: row });
-            x += width + GAP;
+        for (band, views) in views.chunks(columns).enumerate() {
+            let (mut x, y) = (cloud.x + side + GAP, HEADING + band as u32 * 2 * (row + GAP));
+            for &view in views {
+                let width = (row as f32 * aspects[view]) as u32;
+                images.push(Tile { x, y, width, height: row });
+                dots.push(Tile { x, y: y + row + GAP, width, height: row });
+                x += width + GAP;
+            }
         }
         Self { cloud, views, images, dots, height: HEADING + side + 2 * GAP }
     }
@@ -81,14 +87,22 @@ mod tests {
             [&[(224, 224); 12], &[(1600, 900); 6], &[(64, 64); 1], &[], &[(32, 64); 3], &[(900, 300); 9]];
         for sizes in cases {
             let strip = Strip::new(sizes);
-            let mut right = strip.cloud.x + strip.cloud.width;
-            for (image, dots) in strip.images.iter().zip(&strip.dots) {
-                assert!(image.x >= right + GAP && image.y + image.height < dots.y, "{strip:?}");
-                assert_eq!((image.x, image.width, image.height), (dots.x, dots.width, dots.height));
-                right = image.x + image.width;
+            let tiles: Vec<Tile> =
+                [strip.cloud].iter().chain(&strip.images).chain(&strip.dots).copied().collect();
+            for (i, a) in tiles.iter().enumerate() {
+                assert!(a.x + a.width + GAP <= WIDTH && a.y + a.height < strip.height, "{strip:?}");
+                let is_apart = |b: &Tile| {
+                    let after = |a: u32, size: u32, b: u32| a + size + GAP <= b;
+                    after(a.x, a.width, b.x) || after(b.x, b.width, a.x) || after(a.y, a.height, b.y)
+                };
+                assert!(
+                    tiles[i + 1..].iter().all(|b| is_apart(b) || b.y + b.height + GAP <= a.y),
+                    "{strip:?}"
+                );
             }
-            assert!(right + GAP <= WIDTH, "{strip:?}");
-            assert!(strip.cloud.y + strip.cloud.height < strip.height);
+            for (image, dots) in strip.images.iter().zip(&strip.dots) {
+                assert_eq!((image.x, image.width, image.height), (dots.x, dots.width, dots.height));
+            }
         }
         assert_eq!(Strip::new(&[(224, 224); 12]).views, [0, 2, 4, 7, 9]);
         assert_eq!(Strip::new(&[(1600, 900); 6]).views, [0, 1, 2, 3, 4, 5]);
