@@ -4,21 +4,12 @@ use std::path::Path;
 
 use super::H5File;
 use crate::error::Result;
+use crate::formats::npy::parse_array;
 use crate::test_data::test_data;
 
-/// Values of a little-endian npy of f4, i8 or f8 as h5py wrote them beside the variants.
+/// Values of an npy that numpy wrote beside the variants.
 fn npy(path: &Path) -> Vec<f64> {
-    let bytes = std::fs::read(path).unwrap();
-    let npy = npyz::NpyFile::new(&bytes[..]).unwrap();
-    match npy.dtype() {
-        npyz::DType::Plain(t) if t.to_string().contains("f4") => {
-            npy.into_vec::<f32>().unwrap().into_iter().map(f64::from).collect()
-        }
-        npyz::DType::Plain(t) if t.to_string().contains("u1") => {
-            npy.into_vec::<u8>().unwrap().into_iter().map(f64::from).collect()
-        }
-        _ => npy.into_vec::<i64>().unwrap().into_iter().map(|x| x as f64).collect(),
-    }
+    parse_array(&std::fs::read(path).unwrap()).unwrap().values
 }
 
 fn all(file: &H5File, name: &str) -> Result<Vec<f64>> {
