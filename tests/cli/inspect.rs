@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-use super::harness::{VIEWS, command, jepa3d, prepare_small, text};
+use super::harness::{VIEWS, command, finish, jepa3d, prepare_small, text};
 
 #[test]
 fn a_sheet_and_a_recording_are_written_with_and_without_views() {
@@ -73,6 +73,20 @@ fn without_the_feature_recordings_name_it() {
         let run = jepa3d(&[&["inspect", text(dir.path())], args].concat()).expect(2);
         assert!(run.stderr.contains("expected a build with the feature `rerun`"), "{}", run.stderr);
     }
+}
+
+#[cfg(feature = "rerun")]
+#[test]
+fn a_recording_that_the_environment_forbids_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, file) = (dir.path().join("out"), dir.path().join("a.rrd"));
+    prepare_small(&out, &[]).expect(0);
+    let mut command = command(&["inspect", text(&out), "--save", text(&file)]);
+    command.env("RERUN", "off");
+    let run = finish(command).expect(2);
+    let expected = "environment variable RERUN: expected on or none, found \"off\"";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was written");
 }
 
 #[cfg(feature = "rerun")]

@@ -69,18 +69,18 @@ impl Seen {
         [self.at[point][0], self.at[point][1]]
     }
 
-    /// A radius that lets the points of a surface close up.
-    pub(crate) fn radius(&self) -> f32 {
+    /// A radius that lets this many points of a surface close up.
+    pub(crate) fn radius(&self, points: usize) -> f32 {
         let side = self.tile.width.min(self.tile.height) as f32;
-        (0.5 * side / (self.at.len().max(1) as f32).sqrt()).clamp(0.8, 5.0)
+        (0.5 * side / (points.max(1) as f32).sqrt()).clamp(0.8, 5.0)
     }
 
-    /// Whether each point is in front: not behind others by more than a share of the cloud's depth,
-    /// where a point covers what lies within twice `radius` of it.
+    /// Whether each point is in front: not behind the listed ones by more than a share of the cloud's
+    /// depth, where each of these covers what lies within twice `radius` of it.
     ///
     /// # Shapes
     /// `[S]`.
-    pub(crate) fn front(&self, radius: f32) -> Vec<bool> {
+    pub(crate) fn front(&self, points: &[(usize, Color)], radius: f32) -> Vec<bool> {
         let Tile { x, y, width, height } = self.tile;
         let mut nearest = vec![f32::INFINITY; (width * height) as usize];
         let reach = (2.0 * radius) as i64;
@@ -89,7 +89,8 @@ impl Seen {
             let is_inside = (0..i64::from(width)).contains(&px) && (0..i64::from(height)).contains(&py);
             is_inside.then(|| (py * i64::from(width) + px) as usize)
         };
-        for p in &self.at {
+        for &(point, _) in points {
+            let p = &self.at[point];
             let [px, py] = pixel(p);
             let square = (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| [dx, dy]));
             let disc = square.filter(|[dx, dy]| dx * dx + dy * dy <= reach * reach);

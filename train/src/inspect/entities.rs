@@ -151,9 +151,13 @@ impl Scribe<'_> {
 
     fn log_groups(&self, sample: &Sample) -> RecordingStreamResult<()> {
         let groups = Groups::of(sample, self.manifest.shape.R, self.grouping);
-        let points = positions(&sample.points, 0..sample.len());
-        self.log_points("cloud/patches".into(), points, &groups.colors(sample.len()), 2.0 * POINT)?;
-        let centers = positions(&sample.points, groups.centers.iter().map(|&i| i as usize));
+        let (members, colors): (Vec<usize>, Vec<Color>) = groups.colors(sample.len()).into_iter().unzip();
+        let points = positions(&sample.points, members.into_iter());
+        self.log_points("cloud/patches".into(), points, &colors, 2.0 * POINT)?;
+        let centers = positions(
+            &sample.points,
+            groups.centers.iter().map(|&i| i as usize).filter(|&i| i < sample.len()),
+        );
         self.log_points("cloud/centers".into(), centers, &[[255; 3]], CENTER)
     }
 

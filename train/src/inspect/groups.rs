@@ -4,9 +4,6 @@ use jepa3d_schemas::Sample;
 
 use super::colors::{Color, of_group};
 
-/// Points in no patch.
-const NOWHERE: Color = [205; 3];
-
 /// The centers and patches of one grouping.
 pub(crate) struct Groups<'a> {
     /// `[G]` indices into the cloud.
@@ -51,10 +48,10 @@ impl<'a> Groups<'a> {
         best.into_iter().map(|best| best.map(|(_, group)| group)).collect()
     }
 
-    /// Every point in the colour of its patch.
-    pub(crate) fn colors(&self, points: usize) -> Vec<Color> {
-        let color = |group: Option<usize>| group.map_or(NOWHERE, of_group);
-        self.of_points(points).into_iter().map(color).collect()
+    /// The points that are in a patch, each in its colour; a grouping has `N` of the `S` points.
+    pub(crate) fn colors(&self, points: usize) -> Vec<(usize, Color)> {
+        let groups = self.of_points(points).into_iter().enumerate();
+        groups.filter_map(|(point, group)| Some((point, of_group(group?)))).collect()
     }
 }
 
@@ -73,7 +70,8 @@ mod tests {
         let groups = Groups::of(&sample, 2, 1);
         assert_eq!(groups.centers, [0, 3]);
         assert_eq!(groups.of_points(6), [Some(0), Some(0), Some(1), Some(1), None, None]);
-        assert_eq!(groups.colors(6)[4], NOWHERE);
+        let [first, second] = [of_group(0), of_group(1)];
+        assert_eq!(groups.colors(6), [(0, first), (1, first), (2, second), (3, second)]);
     }
 
     #[test]

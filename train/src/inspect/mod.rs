@@ -29,7 +29,8 @@ mod recording;
 
 #[cfg(test)]
 mod fixture;
-#[cfg(all(test, feature = "rerun"))]
+#[cfg(test)]
+#[cfg(feature = "rerun")]
 mod recording_tests;
 #[cfg(test)]
 mod tests;

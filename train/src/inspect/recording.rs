@@ -24,7 +24,7 @@ const FOOTER: &[u8] = b"RRF2FOOT";
 /// Fails if a shard cannot be read or the disk refuses; nothing new stands at `path` then.
 pub fn save_recording(selection: &Selection, path: &Path) -> Result<u64> {
     let file = unfinished(path).map_err(|e| Error::io(path, e))?.into_temp_path();
-    let stream = builder(selection).save(&*file).map_err(failed)?;
+    let stream = builder(selection)?.save(&*file).map_err(failed)?;
     log_all(selection, &stream)?;
     drop(stream);
     let bytes = check_whole(&file).map_err(|e| Error::io(path, e))?;
@@ -61,7 +61,7 @@ pub fn serve_recording(selection: &Selection) -> Result<Served> {
     let ip = Ipv4Addr::LOCALHOST.to_string();
     let port = free_port()?;
     let options = rerun::ServerOptions { memory_limit: rerun::MemoryLimit::UNLIMITED, ..Default::default() };
-    let stream = builder(selection).serve_grpc_opts(&ip, port, options).map_err(failed)?;
+    let stream = builder(selection)?.serve_grpc_opts(&ip, port, options).map_err(failed)?;
     let page = WebViewerConfig { bind_ip: ip, open_browser: false, ..WebViewerConfig::default() };
     let page = page.host_web_viewer().map_err(failed)?;
     let page_port =
@@ -78,14 +78,17 @@ pub fn serve_recording(selection: &Selection) -> Result<Served> {
 /// # Errors
 /// Fails if a shard cannot be read or there is no viewer.
 pub fn spawn_viewer(selection: &Selection) -> Result<()> {
-    let stream = builder(selection).spawn().map_err(failed)?;
+    let stream = builder(selection)?.spawn().map_err(failed)?;
     log_all(selection, &stream)
 }
 
-fn builder(selection: &Selection) -> RecordingStreamBuilder {
-    let manifest = selection.manifest();
-    // Not by the variable RERUN: what was asked for is written.
-    RecordingStreamBuilder::new("jepa3d").recording_name(manifest.dataset.clone()).enabled(true)
+fn builder(selection: &Selection) -> Result<RecordingStreamBuilder> {
+    // rerun would record nothing, and panic at the blueprint.
+    if !rerun::decide_logging_enabled(true) {
+        let found = std::env::var("RERUN").unwrap_or_default();
+        return Err(failed(format!("environment variable RERUN: expected on or none, found {found:?}")));
+    }
+    Ok(RecordingStreamBuilder::new("jepa3d").recording_name(selection.manifest().dataset.clone()))
 }
 
 /// Logs all samples, then the blueprint, which names the cameras that were found.

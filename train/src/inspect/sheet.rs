@@ -107,7 +107,7 @@ pub(crate) fn strip(specimen: &Specimen, up: UpAxis) -> Result<RgbImage> {
     label(&mut canvas, specimen, WIDTH - 2 * GAP);
     canvas.fill(layout.cloud, BACKDROP);
     let seen = Seen::new(&specimen.sample.points, &Viewpoint::above(up), layout.cloud);
-    draw_front(&mut canvas, &seen, &colors);
+    draw_front(&mut canvas, &seen, colors.iter().copied().enumerate().collect());
     for ((&index, &image), &dots) in layout.views.iter().zip(&layout.images).zip(&layout.dots) {
         let view = &specimen.views[index];
         let picture = decode(view, image)?;
@@ -118,12 +118,12 @@ pub(crate) fn strip(specimen: &Specimen, up: UpAxis) -> Result<RgbImage> {
     Ok(canvas.0)
 }
 
-/// Draws the points of a cloud that are in front, and returns which these are.
-fn draw_front(canvas: &mut Canvas, seen: &Seen, colors: &[Color]) -> Vec<bool> {
-    let radius = seen.radius();
-    let front = seen.front(radius);
-    let points = colors.iter().copied().enumerate().filter(|&(i, _)| front[i]);
-    seen.draw(canvas, &points.collect::<Vec<_>>(), radius);
+/// Draws those of the listed points that are in front, and returns which of the cloud's are.
+fn draw_front(canvas: &mut Canvas, seen: &Seen, mut points: Vec<(usize, Color)>) -> Vec<bool> {
+    let radius = seen.radius(points.len());
+    let front = seen.front(&points, radius);
+    points.retain(|&(point, _)| front[point]);
+    seen.draw(canvas, &points, radius);
     front
 }
 
@@ -192,7 +192,7 @@ fn patches(specimen: &Specimen, manifest: &Manifest, grouping: usize) -> RgbImag
     canvas.fill(tile, BACKDROP);
     let seen = Seen::new(&specimen.sample.points, &Viewpoint::above(manifest.up_axis), tile);
     let groups = Groups::of(&specimen.sample, manifest.shape.R, grouping);
-    let front = draw_front(&mut canvas, &seen, &groups.colors(specimen.sample.len()));
+    let front = draw_front(&mut canvas, &seen, groups.colors(specimen.sample.len()));
     let centers = groups.centers.iter().map(|&i| i as usize).filter(|&i| front.get(i) == Some(&true));
     let centers: Vec<(usize, Color)> = centers.map(|i| (i, INK)).collect();
     seen.draw(&mut canvas, &centers, 1.6);

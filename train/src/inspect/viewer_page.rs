@@ -34,12 +34,12 @@ fn answer(mut browser: TcpStream, inner: u16) -> std::io::Result<()> {
         line.clear();
     }
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, inner))?;
-    let request = request.trim_end();
-    write!(server, "{request}\r\nHost: 127.0.0.1:{inner}\r\nConnection: close\r\n\r\n")?;
+    let head = format!("{}\r\nHost: 127.0.0.1:{inner}\r\nConnection: close\r\n\r\n", request.trim_end());
+    server.write_all(head.as_bytes())?;
     let mut response = BufReader::new(server);
     let mut status = String::new();
     response.read_line(&mut status)?;
-    write!(browser, "{status}Content-Security-Policy: {POLICY}\r\n")?;
+    browser.write_all(format!("{status}Content-Security-Policy: {POLICY}\r\n").as_bytes())?;
     std::io::copy(&mut response, &mut browser)?;
     Ok(())
 }
