@@ -54,10 +54,13 @@ mod tests {
         let port = pass_on(inner.local_addr().unwrap().port()).unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = inner.accept().unwrap();
-            let mut request = vec![0; 1000];
-            let length = stream.read(&mut request).unwrap();
+            let mut request = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            while !request.ends_with("\r\n\r\n") {
+                lines.read_line(&mut request).unwrap();
+            }
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage").unwrap();
-            String::from_utf8(request[..length].to_vec()).unwrap()
+            request
         });
         let mut browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         browser.write_all(b"GET /a.js?b HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n").unwrap();
