@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Merge the shards of all tasks into a complete dataset.
     #[arg(long)]
     finalize: bool,
-    /// Add or replace the views ([views]) of a prepared dataset, and leave its points as they are.
+    /// Add or replace the views (`[views]`) of a prepared dataset, and leave its points as they are.
     #[arg(long, value_name = "TABLE")]
     only: Option<Only>,
     /// Print the final report as JSON on standard output.
