@@ -1,6 +1,6 @@
 //! One sample's views: cameras, images, depth and correspondences.
 
-use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
+use jepa3d_schemas::{Camera, Correspondences, Draws, Mesh, Object, Sample, Shape, UpAxis, View};
 
 use crate::config::{RigConfig, ViewsConfig};
 use crate::dense::nearest_points;
@@ -106,20 +106,8 @@ fn render_mesh(
         } else {
             shade(&scene, (camera, 1), frame, config.background, pixels);
         }
-        let image = encode_rgba(pixels.as_flattened(), frame.width, frame.height);
-        let depth = config.depth.then(|| encode_depth(frame, bytes));
-        let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));
-        rendered.views.push(View {
-            sample_id: subject.sample.sample_id.clone(),
-            view: number as u16,
-            name: name.clone(),
-            image,
-            camera: *camera,
-            depth,
-            depth_scale,
-            correspondences: correspond_mesh(points, camera, scene.surface(), visibility),
-            pixel_point: None,
-        });
+        let shown = correspond_mesh(points, camera, scene.surface(), visibility);
+        rendered.views.push(row((subject, number, name), camera, (frame, pixels), (config, bytes), shown));
     }
 }
 
@@ -143,19 +131,30 @@ fn render_cloud(
             &*frame
         };
         shade_splats((&splats, &colors), (camera, config.supersample), fine, config.background, pixels);
-        let image = encode_rgba(pixels.as_flattened(), frame.width, frame.height);
-        let depth = config.depth.then(|| encode_depth(frame, bytes));
-        let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));
-        rendered.views.push(View {
-            sample_id: subject.sample.sample_id.clone(),
-            view: number as u16,
-            name: name.clone(),
-            image,
-            camera: *camera,
-            depth,
-            depth_scale,
-            correspondences: correspond_splats(&splats, camera, frame),
-            pixel_point: None,
-        });
+        let shown = correspond_splats(&splats, camera, frame);
+        rendered.views.push(row((subject, number, name), camera, (frame, pixels), (config, bytes), shown));
+    }
+}
+
+/// The row of a drawn view: image and depth encoded, with the points it shows.
+fn row(
+    (subject, number, name): (&Subject<'_>, usize, &str),
+    camera: &Camera,
+    (frame, pixels): (&Frame, &[[u8; 4]]),
+    (config, bytes): (&ViewsConfig, &mut Vec<u8>),
+    correspondences: Correspondences,
+) -> View {
+    let depth = config.depth.then(|| encode_depth(frame, bytes));
+    let (depth, depth_scale) = depth.map_or((None, 0.0), |(file, step)| (Some(file), step));
+    View {
+        sample_id: subject.sample.sample_id.clone(),
+        view: number as u16,
+        name: name.to_owned(),
+        image: encode_rgba(pixels.as_flattened(), frame.width, frame.height),
+        camera: *camera,
+        depth,
+        depth_scale,
+        correspondences,
+        pixel_point: None,
     }
 }
