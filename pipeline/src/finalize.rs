@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::output_folder::{complete_points, remove_state};
 use crate::plan::{Plan, hash_of};
 use crate::record::{
-    Fingerprint, QUARANTINE_FILE, QuarantineRow, TaskRecord, ViewsRecord, quarantine_lines, read_quarantine,
+    Fingerprint, QUARANTINE_FILE, QuarantineRow, Record, TaskRecord, ViewsRecord, quarantine_lines,
+    read_quarantine,
 };
 
 /// Makes the dataset complete, and removes the state.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use jepa3d_datasets::Dataset;
 use jepa3d_render::ViewsConfig;
+use jepa3d_schemas::Table;
 
 use crate::config::PrepareConfig;
 use crate::error::{Error, Result};
@@ -28,8 +29,7 @@ pub struct Task {
 impl Task {
     /// Path of the shard of its views below the output folder.
     pub fn views_file(&self) -> String {
-        let name = self.file.strip_prefix(POINTS_FOLDER).unwrap_or(&self.file);
-        format!("{VIEWS_FOLDER}{name}")
+        Table::Views.file_beside(&self.file)
     }
 }
 
@@ -42,9 +42,9 @@ pub(crate) struct Job<'a> {
 }
 
 /// Folder of the points shards inside a prepared dataset.
-pub(crate) const POINTS_FOLDER: &str = "points";
+pub(crate) const POINTS_FOLDER: &str = Table::Points.folder();
 /// Folder of the views shards.
-pub(crate) const VIEWS_FOLDER: &str = "views";
+pub(crate) const VIEWS_FOLDER: &str = Table::Views.folder();
 
 /// All shards of a prepared dataset.
 pub struct Plan {
@@ -129,14 +129,8 @@ fn tasks(splits: &BTreeMap<&str, Vec<usize>>, rows: usize) -> Vec<Task> {
 }
 
 fn split_hash(dataset: &dyn Dataset, objects: &[usize]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for &i in objects {
-        for part in [dataset.id(i), dataset.split(i)] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-    }
-    hasher.finalize().to_hex()[..32].to_owned()
+    let parts: Vec<&str> = objects.iter().flat_map(|&i| [dataset.id(i), dataset.split(i)]).collect();
+    hash_of(&parts)
 }
 
 fn plan_hash(config: &PrepareConfig, dataset: &dyn Dataset, split_hash: &str) -> String {

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{CatalogRow, CatalogViews, ShardEntry, write_atomically};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -70,44 +71,53 @@ pub(crate) struct ViewsRecord {
     pub quarantine: Vec<QuarantineRow>,
 }
 
-impl TaskRecord {
+/// The record of one shard of a finished task.
+pub(crate) trait Record: Serialize + DeserializeOwned {
+    /// What the names of these records begin with.
+    const PREFIX: &str;
+
+    /// The plan the shard was made by, and the shard.
+    fn made(&self) -> (&str, &ShardEntry);
+
     /// Path of the record of task `number`.
-    pub(crate) fn path(state: &Path, number: usize) -> PathBuf {
-        state.join(format!("task-{number:05}.json"))
+    fn path(state: &Path, number: usize) -> PathBuf {
+        state.join(format!("{}-{number:05}.json", Self::PREFIX))
     }
 
     /// Writes the record atomically.
-    pub(crate) fn write(&self, state: &Path, number: usize) -> Result<()> {
-        write_record(self, &Self::path(state, number))
+    fn write(&self, state: &Path, number: usize) -> Result<()> {
+        let text = serde_json::to_vec(self).expect("a record serialises");
+        Ok(write_atomically(&Self::path(state, number), &text)?)
     }
 
     /// The record of a task of this plan whose shard is in place, `None` if the task must run.
     ///
     /// A record that does not parse, of another plan, or whose shard is missing or of another
     /// size counts as not done: the task is cheap to repeat and gives the same bytes.
-    pub(crate) fn read(state: &Path, out: &Path, number: usize, plan: &str) -> Option<Self> {
+    fn read(state: &Path, out: &Path, number: usize, plan: &str) -> Option<Self> {
         let record: Self = read_record(&Self::path(state, number))?;
-        (record.plan == plan && is_in_place(out, &record.shard)).then_some(record)
+        let (made_by, shard) = record.made();
+        (made_by == plan && is_in_place(out, shard)).then_some(record)
+    }
+}
+
+impl Record for TaskRecord {
+    const PREFIX: &str = "task";
+
+    fn made(&self) -> (&str, &ShardEntry) {
+        (&self.plan, &self.shard)
+    }
+}
+
+impl Record for ViewsRecord {
+    const PREFIX: &str = "views";
+
+    fn made(&self) -> (&str, &ShardEntry) {
+        (&self.plan, &self.shard)
     }
 }
 
 impl ViewsRecord {
-    /// Path of the record of the views of task `number`.
-    pub(crate) fn path(state: &Path, number: usize) -> PathBuf {
-        state.join(format!("views-{number:05}.json"))
-    }
-
-    /// Writes the record atomically.
-    pub(crate) fn write(&self, state: &Path, number: usize) -> Result<()> {
-        write_record(self, &Self::path(state, number))
-    }
-
-    /// The record of views of this plan whose shard is in place, `None` if they must be made.
-    pub(crate) fn read(state: &Path, out: &Path, number: usize, plan: &str) -> Option<Self> {
-        let record: Self = read_record(&Self::path(state, number))?;
-        (record.plan == plan && is_in_place(out, &record.shard)).then_some(record)
-    }
-
     /// Removes the record of views of another plan: their shard is about to be written anew, and
     /// a process that dies after that must not leave a record that seems to be of the new one.
     pub(crate) fn remove_other(state: &Path, number: usize, plan: &str) -> Result<()> {
@@ -127,12 +137,7 @@ pub(crate) fn remove_unless_gone(path: &Path) -> Result<()> {
     }
 }
 
-fn write_record(record: &impl Serialize, path: &Path) -> Result<()> {
-    let text = serde_json::to_vec(record).expect("a record serialises");
-    Ok(write_atomically(path, &text)?)
-}
-
-fn read_record<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+fn read_record<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 

@@ -8,7 +8,9 @@ use jepa3d_schemas::{CATALOG_FILE, CatalogRow, Manifest, read_catalog};
 use crate::error::Result;
 use crate::output_folder::remove_manifest;
 use crate::plan::Plan;
-use crate::record::{QuarantineRow, TaskRecord, ViewsRecord, ViewsRow, read_quarantine, remove_unless_gone};
+use crate::record::{
+    QuarantineRow, Record, TaskRecord, ViewsRecord, ViewsRow, read_quarantine, remove_unless_gone,
+};
 
 /// Writes the records of points and views of every task, then removes the manifest; a record
 /// without its shard counts as not done. Several tasks may do this at once: they write the same.

@@ -16,7 +16,7 @@ use crate::execute::{Progress, execute};
 use crate::finalize::finalize;
 use crate::output_folder::OutputFolder;
 use crate::plan::{Job, Plan, Task};
-use crate::record::{TaskRecord, ViewsRecord};
+use crate::record::{Record, TaskRecord, ViewsRecord};
 
 /// Which part of the plan to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,23 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jepa3d_schemas::{ListColumn, RowGroup, Sample, ShardReader};
+use jepa3d_schemas::{CLOUD_COLUMNS, Sample, ShardReader};
 
 use crate::error::Result;
-
-/// The columns a renderer looks at; groupings are not among them.
-const COLUMNS: [&str; 10] = [
-    "sample_id",
-    "points",
-    "normals",
-    "colors",
-    "intensity",
-    "point_labels",
-    "norm_center",
-    "norm_scale",
-    "source",
-    "source_hash",
-];
 
 /// Samples by id.
 pub(crate) type StoredSamples = BTreeMap<String, Sample>;
@@ -31,10 +17,10 @@ pub(crate) type StoredSamples = BTreeMap<String, Sample>;
 pub(crate) fn read_stored(path: &Path, first: &str, last: &str) -> Result<StoredSamples> {
     let reader = ShardReader::open(path)?;
     let Some(group) = row_group_of(&reader, first)? else { return Ok(StoredSamples::new()) };
-    let rows = reader.read_row_group(group, &COLUMNS)?;
+    let rows = reader.read_row_group(group, &CLOUD_COLUMNS)?;
     let mut samples = StoredSamples::new();
     for row in 0..rows.rows {
-        let sample = sample(&rows, row).ok_or_else(|| {
+        let sample = rows.cloud(row).ok_or_else(|| {
             let what = format!("row group {group}, row {row}");
             jepa3d_schemas::Error::contract(path, what, "a sample", "nulls")
         })?;
@@ -54,23 +40,4 @@ fn row_group_of(reader: &ShardReader, first: &str) -> Result<Option<usize>> {
         if ids.first().is_some_and(|id| id.as_str() < first) { low = middle + 1 } else { high = middle }
     }
     Ok((low < reader.row_groups()).then_some(low))
-}
-
-fn sample(rows: &RowGroup, row: usize) -> Option<Sample> {
-    fn list<T: Clone>(column: &Option<ListColumn<T>>, row: usize) -> Option<Vec<T>> {
-        column.as_ref()?.row(row).map(<[T]>::to_vec)
-    }
-    Some(Sample {
-        sample_id: rows.sample_id.as_ref()?.get(row)?.clone(),
-        points: list(&rows.points, row)?,
-        normals: list(&rows.normals, row),
-        colors: list(&rows.colors, row),
-        intensity: list(&rows.intensity, row),
-        point_labels: list(&rows.point_labels, row),
-        norm_center: rows.norm_center.as_ref()?.row(row)?.try_into().ok()?,
-        norm_scale: *rows.norm_scale.as_ref()?.get(row)?,
-        source: rows.source.as_ref()?.get(row)?.clone(),
-        source_hash: rows.source_hash.as_ref()?.get(row)?.clone(),
-        ..Sample::default()
-    })
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::execute::{Finished, FinishedPoints, FinishedViews, Group, Message, Progress, options};
 use crate::plan::{Job, Plan, Task};
 use crate::queue::Queue;
-use crate::record::{QuarantineRow, TaskRecord, ViewsRecord, ViewsRow};
+use crate::record::{QuarantineRow, Record, TaskRecord, ViewsRecord, ViewsRow};
 
 /// Appends what workers encode.
 pub(crate) struct Writer<'a> {

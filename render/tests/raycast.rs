@@ -1,13 +1,16 @@
 //! Depth and triangle ids of the rasterizer against a ray cast through every pixel centre, on real meshes.
 
 mod support;
+#[path = "../../datasets/src/test_data.rs"]
+mod test_data;
 
 use std::path::{Path, PathBuf};
 
 use glam::DVec3;
 use jepa3d_render::{Frame, NO_ID, RasterScratch, Sphere, Surface, ViewsConfig, cameras, rasterize};
 use jepa3d_schemas::{Camera, Draws, Shape, UpAxis};
-use support::{Caster, data, objs, positions, ray, subject};
+use support::{Caster, objs, positions, ray, subject};
+use test_data::test_data;
 
 const NEAR: f64 = 1e-3;
 
@@ -138,9 +141,9 @@ fn check(name: &str, tally: &Tally) {
 
 #[test]
 fn depth_and_ids_agree_with_ray_casting() {
-    let Some(data) = data() else { return };
     for (folder, step) in [("shapedb", 83), ("shapenetcore_v2", 9)] {
-        let paths: Vec<PathBuf> = objs(&data.join(folder)).into_iter().step_by(step).collect();
+        let Some(root) = test_data(folder) else { continue };
+        let paths: Vec<PathBuf> = objs(&root).into_iter().step_by(step).collect();
         check(folder, &compare_all(&paths, 3));
     }
 }
@@ -149,9 +152,9 @@ fn depth_and_ids_agree_with_ray_casting() {
 #[test]
 #[ignore = "takes minutes; run by make test-render"]
 fn depth_and_ids_agree_with_ray_casting_on_all_meshes() {
-    let Some(data) = data() else { return };
     for (folder, limit) in [("shapedb", 128), ("shapenetcore_v2", 25)] {
-        let all = objs(&data.join(folder));
+        let Some(root) = test_data(folder) else { continue };
+        let all = objs(&root);
         let step = (all.len() / limit).max(1);
         let paths: Vec<PathBuf> = all.into_iter().step_by(step).take(limit).collect();
         check(folder, &compare_all(&paths, 12));

@@ -43,11 +43,17 @@ pub enum Table {
 
 impl Table {
     /// The folder of its shards inside a prepared dataset.
-    pub fn folder(self) -> &'static str {
+    pub const fn folder(self) -> &'static str {
         match self {
             Self::Points => "points",
             Self::Views => "views",
         }
+    }
+
+    /// The shard of this table that belongs to `file`, a shard of another, by its name.
+    pub fn file_beside(self, file: &str) -> String {
+        let name = file.rsplit_once('/').map_or(file, |(_, name)| name);
+        format!("{}/{name}", self.folder())
     }
 
     /// Names and kinds of its columns, in file order.

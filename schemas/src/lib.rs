@@ -33,7 +33,7 @@ pub use row_group::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
 pub use sample::Sample;
 pub use seed::{Draws, derive_seed, source_hash};
 pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY, TableReader};
-pub use shard_reader::{RowGroup, ShardReader};
+pub use shard_reader::{CLOUD_COLUMNS, RowGroup, ShardReader};
 pub use shard_writer::{
     Metadata, ShardWriter, TEMPORARY_SUFFIX, WrittenShard, is_temporary, write_atomically,
 };

@@ -111,6 +111,11 @@ impl<R: Rows> TableReader<R> {
         self.reader.num_row_groups()
     }
 
+    /// Rows of row group `index`, which must exist.
+    pub fn rows_of(&self, index: usize) -> usize {
+        self.reader.metadata().row_group(index).num_rows() as usize
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.reader.metadata().file_metadata().num_rows() as usize

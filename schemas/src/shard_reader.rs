@@ -37,6 +37,20 @@ pub struct RowGroup {
     pub source_hash: Option<Vec<String>>,
 }
 
+/// The columns that make a cloud ([`RowGroup::cloud`]).
+pub const CLOUD_COLUMNS: [&str; 10] = [
+    "sample_id",
+    "points",
+    "normals",
+    "colors",
+    "intensity",
+    "point_labels",
+    "norm_center",
+    "norm_scale",
+    "source",
+    "source_hash",
+];
+
 /// An open `points` shard.
 pub type ShardReader = TableReader<RowGroup>;
 
@@ -86,19 +100,10 @@ impl Rows for RowGroup {
 impl RowGroup {
     /// The sample in a row, if every column that cannot be null was read.
     pub fn sample(&self, row: usize) -> Option<Sample> {
-        fn take<T: Clone>(column: &Option<ListColumn<T>>, row: usize) -> Option<Vec<T>> {
-            column.as_ref()?.row(row).map(<[T]>::to_vec)
-        }
         Some(Sample {
-            sample_id: self.sample_id.as_ref()?[row].clone(),
             dataset: self.dataset.as_ref()?[row].clone(),
             category: self.category.as_ref()?[row].clone(),
             label: self.label.as_ref()?[row],
-            points: take(&self.points, row)?,
-            normals: take(&self.normals, row),
-            colors: take(&self.colors, row),
-            intensity: take(&self.intensity, row),
-            point_labels: take(&self.point_labels, row),
             subset: take(&self.subset, row),
             center_indices: take(&self.center_indices, row)?,
             patch_indices: take(&self.patch_indices, row)?,
@@ -106,10 +111,29 @@ impl RowGroup {
             centers: take(&self.centers, row),
             boxes: take(&self.boxes, row),
             box_labels: take(&self.box_labels, row),
+            ..self.cloud(row)?
+        })
+    }
+
+    /// The cloud in a row with its frame and source, without names, groupings and boxes; `None` if
+    /// a column of it that cannot be null ([`CLOUD_COLUMNS`]) was not read.
+    pub fn cloud(&self, row: usize) -> Option<Sample> {
+        Some(Sample {
+            sample_id: self.sample_id.as_ref()?[row].clone(),
+            points: take(&self.points, row)?,
+            normals: take(&self.normals, row),
+            colors: take(&self.colors, row),
+            intensity: take(&self.intensity, row),
+            point_labels: take(&self.point_labels, row),
             norm_center: self.norm_center.as_ref()?.row(row)?.try_into().ok()?,
             norm_scale: self.norm_scale.as_ref()?[row],
             source: self.source.as_ref()?[row].clone(),
             source_hash: self.source_hash.as_ref()?[row].clone(),
+            ..Sample::default()
         })
     }
+}
+
+fn take<T: Clone>(column: &Option<ListColumn<T>>, row: usize) -> Option<Vec<T>> {
+    column.as_ref()?.row(row).map(<[T]>::to_vec)
 }

@@ -34,6 +34,17 @@ pub struct SplitShards {
     pub bytes: u64,
 }
 
+/// Adds the columns of one shard, in file order, to those of the shards before it.
+pub(super) fn add(columns: &mut Vec<ColumnBytes>, shard: Vec<(&'static str, u64, u64)>) {
+    for (i, (column, compressed, uncompressed)) in shard.into_iter().enumerate() {
+        if i == columns.len() {
+            columns.push(ColumnBytes { column, compressed: 0, uncompressed: 0 });
+        }
+        columns[i].compressed += compressed;
+        columns[i].uncompressed += uncompressed;
+    }
+}
+
 /// Opens every shard once, for its footer only.
 pub(super) fn read(folder: &Path, manifest: &Manifest) -> Result<(Vec<ColumnBytes>, Vec<SplitShards>)> {
     let mut columns: Vec<ColumnBytes> = Vec::new();
@@ -45,13 +56,7 @@ pub(super) fn read(folder: &Path, manifest: &Manifest) -> Result<(Vec<ColumnByte
         split.row_groups += reader.row_groups();
         split.rows += entry.rows;
         split.bytes += entry.bytes;
-        for (i, (column, compressed, uncompressed)) in reader.column_bytes().into_iter().enumerate() {
-            if i == columns.len() {
-                columns.push(ColumnBytes { column, compressed: 0, uncompressed: 0 });
-            }
-            columns[i].compressed += compressed;
-            columns[i].uncompressed += uncompressed;
-        }
+        add(&mut columns, reader.column_bytes());
     }
     // Stable: equal columns stay in file order.
     columns.sort_by_key(|column| std::cmp::Reverse(column.compressed));

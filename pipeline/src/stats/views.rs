@@ -5,7 +5,7 @@ use std::path::Path;
 use jepa3d_schemas::{CatalogRow, CatalogViews, Manifest, ShapeLetters, ViewReader, ViewsEntry};
 use serde::Serialize;
 
-use super::columns::ColumnBytes;
+use super::columns::{ColumnBytes, add};
 use super::error::Result;
 use super::sizes::{Spread, spread_of};
 
@@ -82,14 +82,7 @@ pub(super) fn measure(folder: &Path, manifest: &Manifest, catalog: &[CatalogRow]
 fn columns(folder: &Path, entry: &ViewsEntry) -> Result<Vec<ColumnBytes>> {
     let mut columns: Vec<ColumnBytes> = Vec::new();
     for shard in &entry.shards {
-        let found = ViewReader::open(&folder.join(&shard.file))?.column_bytes();
-        for (i, (column, compressed, uncompressed)) in found.into_iter().enumerate() {
-            if i == columns.len() {
-                columns.push(ColumnBytes { column, compressed: 0, uncompressed: 0 });
-            }
-            columns[i].compressed += compressed;
-            columns[i].uncompressed += uncompressed;
-        }
+        add(&mut columns, ViewReader::open(&folder.join(&shard.file))?.column_bytes());
     }
     Ok(columns)
 }

@@ -6,19 +6,9 @@ use glam::{DAffine3, DMat3, DVec3};
 use jepa3d_datasets::formats::{ReadOptions, read_geometry};
 use jepa3d_schemas::{Camera, Draws, Mesh, Shape};
 
-/// A path below the test data folder, or `None` (with a note on standard error) if it is not there.
-pub fn test_data(relative: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("JEPA3D_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(relative);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: no test data at {}", path.display());
-    None
-}
+#[path = "../../../datasets/src/test_data.rs"]
+mod data;
+pub(crate) use data::test_data;
 
 /// A camera at `eye` that looks at `target`, `size` pixels wide and high, 50 degrees.
 pub fn look_at(eye: DVec3, target: DVec3, size: u32) -> Camera {

@@ -7,16 +7,6 @@ use glam::DVec3;
 use jepa3d_datasets::formats::{ReadOptions, read_geometry};
 use jepa3d_schemas::{Camera, Draws, Mesh, Object, Sample, Shape};
 
-/// The folder of real test data, if there is one.
-pub fn data() -> Option<PathBuf> {
-    let root = std::env::var_os("JEPA3D_TEST_DATA").map(PathBuf::from);
-    let root = root.filter(|r| r.is_dir());
-    if root.is_none() {
-        eprintln!("skipped: JEPA3D_TEST_DATA names no folder");
-    }
-    root
-}
-
 /// Sorted paths of `*.obj` below `folder`, at any depth.
 pub fn objs(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

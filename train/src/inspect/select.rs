@@ -132,11 +132,8 @@ impl Selection {
 
     /// The views that belong to a points shard, `None` if the dataset has none.
     fn views_of(&self, file: &str) -> Result<Option<ViewIndex>> {
-        let (Some(views), Some(name)) = (&self.manifest.views, file.strip_prefix(Table::Points.folder()))
-        else {
-            return Ok(None);
-        };
-        let file = format!("{}{name}", Table::Views.folder());
+        let Some(views) = &self.manifest.views else { return Ok(None) };
+        let file = Table::Views.file_beside(file);
         let is_listed = views.shards.iter().any(|shard| shard.file == file);
         is_listed.then(|| ViewIndex::open(&self.folder.join(&file))).transpose()
     }
@@ -229,7 +226,7 @@ fn for_each_group(path: &Path, rows: &[usize], visit: &mut dyn FnMut(Sample) -> 
     let reader = ShardReader::open(path)?;
     let (mut start, mut rows) = (0, rows.iter().peekable());
     for group in 0..reader.row_groups() {
-        let end = start + reader.read_row_group(group, &["label"])?.rows;
+        let end = start + reader.rows_of(group);
         if rows.peek().is_some_and(|&&row| row < end) {
             let columns = reader.read_row_group(group, &[])?;
             while let Some(row) = rows.next_if(|&&row| row < end) {
