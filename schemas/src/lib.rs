@@ -9,6 +9,7 @@ mod catalog;
 mod columns;
 mod error;
 mod geometry;
+mod layered_config;
 mod list_chunk;
 mod manifest;
 mod object;
@@ -27,6 +28,7 @@ pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_ca
 pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
+pub use layered_config::{ConfigTableError, config_table};
 pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry};
 pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
 pub use row_group::{EncodedRowGroup, RowGroupEncoder, WriteOptions};

@@ -63,6 +63,38 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// A setting is unknown or out of range.
+    #[error("config: {key}: expected {expected}, found {found}")]
+    Config {
+        /// Dotted key.
+        key: String,
+        /// Legal values.
+        expected: String,
+        /// The value given.
+        found: String,
+    },
+    /// A config file or override has no form of one.
+    #[error(transparent)]
+    ConfigTable(#[from] jepa3d_schemas::ConfigTableError),
+    /// A config file does not hold this config.
+    #[error("{path}: {reason}", path = path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the place.
+        reason: String,
+    },
+    /// Parameters of a checkpoint do not fit the model.
+    #[error("{path}: does not fit the model: {wrong}", path = path.display(), wrong = wrong.join("; "))]
+    Misfit {
+        /// The checkpoint.
+        path: PathBuf,
+        /// One entry a parameter: name, expected and found shape.
+        wrong: Vec<String>,
+    },
+    /// A tensor operation failed: a device that refused, or shapes that do not fit.
+    #[error("tensors: {0}")]
+    Tensor(#[from] candle_core::Error),
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),

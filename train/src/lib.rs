@@ -14,8 +14,15 @@
 //! # }
 //! ```
 
+mod augment;
+mod config;
 mod error;
 mod inspect;
+mod kernels;
+mod loader;
+mod masking;
+mod models;
+mod nn;
 
 pub use error::{Error, Result};
 pub use inspect::{
