@@ -92,6 +92,12 @@ pub enum Error {
         /// One entry a parameter: name, expected and found shape.
         wrong: Vec<String>,
     },
+    /// A trained parameter that no gradient reaches: the graph is cut somewhere above it.
+    #[error("parameter {parameter}: expected a gradient, found none")]
+    NoGradient {
+        /// Its name.
+        parameter: String,
+    },
     /// A tensor operation failed: a device that refused, or shapes that do not fit.
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),

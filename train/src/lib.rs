@@ -23,6 +23,8 @@ mod loader;
 mod masking;
 mod models;
 mod nn;
+mod optim;
+mod schedule;
 
 pub use error::{Error, Result};
 pub use inspect::{

@@ -4,4 +4,7 @@ mod coordinates;
 mod point_jepa;
 mod targets;
 
+#[cfg(test)]
+mod golden_tests;
+
 pub(crate) use point_jepa::{PointJepa, StepInput, StepOutput};

@@ -8,7 +8,7 @@ use candle_core::{D, Device, Tensor};
 
 use super::coordinates::chamfer;
 use super::targets::latents;
-use crate::config::{LossConfig, LossKind, ModelConfig, PretrainConfig, TargetConfig, TargetKind};
+use crate::config::{LossConfig, LossKind, ModelConfig, Positions, PretrainConfig, TargetConfig, TargetKind};
 use crate::error::Result;
 use crate::masking::Masks;
 use crate::nn::{Encoder, EncoderSize, Parameters, Pass, PositionEmbedding, Predictor, Rates, Role, Tokenizer};
@@ -61,7 +61,9 @@ impl PointJepa {
             TargetKind::Coordinates => (None, 3 * config.data.group_size),
         };
         let predictor = Predictor::new(&mut p, "predictor", (m, &config.predictor), outputs)?;
-        p.constant("mask_token", &[m.width], 0.0, Role::Unused)?;
+        if m.positions == Positions::Mlp {
+            p.constant("mask_token", &[m.width], 0.0, Role::Unused)?;
+        }
         let (target, loss) = (config.target.clone(), config.loss.clone());
         Ok((Self { tokenizer, positions, encoder, target_encoder, predictor, target, loss }, p))
     }
@@ -108,8 +110,13 @@ impl PointJepa {
     /// # Shapes
     /// `patches [B, G, K, 3]`, `centers [B, G, 3]` to `[B, G, D]`.
     pub(crate) fn features(&self, patches: &Tensor, centers: &Tensor) -> Result<Tensor> {
-        let tokens = self.tokenizer.eval(patches)?;
-        self.encoder.features(&tokens, Some(&self.positions.forward(centers)?))
+        let (tokens, positions) = self.tokens_and_positions(patches, centers)?;
+        self.encoder.features(&tokens, Some(&positions))
+    }
+
+    /// Tokens with the running statistics, and positions; without gradient.
+    pub(super) fn tokens_and_positions(&self, patches: &Tensor, centers: &Tensor) -> Result<(Tensor, Tensor)> {
+        Ok((self.tokenizer.eval(patches)?, self.positions.forward(centers)?.detach()))
     }
 
     /// Targets of every patch with the running statistics; `None` for coordinates.
@@ -118,8 +125,8 @@ impl PointJepa {
     /// As [`PointJepa::features`].
     pub(crate) fn target_latents(&self, patches: &Tensor, centers: &Tensor) -> Result<Option<Tensor>> {
         let Some(target) = &self.target_encoder else { return Ok(None) };
-        let tokens = self.tokenizer.eval(patches)?;
-        Ok(Some(latents(&self.target, target, &tokens, &self.positions.forward(centers)?)?))
+        let (tokens, positions) = self.tokens_and_positions(patches, centers)?;
+        Ok(Some(latents(&self.target, target, &tokens, &positions)?))
     }
 }
 

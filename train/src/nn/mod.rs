@@ -2,6 +2,8 @@
 
 mod encoder;
 mod linear;
+#[cfg(test)]
+mod encoder_tests;
 mod parameters;
 mod pass;
 mod positions;

@@ -43,8 +43,10 @@ impl Predictor {
             Positions::Mlp => p.constant(&at("mask_token"), &token, 0.0, Role::Trained)?,
             Positions::Sinusoid => p.truncated_normal(&at("mask_token"), &token, 0.02)?,
         };
-        for (part, value) in [("weight", 1.0), ("bias", 0.0)] {
-            p.constant(&at(&format!("predictor_norm.{part}")), &[config.width], value, Role::Unused)?;
+        if model.positions == Positions::Mlp {
+            for (part, value) in [("weight", 1.0), ("bias", 0.0)] {
+                p.constant(&at(&format!("predictor_norm.{part}")), &[config.width], value, Role::Unused)?;
+            }
         }
         Ok(Self {
             embed: Linear::new(p, &at("predictor_embed"), model.width, config.width)?,
