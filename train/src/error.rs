@@ -63,6 +63,16 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// Features, their labels or their sizes do not allow what was asked for.
+    #[error("features: {what}: expected {expected}, found {found}")]
+    Features {
+        /// The row, class or array.
+        what: String,
+        /// What it should have been.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),
