@@ -1,7 +1,7 @@
 //! How long do our linear SVMs and the whole probe take? Called by `probe_peers.py`, which gives the same to sklearn.
 //!
 //! `probe fit VALUES LABELS WIDTH N_TRAIN SOLVER C` fits on the first `N_TRAIN` rows and classifies the others;
-//! `probe table VALUES LABELS WIDTH` measures the table and its light form. Files are raw `f32` and `i32`.
+//! `probe table VALUES LABELS WIDTH` measures the table, `probe light ...` its light form. Files are raw `f32` and `i32`.
 
 use std::time::Instant;
 
@@ -17,7 +17,9 @@ fn main() {
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let [mode, values, labels, width, rest @ ..] = arguments.as_slice() else {
-        eprintln!("usage: probe fit VALUES LABELS WIDTH N_TRAIN SOLVER C | probe table VALUES LABELS WIDTH");
+        eprintln!(
+            "usage: probe fit VALUES LABELS WIDTH N_TRAIN SOLVER C | probe table|light VALUES LABELS WIDTH"
+        );
         return;
     };
     let (values, labels) = (numbers(values, f32::from_le_bytes), numbers(labels, i32::from_le_bytes));
@@ -28,7 +30,7 @@ fn main() {
             let n = n.parse().expect("N_TRAIN is a number");
             fit((&values, &labels, width, n), solver, c.parse().expect("C is a number"));
         }
-        _ => table(values, &labels, width),
+        _ => table(values, &labels, width, mode),
     }
 }
 
@@ -48,7 +50,7 @@ fn fit((values, labels, width, n): (&[f32], &[i32], usize, usize), solver: Solve
     );
 }
 
-fn table(values: Vec<f32>, labels: &[i32], width: usize) {
+fn table(values: Vec<f32>, labels: &[i32], width: usize, mode: &str) {
     let n = labels.len();
     let features = FeatureSet {
         ids: (0..n).map(|i| format!("sample-{i:05}")).collect(),
@@ -57,7 +59,10 @@ fn table(values: Vec<f32>, labels: &[i32], width: usize) {
         width,
         values,
     };
-    for extent in [Extent::Full, Extent::Light] {
+    for (name, extent) in [("table", Extent::Full), ("light", Extent::Light)] {
+        if name != mode {
+            continue;
+        }
         let start = Instant::now();
         let table = probe(&features, &ProbeConfig { extent, ..ProbeConfig::default() })
             .expect("features are well formed");

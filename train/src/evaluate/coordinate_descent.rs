@@ -78,7 +78,8 @@ impl<'a> Descent<'a> {
             }
             upper = if most <= 0.0 { f64::INFINITY } else { most };
         }
-        self.finish(has_converged)
+        let beta: Vec<f64> = self.alpha.iter().zip(&self.signs).map(|(a, sign)| a * sign).collect();
+        Problem::one_vs_rest(self.examples, &beta, 0.5 / self.slack, has_converged)
     }
 
     /// One pass over the active samples; those that will stay at 0 leave. Largest and smallest projected gradient.
@@ -107,21 +108,6 @@ impl<'a> Descent<'a> {
             }
         }
         (most, least)
-    }
-
-    /// Weights summed anew in double precision, and the dual as LIBLINEAR states it.
-    #[inline(always)]
-    fn finish(self, has_converged: bool) -> Problem {
-        let mut weights = vec![0.0f64; self.examples.width];
-        let (mut bias, mut objective) = (0.0, 0.0);
-        let rows = self.examples.values.chunks_exact(self.examples.width);
-        for ((row, &alpha), &sign) in rows.zip(&self.alpha).zip(&self.signs).filter(|((_, a), _)| **a > 0.0) {
-            weights.iter_mut().zip(row).for_each(|(w, &x)| *w += alpha * sign * f64::from(x));
-            bias += alpha * sign;
-            objective += alpha * (0.5 * alpha * self.slack - 1.0);
-        }
-        objective += 0.5 * (weights.iter().map(|w| w * w).sum::<f64>() + bias * bias);
-        Problem { weights: weights.into_iter().map(|w| w as f32).collect(), bias, objective, has_converged }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What frozen features are worth: probes with linear SVMs, nearest neighbours and few labels, and collapse monitors.
 
+mod cholesky;
 mod coordinate_descent;
 mod features;
 mod few_labels;
 mod knn;
+mod newton;
 mod position;
 mod rank;
 mod report;

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use jepa3d_schemas::Draws;
 
+use super::cholesky::solve_in_place;
 use super::rank::{error_and_variance, explained_share};
 use crate::error::{Error, Result};
 use crate::kernels::products::{Matrix, product};
@@ -124,7 +125,7 @@ impl PositionBasis {
         let mut normal = product(phi.transposed(), phi);
         (0..functions).for_each(|i| normal[i * functions + i] += PENALTY * rows as f64);
         let mut weights = product(phi.transposed(), Matrix::new(&targets, width));
-        solve_in_place(&mut normal, functions, &mut weights, width);
+        solve_in_place(&mut normal, &mut weights, width);
         let design = self.at(&asked_centers);
         let fitted = product(Matrix::new(&design, functions), Matrix::new(&weights, width));
         let fitted: Vec<f32> = fitted.iter().enumerate().map(|(i, x)| (x + mean[i % width]) as f32).collect();
@@ -160,37 +161,4 @@ pub fn neighbour_share(patches: PatchVectors<'_>) -> Result<f64> {
     // Both vectors of a couple deviate independently: twice the variance.
     let (error, variance) = error_and_variance(&matched, &asked, width);
     Ok(if variance == 0.0 { 0.0 } else { 1.0 - 0.5 * error / variance })
-}
-
-/// Solves `normal x = right` for every column of `right` `[n, columns]` in place, by Cholesky decomposition.
-fn solve_in_place(normal: &mut [f64], n: usize, right: &mut [f64], columns: usize) {
-    for j in 0..n {
-        let (above, below) = normal.split_at_mut((j + 1) * n);
-        let row = &mut above[j * n..];
-        let square = row[j] - row[..j].iter().map(|x| x * x).sum::<f64>();
-        assert!(square > 0.0, "a Gram matrix plus a positive diagonal is positive definite");
-        row[j] = square.sqrt();
-        for other in below.chunks_exact_mut(n) {
-            let sum: f64 = other[..j].iter().zip(&row[..j]).map(|(a, b)| a * b).sum();
-            other[j] = (other[j] - sum) / row[j];
-        }
-    }
-    for i in 0..n {
-        let (solved, rest) = right.split_at_mut(i * columns);
-        let row = &mut rest[..columns];
-        for (k, earlier) in solved.chunks_exact(columns).enumerate() {
-            let factor = normal[i * n + k];
-            row.iter_mut().zip(earlier).for_each(|(x, y)| *x -= factor * y);
-        }
-        row.iter_mut().for_each(|x| *x /= normal[i * n + i]);
-    }
-    for i in (0..n).rev() {
-        let (head, solved) = right.split_at_mut((i + 1) * columns);
-        let row = &mut head[i * columns..];
-        for (k, later) in solved.chunks_exact(columns).enumerate() {
-            let factor = normal[(i + 1 + k) * n + i];
-            row.iter_mut().zip(later).for_each(|(x, y)| *x -= factor * y);
-        }
-        row.iter_mut().for_each(|x| *x /= normal[i * n + i]);
-    }
 }
