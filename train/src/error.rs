@@ -101,6 +101,16 @@ pub enum Error {
     /// A tensor operation failed: a device that refused, or shapes that do not fit.
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// Features, their labels or their sizes do not allow what was asked for.
+    #[error("features: {what}: expected {expected}, found {found}")]
+    Features {
+        /// The row, class or array.
+        what: String,
+        /// What it should have been.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),

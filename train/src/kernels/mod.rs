@@ -10,6 +10,7 @@ mod dropout;
 mod gemm;
 mod math;
 mod norm;
+pub(crate) mod products;
 mod rows;
 mod stack;
 mod tape;
