@@ -16,8 +16,10 @@
 
 mod error;
 mod inspect;
+mod metrics;
 
 pub use error::{Error, Result};
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
+pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
