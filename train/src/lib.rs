@@ -26,6 +26,7 @@ mod models;
 mod nn;
 mod optim;
 mod schedule;
+mod metrics;
 
 pub use error::{Error, Result};
 pub use evaluate::{
@@ -37,3 +38,4 @@ pub use evaluate::{
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
+pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
