@@ -92,6 +92,46 @@ pub enum Error {
         /// One entry a parameter: name, expected and found shape.
         wrong: Vec<String>,
     },
+    /// A shard is not the file that was written.
+    #[error("{path}: expected {expected}, found {found}", path = path.display())]
+    Shard {
+        /// The shard.
+        path: PathBuf,
+        /// What the manifest says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A checkpoint cannot be used.
+    #[error("{path}: expected {expected}, found {found}", path = path.display())]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What it should have been.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The run folder holds another run, or none.
+    #[error("{path}: {reason}", path = path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// A number that must be finite is not.
+    #[error("step {step}: {what} is {found}; the checkpoint of step {last} is the last good one")]
+    NotFinite {
+        /// The step.
+        step: u64,
+        /// What is not finite.
+        what: &'static str,
+        /// Its value.
+        found: f64,
+        /// Step of the newest checkpoint.
+        last: u64,
+    },
     /// A trained parameter that no gradient reaches: the graph is cut somewhere above it.
     #[error("parameter {parameter}: expected a gradient, found none")]
     NoGradient {
@@ -119,7 +159,6 @@ pub enum Error {
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-#[cfg(feature = "rerun")]
 impl Error {
     /// An operating system error about `path`.
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {

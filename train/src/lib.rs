@@ -15,19 +15,32 @@
 //! ```
 
 mod augment;
+mod checkpoint;
 mod config;
+mod dataset;
+mod device;
 mod error;
 mod evaluate;
+mod features;
 mod inspect;
 mod kernels;
 mod loader;
 mod masking;
+mod metrics;
 mod models;
+mod monitor;
 mod nn;
 mod optim;
+mod run_folder;
 mod schedule;
-mod metrics;
+mod trainer;
 
+pub use checkpoint::{BEST_FILE, LAST_FILE, RunState};
+pub use config::{
+    DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig, MonitorConfig, OptimConfig,
+    Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence, TargetConfig, TargetKind,
+};
+pub use device::use_threads;
 pub use error::{Error, Result};
 pub use evaluate::{
     Choice, Column, Evaluation, Examples, Extent, FEW_LABELS_C, FeatureSet, FewLabels, LinearSvm,
@@ -35,7 +48,10 @@ pub use evaluate::{
     Solver, Standardisation, VALIDATION_SHARE, effective_rank, explained_share, fixed_subset, is_validation,
     nearest_neighbours, neighbour_share, print_columns, probe,
 };
+pub use features::Pooling;
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
+pub use run_folder::CONFIG_FILE;
+pub use trainer::{Ended, Event, PretrainRequest, Trainer};
