@@ -16,8 +16,11 @@
 
 mod error;
 mod inspect;
+mod kernels;
 
 pub use error::{Error, Result};
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
+pub use kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
+pub use kernels::tokenizer_composite::tokenize_composite;
