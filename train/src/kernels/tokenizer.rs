@@ -110,7 +110,8 @@ pub fn tokenize(
 
 impl TokenizerWeights {
     fn parts(&self) -> [&Tensor; 10] {
-        let Self { first, bn1_weight, bn1_bias, lift, lift_bias, mix, bn2_weight, bn2_bias, out, out_bias } = self;
+        let Self { first, bn1_weight, bn1_bias, lift, lift_bias, mix, bn2_weight, bn2_bias, out, out_bias } =
+            self;
         [first, bn1_weight, bn1_bias, lift, lift_bias, mix, bn2_weight, bn2_bias, out, out_bias]
     }
 
@@ -125,7 +126,10 @@ impl TokenizerWeights {
         let (patch_count, k, axes) = patches.dims3()?;
         let Widths { c1, c2, c3, d } = self.widths()?;
         if patch_count == 0 || k == 0 || k > usize::from(u16::MAX) || axes != 3 {
-            bail!("tokenizer: patches: expected [P,K,3] with P, K > 0 and K < 65536, found {:?}", patches.dims());
+            bail!(
+                "tokenizer: patches: expected [P,K,3] with P, K > 0 and K < 65536, found {:?}",
+                patches.dims()
+            );
         }
         if matches!(mode, Mode::Train) && patch_count * k == 1 {
             bail!("tokenizer: patches: expected more than one point to take statistics of, found 1");
@@ -140,14 +144,22 @@ impl TokenizerWeights {
         if let Mode::Eval { bn1, bn2 } = mode {
             let lengths = [bn1.0.len(), bn1.1.len(), bn2.0.len(), bn2.1.len()];
             if lengths != [c1, c1, c3, c3] {
-                bail!("tokenizer: running statistics: expected lengths {:?}, found {lengths:?}", [c1, c1, c3, c3]);
+                bail!(
+                    "tokenizer: running statistics: expected lengths {:?}, found {lengths:?}",
+                    [c1, c1, c3, c3]
+                );
             }
         }
         Ok(())
     }
 
     fn widths(&self) -> Result<Widths> {
-        Ok(Widths { c1: self.first.dim(0)?, c2: self.lift.dim(0)?, c3: self.mix.dim(0)?, d: self.out.dim(0)? })
+        Ok(Widths {
+            c1: self.first.dim(0)?,
+            c2: self.lift.dim(0)?,
+            c3: self.mix.dim(0)?,
+            d: self.out.dim(0)?,
+        })
     }
 }
 
@@ -194,7 +206,13 @@ impl CustomOp2 for Tokenize {
         "tokenize"
     }
 
-    fn cpu_fwd(&self, patches: &CpuStorage, strides: &Strides, flat: &CpuStorage, flat_strides: &Strides) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        patches: &CpuStorage,
+        strides: &Strides,
+        flat: &CpuStorage,
+        flat_strides: &Strides,
+    ) -> Result<(CpuStorage, Shape)> {
         let (patch_count, k, _) = strides.shape().dims3()?;
         let layout = self.widths.layout();
         let flat = Flat { values: contiguous(flat, flat_strides)?, layout: &layout, widths: self.widths };
@@ -205,12 +223,19 @@ impl CustomOp2 for Tokenize {
         Ok((CpuStorage::F32(tokens), (patch_count, self.widths.d).into()))
     }
 
-    fn bwd(&self, patches: &Tensor, flat: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        patches: &Tensor,
+        flat: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let Some(saved) = self.saved.get() else {
             bail!("tokenizer: backward without forward");
         };
         let gradient = gradient.contiguous()?;
-        let (patches, flat_values, gradient) = (patches.storage_and_layout(), flat.storage_and_layout(), gradient.storage_and_layout());
+        let (patches, flat_values, gradient) =
+            (patches.storage_and_layout(), flat.storage_and_layout(), gradient.storage_and_layout());
         let layout = self.widths.layout();
         let values = backward(
             of_tensor(&patches)?,

@@ -53,7 +53,11 @@ fn max_over_points(x: &Tensor) -> Result<Tensor> {
 type RunningSlices<'a> = Option<(&'a [f32], &'a [f32])>;
 
 /// Normalises the columns of `x` [n, C]; returns the batch's statistics if it used them.
-fn batch_norm(x: &Tensor, (weight, bias): (&Tensor, &Tensor), running: RunningSlices<'_>) -> Result<(Tensor, Option<BatchStats>)> {
+fn batch_norm(
+    x: &Tensor,
+    (weight, bias): (&Tensor, &Tensor),
+    running: RunningSlices<'_>,
+) -> Result<(Tensor, Option<BatchStats>)> {
     let of = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), x.device())?.to_dtype(x.dtype());
     let (centered, var, stats) = match running {
         Some((mean, var)) => (x.broadcast_sub(&of(mean)?)?, of(var)?, None),

@@ -42,7 +42,16 @@ pub(super) fn sparse(points: &[f32], tokens: &[f32], flat: Flat<'_>, saved: &Sav
         .zip(patch_sums.par_chunks_mut(cut.chunk * width.c3))
         .map(|((((points, tokens), token_point), offsets), patch_sums)| {
             let weights = &weights;
-            Arch::new().dispatch(SparsePass { saved, weights, d, points, tokens, token_point, offsets, patch_sums })
+            Arch::new().dispatch(SparsePass {
+                saved,
+                weights,
+                d,
+                points,
+                tokens,
+                token_point,
+                offsets,
+                patch_sums,
+            })
         })
         .collect();
     (patch_sums, chunks)
@@ -59,7 +68,8 @@ impl SparseWeights {
     fn new(flat: Flat<'_>, saved: &Saved) -> Self {
         let (c1, c3) = (saved.local.width.c1, saved.local.width.c3);
         let mut scaled = Buffer::zeros(c3 * c1);
-        let rows = scaled.chunks_exact_mut(c1).zip(saved.local.merged.chunks_exact(c1)).zip(&*saved.mixed.scale);
+        let rows =
+            scaled.chunks_exact_mut(c1).zip(saved.local.merged.chunks_exact(c1)).zip(&*saved.mixed.scale);
         for ((to, from), &scale) in rows {
             to.iter_mut().zip(from).for_each(|(to, &v)| *to = scale * v);
         }
@@ -105,7 +115,9 @@ impl Hits {
                 }
             }
         }
-        (self.rows.clear(), self.patch.clear(), self.points.clear());
+        self.rows.clear();
+        self.patch.clear();
+        self.points.clear();
         for (row, place) in self.place.iter_mut().enumerate().filter(|(_, place)| **place != MISSED) {
             *place = self.rows.len() as u32;
             self.rows.push(row as u32);
@@ -139,12 +151,14 @@ impl WithSimd for SparsePass<'_> {
         let blocks = self.points.chunks(rows * 3).zip(self.tokens.chunks(block * self.d));
         let saved = self.token_point.chunks(block * width.d).zip(self.offsets.chunks(block * width.c3));
         let sums = self.patch_sums.chunks_mut(block * width.c3);
-        for (i, (((points, tokens), (token_point, offsets)), sums)) in blocks.zip(saved).zip(sums).enumerate() {
+        for (i, (((points, tokens), (token_point, offsets)), sums)) in blocks.zip(saved).zip(sums).enumerate()
+        {
             scratch.hits.find(points, cut.k, tokens, token_point);
             if scratch.hits.rows.is_empty() {
                 continue;
             }
-            let block = SparseBlock { saved: self.saved, weights: self.weights, tokens, token_point, offsets };
+            let block =
+                SparseBlock { saved: self.saved, weights: self.weights, tokens, token_point, offsets };
             block.recompute(simd, &mut scratch);
             block.last_layer(simd, &mut scratch, &mut found.out);
             block.mixing_layer(simd, &mut scratch, sums, &mut found.merged);
@@ -180,9 +194,9 @@ impl SparseBlock<'_> {
         let (local, mixed) = (&self.saved.local, &self.saved.mixed);
         first_layer(simd, &scratch.hits.points, &local.first, &mut scratch.first);
         shift_offsets(simd, self.offsets, mixed, &mut scratch.shifts);
-        let start = Start { rows: &scratch.shifts, of: &scratch.hits.patch };
+        let start = Start { rows: &scratch.shifts, of: &scratch.hits.patch, relu: true };
         let rows = Rows { data: &scratch.first, stride: local.width.c1 };
-        product(simd, rows, &mixed.merged, start, &mut scratch.second, true);
+        product(simd, rows, &mixed.merged, start, &mut scratch.second);
     }
 
     /// Gradient of the last layer's weights and of its input, masked by the ReLU.
@@ -201,7 +215,12 @@ impl SparseBlock<'_> {
                 let row = scratch.hits.place[patch * k + point] as usize * width.c3 + column;
                 let weight = channel * width.c3 + column;
                 add_scaled(simd, g, &scratch.second[row..][..columns], &mut out[weight..][..columns]);
-                add_scaled(simd, g, &self.weights.out[weight..][..columns], &mut scratch.gradient[row..][..columns]);
+                add_scaled(
+                    simd,
+                    g,
+                    &self.weights.out[weight..][..columns],
+                    &mut scratch.gradient[row..][..columns],
+                );
             }
         }
         mask(simd, &scratch.second[..n], &mut scratch.gradient[..n]);
@@ -215,18 +234,25 @@ impl SparseBlock<'_> {
         for (row, &patch) in scratch.gradient.chunks_exact(c3).zip(&scratch.hits.patch) {
             add(simd, row, &mut sums[patch as usize * c3..][..c3]);
         }
-        let rows = Rows { data: &scratch.gradient, stride: c3 };
-        add_transposed(simd, rows, Rows { data: &scratch.first, stride: c1 }, n, merged, false);
+        let rows = Rows { data: &scratch.gradient[..n * c3], stride: c3 };
+        add_transposed(simd, rows, Rows { data: &scratch.first, stride: c1 }, merged, false);
         let (zeros, of) = (Buffer::zeros(c1), vec![0; n]);
-        let start = Start { rows: &zeros, of: &of };
-        product(simd, rows, &self.weights.merged, start, &mut scratch.back, false);
+        let start = Start { rows: &zeros, of: &of, relu: false };
+        product(simd, rows, &self.weights.merged, start, &mut scratch.back);
     }
 }
 
 impl Sparse {
     /// Adds the gradients of rows `from..` of the chunk to `into` [n, c1]; `next` is the first row not yet added.
     #[inline(always)]
-    pub(super) fn add_rows<S: Simd>(&self, simd: S, next: &mut usize, from: usize, into: &mut [f32], c1: usize) {
+    pub(super) fn add_rows<S: Simd>(
+        &self,
+        simd: S,
+        next: &mut usize,
+        from: usize,
+        into: &mut [f32],
+        c1: usize,
+    ) {
         let end = from + into.len() / c1;
         while let Some(&row) = self.rows.get(*next).filter(|&&row| (row as usize) < end) {
             let to = (row as usize - from) * c1;

@@ -45,7 +45,15 @@ pub(super) fn dense(
         .zip(sparse)
         .enumerate()
         .map(|(chunk, ((points, patch_sums), sparse))| {
-            let task = DensePass { saved, weights: &weights, norm, points, patch_sums, sparse, first_patch: chunk * cut.chunk };
+            let task = DensePass {
+                saved,
+                weights: &weights,
+                norm,
+                points,
+                patch_sums,
+                sparse,
+                first_patch: chunk * cut.chunk,
+            };
             Arch::new().dispatch(task)
         })
         .collect()
@@ -133,22 +141,23 @@ impl DensePass<'_> {
         let n = self.patch_sums.len() / width.c3;
         let of = vec![0; n];
         let zeros = Buffer::zeros(width.c1.max(width.c2).max(width.c3));
-        let start = |columns: usize| Start { rows: &zeros[..columns], of: &of };
+        let start = |columns: usize| Start { rows: &zeros[..columns], of: &of, relu: false };
         let offset = self.of_chunk(&self.saved.offset, width.c3);
         let sums = Rows { data: self.of_chunk(&self.saved.sums, width.c1), stride: width.c1 };
         let mut gradient = Buffer::zeros(n * width.c3);
-        product(simd, sums, &self.weights.merged, start(width.c3), &mut gradient, false);
+        product(simd, sums, &self.weights.merged, start(width.c3), &mut gradient);
         let mut pull = Buffer::zeros(n * width.c3);
         self.offset_gradient(offset, &mut gradient, &mut pull);
         gradient.chunks_exact(width.c3).for_each(|row| add_wide(row, &mut found.offset));
         let rows = Rows { data: &gradient, stride: width.c3 };
         let summary = Rows { data: self.of_chunk(&self.saved.summary, width.c2), stride: width.c2 };
-        add_transposed(simd, rows, summary, n, &mut found.mix_global, false);
-        let mut patches = Patches { summary: Buffer::zeros(n * width.c2), start: Buffer::zeros(n * width.c1) };
-        product(simd, rows, &self.weights.mix_global, start(width.c2), &mut patches.summary, false);
+        add_transposed(simd, rows, summary, &mut found.mix_global, false);
+        let mut patches =
+            Patches { summary: Buffer::zeros(n * width.c2), start: Buffer::zeros(n * width.c1) };
+        product(simd, rows, &self.weights.mix_global, start(width.c2), &mut patches.summary);
         patches.summary.chunks_exact(width.c2).for_each(|row| add_wide(row, &mut found.summary));
         let pull = Rows { data: &pull, stride: width.c3 };
-        product(simd, pull, &self.weights.merged_back, start(width.c1), &mut patches.start, false);
+        product(simd, pull, &self.weights.merged_back, start(width.c1), &mut patches.start);
         patches
     }
 
@@ -179,9 +188,9 @@ impl DensePass<'_> {
             let n = points.len() / 3;
             let of: Vec<u32> = (0..n).map(|row| (block * cut.block + row / cut.k) as u32).collect();
             first_layer(simd, points, &self.saved.local.first, &mut first);
-            let start = Start { rows: &patches.start, of: &of };
+            let start = Start { rows: &patches.start, of: &of, relu: false };
             let input = Rows { data: &first, stride: width.c1 };
-            product(simd, input, &self.weights.curvature, start, &mut gradient, false);
+            product(simd, input, &self.weights.curvature, start, &mut gradient);
             let gradient = &mut gradient[..n * width.c1];
             self.sparse.add_rows(simd, &mut next, block * rows, gradient, width.c1);
             self.first_maximum(simd, (block * cut.block, patches), (&first, gradient), &mut found.lift);

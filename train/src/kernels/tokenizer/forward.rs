@@ -135,7 +135,11 @@ impl WithSimd for Summarise<'_> {
         let mut gram = Buffer::zeros(width.c1 * width.c1);
         let mut total = vec![0.0; width.c1 * width.c1];
         let blocks = self.points.chunks(block * k * 3).zip(self.sums.chunks_mut(block * width.c1));
-        let outputs = self.largest.value.chunks_mut(block * width.c2).zip(self.largest.point.chunks_mut(block * width.c2));
+        let outputs = self
+            .largest
+            .value
+            .chunks_mut(block * width.c2)
+            .zip(self.largest.point.chunks_mut(block * width.c2));
         for ((points, sums), (value, point)) in blocks.zip(outputs) {
             let n = points.len() / 3;
             first_layer(simd, points, &self.local.first, &mut first);
@@ -147,7 +151,8 @@ impl WithSimd for Summarise<'_> {
             max_over_patches(simd, rows, k, &self.local.lift, into);
             if self.with_gram {
                 gram.fill(0.0);
-                add_transposed(simd, rows, rows, n, &mut gram, true);
+                let rows = Rows { data: &first[..n * width.c1], stride: width.c1 };
+                add_transposed(simd, rows, rows, &mut gram, true);
                 add_wide(&gram, &mut total);
             }
         }
@@ -196,8 +201,8 @@ impl WithSimd for Offset<'_> {
         let width = self.local.width;
         let n = self.out.len() / width.c3;
         let (rows, zeros) = (Rows { data: self.summary, stride: width.c2 }, vec![0; n]);
-        let start = Start { rows: &self.local.merged_bias, of: &zeros };
-        product(simd, rows, &self.local.mix_global, start, self.out, false);
+        let start = Start { rows: &self.local.merged_bias, of: &zeros, relu: false };
+        product(simd, rows, &self.local.mix_global, start, self.out);
         if !self.with_sums {
             return Default::default();
         }
@@ -210,8 +215,9 @@ impl WithSimd for Offset<'_> {
             }
         }
         let mut by_first = Buffer::zeros(width.c3 * width.c1);
-        let (out, sums) = (Rows { data: self.out, stride: width.c3 }, Rows { data: self.sums, stride: width.c1 });
-        add_transposed(simd, out, sums, n, &mut by_first, false);
+        let (out, sums) =
+            (Rows { data: self.out, stride: width.c3 }, Rows { data: self.sums, stride: width.c1 });
+        add_transposed(simd, out, sums, &mut by_first, false);
         [sum, squares, by_first.iter().map(|&v| f64::from(v)).collect()]
     }
 }
@@ -235,13 +241,15 @@ impl Statistics {
         let covariance = covariance(&seen.gram, &first_mean, n);
         let mut mixed_by_first = vec![0.0; c3 * c1];
         let (mut mean, mut var) = (vec![0.0; c3], vec![0.0; c3]);
-        let rows = mixed_by_first.par_chunks_mut(c1).zip(local.merged.par_chunks(c1)).zip(&mut mean).zip(&mut var);
+        let rows =
+            mixed_by_first.par_chunks_mut(c1).zip(local.merged.par_chunks(c1)).zip(&mut mean).zip(&mut var);
         rows.enumerate().for_each(|(c, (((by_first, m), mean), var))| {
             for (&w, row) in m.iter().zip(covariance.chunks_exact(c1)) {
                 by_first.iter_mut().zip(row).for_each(|(b, v)| *b += f64::from(w) * v);
             }
             let along = |v: &[f64]| m.iter().zip(v).map(|(&w, &v)| f64::from(w) * v).sum::<f64>();
-            let (spread, local_mean, offset_mean) = (along(by_first), along(&first_mean), offsets.sum[c] / patches);
+            let (spread, local_mean, offset_mean) =
+                (along(by_first), along(&first_mean), offsets.sum[c] / patches);
             let cross = along(&offsets.by_first[c * c1..][..c1]) / n - local_mean * offset_mean;
             *mean = local_mean + offset_mean;
             *var = (spread + 2.0 * cross + offsets.squares[c] / patches - offset_mean * offset_mean).max(0.0);
@@ -314,9 +322,9 @@ impl WithSimd for Tokens<'_> {
         for ((points, offsets), (tokens, point)) in blocks.zip(outputs) {
             first_layer(simd, points, &local.first, &mut first);
             shift_offsets(simd, offsets, mixed, &mut shifts);
-            let start = Start { rows: &shifts, of: &of[..points.len() / 3] };
+            let start = Start { rows: &shifts, of: &of[..points.len() / 3], relu: true };
             let rows = Rows { data: &first, stride: width.c1 };
-            product(simd, rows, &mixed.merged, start, &mut second, true);
+            product(simd, rows, &mixed.merged, start, &mut second);
             let rows = Rows { data: &second, stride: width.c3 };
             let value = &mut value[..point.len()];
             max_over_patches(simd, rows, k, &mixed.out, Largest { value, point, bias: &mixed.out_bias });

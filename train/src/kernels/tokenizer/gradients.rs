@@ -9,7 +9,13 @@ use super::prepared::{local_rows, multiply, multiply_transposed};
 use super::rows::{add_wide, sum_chunks};
 
 /// Gradient of the flat parameters, given that of the tokens [P, d].
-pub(super) fn backward(points: &[f32], tokens: &[f32], flat: Flat<'_>, saved: &Saved, running: &Running) -> Vec<f32> {
+pub(super) fn backward(
+    points: &[f32],
+    tokens: &[f32],
+    flat: Flat<'_>,
+    saved: &Saved,
+    running: &Running,
+) -> Vec<f32> {
     let mut gradient = vec![0.0f32; flat.layout.len()];
     let d = flat.widths.d;
     let mut out_bias = vec![0.0; d];
@@ -50,7 +56,8 @@ fn second_norm(
     let mut backward = Backward { constant: Buffer::zeros(width.c3), slope: Buffer::zeros(width.c3) };
     for c in 0..flat.widths.c3 {
         let row = c * width.c1..(c + 1) * width.c1;
-        let by_local: f64 = merged[row.clone()].iter().zip(&saved.local.merged[row]).map(|(&g, &m)| g * f64::from(m)).sum();
+        let by_local: f64 =
+            merged[row.clone()].iter().zip(&saved.local.merged[row]).map(|(&g, &m)| g * f64::from(m)).sum();
         let inverse = norm.inverse_std(c);
         let weight = (by_local + by_offset[c] - norm.mean[c] * sum[c]) * inverse;
         gradient[flat.layout.bn2_weight.start + c] = weight as f32;
@@ -68,7 +75,13 @@ fn second_norm(
 /// Gradients of the last layer, the mixing layer and the lift. The lift's bias moves every mixed row by the same amount,
 /// through the maximum too, and the batch's mean takes it away again: its gradient is exactly 0 in training, and rounding
 /// errors in its place would be steps to AdamW.
-fn last_layers(flat: Flat<'_>, saved: &Saved, (parts, rest): (&[Sparse], &[Dense]), norm: &SecondNorm, gradient: &mut [f32]) {
+fn last_layers(
+    flat: Flat<'_>,
+    saved: &Saved,
+    (parts, rest): (&[Sparse], &[Dense]),
+    norm: &SecondNorm,
+    gradient: &mut [f32],
+) {
     let train = !saved.first_mean.is_empty();
     let (width, c2, at) = (saved.local.width, flat.widths.c2, flat.layout);
     let out = total(parts.iter().map(|part| &part.out), width.d * width.c3);
@@ -81,7 +94,9 @@ fn last_layers(flat: Flat<'_>, saved: &Saved, (parts, rest): (&[Sparse], &[Dense
     }
     let mix_global = total(rest.iter().map(|part| &part.mix_global), width.c3 * width.c2);
     let global = mix_global.chunks_exact(width.c2);
-    for ((to, global), local) in gradient[at.mix.clone()].chunks_exact_mut(2 * c2).zip(global).zip(mix_local.chunks_exact(width.c2)) {
+    for ((to, global), local) in
+        gradient[at.mix.clone()].chunks_exact_mut(2 * c2).zip(global).zip(mix_local.chunks_exact(width.c2))
+    {
         narrow(&global[..c2], &mut to[..c2]);
         to[c2..].copy_from_slice(&local[..c2]);
     }
@@ -110,7 +125,10 @@ fn merged_gradient(saved: &Saved, norm: &SecondNorm) -> Buffer {
         for (j, to) in row.iter_mut().enumerate() {
             let at = c * width.c1 + j;
             // With running statistics there is no second part, and its sums are not kept.
-            let dense = saved.first_mean.get(j).map_or(0.0, |mean| constant * mean + of(&norm.backward.slope) * saved.mixed_by_first[at]);
+            let dense = saved
+                .first_mean
+                .get(j)
+                .map_or(0.0, |mean| constant * mean + of(&norm.backward.slope) * saved.mixed_by_first[at]);
             *to = (scale * norm.merged[at] - dense) as f32;
         }
     }
@@ -124,7 +142,8 @@ fn first_layer(flat: Flat<'_>, saved: &Saved, rest: &[Dense], train: bool, gradi
     let weights = flat.values[at.first.clone()].as_chunks::<3>().0;
     for (c, w) in weights.iter().enumerate() {
         let (w, norm) = (w.map(f64::from), &saved.norms[0]);
-        let (inverse, by_point, sum) = (norm.inverse_std(c), [0, 1, 2].map(|a| found[a * c1 + c]), found[3 * c1 + c]);
+        let (inverse, by_point, sum) =
+            (norm.inverse_std(c), [0, 1, 2].map(|a| found[a * c1 + c]), found[3 * c1 + c]);
         let weight = (dot(w, by_point) - norm.mean[c] * sum) * inverse;
         gradient[at.bn1_weight.start + c] = weight as f32;
         gradient[at.bn1_bias.start + c] = sum as f32;

@@ -171,7 +171,7 @@ pub(super) fn multiply(rows: &[f32], weights: &Packed) -> Buffer {
             let zeros = Buffer::zeros(self.weights.columns);
             let of = vec![0; self.rows.len() / self.weights.depth];
             let rows = Rows { data: self.rows, stride: self.weights.depth };
-            product(simd, rows, self.weights, Start { rows: &zeros, of: &of }, &mut self.out, false);
+            product(simd, rows, self.weights, Start { rows: &zeros, of: &of, relu: false }, &mut self.out);
             self.out
         }
     }
@@ -184,18 +184,17 @@ pub(super) fn multiply_transposed(a: &[f32], b: &[f32], n: usize) -> Buffer {
     struct Task<'a> {
         a: Rows<'a>,
         b: Rows<'a>,
-        n: usize,
         out: Buffer,
     }
     impl WithSimd for Task<'_> {
         type Output = Buffer;
         #[inline(always)]
         fn with_simd<S: Simd>(mut self, simd: S) -> Buffer {
-            add_transposed(simd, self.a, self.b, self.n, &mut self.out, false);
+            add_transposed(simd, self.a, self.b, &mut self.out, false);
             self.out
         }
     }
     let (i, j) = (a.len() / n, b.len() / n);
     let (a, b) = (Rows { data: a, stride: i }, Rows { data: b, stride: j });
-    Arch::new().dispatch(Task { a, b, n, out: Buffer::zeros(i * j) })
+    Arch::new().dispatch(Task { a, b, out: Buffer::zeros(i * j) })
 }

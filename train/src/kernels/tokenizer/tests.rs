@@ -9,7 +9,8 @@ use jepa3d_schemas::Draws;
 use super::{BatchStats, Mode, TokenizerWeights, tokenize};
 use crate::kernels::tokenizer_composite::tokenize_composite;
 
-type Tokenizer = fn(&Tensor, &TokenizerWeights, &Mode<'_>) -> candle_core::Result<(Tensor, Option<[BatchStats; 2]>)>;
+type Tokenizer =
+    fn(&Tensor, &TokenizerWeights, &Mode<'_>) -> candle_core::Result<(Tensor, Option<[BatchStats; 2]>)>;
 
 /// Numbers uniform in +-1.
 fn draw(draws: &mut Draws, n: usize) -> Vec<f32> {
@@ -17,7 +18,8 @@ fn draw(draws: &mut Draws, n: usize) -> Vec<f32> {
 }
 
 fn variable(draws: &mut Draws, dims: &[usize], center: f32, spread: f32) -> Var {
-    let values: Vec<f32> = draw(draws, dims.iter().product()).into_iter().map(|v| center + spread * v).collect();
+    let values: Vec<f32> =
+        draw(draws, dims.iter().product()).into_iter().map(|v| center + spread * v).collect();
     Var::from_vec(values, dims, &Device::Cpu).unwrap()
 }
 
@@ -59,7 +61,13 @@ fn patches(draws: &mut Draws, n: usize, k: usize) -> Tensor {
 }
 
 /// Tokens, and the gradients of all parts given that of the tokens.
-fn run(tokenizer: Tokenizer, x: &Tensor, vars: &[Var], mode: &Mode<'_>, gradient: &Tensor) -> (Tensor, Vec<Tensor>) {
+fn run(
+    tokenizer: Tokenizer,
+    x: &Tensor,
+    vars: &[Var],
+    mode: &Mode<'_>,
+    gradient: &Tensor,
+) -> (Tensor, Vec<Tensor>) {
     let (tokens, stats) = tokenizer(x, &weights(vars), mode).unwrap();
     assert_eq!(stats.is_some(), matches!(mode, Mode::Train));
     let grads = (&tokens * gradient).unwrap().sum_all().unwrap().backward().unwrap();
@@ -128,7 +136,9 @@ fn a_patch_of_one_point_and_a_single_patch() {
 #[test]
 fn running_statistics() {
     let mut draws = Draws::new(7, "tokenizer", "statistics");
-    let near = |draws: &mut Draws, n: usize, center: f32| draw(draws, n).into_iter().map(|v| center + 0.1 * v).collect();
+    let near = |draws: &mut Draws, n: usize, center: f32| {
+        draw(draws, n).into_iter().map(|v| center + 0.1 * v).collect()
+    };
     let (m1, v1): (Vec<f32>, Vec<f32>) = (near(&mut draws, 8, 0.0), near(&mut draws, 8, 0.3));
     let (m2, v2): (Vec<f32>, Vec<f32>) = (near(&mut draws, 32, 0.0), near(&mut draws, 32, 0.3));
     let mode = Mode::Eval { bn1: (&m1, &v1), bn2: (&m2, &v2) };
@@ -190,7 +200,11 @@ fn gradients_equal_finite_differences() {
         values[at] += step;
         moved[part] = Var::from_vec(values, vars[part].dims(), &Device::Cpu).unwrap();
         let tokens = tokenize(&x, &weights(&moved), &Mode::Train).unwrap().0;
-        numbers(&tokens).iter().zip(numbers(&gradient)).map(|(&t, g)| f64::from(t) * f64::from(g)).sum::<f64>()
+        numbers(&tokens)
+            .iter()
+            .zip(numbers(&gradient))
+            .map(|(&t, g)| f64::from(t) * f64::from(g))
+            .sum::<f64>()
     };
     for (part, gradients) in found.iter().enumerate() {
         let gradients = numbers(gradients);
@@ -230,7 +244,8 @@ fn golden_parts(golden: &std::collections::HashMap<String, Tensor>, kind: &str) 
 fn equals_pytorch() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/point_jepa.safetensors");
     let golden = load(file, &Device::Cpu).unwrap();
-    let vars: Vec<Var> = golden_parts(&golden, "weights").iter().map(|x| Var::from_tensor(x).unwrap()).collect();
+    let vars: Vec<Var> =
+        golden_parts(&golden, "weights").iter().map(|x| Var::from_tensor(x).unwrap()).collect();
     let x = golden["input/patches"].flatten(0, 1).unwrap();
     let gradient = golden["out/tokens_gradient"].flatten(0, 1).unwrap();
     let expected = golden_parts(&golden, "grad");
@@ -245,13 +260,15 @@ fn equals_pytorch() {
 fn statistics_equal_those_of_pytorch() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/point_jepa.safetensors");
     let golden = load(file, &Device::Cpu).unwrap();
-    let vars: Vec<Var> = golden_parts(&golden, "weights").iter().map(|x| Var::from_tensor(x).unwrap()).collect();
+    let vars: Vec<Var> =
+        golden_parts(&golden, "weights").iter().map(|x| Var::from_tensor(x).unwrap()).collect();
     let x = golden["input/patches"].flatten(0, 1).unwrap();
     let read = |kind: &str, norm: &str, what: &str| {
         numbers(&golden[&format!("{kind}/tokenizer.embedding.encoder.{norm}.{what}")])
     };
     let norms = ["first_conv.1", "second_conv.1"];
-    let [(m1, v1), (m2, v2)] = norms.map(|n| (read("weights", n, "running_mean"), read("weights", n, "running_var")));
+    let [(m1, v1), (m2, v2)] =
+        norms.map(|n| (read("weights", n, "running_mean"), read("weights", n, "running_var")));
     let mode = Mode::Eval { bn1: (&m1, &v1), bn2: (&m2, &v2) };
     for tokenizer in [tokenize as Tokenizer, tokenize_composite] {
         let stats = tokenizer(&x, &weights(&vars), &Mode::Train).unwrap().1.unwrap();

@@ -24,7 +24,12 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Packs `columns` columns (a multiple of [`PAD`]) for panels of `width` columns.
-    pub(super) fn new(depth: usize, columns: usize, width: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+    pub(super) fn new(
+        depth: usize,
+        columns: usize,
+        width: usize,
+        value: impl Fn(usize, usize) -> f32,
+    ) -> Self {
         let mut data = Buffer::zeros(depth * columns);
         for (panel, rows) in data.chunks_exact_mut(depth * width).enumerate() {
             for (d, row) in rows.chunks_exact_mut(width).enumerate() {
@@ -100,7 +105,13 @@ pub(super) struct Largest<'a> {
 
 /// max over the `k` rows of each patch of (rows x weights), in one go.
 #[inline(always)]
-pub(super) fn max_over_patches<S: Simd>(simd: S, rows: Rows<'_>, k: usize, weights: &Packed, into: Largest<'_>) {
+pub(super) fn max_over_patches<S: Simd>(
+    simd: S,
+    rows: Rows<'_>,
+    k: usize,
+    weights: &Packed,
+    into: Largest<'_>,
+) {
     if S::F32_LANES >= 16 {
         max_tiles::<S, TALL>(simd, rows, k, weights, into);
     } else {
@@ -109,7 +120,13 @@ pub(super) fn max_over_patches<S: Simd>(simd: S, rows: Rows<'_>, k: usize, weigh
 }
 
 #[inline(always)]
-fn max_tiles<S: Simd, const M: usize>(simd: S, rows: Rows<'_>, k: usize, weights: &Packed, into: Largest<'_>) {
+fn max_tiles<S: Simd, const M: usize>(
+    simd: S,
+    rows: Rows<'_>,
+    k: usize,
+    weights: &Packed,
+    into: Largest<'_>,
+) {
     let patches = into.value.len() / weights.columns;
     let width = 2 * S::F32_LANES;
     for column in (0..weights.columns).step_by(width) {
@@ -158,20 +175,23 @@ fn max_of_patch<S: Simd, const M: usize>(
     (best, at)
 }
 
-/// What a product starts from: row `of[r]` of `rows` for row `r` of the result.
+/// What a product starts from and ends with.
 #[derive(Clone, Copy)]
 pub(super) struct Start<'a> {
+    /// Row `of[r]` of `rows` is added to row `r` of the result.
     pub(super) rows: &'a [f32],
     pub(super) of: &'a [u32],
+    /// Whether negative sums become 0.
+    pub(super) relu: bool,
 }
 
-/// out [n, columns] = start + rows x weights, for the `start.of.len()` first rows; negative sums become 0 if `relu`.
+/// out [n, columns] = start + rows x weights, for the `start.of.len()` first rows.
 #[inline(always)]
-pub(super) fn product<S: Simd>(simd: S, rows: Rows<'_>, weights: &Packed, start: Start<'_>, out: &mut [f32], relu: bool) {
+pub(super) fn product<S: Simd>(simd: S, rows: Rows<'_>, weights: &Packed, start: Start<'_>, out: &mut [f32]) {
     if S::F32_LANES >= 16 {
-        product_tiles::<S, TALL>(simd, rows, weights, start, out, relu);
+        product_tiles::<S, TALL>(simd, rows, weights, start, out);
     } else {
-        product_tiles::<S, SHORT>(simd, rows, weights, start, out, relu);
+        product_tiles::<S, SHORT>(simd, rows, weights, start, out);
     }
 }
 
@@ -182,7 +202,6 @@ fn product_tiles<S: Simd, const M: usize>(
     weights: &Packed,
     start: Start<'_>,
     out: &mut [f32],
-    relu: bool,
 ) {
     let (n, width) = (start.of.len(), 2 * S::F32_LANES);
     let zero = simd.splat_f32s(0.0);
@@ -196,7 +215,7 @@ fn product_tiles<S: Simd, const M: usize>(
             }
             sums = tile::<S, M>(simd, rows.take(weights.depth, row, n - 1), panel, sums);
             for i in 0..M.min(n - row) {
-                if relu {
+                if start.relu {
                     // In this order the maximum of a NaN is NaN.
                     sums[i] = [simd.max_f32s(zero, sums[i][0]), simd.max_f32s(zero, sums[i][1])];
                 }
@@ -206,18 +225,24 @@ fn product_tiles<S: Simd, const M: usize>(
     }
 }
 
-/// out [a.stride, b.stride] += a^T b over the first `n` rows; with `upper`, tiles wholly below the diagonal are left out.
+/// out [a.stride, b.stride] += a^T b over the rows of `a`; with `upper`, tiles wholly below the diagonal are left out.
 #[inline(always)]
-pub(super) fn add_transposed<S: Simd>(simd: S, a: Rows<'_>, b: Rows<'_>, n: usize, out: &mut [f32], upper: bool) {
+pub(super) fn add_transposed<S: Simd>(simd: S, a: Rows<'_>, b: Rows<'_>, out: &mut [f32], upper: bool) {
     if S::F32_LANES >= 16 {
-        transposed_tiles::<S, TALL>(simd, a, b, n, out, upper);
+        transposed_tiles::<S, TALL>(simd, a, b, out, upper);
     } else {
-        transposed_tiles::<S, SHORT>(simd, a, b, n, out, upper);
+        transposed_tiles::<S, SHORT>(simd, a, b, out, upper);
     }
 }
 
 #[inline(always)]
-fn transposed_tiles<S: Simd, const M: usize>(simd: S, a: Rows<'_>, b: Rows<'_>, n: usize, out: &mut [f32], upper: bool) {
+fn transposed_tiles<S: Simd, const M: usize>(
+    simd: S,
+    a: Rows<'_>,
+    b: Rows<'_>,
+    out: &mut [f32],
+    upper: bool,
+) {
     let width = 2 * S::F32_LANES;
     for column in (0..b.stride).step_by(width) {
         for row in (0..a.stride).step_by(M) {
@@ -228,8 +253,9 @@ fn transposed_tiles<S: Simd, const M: usize>(simd: S, a: Rows<'_>, b: Rows<'_>, 
             for i in 0..M {
                 sums[i] = load::<S>(&out[(row + i) * b.stride + column..][..width]);
             }
-            for d in 0..n {
-                let left = a.data[d * a.stride + row..].first_chunk::<M>().expect("strides are multiples of a tile");
+            for d in 0..a.data.len() / a.stride {
+                let left =
+                    a.data[d * a.stride + row..].first_chunk::<M>().expect("strides are multiples of a tile");
                 let right = load::<S>(&b.data[d * b.stride + column..][..width]);
                 for i in 0..M {
                     let value = simd.splat_f32s(left[i]);
