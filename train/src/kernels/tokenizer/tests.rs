@@ -298,3 +298,43 @@ fn what_does_not_fit_is_named() {
     let text = message(&patches(&mut draws, 2, 4), &wrong);
     assert!(text.contains("tokenizer: first_conv.3.weight: expected [16, 8], found [16, 7]"), "{text}");
 }
+
+/// Whatever the points look like, the screen finds the maximum of the f32 products.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn screening_finds_the_maximum() {
+    use super::buffer::Buffer;
+    use super::screen::{Scratch, Screened};
+    use super::tile::{Largest, Rows};
+    const DEPTH: usize = 64;
+    let mut draws = Draws::new(17, "tokenizer", "screen");
+    // From points that have nothing in common to points that bf16 cannot tell apart, and repeated ones.
+    for (k, spread) in [(32, 1.0), (32, 1e-2), (32, 1e-4), (8, 1e-6), (13, 0.3), (40, 0.0)] {
+        if !Screened::pays(k) {
+            println!("no AVX-512 BF16: nothing to test");
+            return;
+        }
+        let mut weights = Buffer::zeros(32 * DEPTH);
+        weights.copy_from_slice(&draw(&mut draws, 32 * DEPTH));
+        let (center, mut rows) = (draw(&mut draws, DEPTH), draw(&mut draws, 3 * k * DEPTH));
+        rows.iter_mut().zip(center.iter().cycle()).for_each(|(v, c)| *v = c + spread * *v);
+        let (mut value, mut point, bias) = (vec![0.0; 96], vec![0u16; 96], draw(&mut draws, 32));
+        let into = Largest { value: &mut value, point: &mut point, bias: &bias };
+        let screened = Screened::new(weights, DEPTH);
+        screened.max_over_patches(Rows { data: &rows, stride: DEPTH }, k, &mut Scratch::default(), into);
+        for (at, (&value, &point)) in value.iter().zip(&point).enumerate() {
+            let (patch, c) = (at / 32, at % 32);
+            let product = |p: usize| {
+                let row = &rows[(patch * k + p) * DEPTH..][..DEPTH];
+                row.iter()
+                    .zip(&screened.rows()[c * DEPTH..])
+                    .map(|(&a, &b)| f64::from(a) * f64::from(b))
+                    .sum::<f64>()
+            };
+            let largest = (0..k).map(product).fold(f64::NEG_INFINITY, f64::max);
+            assert!((largest + f64::from(bias[c]) - f64::from(value)).abs() < 1e-5, "spread {spread}");
+            assert!((product(usize::from(point)) - largest).abs() < 1e-5, "spread {spread}");
+            assert!(spread > 0.0 || point == 0, "ties go to the lowest point");
+        }
+    }
+}
