@@ -155,7 +155,10 @@ mod tests {
     fn what_changes_neighbours_needs_online_patches() {
         let skewed = Augment { scale_axes: [0.8, 1.2], ..Augment::default() };
         let error = skewed.check(false).unwrap_err().to_string();
-        assert!(error.contains("data.augment.scale_axes: expected data.patches_from = \"online\""), "{error}");
+        assert!(
+            error.contains("data.augment.scale_axes: expected data.patches_from = \"online\""),
+            "{error}"
+        );
         skewed.check(true).unwrap();
         let empty = Augment { scale: [1.2, 0.8], ..Augment::default() };
         assert!(empty.check(true).is_err());

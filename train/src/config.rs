@@ -466,8 +466,7 @@ impl PretrainConfig {
                 return Err(out_of_range(key, format!("{low} to {high}"), found));
             }
         }
-        for (key, width, heads) in
-            [("model.heads", m.width, m.heads), ("predictor.heads", p.width, p.heads)]
+        for (key, width, heads) in [("model.heads", m.width, m.heads), ("predictor.heads", p.width, p.heads)]
         {
             if heads == 0 || !width.is_multiple_of(heads) {
                 return Err(out_of_range(key, format!("a divisor of the width {width}"), heads));

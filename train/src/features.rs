@@ -72,7 +72,8 @@ pub(crate) fn features_of(
     let all: Vec<String> = dataset.splits().map(str::to_owned).collect();
     let splits = if splits.is_empty() { &all } else { splits };
     for split in splits {
-        let eval = EvalConfig { groups: data.groups, group_size: data.group_size, batch: 64, threads: data.threads };
+        let eval =
+            EvalConfig { groups: data.groups, group_size: data.group_size, batch: 64, threads: data.threads };
         for_each_in_order(dataset, split, &eval, &mut |batch| {
             let (patches, centers) = tensors(&batch, data, device)?;
             let features = model.features(&patches, &centers)?;

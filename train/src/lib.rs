@@ -37,8 +37,9 @@ mod trainer;
 
 pub use checkpoint::{BEST_FILE, LAST_FILE, RunState};
 pub use config::{
-    DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig, MonitorConfig, OptimConfig,
-    Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence, TargetConfig, TargetKind,
+    DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig,
+    MonitorConfig, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
+    TargetConfig, TargetKind,
 };
 pub use device::use_threads;
 pub use error::{Error, Result};
@@ -52,6 +53,8 @@ pub use features::Pooling;
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
+pub use kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
+pub use kernels::tokenizer_composite::tokenize_composite;
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
 pub use run_folder::CONFIG_FILE;
 pub use trainer::{Ended, Event, PretrainRequest, Trainer};

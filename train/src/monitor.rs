@@ -111,7 +111,13 @@ pub(crate) struct Alarms(pub(crate) BTreeMap<String, u32>);
 
 impl Alarms {
     /// Counts one observation; a message when the alarm has been on `patience` times in a row.
-    pub(crate) fn see(&mut self, config: &MonitorConfig, name: &str, is_on: bool, text: String) -> Option<String> {
+    pub(crate) fn see(
+        &mut self,
+        config: &MonitorConfig,
+        name: &str,
+        is_on: bool,
+        text: String,
+    ) -> Option<String> {
         let count = self.0.entry(name.to_owned()).or_default();
         *count = if is_on { *count + 1 } else { 0 };
         (*count == config.patience).then(|| format!("collapse: {text}, {count} times in a row"))
@@ -120,13 +126,10 @@ impl Alarms {
     /// The guards of one logged step.
     pub(crate) fn step(&mut self, c: &MonitorConfig, m: &StepMeasures) -> Vec<String> {
         let low = |name: &str, value: f64, least: f64| format!("{name} {value:.4} is below {least}");
-        [
-            ("pred_std", m.pred_std, c.min_pred_std),
-            ("target_std", m.target_std, c.min_target_std),
-        ]
-        .into_iter()
-        .filter_map(|(name, value, least)| self.see(c, name, value < least, low(name, value, least)))
-        .collect()
+        [("pred_std", m.pred_std, c.min_pred_std), ("target_std", m.target_std, c.min_target_std)]
+            .into_iter()
+            .filter_map(|(name, value, least)| self.see(c, name, value < least, low(name, value, least)))
+            .collect()
     }
 
     /// The guards of one look at the subset.
@@ -135,7 +138,8 @@ impl Alarms {
         let rank = format!("effective rank {:.1} of {} is below {least:.1}", m.rank, m.width);
         let mut messages: Vec<String> = self.see(c, "rank", m.rank < least, rank).into_iter().collect();
         if let Some(share) = m.position_target {
-            let text = format!("position explains {share:.3} of the target variance, above {}", c.max_position);
+            let text =
+                format!("position explains {share:.3} of the target variance, above {}", c.max_position);
             messages.extend(self.see(c, "position", share > c.max_position, text));
         }
         messages

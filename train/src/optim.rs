@@ -144,8 +144,7 @@ impl AdamW {
         self.updates += 1;
         let t = self.updates as i32;
         let corrections = self.betas.map(|beta| 1.0 - beta.powi(t));
-        for ((p, moments), gradient) in
-            parameters.of(Role::Trained).zip(&mut self.moments).zip(&gradients.0)
+        for ((p, moments), gradient) in parameters.of(Role::Trained).zip(&mut self.moments).zip(&gradients.0)
         {
             let decays = self.decay_all || decays(p);
             let step = Step {

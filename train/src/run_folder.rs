@@ -35,7 +35,8 @@ impl RunFolder {
     pub(crate) fn open(path: &Path, resume: bool) -> Result<(Self, Option<Checkpoint>)> {
         let last = path.join(LAST_FILE);
         if last.exists() && !resume {
-            let reason = format!("holds a run ({LAST_FILE}): --resume continues it, another --out starts a new one");
+            let reason =
+                format!("holds a run ({LAST_FILE}): --resume continues it, another --out starts a new one");
             return Err(Error::RunFolder { path: path.to_owned(), reason });
         }
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
@@ -87,7 +88,8 @@ pub(crate) fn check_resume(
     config: &PretrainConfig,
     (fingerprint, steps_per_epoch): (&str, u64),
 ) -> Result<()> {
-    let wrong = |expected: String, found: String| Error::Checkpoint { path: path.to_owned(), expected, found };
+    let wrong =
+        |expected: String, found: String| Error::Checkpoint { path: path.to_owned(), expected, found };
     if state.fingerprint != fingerprint || state.steps_per_epoch != steps_per_epoch {
         return Err(wrong(
             format!("the dataset it was trained on, fingerprint {}", state.fingerprint),

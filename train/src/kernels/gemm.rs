@@ -115,9 +115,8 @@ mod tests {
     use jepa3d_schemas::Draws;
 
     fn naive(a: &Matrix<'_>, b: &Matrix<'_>) -> Vec<f32> {
-        let at = |m: &Matrix<'_>, i: usize, j: usize| {
-            f64::from(m.data[i * m.row_stride + j * m.column_stride])
-        };
+        let at =
+            |m: &Matrix<'_>, i: usize, j: usize| f64::from(m.data[i * m.row_stride + j * m.column_stride]);
         let mut out = Vec::new();
         for i in 0..a.rows {
             for j in 0..b.columns {

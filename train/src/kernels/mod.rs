@@ -14,12 +14,12 @@ pub(crate) mod products;
 mod rows;
 mod stack;
 mod tape;
-mod tokenizer_stub;
+pub mod tokenizer;
+pub mod tokenizer_composite;
 mod view;
 
 pub(crate) use dropout::{Mask, key_of};
 pub(crate) use norm::normalize_rows;
 pub(crate) use stack::{BlockTensors, Stack, StackDrop};
 pub(crate) use tape::Tape;
-pub(crate) use tokenizer_stub::{BatchStats, Mode, RunningStats, TokenizerWeights, tokenize};
 pub(crate) use view::CpuView;

@@ -202,7 +202,9 @@ impl StackOp {
         let mut lanes = lanes.into_iter();
         let Some(mut sum) = lanes.next() else { return };
         for lane in lanes {
-            sum.par_chunks_mut(1 << 16).zip(lane.par_chunks(1 << 16)).for_each(|(sum, part)| rows::add(sum, part));
+            sum.par_chunks_mut(1 << 16)
+                .zip(lane.par_chunks(1 << 16))
+                .for_each(|(sum, part)| rows::add(sum, part));
         }
         let mut rest = sum.as_slice();
         for parameter in self.stack.blocks.iter().flatten() {

@@ -1,6 +1,5 @@
 //! The numbers of a candle tensor on the CPU, without a copy where it is contiguous.
 
-
 use candle_core::{Result, Storage, StorageRef, Tensor, bail};
 
 /// Keeps a tensor's storage readable.
@@ -31,4 +30,3 @@ impl<'a> CpuView<'a> {
         &all[self.start..self.start + self.len]
     }
 }
-

@@ -100,7 +100,8 @@ mod tests {
             anchors.iter().map(|&a| squared_distance(centers[i], centers[a])).fold(f32::MAX, f32::min)
         };
         while set.len() > hidden {
-            let worst = *set.iter().max_by(|&&a, &&b| (reach(a), a).partial_cmp(&(reach(b), b)).unwrap()).unwrap();
+            let worst =
+                *set.iter().max_by(|&&a, &&b| (reach(a), a).partial_cmp(&(reach(b), b)).unwrap()).unwrap();
             set.retain(|&i| i != worst);
         }
         let mut turn = 0;
@@ -138,6 +139,9 @@ mod tests {
     fn impossible_shares_are_refused() {
         let centers = cloud(1, 8, 0);
         let error = draw(&centers, 4, 8, &mut Draws::new(1, "x", "y")).unwrap_err().to_string();
-        assert_eq!(error, "config: masking.target_ratio: expected a share that hides 4 to 7 of 8 patches, found 8");
+        assert_eq!(
+            error,
+            "config: masking.target_ratio: expected a share that hides 4 to 7 of 8 patches, found 8"
+        );
     }
 }

@@ -11,7 +11,9 @@ use super::targets::latents;
 use crate::config::{LossConfig, LossKind, ModelConfig, Positions, PretrainConfig, TargetConfig, TargetKind};
 use crate::error::Result;
 use crate::masking::Masks;
-use crate::nn::{Encoder, EncoderSize, Parameters, Pass, PositionEmbedding, Predictor, Rates, Role, Tokenizer};
+use crate::nn::{
+    Encoder, EncoderSize, Parameters, Pass, PositionEmbedding, Predictor, Rates, Role, Tokenizer,
+};
 
 /// One batch on the model's device.
 #[derive(Clone, Debug)]
@@ -82,7 +84,8 @@ impl PointJepa {
         let asked = Chosen::new(&masks.targets, &input.centers)?;
         let (b, m, l) = (input.centers.dim(0)?, masks.blocks, masks.target_len);
         let target_centers = asked.of(&input.centers)?.reshape((b, m, l, 3))?;
-        let predictions = self.predictor.forward(&context, &seen.of(&input.centers)?, &target_centers, pass)?;
+        let predictions =
+            self.predictor.forward(&context, &seen.of(&input.centers)?, &target_centers, pass)?;
         let targets = asked.of(&goal)?.reshape((b, m, l, goal.dim(2)?))?;
         let mut loss = self.distance(&predictions, &targets)?;
         if self.loss.variance > 0.0 {
@@ -115,7 +118,11 @@ impl PointJepa {
     }
 
     /// Tokens with the running statistics, and positions; without gradient.
-    pub(super) fn tokens_and_positions(&self, patches: &Tensor, centers: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub(super) fn tokens_and_positions(
+        &self,
+        patches: &Tensor,
+        centers: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
         Ok((self.tokenizer.eval(patches)?, self.positions.forward(centers)?.detach()))
     }
 

@@ -102,7 +102,13 @@ impl Encoder {
         Ok(Self::from_blocks(blocks, norm, size.heads, rates, every_block))
     }
 
-    fn from_blocks(blocks: Vec<Block>, norm: LayerNorm, heads: usize, rates: Rates, every_block: bool) -> Self {
+    fn from_blocks(
+        blocks: Vec<Block>,
+        norm: LayerNorm,
+        heads: usize,
+        rates: Rates,
+        every_block: bool,
+    ) -> Self {
         let parts = Arc::new(blocks.iter().map(Block::parts).collect());
         Self { blocks, parts, norm, heads, rates, every_block }
     }

@@ -1,9 +1,9 @@
 //! The layers of the backbone that all presets share (Point-BERT, Point-MAE, point2vec, Point-JEPA).
 
 mod encoder;
-mod linear;
 #[cfg(test)]
 mod encoder_tests;
+mod linear;
 mod parameters;
 mod pass;
 mod positions;

@@ -126,7 +126,11 @@ impl Parameters {
     /// # Errors
     /// Fails, before anything is set, if one is missing or of another shape: the error names all of them, with
     /// both shapes.
-    pub fn set(&self, path: &std::path::Path, values: &BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Result<()> {
+    pub fn set(
+        &self,
+        path: &std::path::Path,
+        values: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    ) -> Result<()> {
         let mut wrong = Vec::new();
         for p in &self.list {
             let dims = p.var.dims();

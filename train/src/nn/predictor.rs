@@ -70,7 +70,8 @@ impl Predictor {
     ) -> Result<Tensor> {
         let (b, n, _) = context.dims3()?;
         let (_, m, l, _) = target_centers.dims4()?;
-        let known = (self.embed.forward_in(context, pass.is_half)? + self.positions.forward(context_centers)?)?;
+        let known =
+            (self.embed.forward_in(context, pass.is_half)? + self.positions.forward(context_centers)?)?;
         let width = known.dim(2)?;
         let asked = self.positions.forward(&target_centers.reshape((b * m, l, 3))?)?;
         let asked = asked.broadcast_add(&self.mask_token)?;

@@ -4,7 +4,7 @@ use candle_core::{Tensor, Var};
 
 use super::parameters::{Parameters, Role};
 use crate::error::Result;
-use crate::kernels::{BatchStats, Mode, RunningStats, TokenizerWeights, tokenize};
+use crate::kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
 
 /// Share of a batch's statistics in the running ones.
 const MOMENTUM: f64 = 0.1;
@@ -78,16 +78,17 @@ impl Tokenizer {
         let flat = patches.reshape((b * g, k, 3))?;
         let values = |var: &Var| -> Result<Vec<f32>> { Ok(var.as_tensor().to_vec1()?) };
         let [one, two] = &self.running;
-        let one = RunningStats { mean: values(&one[0])?, var: values(&one[1])? };
-        let two = RunningStats { mean: values(&two[0])?, var: values(&two[1])? };
-        let (tokens, _) = tokenize(&flat, &self.weights, &Mode::Eval([one, two]))?;
+        let [mean1, var1, mean2, var2] =
+            [values(&one[0])?, values(&one[1])?, values(&two[0])?, values(&two[1])?];
+        let mode = Mode::Eval { bn1: (&mean1, &var1), bn2: (&mean2, &var2) };
+        let (tokens, _) = tokenize(&flat, &self.weights, &mode)?;
         let width = tokens.dim(1)?;
         Ok(tokens.reshape((b, g, width))?.detach())
     }
 
     fn follow(&self, stats: &[BatchStats; 2]) -> Result<()> {
         for (running, batch) in self.running.iter().zip(stats) {
-            for (var, values) in running.iter().zip([&batch.mean, &batch.unbiased_var]) {
+            for (var, values) in running.iter().zip([&batch.mean, &batch.var]) {
                 let batch = Tensor::from_slice(values, values.len(), var.device())?;
                 var.set(&((var.as_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)?;
             }
