@@ -21,3 +21,8 @@ pub use rank::{RANK_SAMPLES, effective_rank, explained_share, fixed_subset};
 pub use report::{Column, print_columns};
 pub use svm::{Examples, LinearSvm, MOST_SAMPLES_OF_A_PAIR, Solver};
 pub use table::{Choice, Evaluation, Extent, ProbeConfig, ProbeLine, ProbeTable, probe};
+
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod table_tests;

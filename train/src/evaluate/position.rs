@@ -116,8 +116,9 @@ impl PositionBasis {
         let rows = known.len() / width;
         let mut mean = vec![0.0f64; width];
         for row in known.chunks_exact(width) {
-            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x) / rows as f64);
+            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
         }
+        mean.iter_mut().for_each(|sum| *sum /= rows as f64);
         let targets: Vec<f64> =
             known.iter().enumerate().map(|(i, &x)| f64::from(x) - mean[i % width]).collect();
         let design = self.at(&known_centers);
@@ -161,4 +162,82 @@ pub fn neighbour_share(patches: PatchVectors<'_>) -> Result<f64> {
     // Both vectors of a couple deviate independently: twice the variance.
     let (error, variance) = error_and_variance(&matched, &asked, width);
     Ok(if variance == 0.0 { 0.0 } else { 1.0 - 0.5 * error / variance })
+}
+
+#[cfg(test)]
+impl PositionBasis {
+    pub(super) fn of_waves(waves: Vec<[f64; 4]>) -> Self {
+        Self { waves }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOUDS: usize = 120;
+    const PER_CLOUD: usize = 32;
+    const WIDTH: usize = 16;
+
+    /// `signal` times smooth functions of position plus `noise` times independent numbers; the last is the share of
+    /// the variance that the functions have.
+    fn mixture(signal: f64, noise: f64) -> (Vec<f32>, Vec<f32>, f64) {
+        let mut draws = Draws::new(1, "position", "test");
+        let centers: Vec<f32> = (0..CLOUDS * PER_CLOUD * 3).map(|_| draws.range(-0.6, 0.6) as f32).collect();
+        let slopes: Vec<[f64; 4]> = (0..WIDTH).map(|_| [(); 4].map(|()| 2.5 * draws.normal())).collect();
+        let at = |center: &[f32], [a, b, c, phase]: &[f64; 4]| {
+            let [x, y, z] = [0, 1, 2].map(|axis| f64::from(center[axis]));
+            (signal * (a * x + b * y + c * z + phase).sin()) as f32
+        };
+        let functions: Vec<f32> = centers
+            .chunks_exact(3)
+            .flat_map(|center| slopes.iter().map(move |slope| at(center, slope)))
+            .collect();
+        let vectors: Vec<f32> = functions.iter().map(|x| x + (noise * draws.normal()) as f32).collect();
+        let zeros = vec![0.0; functions.len()];
+        let [explained, all] = [&functions, &vectors].map(|x| error_and_variance(&zeros, x, WIDTH).1);
+        (vectors, centers, if all > 0.0 { explained / all } else { 0.0 })
+    }
+
+    fn shares(vectors: &[f32], centers: &[f32]) -> (f64, f64) {
+        let patches = PatchVectors { vectors, width: WIDTH, centers, per_cloud: PER_CLOUD };
+        (PositionBasis::default().share(patches).unwrap(), neighbour_share(patches).unwrap())
+    }
+
+    #[test]
+    fn a_mixture_has_the_share_of_its_variances() {
+        for (signal, noise) in [(1.0, 0.0), (1.0, 1.0), (2.0, 1.0), (1.0, 2.0), (0.0, 1.0)] {
+            let (vectors, centers, expected) = mixture(signal, noise);
+            let (ridge, neighbours) = shares(&vectors, &centers);
+            assert!((ridge - expected).abs() < 0.05, "{signal} {noise}: {ridge} {expected}");
+            assert!((neighbours - expected).abs() < 0.05, "{signal} {noise}: {neighbours} {expected}");
+        }
+    }
+
+    #[test]
+    fn vectors_that_do_not_vary_have_no_share() {
+        let (_, centers, _) = mixture(1.0, 0.0);
+        assert_eq!(shares(&vec![2.3; centers.len() / 3 * WIDTH], &centers), (0.0, 0.0));
+    }
+
+    #[test]
+    fn what_knows_only_its_cloud_is_not_taken_for_position() {
+        let (mut vectors, centers, _) = mixture(0.0, 0.0);
+        let mut draws = Draws::new(2, "position", "test");
+        for cloud in vectors.chunks_exact_mut(PER_CLOUD * WIDTH) {
+            let own: Vec<f32> = (0..WIDTH).map(|_| draws.normal() as f32).collect();
+            cloud.iter_mut().enumerate().for_each(|(i, x)| *x = own[i % WIDTH]);
+        }
+        let (ridge, neighbours) = shares(&vectors, &centers);
+        assert!(ridge < 0.05 && neighbours < 0.2, "{ridge} {neighbours}");
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused() {
+        let patches = PatchVectors { vectors: &[0.0; 12], width: 2, centers: &[0.0; 18], per_cloud: 2 };
+        let error = PositionBasis::default().share(patches).unwrap_err().to_string();
+        let expected = "features: vectors of patches: expected finite vectors of width 2 at 2 centers of each of at \
+                        least 4 clouds, found 12 vector and 18 center numbers";
+        assert_eq!(error, expected);
+    }
 }

@@ -71,8 +71,10 @@ pub(super) fn error_and_variance(predictions: &[f32], targets: &[f32], width: us
     let n = (targets.len() / width.max(1)).max(1) as f64;
     let mut mean = vec![0.0f64; width];
     for row in targets.chunks_exact(width) {
-        mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x) / n);
+        mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
     }
+    // Divided last: the mean of equal numbers is then that number, and their variance 0.
+    mean.iter_mut().for_each(|sum| *sum /= n);
     let (mut error, mut variance) = (0.0, 0.0);
     for (row, predicted) in targets.chunks_exact(width).zip(predictions.chunks_exact(width)) {
         for ((&z, &p), m) in row.iter().zip(predicted).zip(&mean) {
