@@ -1,12 +1,12 @@
 //! What frozen features are worth: probes with linear SVMs, nearest neighbours and few labels, and collapse monitors.
 
 mod cholesky;
-mod coordinate_descent;
 mod features;
 mod few_labels;
 mod knn;
 mod newton;
 mod position;
+mod primal;
 mod rank;
 mod report;
 mod smo;
