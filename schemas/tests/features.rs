@@ -13,9 +13,8 @@ def report(name, rows):
     print(name, len(rows), list(first["features"]), first["category"], last["label"], last["sample_id"], last["split"])
 try:
     import pyarrow.parquet as pq
-    table = pq.read_table(path)
-    report("pyarrow", table.to_pylist())
-    print("footer", table.schema.metadata[b"jepa3d.pooling"].decode())
+    report("pyarrow", pq.read_table(path).to_pylist())
+    print("footer", pq.read_metadata(path).metadata[b"jepa3d.pooling"].decode())
 except ImportError: pass
 try:
     import polars

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use jepa3d_schemas::Draws;
 
 use super::cholesky::solve_in_place;
-use super::rank::{error_and_variance, explained_share};
+use super::rank::{explained_share, squared_deviations, squared_differences};
 use crate::error::{Error, Result};
 use crate::kernels::products::{Matrix, product};
 
@@ -160,8 +160,30 @@ pub fn neighbour_share(patches: PatchVectors<'_>) -> Result<f64> {
     let matched: Vec<f32> =
         near.into_iter().flat_map(|i| &known[i * width..(i + 1) * width]).copied().collect();
     // Both vectors of a couple deviate independently: twice the variance.
-    let (error, variance) = error_and_variance(&matched, &asked, width);
+    let (error, variance) = (squared_differences(&matched, &asked), squared_deviations(&asked, width));
     Ok(if variance == 0.0 { 0.0 } else { 1.0 - 0.5 * error / variance })
+}
+
+/// Share of the variance that lies between clouds: 1 where all patches of a cloud have the same vector, 0 where vectors
+/// do not depend on the cloud.
+///
+/// Variances within clouds and in all are those of samples (`n - 1`), so that independent vectors have share 0 in expectation.
+/// It tells what the share of position cannot: targets may be predicted from the context because they hardly differ within a
+/// cloud.
+///
+/// # Errors
+/// As [`PositionBasis::share`], or with one patch a cloud.
+pub fn cloud_share(patches: PatchVectors<'_>) -> Result<f64> {
+    let clouds = patches.check()?;
+    let (width, per_cloud) = (patches.width, patches.per_cloud);
+    if per_cloud < 2 {
+        let (what, expected) = ("patches of a cloud".to_owned(), "at least 2".to_owned());
+        return Err(Error::Features { what, expected, found: per_cloud.to_string() });
+    }
+    let variance = |vectors: &[f32]| squared_deviations(vectors, width);
+    let within: f64 = patches.vectors.chunks_exact(per_cloud * width).map(variance).sum();
+    let all = variance(patches.vectors) / (clouds * per_cloud - 1) as f64;
+    Ok(if all == 0.0 { 0.0 } else { 1.0 - within / (clouds * (per_cloud - 1)) as f64 / all })
 }
 
 #[cfg(test)]
@@ -194,8 +216,7 @@ mod tests {
             .flat_map(|center| slopes.iter().map(move |slope| at(center, slope)))
             .collect();
         let vectors: Vec<f32> = functions.iter().map(|x| x + (noise * draws.normal()) as f32).collect();
-        let zeros = vec![0.0; functions.len()];
-        let [explained, all] = [&functions, &vectors].map(|x| error_and_variance(&zeros, x, WIDTH).1);
+        let [explained, all] = [&functions, &vectors].map(|x| squared_deviations(x, WIDTH));
         (vectors, centers, if all > 0.0 { explained / all } else { 0.0 })
     }
 
@@ -229,7 +250,26 @@ mod tests {
             cloud.iter_mut().enumerate().for_each(|(i, x)| *x = own[i % WIDTH]);
         }
         let (ridge, neighbours) = shares(&vectors, &centers);
+        let patches =
+            PatchVectors { vectors: &vectors, width: WIDTH, centers: &centers, per_cloud: PER_CLOUD };
+        assert!(cloud_share(patches).unwrap() > 0.99);
         assert!(ridge < 0.05 && neighbours < 0.2, "{ridge} {neighbours}");
+    }
+
+    #[test]
+    fn noise_has_no_share_between_clouds_and_a_mixture_that_of_its_variances() {
+        for own in [0.0f32, 1.0, 2.0] {
+            let (mut vectors, centers, _) = mixture(0.0, 1.0);
+            let mut draws = Draws::new(3, "position", "test");
+            for cloud in vectors.chunks_exact_mut(PER_CLOUD * WIDTH) {
+                let offset: Vec<f32> = (0..WIDTH).map(|_| own * draws.normal() as f32).collect();
+                cloud.iter_mut().enumerate().for_each(|(i, x)| *x += offset[i % WIDTH]);
+            }
+            let patches =
+                PatchVectors { vectors: &vectors, width: WIDTH, centers: &centers, per_cloud: PER_CLOUD };
+            let (found, expected) = (cloud_share(patches).unwrap(), f64::from(own * own / (own * own + 1.0)));
+            assert!((found - expected).abs() < 0.04, "{own}: {found} {expected}");
+        }
     }
 
     #[test]
