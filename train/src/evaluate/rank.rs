@@ -17,8 +17,9 @@ pub const RANK_SAMPLES: usize = 512;
 const MOST_SWEEPS: usize = 60;
 
 /// The rows of at most `count` of `ids`, ascending: those with the lowest hashes, whatever order the ids come in.
-pub fn fixed_subset(ids: &[String], count: usize) -> Vec<usize> {
-    let mut order: Vec<_> = (0..ids.len()).map(|i| (derive_seed(0, &ids[i], "fixed-subset"), i)).collect();
+pub fn fixed_subset<T: AsRef<str>>(ids: &[T], count: usize) -> Vec<usize> {
+    let mut order: Vec<_> =
+        (0..ids.len()).map(|i| (derive_seed(0, ids[i].as_ref(), "fixed-subset"), i)).collect();
     order.sort_unstable();
     let mut rows: Vec<_> = order.into_iter().take(count).map(|(_, i)| i).collect();
     rows.sort_unstable();

@@ -55,7 +55,7 @@ fn the_light_form_agrees_with_the_full_one() {
 }
 
 #[test]
-fn the_order_of_the_samples_hardly_matters_and_test_samples_not_at_all() {
+fn samples_of_the_split_test_change_nothing() {
     let set = features(600, 0.4);
     let table = probe(&set, &ProbeConfig::default()).unwrap();
     let train: Vec<usize> = (0..set.len()).filter(|&i| set.splits[i] == "train").collect();
@@ -67,8 +67,7 @@ fn the_order_of_the_samples_hardly_matters_and_test_samples_not_at_all() {
         values: set.gather(&train),
     };
     let again = probe(&only_train, &ProbeConfig::default()).unwrap();
-    let accuracies = table.lines.len() - 1;
-    assert_eq!(again.lines[..accuracies], table.lines[..accuracies]);
+    assert_eq!(again.lines, table.lines);
     assert_eq!(again.standardised_choices, table.standardised_choices);
 }
 
