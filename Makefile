@@ -10,6 +10,7 @@ PYTHON ?= python3
 
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
 	bench-columns bench-geometry bench-tokenizer bench-prepare bench-render test-render bench-memory bench-formats bench-nuscenes-tables
+	bench-columns bench-geometry bench-prepare bench-render test-render bench-memory bench-probe bench-formats bench-nuscenes-tables
 
 # Prepare the built-in set with views, verify it, show what is in it.
 demo: build
@@ -64,6 +65,10 @@ bench-tokenizer:
 	$(CARGO) bench --locked -p jepa3d-train --bench tokenizer --no-run
 	$(PYTHON) train/benches/tokenizer_peers.py \
 		"$$(ls -t $(TARGET)/release/deps/tokenizer-* | grep -v '\.d$$' | head -n 1)"
+# Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
+bench-probe:
+	$(CARGO) bench --locked -p jepa3d-train --bench probe --no-run
+	$(PYTHON) train/benches/probe_peers.py "$$(ls -t $(TARGET)/release/deps/probe-* | grep -v '\.d$$' | head -n 1)"
 
 # Whole preparations against a Python pipeline, in turns, two cores.
 bench-prepare: build

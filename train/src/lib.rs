@@ -46,8 +46,8 @@ pub use error::{Error, Result};
 pub use evaluate::{
     Choice, Column, Evaluation, Examples, Extent, FEW_LABELS_C, FeatureSet, FewLabels, LinearSvm,
     MOST_SAMPLES_OF_A_PAIR, PatchVectors, PositionBasis, ProbeConfig, ProbeLine, ProbeTable, RANK_SAMPLES,
-    Solver, Standardisation, VALIDATION_SHARE, effective_rank, explained_share, fixed_subset, is_validation,
-    nearest_neighbours, neighbour_share, print_columns, probe,
+    Solver, Standardisation, VALIDATION_SHARE, cloud_share, effective_rank, explained_share, fixed_subset,
+    is_validation, nearest_neighbours, neighbour_share, print_columns, probe,
 };
 pub use features::Pooling;
 pub use inspect::{

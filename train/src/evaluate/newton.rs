@@ -81,33 +81,3 @@ fn primal(beta: &[f64], decisions: &[f64], signs: &[f64], c: f64) -> f64 {
     let losses = decisions.iter().zip(signs).map(|(f, y)| (1.0 - y * f).max(0.0).powi(2));
     0.5 * norm + c * losses.sum::<f64>()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::coordinate_descent;
-    use super::super::svm::{Examples, LinearSvm, Solver};
-    use jepa3d_schemas::Draws;
-
-    #[test]
-    fn reaches_the_optimum_of_coordinate_descent() {
-        let mut draws = Draws::new(5, "newton", "test");
-        let (n, width) = (150, 12);
-        let labels: Vec<i32> = (0..n).map(|i| i % 3).collect();
-        let shift = |i: i32| f64::from(i % 3) - 1.0;
-        let values: Vec<f32> = (0..n)
-            .flat_map(|i| (0..width).map(move |_| i))
-            .map(|i| (draws.normal() + shift(i)) as f32)
-            .collect();
-        let examples = Examples { values: &values, width, labels: &labels };
-        for c in [0.001, 0.03, 1.0] {
-            let exact = LinearSvm::fit(examples, Solver::OneVsRest, c).unwrap();
-            assert_eq!(exact.unconverged(), 0);
-            for (class, &objective) in exact.objectives().iter().enumerate() {
-                let slow = coordinate_descent::solve(examples, class as i32, c);
-                assert!(slow.has_converged);
-                let gap = slow.objective - objective;
-                assert!(gap >= -1e-7 && gap < 1e-4 * objective.abs(), "{c}: {} {objective}", slow.objective);
-            }
-        }
-    }
-}

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use jepa3d_schemas::Draws;
 
 use super::cholesky::solve_in_place;
-use super::rank::{error_and_variance, explained_share};
+use super::rank::{explained_share, squared_deviations, squared_differences};
 use crate::error::{Error, Result};
 use crate::kernels::products::{Matrix, product};
 
@@ -116,8 +116,9 @@ impl PositionBasis {
         let rows = known.len() / width;
         let mut mean = vec![0.0f64; width];
         for row in known.chunks_exact(width) {
-            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x) / rows as f64);
+            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
         }
+        mean.iter_mut().for_each(|sum| *sum /= rows as f64);
         let targets: Vec<f64> =
             known.iter().enumerate().map(|(i, &x)| f64::from(x) - mean[i % width]).collect();
         let design = self.at(&known_centers);
@@ -159,6 +160,124 @@ pub fn neighbour_share(patches: PatchVectors<'_>) -> Result<f64> {
     let matched: Vec<f32> =
         near.into_iter().flat_map(|i| &known[i * width..(i + 1) * width]).copied().collect();
     // Both vectors of a couple deviate independently: twice the variance.
-    let (error, variance) = error_and_variance(&matched, &asked, width);
+    let (error, variance) = (squared_differences(&matched, &asked), squared_deviations(&asked, width));
     Ok(if variance == 0.0 { 0.0 } else { 1.0 - 0.5 * error / variance })
+}
+
+/// Share of the variance that lies between clouds: 1 where all patches of a cloud have the same vector, 0 where vectors
+/// do not depend on the cloud.
+///
+/// Variances within clouds and in all are those of samples (`n - 1`), so that independent vectors have share 0 in expectation.
+/// It tells what the share of position cannot: targets may be predicted from the context because they hardly differ within a
+/// cloud.
+///
+/// # Errors
+/// As [`PositionBasis::share`], or with one patch a cloud.
+pub fn cloud_share(patches: PatchVectors<'_>) -> Result<f64> {
+    let clouds = patches.check()?;
+    let (width, per_cloud) = (patches.width, patches.per_cloud);
+    if per_cloud < 2 {
+        let (what, expected) = ("patches of a cloud".to_owned(), "at least 2".to_owned());
+        return Err(Error::Features { what, expected, found: per_cloud.to_string() });
+    }
+    let variance = |vectors: &[f32]| squared_deviations(vectors, width);
+    let within: f64 = patches.vectors.chunks_exact(per_cloud * width).map(variance).sum();
+    let all = variance(patches.vectors) / (clouds * per_cloud - 1) as f64;
+    Ok(if all == 0.0 { 0.0 } else { 1.0 - within / (clouds * (per_cloud - 1)) as f64 / all })
+}
+
+#[cfg(test)]
+impl PositionBasis {
+    pub(super) fn of_waves(waves: Vec<[f64; 4]>) -> Self {
+        Self { waves }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOUDS: usize = 120;
+    const PER_CLOUD: usize = 32;
+    const WIDTH: usize = 16;
+
+    /// `signal` times smooth functions of position plus `noise` times independent numbers; the last is the share of
+    /// the variance that the functions have.
+    fn mixture(signal: f64, noise: f64) -> (Vec<f32>, Vec<f32>, f64) {
+        let mut draws = Draws::new(1, "position", "test");
+        let centers: Vec<f32> = (0..CLOUDS * PER_CLOUD * 3).map(|_| draws.range(-0.6, 0.6) as f32).collect();
+        let slopes: Vec<[f64; 4]> = (0..WIDTH).map(|_| [(); 4].map(|()| 2.5 * draws.normal())).collect();
+        let at = |center: &[f32], [a, b, c, phase]: &[f64; 4]| {
+            let [x, y, z] = [0, 1, 2].map(|axis| f64::from(center[axis]));
+            (signal * (a * x + b * y + c * z + phase).sin()) as f32
+        };
+        let functions: Vec<f32> = centers
+            .chunks_exact(3)
+            .flat_map(|center| slopes.iter().map(move |slope| at(center, slope)))
+            .collect();
+        let vectors: Vec<f32> = functions.iter().map(|x| x + (noise * draws.normal()) as f32).collect();
+        let [explained, all] = [&functions, &vectors].map(|x| squared_deviations(x, WIDTH));
+        (vectors, centers, if all > 0.0 { explained / all } else { 0.0 })
+    }
+
+    fn shares(vectors: &[f32], centers: &[f32]) -> (f64, f64) {
+        let patches = PatchVectors { vectors, width: WIDTH, centers, per_cloud: PER_CLOUD };
+        (PositionBasis::default().share(patches).unwrap(), neighbour_share(patches).unwrap())
+    }
+
+    #[test]
+    fn a_mixture_has_the_share_of_its_variances() {
+        for (signal, noise) in [(1.0, 0.0), (1.0, 1.0), (2.0, 1.0), (1.0, 2.0), (0.0, 1.0)] {
+            let (vectors, centers, expected) = mixture(signal, noise);
+            let (ridge, neighbours) = shares(&vectors, &centers);
+            assert!((ridge - expected).abs() < 0.05, "{signal} {noise}: {ridge} {expected}");
+            assert!((neighbours - expected).abs() < 0.05, "{signal} {noise}: {neighbours} {expected}");
+        }
+    }
+
+    #[test]
+    fn vectors_that_do_not_vary_have_no_share() {
+        let (_, centers, _) = mixture(1.0, 0.0);
+        assert_eq!(shares(&vec![2.3; centers.len() / 3 * WIDTH], &centers), (0.0, 0.0));
+    }
+
+    #[test]
+    fn what_knows_only_its_cloud_is_not_taken_for_position() {
+        let (mut vectors, centers, _) = mixture(0.0, 0.0);
+        let mut draws = Draws::new(2, "position", "test");
+        for cloud in vectors.chunks_exact_mut(PER_CLOUD * WIDTH) {
+            let own: Vec<f32> = (0..WIDTH).map(|_| draws.normal() as f32).collect();
+            cloud.iter_mut().enumerate().for_each(|(i, x)| *x = own[i % WIDTH]);
+        }
+        let (ridge, neighbours) = shares(&vectors, &centers);
+        let patches =
+            PatchVectors { vectors: &vectors, width: WIDTH, centers: &centers, per_cloud: PER_CLOUD };
+        assert!(cloud_share(patches).unwrap() > 0.99);
+        assert!(ridge < 0.05 && neighbours < 0.2, "{ridge} {neighbours}");
+    }
+
+    #[test]
+    fn noise_has_no_share_between_clouds_and_a_mixture_that_of_its_variances() {
+        for own in [0.0f32, 1.0, 2.0] {
+            let (mut vectors, centers, _) = mixture(0.0, 1.0);
+            let mut draws = Draws::new(3, "position", "test");
+            for cloud in vectors.chunks_exact_mut(PER_CLOUD * WIDTH) {
+                let offset: Vec<f32> = (0..WIDTH).map(|_| own * draws.normal() as f32).collect();
+                cloud.iter_mut().enumerate().for_each(|(i, x)| *x += offset[i % WIDTH]);
+            }
+            let patches =
+                PatchVectors { vectors: &vectors, width: WIDTH, centers: &centers, per_cloud: PER_CLOUD };
+            let (found, expected) = (cloud_share(patches).unwrap(), f64::from(own * own / (own * own + 1.0)));
+            assert!((found - expected).abs() < 0.04, "{own}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused() {
+        let patches = PatchVectors { vectors: &[0.0; 12], width: 2, centers: &[0.0; 18], per_cloud: 2 };
+        let error = PositionBasis::default().share(patches).unwrap_err().to_string();
+        let expected = "features: vectors of patches: expected finite vectors of width 2 at 2 centers of each of at \
+                        least 4 clouds, found 12 vector and 18 center numbers";
+        assert_eq!(error, expected);
+    }
 }

@@ -17,8 +17,9 @@ pub const RANK_SAMPLES: usize = 512;
 const MOST_SWEEPS: usize = 60;
 
 /// The rows of at most `count` of `ids`, ascending: those with the lowest hashes, whatever order the ids come in.
-pub fn fixed_subset(ids: &[String], count: usize) -> Vec<usize> {
-    let mut order: Vec<_> = (0..ids.len()).map(|i| (derive_seed(0, &ids[i], "fixed-subset"), i)).collect();
+pub fn fixed_subset<T: AsRef<str>>(ids: &[T], count: usize) -> Vec<usize> {
+    let mut order: Vec<_> =
+        (0..ids.len()).map(|i| (derive_seed(0, ids[i].as_ref(), "fixed-subset"), i)).collect();
     order.sort_unstable();
     let mut rows: Vec<_> = order.into_iter().take(count).map(|(_, i)| i).collect();
     rows.sort_unstable();
@@ -61,26 +62,28 @@ pub fn effective_rank(values: &[f32], width: usize) -> Result<f64> {
 /// # Panics
 /// If the sizes differ.
 pub fn explained_share(predictions: &[f32], targets: &[f32], width: usize) -> f64 {
-    let (error, variance) = error_and_variance(predictions, targets, width);
-    if variance == 0.0 { 0.0 } else { 1.0 - error / variance }
+    let variance = squared_deviations(targets, width);
+    if variance == 0.0 { 0.0 } else { 1.0 - squared_differences(predictions, targets) / variance }
 }
 
-/// Sums of `|p - z|^2` and of `|z - mean z|^2`.
-pub(super) fn error_and_variance(predictions: &[f32], targets: &[f32], width: usize) -> (f64, f64) {
+/// Sum of `|p - z|^2`.
+pub(super) fn squared_differences(predictions: &[f32], targets: &[f32]) -> f64 {
     assert_eq!(predictions.len(), targets.len(), "a prediction for every target");
-    let n = (targets.len() / width.max(1)).max(1) as f64;
+    predictions.iter().zip(targets).map(|(&p, &z)| (f64::from(p) - f64::from(z)).powi(2)).sum()
+}
+
+/// Sum of `|z - mean z|^2` of the rows of `values` `[n, width]`.
+pub(super) fn squared_deviations(values: &[f32], width: usize) -> f64 {
+    let n = (values.len() / width.max(1)).max(1) as f64;
     let mut mean = vec![0.0f64; width];
-    for row in targets.chunks_exact(width) {
-        mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x) / n);
+    for row in values.chunks_exact(width) {
+        mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
     }
-    let (mut error, mut variance) = (0.0, 0.0);
-    for (row, predicted) in targets.chunks_exact(width).zip(predictions.chunks_exact(width)) {
-        for ((&z, &p), m) in row.iter().zip(predicted).zip(&mean) {
-            error += (f64::from(p) - f64::from(z)).powi(2);
-            variance += (f64::from(z) - m).powi(2);
-        }
-    }
-    (error, variance)
+    // Divided last: the mean of equal numbers is then that number, and their variance 0.
+    mean.iter_mut().for_each(|sum| *sum /= n);
+    let deviation =
+        |row: &[f32]| row.iter().zip(&mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum::<f64>();
+    values.chunks_exact(width).map(deviation).sum()
 }
 
 /// Eigenvalues of a symmetric matrix `[n, n]`, in no particular order.

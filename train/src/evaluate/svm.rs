@@ -7,8 +7,8 @@
 
 use rayon::prelude::*;
 
-use super::coordinate_descent;
 use super::newton;
+use super::primal;
 use super::smo::{self, LANES, PairGram};
 use crate::error::{Error, Result};
 use crate::kernels::products::{Matrix, product, product_into};
@@ -289,9 +289,10 @@ fn one_vs_rest(examples: Examples<'_>, classes: &[i32], grid: &[f64]) -> Vec<Vec
     let tasks: Vec<_> = classes.iter().flat_map(|&class| grid.iter().map(move |&c| (class, c))).collect();
     let solved: Vec<Problem> = if examples.labels.len() <= newton::MOST_SAMPLES {
         let gram = gram_with_bias(examples);
-        tasks.par_iter().map(|&(class, c)| exactly(examples, &gram, class, c)).collect()
+        tasks.par_iter().map(|&(class, c)| on_samples(examples, &gram, class, c)).collect()
     } else {
-        tasks.par_iter().map(|&(class, c)| coordinate_descent::solve(examples, class, c)).collect()
+        let design = primal::Design::new(examples);
+        tasks.par_iter().map(|&(class, c)| on_primal(examples, &design, class, c)).collect()
     };
     let mut solved = solved.into_iter();
     classes.iter().map(|_| solved.by_ref().take(grid.len()).collect()).collect()
@@ -306,24 +307,28 @@ fn gram_with_bias(examples: Examples<'_>) -> Vec<f64> {
     gram
 }
 
-fn exactly(examples: Examples<'_>, gram: &[f64], class: i32, c: f64) -> Problem {
-    let signs: Vec<f64> = examples.labels.iter().map(|&l| if l == class { 1.0 } else { -1.0 }).collect();
-    let optimum = newton::solve(gram, &signs, c);
-    Problem::one_vs_rest(examples, &optimum.beta, c, optimum.has_converged)
+/// 1 for a class, -1 for the rest.
+fn signs(examples: Examples<'_>, class: i32) -> Vec<f64> {
+    examples.labels.iter().map(|&label| if label == class { 1.0 } else { -1.0 }).collect()
 }
 
-impl Problem {
-    /// Weights summed in double precision, and the dual as LIBLINEAR states it, of signed multipliers.
-    pub(super) fn one_vs_rest(examples: Examples<'_>, beta: &[f64], c: f64, has_converged: bool) -> Self {
-        let mut weights = vec![0.0f64; examples.width];
-        let (mut bias, mut objective) = (0.0, 0.0);
-        let rows = examples.values.chunks_exact(examples.width);
-        for (row, &beta) in rows.zip(beta).filter(|(_, beta)| **beta != 0.0) {
-            weights.iter_mut().zip(row).for_each(|(w, &x)| *w += beta * f64::from(x));
-            bias += beta;
-            objective += 0.25 * beta * beta / c - beta.abs();
-        }
-        objective += 0.5 * (weights.iter().map(|w| w * w).sum::<f64>() + bias * bias);
-        Self { weights: weights.into_iter().map(|w| w as f32).collect(), bias, objective, has_converged }
+fn on_primal(examples: Examples<'_>, design: &primal::Design, class: i32, c: f64) -> Problem {
+    let primal::Optimum { mut weights, objective, has_converged } = design.solve(&signs(examples, class), c);
+    let bias = weights.pop().expect("the last weight is that of the bias");
+    Problem { weights: weights.into_iter().map(|w| w as f32).collect(), bias, objective, has_converged }
+}
+
+/// Weights summed in double precision, and the dual as LIBLINEAR states it.
+fn on_samples(examples: Examples<'_>, gram: &[f64], class: i32, c: f64) -> Problem {
+    let newton::Optimum { beta, has_converged } = newton::solve(gram, &signs(examples, class), c);
+    let mut weights = vec![0.0f64; examples.width];
+    let (mut bias, mut objective) = (0.0, 0.0);
+    let rows = examples.values.chunks_exact(examples.width);
+    for (row, &beta) in rows.zip(&beta).filter(|(_, beta)| **beta != 0.0) {
+        weights.iter_mut().zip(row).for_each(|(w, &x)| *w += beta * f64::from(x));
+        bias += beta;
+        objective += 0.25 * beta * beta / c - beta.abs();
     }
+    objective += 0.5 * (weights.iter().map(|w| w * w).sum::<f64>() + bias * bias);
+    Problem { weights: weights.into_iter().map(|w| w as f32).collect(), bias, objective, has_converged }
 }

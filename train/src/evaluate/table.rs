@@ -169,10 +169,17 @@ pub fn probe(features: &FeatureSet, config: &ProbeConfig) -> Result<ProbeTable> 
         standardised.few_labels(&mut table, count)?;
     }
     if is_full {
-        let rows = fixed_subset(&features.ids, RANK_SAMPLES);
-        push(&mut table, "effective rank", effective_rank(&features.gather(&rows), features.width)?, None);
+        push(&mut table, "effective rank", rank_of_subset(features, &config.training_split)?, None);
     }
     Ok(table)
+}
+
+/// Effective rank on the fixed subset of a split.
+fn rank_of_subset(features: &FeatureSet, split: &str) -> Result<f64> {
+    let rows: Vec<usize> = (0..features.len()).filter(|&i| features.splits[i] == split).collect();
+    let ids: Vec<&str> = rows.iter().map(|&i| features.ids[i].as_str()).collect();
+    let chosen: Vec<usize> = fixed_subset(&ids, RANK_SAMPLES).into_iter().map(|i| rows[i]).collect();
+    effective_rank(&features.gather(&chosen), features.width)
 }
 
 fn push(table: &mut ProbeTable, name: impl Into<String>, value: f64, deviation: Option<f64>) {

@@ -56,6 +56,12 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// `count` of the columns of a row-major matrix.
+    pub(crate) fn columns(self, start: usize, count: usize) -> Self {
+        assert!(self.column_step == 1 && start + count <= self.columns, "columns of a matrix");
+        Self { values: &self.values[start.min(self.values.len())..], columns: count, ..self }
+    }
+
     fn tail(self, row: usize, rows: usize) -> Self {
         Self { values: &self.values[row * self.row_step..], rows, ..self }
     }
