@@ -38,8 +38,8 @@ mod trainer;
 pub use checkpoint::{BEST_FILE, LAST_FILE, RunState};
 pub use config::{
     DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig,
-    MonitorConfig, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
-    TargetConfig, TargetKind,
+    MonitorConfig, Norm, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
+    TargetConfig, TargetKind, TargetTokenizer,
 };
 pub use device::use_threads;
 pub use error::{Error, Result};

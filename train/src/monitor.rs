@@ -79,6 +79,12 @@ impl Subset {
         Ok(Self { batches, basis: PositionBasis::default(), groups })
     }
 
+    /// Its patches, `[n, G, K, 3]`.
+    pub(crate) fn patches(&self) -> Result<Tensor> {
+        let patches: Vec<&Tensor> = self.batches.iter().map(|(patches, _)| patches).collect();
+        Ok(Tensor::cat(&patches, 0)?)
+    }
+
     pub(crate) fn measure(&self, model: &PointJepa) -> Result<SubsetMeasures> {
         let (mut outputs, mut targets, mut centers) = (Vec::new(), Vec::new(), Vec::new());
         let (mut pooled, mut width) = (Vec::new(), 0);

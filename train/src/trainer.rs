@@ -133,6 +133,9 @@ impl Trainer {
         jepa3d_schemas::write_atomically(&folder.path.join(CONFIG_FILE), text.as_bytes())?;
         let metrics = MetricsWriter::open(&folder.path, (step > 0).then_some(step))?;
         let subset = subset(&config, &dataset, &device)?;
+        if config.model.calibrate && step == 0 {
+            model.calibrate(&subset.patches()?)?;
+        }
         let length = Length { steps_per_epoch, epochs: config.run.epochs };
         let saved = (step > 0).then_some(step);
         Ok(Self {

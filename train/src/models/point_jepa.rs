@@ -7,8 +7,10 @@
 use candle_core::{D, Device, Tensor};
 
 use super::coordinates::chamfer;
-use super::targets::latents;
-use crate::config::{LossConfig, LossKind, ModelConfig, Positions, PretrainConfig, TargetConfig, TargetKind};
+use super::targets::Targets;
+use crate::config::{
+    LossConfig, LossKind, ModelConfig, Positions, PretrainConfig, TargetKind, TargetTokenizer,
+};
 use crate::error::Result;
 use crate::masking::Masks;
 use crate::nn::{
@@ -44,8 +46,9 @@ pub(crate) struct PointJepa {
     positions: PositionEmbedding,
     encoder: Encoder,
     target_encoder: Option<Encoder>,
+    target_tokenizer: Option<Tokenizer>,
     predictor: Predictor,
-    target: TargetConfig,
+    targets: Targets,
     loss: LossConfig,
 }
 
@@ -66,21 +69,35 @@ impl PointJepa {
         if m.positions == Positions::Mlp {
             p.constant("mask_token", &[m.width], 0.0, Role::Unused)?;
         }
-        let (target, loss) = (config.target.clone(), config.loss.clone());
-        Ok((Self { tokenizer, positions, encoder, target_encoder, predictor, target, loss }, p))
+        let target_tokenizer = match config.target.tokenizer {
+            TargetTokenizer::Ema => Some(tokenizer.target_copy(&mut p)?),
+            TargetTokenizer::Online => None,
+        };
+        let (targets, loss) = (Targets::new(&config.target), config.loss.clone());
+        let model = Self {
+            tokenizer,
+            positions,
+            encoder,
+            target_encoder,
+            target_tokenizer,
+            predictor,
+            targets,
+            loss,
+        };
+        Ok((model, p))
     }
 
     /// Loss of one batch, in training.
     pub(crate) fn step(&self, input: &StepInput, pass: &Pass) -> Result<StepOutput> {
         let masks = &input.masks;
-        let tokens = self.tokenizer.train(&input.patches)?;
+        let seen = Chosen::new(&masks.context, &input.centers)?;
+        let (seen_tokens, all_tokens) = self.tokens(input, &seen)?;
         let positions = self.positions.forward(&input.centers)?;
         let goal = match &self.target_encoder {
-            Some(target) => latents(&self.target, target, &tokens, &positions)?,
+            Some(target) => self.targets.of(target, &all_tokens, &positions, &input.centers)?,
             None => coordinates(&input.patches)?,
         };
-        let seen = Chosen::new(&masks.context, &input.centers)?;
-        let context = self.encoder.train(&seen.of(&tokens)?, Some(&seen.of(&positions)?), pass)?;
+        let context = self.encoder.train(&seen_tokens, Some(&seen.of(&positions)?), pass)?;
         let asked = Chosen::new(&masks.targets, &input.centers)?;
         let (b, m, l) = (input.centers.dim(0)?, masks.blocks, masks.target_len);
         let target_centers = asked.of(&input.centers)?.reshape((b, m, l, 3))?;
@@ -94,8 +111,31 @@ impl PointJepa {
         Ok(StepOutput { loss, predictions: predictions.detach(), targets })
     }
 
+    /// Tokens of the context, with gradient, and of all patches for the target encoder.
+    fn tokens(&self, input: &StepInput, seen: &Chosen) -> Result<(Tensor, Tensor)> {
+        let Some(target) = &self.target_tokenizer else {
+            let all = self.tokenizer.train(&input.patches)?;
+            return Ok((seen.of(&all)?, all));
+        };
+        let (b, g, k, _) = input.patches.dims4()?;
+        let context = seen.of(&input.patches.reshape((b, g, k * 3))?)?;
+        let n = context.dim(1)?;
+        let context = self.tokenizer.train(&context.reshape((b, n, k, 3))?)?;
+        target.take_statistics(&self.tokenizer)?;
+        Ok((context, target.eval(&input.patches)?))
+    }
+
+    /// Sets the running statistics of the batch norms to those of these patches.
+    pub(crate) fn calibrate(&self, patches: &Tensor) -> Result<()> {
+        self.tokenizer.calibrate(patches)?;
+        match &self.target_tokenizer {
+            Some(target) => target.take_statistics(&self.tokenizer),
+            None => Ok(()),
+        }
+    }
+
     fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        if self.target.kind == TargetKind::Coordinates {
+        if self.target_encoder.is_none() {
             let (b, m, l, outputs) = predictions.dims4()?;
             let points = (b * m * l, outputs / 3, 3);
             return chamfer(&predictions.reshape(points)?, &targets.reshape(points)?);
@@ -132,8 +172,9 @@ impl PointJepa {
     /// As [`PointJepa::features`].
     pub(crate) fn target_latents(&self, patches: &Tensor, centers: &Tensor) -> Result<Option<Tensor>> {
         let Some(target) = &self.target_encoder else { return Ok(None) };
-        let (tokens, positions) = self.tokens_and_positions(patches, centers)?;
-        Ok(Some(latents(&self.target, target, &tokens, &positions)?))
+        let tokens = self.target_tokenizer.as_ref().unwrap_or(&self.tokenizer).eval(patches)?;
+        let positions = self.positions.forward(centers)?.detach();
+        Ok(Some(self.targets.of(target, &tokens, &positions, centers)?))
     }
 }
 
