@@ -14,10 +14,20 @@
 //! # }
 //! ```
 
+mod augment;
+mod batch;
+mod dataset;
+mod epoch_order;
 mod error;
 mod inspect;
+mod loader;
 
+pub use augment::{Augment, PatchesFrom, Per};
+pub use batch::Batch;
+pub use dataset::{PreparedDataset, RowGroupAt};
+pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
 pub use error::{Error, Result};
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
+pub use loader::{EvalConfig, Loader, LoaderConfig, for_each_in_order};

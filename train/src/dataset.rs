@@ -1,0 +1,140 @@
+//! A prepared dataset as training opens it: manifest, splits, row groups, and the hash of every shard.
+//!
+//! A shard's bytes are compared with the manifest when it is first read in a run, by the thread that
+//! needs it and once, so that a run starts at once and still never trains on bytes it does not know.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use jepa3d_schemas::{Manifest, ShapeLetters, ShardReader, UpAxis, file_hash};
+
+use crate::error::{Error, Result};
+
+/// An open prepared dataset.
+pub struct PreparedDataset {
+    folder: PathBuf,
+    manifest: Manifest,
+    /// One a shard: the outcome of its first hashing.
+    checked: Vec<OnceLock<Result<(), Arc<Error>>>>,
+}
+
+/// A row group: the unit of decoding and of shuffling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowGroupAt {
+    /// Shard, an index into [`Manifest::shards`].
+    pub shard: usize,
+    /// Row group within the shard.
+    pub index: usize,
+    /// Rows.
+    pub rows: usize,
+}
+
+impl PreparedDataset {
+    /// Opens the prepared dataset in `folder`; reads its manifest and nothing else.
+    ///
+    /// # Errors
+    /// Fails if the folder holds no complete prepared dataset, or its manifest does not parse or is
+    /// of another schema version.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let Some(manifest) = Manifest::find(folder)? else {
+            return Err(Error::NotPrepared { folder: folder.to_owned() });
+        };
+        let checked = manifest.shards.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { folder: folder.to_owned(), manifest, checked })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Hash of what the dataset was made from: equal ones mean equal samples.
+    pub fn fingerprint(&self) -> &str {
+        &self.manifest.fingerprint
+    }
+
+    /// The letters.
+    pub fn shape(&self) -> ShapeLetters {
+        self.manifest.shape
+    }
+
+    /// The axis that points up in the clouds.
+    pub fn up_axis(&self) -> UpAxis {
+        self.manifest.up_axis
+    }
+
+    /// Class names; a label is an index into them.
+    pub fn classes(&self) -> &[String] {
+        &self.manifest.classes
+    }
+
+    /// The splits that hold samples, in alphabetical order, with their number of samples.
+    pub fn splits(&self) -> Vec<(&str, usize)> {
+        let splits = self.manifest.splits.iter().filter(|(_, counts)| counts.written > 0);
+        splits.map(|(name, counts)| (name.as_str(), counts.written)).collect()
+    }
+
+    /// The row groups of the named splits, in stored order; without names those of all splits.
+    ///
+    /// # Errors
+    /// Fails if a split does not exist or is empty, or a shard of one is missing, is no shard, or
+    /// holds other than the rows that the manifest states. Only the shards' footers are read.
+    pub fn row_groups(&self, splits: &[&str]) -> Result<Vec<RowGroupAt>> {
+        let known = self.splits();
+        if let Some(split) = splits.iter().find(|split| known.iter().all(|(name, _)| name != *split)) {
+            return Err(Error::NoSplit {
+                folder: self.folder.clone(),
+                split: (*split).to_owned(),
+                splits: known.into_iter().map(|(name, _)| name.to_owned()).collect(),
+            });
+        }
+        let mut groups = Vec::new();
+        for (shard, entry) in self.manifest.shards.iter().enumerate() {
+            if !splits.is_empty() && !splits.contains(&entry.split.as_str()) {
+                continue;
+            }
+            let reader = ShardReader::open(&self.shard_path(shard))?;
+            if reader.rows() != entry.rows {
+                let path = self.shard_path(shard);
+                return Err(jepa3d_schemas::Error::contract(&path, "rows", entry.rows, reader.rows()).into());
+            }
+            groups.extend((0..reader.row_groups()).map(|i| RowGroupAt {
+                shard,
+                index: i,
+                rows: reader.rows_of(i),
+            }));
+        }
+        Ok(groups)
+    }
+
+    /// The file of a shard.
+    pub(crate) fn shard_path(&self, shard: usize) -> PathBuf {
+        self.folder.join(&self.manifest.shards[shard].file)
+    }
+
+    /// Compares a shard with its hash in the manifest, the first time it is called for it; threads
+    /// that ask meanwhile wait for the answer.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read or is not the one that was prepared, now and ever after.
+    pub(crate) fn check_shard(&self, shard: usize) -> Result<(), Arc<Error>> {
+        self.checked[shard].get_or_init(|| self.hash_shard(shard).map_err(Arc::new)).clone()
+    }
+
+    fn hash_shard(&self, shard: usize) -> Result<()> {
+        let (path, entry) = (self.shard_path(shard), &self.manifest.shards[shard]);
+        let (bytes, hash) = file_hash(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
+        if bytes != entry.bytes {
+            return Err(jepa3d_schemas::Error::contract(&path, "bytes", entry.bytes, bytes).into());
+        }
+        if hash != entry.hash {
+            return Err(jepa3d_schemas::Error::contract(&path, "content hash", &entry.hash, hash).into());
+        }
+        Ok(())
+    }
+}
