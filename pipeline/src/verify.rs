@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use jepa3d_schemas::{MANIFEST_FILE, Manifest, ShardEntry, ShardReader};
+use jepa3d_schemas::{MANIFEST_FILE, Manifest, ShardEntry, ShardReader, file_hash};
 use serde::Serialize;
 
 use crate::config::PrepareConfig;
@@ -180,13 +180,10 @@ fn check_points(folder: &Path, shard: &ShardEntry, manifest: &Manifest, config: 
 }
 
 fn check_bytes(path: &Path, shard: &ShardEntry) -> Result<(), String> {
-    let mut file = std::fs::File::open(path).map_err(|e| format!("cannot read: {e}"))?;
-    let mut hasher = blake3::Hasher::new();
-    let bytes = std::io::copy(&mut file, &mut hasher).map_err(|e| format!("cannot read: {e}"))?;
+    let (bytes, hash) = file_hash(path).map_err(|e| format!("cannot read: {e}"))?;
     if bytes != shard.bytes {
         return Err(format!("bytes: expected {}, found {bytes}", shard.bytes));
     }
-    let hash = hasher.finalize().to_hex().to_string();
     if hash != shard.hash {
         return Err(format!("content hash: expected {}, found {hash}", shard.hash));
     }

@@ -39,7 +39,7 @@ pub use seed::{Draws, derive_seed, source_hash};
 pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY, TableReader};
 pub use shard_reader::{CLOUD_COLUMNS, RowGroup, ShardReader};
 pub use shard_writer::{
-    Metadata, ShardWriter, TEMPORARY_SUFFIX, WrittenShard, is_temporary, write_atomically,
+    Metadata, ShardWriter, TEMPORARY_SUFFIX, WrittenShard, file_hash, is_temporary, write_atomically,
 };
 pub use view::{Correspondences, NO_POINT, View};
 pub use view_columns::{check_view, view_column_names};

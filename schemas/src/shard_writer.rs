@@ -34,6 +34,16 @@ struct HashingFile {
     bytes: u64,
 }
 
+/// Bytes and BLAKE3 (hex) of a file, as the manifest records them; read in pieces.
+///
+/// # Errors
+/// Fails if the file cannot be read.
+pub fn file_hash(path: &Path) -> std::io::Result<(u64, String)> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
+}
+
 /// Bytes collected before they are hashed and written: BLAKE3 is fastest on large pieces.
 const BUFFER: usize = 1 << 20;
 

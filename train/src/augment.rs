@@ -1,166 +1,198 @@
-//! Random motions of clouds, drawn once a batch or once a sample, in the order of the official recipe: scale each axis,
-//! recenter and rescale, rotate, then mirror, translate and jitter (the official recipe has none of the last three).
+//! Seeded changes of a cloud between the shard and the batch.
+//!
+//! In this order, which for scale, normalisation and rotation is that of the official recipe
+//! (`method.md` 2.7): scale each axis; move to the mean and into the unit sphere; rotate about the up
+//! axis; mirror; scale uniformly; translate; jitter. Rotating, mirroring, uniform scaling and
+//! translating keep farthest-point order and nearest neighbours, so they may follow a stored grouping;
+//! scaling axes does not, and is refused there. Jitter after a stored grouping leaves the grouping as it is.
 
 use jepa3d_schemas::{Draws, UpAxis};
 use serde::{Deserialize, Serialize};
 
-use crate::config::out_of_range;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// How often random numbers are drawn.
+/// What shares a draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Per {
-    /// One draw for all samples of a batch (the official recipe).
-    Batch,
-    /// Draws of their own for every sample.
+    /// All samples of a batch, as the official recipe does.
     #[default]
+    Batch,
+    /// Nothing: every sample has its own.
     Sample,
 }
 
-/// Augmentation; by default none.
+/// Where patches come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PatchesFrom {
+    /// The groupings stored in the shards; augmentation moves the gathered coordinates.
+    #[default]
+    Shard,
+    /// A fresh subset, farthest points and nearest neighbours of the augmented cloud at every step.
+    Online,
+}
+
+/// `[augment]`: the default changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
-    /// How often random numbers are drawn; jitter is drawn for every point.
+    /// `batch`: one draw for all samples of a batch; `sample`: one each. Jitter is always drawn for
+    /// every point. Default `batch`.
     pub per: Per,
-    /// Factors of each axis, drawn from this range. Changes what is near: `online` patches only.
+    /// Each axis is scaled by a uniform draw of this range; only with `patches_from = "online"`.
+    /// Default [1, 1].
     pub scale_axes: [f64; 2],
-    /// One factor of all axes, drawn from this range.
-    pub scale: [f64; 2],
-    /// After scaling: mean at the origin, farthest point at distance 1. `online` patches only.
+    /// Then subtract the mean of the grouping's points and divide by their largest norm. Default false.
     pub normalize: bool,
-    /// Largest angle about the up axis, radians; pi is the full circle.
+    /// Rotate about the dataset's up axis by a uniform angle of at most this many radians. Default 0.
     pub rotate_up: f64,
-    /// Mirrors an axis with probability one half.
+    /// Mirror each marked axis with probability 1/2. Default [false, false, false].
     pub mirror: [bool; 3],
-    /// Largest shift along each axis.
+    /// Scale uniformly by a draw of this range. Default [1, 1].
+    pub scale_uniform: [f64; 2],
+    /// Move along each axis by a uniform draw of at most this much. Default 0.
     pub translate: f64,
-    /// Standard deviation of a shift of every point of a patch.
+    /// Standard deviation of the normal noise on every coordinate. Default 0.
     pub jitter: f64,
 }
 
 impl Default for Augment {
     fn default() -> Self {
         Self {
-            per: Per::default(),
-            scale_axes: [1.0, 1.0],
-            scale: [1.0, 1.0],
+            per: Per::Batch,
+            scale_axes: [1.0; 2],
             normalize: false,
             rotate_up: 0.0,
             mirror: [false; 3],
+            scale_uniform: [1.0; 2],
             translate: 0.0,
             jitter: 0.0,
         }
     }
 }
 
-/// One draw: `p -> matrix p + shift`, the matrix row by row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Motion {
-    pub matrix: [[f32; 3]; 3],
-    pub shift: [f32; 3],
-}
-
 impl Augment {
-    /// Fails if a range is empty, or stored patches would no longer be what is near.
-    pub(crate) fn check(&self, is_online: bool) -> Result<()> {
-        for (key, [low, high]) in
-            [("data.augment.scale_axes", self.scale_axes), ("data.augment.scale", self.scale)]
+    /// The official recipe of Point-JEPA (`method.md` 2.7); needs `patches_from = "online"`.
+    pub fn official() -> Self {
+        Self { scale_axes: [0.8, 1.2], normalize: true, rotate_up: std::f64::consts::PI, ..Self::default() }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// Fails if a range is not one of positive numbers, an amount is negative or not finite, or axes
+    /// are scaled after a stored grouping.
+    pub fn check(&self, patches_from: PatchesFrom) -> Result<()> {
+        for (what, [low, high]) in
+            [("augment.scale_axes", self.scale_axes), ("augment.scale_uniform", self.scale_uniform)]
         {
             if !(low > 0.0 && low <= high && high.is_finite()) {
-                return Err(out_of_range(key, "two ascending factors above 0", format!("[{low}, {high}]")));
+                let (expected, found) = ("0 < low <= high".into(), format!("[{low}, {high}]"));
+                return Err(Error::Range { what, expected, found });
             }
         }
-        let is_skewed = self.scale_axes != [1.0, 1.0];
-        if !is_online && (is_skewed || self.normalize) {
-            let key = if is_skewed { "data.augment.scale_axes" } else { "data.augment.normalize" };
-            let expected = "data.patches_from = \"online\", because it changes which points are near";
-            return Err(out_of_range(key, expected, "\"shard\""));
+        let amounts = [
+            ("augment.rotate_up", self.rotate_up),
+            ("augment.translate", self.translate),
+            ("augment.jitter", self.jitter),
+        ];
+        for (what, amount) in amounts {
+            if !(amount.is_finite() && amount >= 0.0) {
+                let (expected, found) = ("a finite number of at least 0".into(), amount.to_string());
+                return Err(Error::Range { what, expected, found });
+            }
+        }
+        if patches_from == PatchesFrom::Shard && self.scale_axes != [1.0; 2] {
+            let reason = "[1, 1] with patches_from = \"shard\", because scaling axes changes which points are \
+                          farthest and nearest and stored groupings would be wrong (use \"online\")";
+            let found = format!("{:?}", self.scale_axes);
+            return Err(Error::Range { what: "augment.scale_axes", expected: reason.into(), found });
         }
         Ok(())
     }
 
-    /// Factors of the axes before the cloud is normalised.
-    pub(crate) fn factors(&self, draws: &mut Draws) -> [f32; 3] {
-        let mut factor = |[low, high]: [f64; 2]| if low < high { draws.range(low, high) } else { low };
-        let axes = [(); 3].map(|()| factor(self.scale_axes));
-        let all = factor(self.scale);
-        axes.map(|axis| (axis * all) as f32)
+    /// Whether nothing changes.
+    pub(crate) fn is_identity(&self) -> bool {
+        *self == Self { per: self.per, ..Self::default() }
     }
 
-    /// The rigid part.
-    pub(crate) fn motion(&self, up: UpAxis, draws: &mut Draws) -> Motion {
-        let angle = if self.rotate_up > 0.0 { draws.range(-self.rotate_up, self.rotate_up) } else { 0.0 };
-        let mut matrix = rotation(up, angle);
-        for axis in 0..3 {
-            if self.mirror[axis] && draws.chance(0.5) {
-                matrix[axis] = matrix[axis].map(|x| -x);
-            }
-        }
-        let mut shift = [0.0; 3];
-        if self.translate > 0.0 {
-            shift = shift.map(|_: f32| draws.range(-self.translate, self.translate) as f32);
-        }
-        Motion { matrix, shift }
+    /// Draws one change; the number of draws does not depend on the values.
+    pub(crate) fn draw(&self, up: UpAxis, mut draws: Draws) -> Change {
+        let [low, high] = self.scale_axes;
+        let scale = [(); 3].map(|()| draws.range(low, high) as f32);
+        let turn = draws.range(-self.rotate_up, self.rotate_up);
+        let sign = self.mirror.map(|may| if draws.chance(0.5) && may { -1.0 } else { 1.0 });
+        let uniform = draws.range(self.scale_uniform[0], self.scale_uniform[1]);
+        let moved = [(); 3].map(|()| draws.range(-self.translate, self.translate) as f32);
+        let rotation = rotation(up, turn);
+        let matrix = [0, 1, 2].map(|i| rotation[i].map(|x| (sign[i] * uniform * x) as f32));
+        Change { scale, normalize: self.normalize, matrix, moved, jitter: self.jitter }
     }
 }
 
-fn rotation(up: UpAxis, angle: f64) -> [[f32; 3]; 3] {
-    let (s, c) = (libm::sin(angle) as f32, libm::cos(angle) as f32);
+/// Rotation by `angle` about `up`, counter-clockwise seen from its tip, rows of `a_from_b`.
+fn rotation(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
+    let (sin, cos) = (libm::sin(angle), libm::cos(angle));
     match up {
-        UpAxis::X => [[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]],
-        UpAxis::Y => [[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]],
-        UpAxis::Z => [[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]],
+        UpAxis::X => [[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]],
+        UpAxis::Y => [[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]],
+        UpAxis::Z => [[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]],
     }
 }
 
-impl Motion {
-    /// The linear part of the motion.
-    pub(crate) fn turn(&self, [x, y, z]: [f32; 3]) -> [f32; 3] {
-        self.matrix.map(|row| row[0] * x + row[1] * y + row[2] * z)
-    }
-
-    /// Whether nothing moves.
-    pub(crate) fn is_none(&self) -> bool {
-        *self == Self { matrix: rotation(UpAxis::Z, 0.0), shift: [0.0; 3] }
-    }
+/// A drawn change: scale of the axes, normalisation, a matrix, a translation, jitter.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Change {
+    scale: [f32; 3],
+    normalize: bool,
+    matrix: [[f32; 3]; 3],
+    moved: [f32; 3],
+    jitter: f64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn motions_keep_distances_and_the_up_axis() {
-        let augment = Augment {
-            rotate_up: std::f64::consts::PI,
-            mirror: [true, false, true],
-            translate: 0.2,
-            ..Augment::default()
-        };
-        for (up, axis) in [(UpAxis::Y, 1), (UpAxis::Z, 2)] {
-            for seed in 0..50 {
-                let motion = augment.motion(up, &mut Draws::new(seed, "s", "motion"));
-                let p = [0.3, -0.7, 0.5];
-                let q = motion.turn(p);
-                let norm = |p: [f32; 3]| p.iter().map(|x| x * x).sum::<f32>();
-                assert!((norm(p) - norm(q)).abs() < 1e-6 && (p[axis].abs() - q[axis].abs()).abs() < 1e-6);
+impl Change {
+    /// Changes `points [S,3]` in place; the mean and the largest norm are those of `members`
+    /// (all points if empty), the jitter comes from `draws`.
+    pub(crate) fn apply(&self, points: &mut [[f32; 3]], members: &[u32], draws: impl FnOnce() -> Draws) {
+        for p in points.iter_mut() {
+            *p = [0, 1, 2].map(|a| p[a] * self.scale[a]);
+        }
+        if self.normalize {
+            let (center, radius) = sphere(points, members);
+            for p in points.iter_mut() {
+                *p = [0, 1, 2].map(|a| (p[a] - center[a]) / radius);
             }
         }
-        assert!(Augment::default().motion(UpAxis::Y, &mut Draws::new(1, "s", "m")).is_none());
+        let m = &self.matrix;
+        for p in points.iter_mut() {
+            *p = [0, 1, 2].map(|i| m[i][0] * p[0] + m[i][1] * p[1] + m[i][2] * p[2] + self.moved[i]);
+        }
+        if self.jitter > 0.0 {
+            let mut draws = draws();
+            for x in points.as_flattened_mut() {
+                *x += (draws.normal() * self.jitter) as f32;
+            }
+        }
     }
+}
 
-    #[test]
-    fn what_changes_neighbours_needs_online_patches() {
-        let skewed = Augment { scale_axes: [0.8, 1.2], ..Augment::default() };
-        let error = skewed.check(false).unwrap_err().to_string();
-        assert!(
-            error.contains("data.augment.scale_axes: expected data.patches_from = \"online\""),
-            "{error}"
-        );
-        skewed.check(true).unwrap();
-        let empty = Augment { scale: [1.2, 0.8], ..Augment::default() };
-        assert!(empty.check(true).is_err());
-    }
+/// Mean of the members (in f64) and their largest distance from it, 1 if that is 0.
+fn sphere(points: &[[f32; 3]], members: &[u32]) -> ([f32; 3], f32) {
+    let each = |visit: &mut dyn FnMut(&[f32; 3])| match members {
+        [] => points.iter().for_each(&mut *visit),
+        _ => members.iter().for_each(|&i| visit(&points[i as usize])),
+    };
+    let (mut sum, mut count) = ([0.0f64; 3], 0usize);
+    each(&mut |p| {
+        (0..3).for_each(|a| sum[a] += f64::from(p[a]));
+        count += 1;
+    });
+    let center = sum.map(|s| (s / count.max(1) as f64) as f32);
+    let mut most = 0.0f32;
+    each(&mut |p| {
+        let [x, y, z] = [0, 1, 2].map(|a| p[a] - center[a]);
+        most = most.max(x * x + y * y + z * z);
+    });
+    (center, if most > 0.0 { most.sqrt() } else { 1.0 })
 }

@@ -76,7 +76,7 @@ pub struct DataConfig {
     /// The split that is trained on.
     pub split: String,
     /// Patches as they are stored, or grouped anew at every step.
-    pub patches_from: crate::loader::PatchesFrom,
+    pub patches_from: crate::augment::PatchesFrom,
     /// `N`: points of a grouping that is made at every step.
     pub points: usize,
     /// `G`: patches of a sample.
@@ -97,7 +97,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             split: "train".into(),
-            patches_from: crate::loader::PatchesFrom::Shard,
+            patches_from: crate::augment::PatchesFrom::Shard,
             points: 1024,
             groups: 64,
             group_size: 32,
@@ -327,11 +327,15 @@ pub struct LossConfig {
     pub beta: f64,
     /// Weight of the variance hinge on mean-pooled context features (VICReg, arXiv 2105.04906); 0: none.
     pub variance: f64,
+    /// Standard deviation below which the hinge acts.
+    pub variance_floor: f64,
+    /// Weight of the squared covariances between channels of the same features; 0: none.
+    pub covariance: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { kind: LossKind::SmoothL1, beta: 2.0, variance: 0.0 }
+        Self { kind: LossKind::SmoothL1, beta: 2.0, variance: 0.0, variance_floor: 0.5, covariance: 0.0 }
     }
 }
 

@@ -1,48 +1,51 @@
-//! An open prepared dataset: its manifest, and its shards, each checked against the manifest before it is first used.
+//! A prepared dataset as training opens it: manifest, splits, row groups, and the hash of every shard.
+//!
+//! A shard's bytes are compared with the manifest when it is first read in a run, by the thread that
+//! needs it and once, so that a run starts at once and still never trains on bytes it does not know.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use jepa3d_schemas::{MANIFEST_FILE, Manifest, ShardEntry, ShardReader};
+use jepa3d_schemas::{Manifest, ShapeLetters, ShardReader, UpAxis, file_hash};
 
 use crate::error::{Error, Result};
 
-/// A complete prepared dataset.
-#[derive(Debug)]
+/// An open prepared dataset.
 pub struct PreparedDataset {
     folder: PathBuf,
     manifest: Manifest,
-    /// By file: what the check of its hash gave.
-    checked: HashMap<String, OnceLock<std::result::Result<(), String>>>,
+    /// One a shard: the outcome of its first hashing.
+    checked: Vec<OnceLock<Result<(), Arc<Error>>>>,
 }
 
-/// One row group of a split.
+/// A row group: the unit of decoding and of shuffling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RowGroupAt {
-    /// Index into the manifest's shards.
+pub struct RowGroupAt {
+    /// Shard, an index into [`Manifest::shards`].
     pub shard: usize,
-    /// Row group of the shard.
-    pub group: usize,
-    /// Its rows.
+    /// Row group within the shard.
+    pub index: usize,
+    /// Rows.
     pub rows: usize,
 }
 
 impl PreparedDataset {
-    /// Opens a dataset.
+    /// Opens the prepared dataset in `folder`; reads its manifest and nothing else.
     ///
     /// # Errors
-    /// Fails if the folder holds no complete dataset of this version.
+    /// Fails if the folder holds no complete prepared dataset, or its manifest does not parse or is
+    /// of another schema version.
     pub fn open(folder: &Path) -> Result<Self> {
-        if !folder.join(MANIFEST_FILE).exists() {
-            let reason = format!("not a complete prepared dataset: no {MANIFEST_FILE}");
-            return Err(Error::RunFolder { path: folder.to_owned(), reason });
-        }
-        let manifest = Manifest::read(folder)?;
-        let checked = manifest.shards.iter().map(|s| (s.file.clone(), OnceLock::new())).collect();
+        let Some(manifest) = Manifest::find(folder)? else {
+            return Err(Error::NotPrepared { folder: folder.to_owned() });
+        };
+        let checked = manifest.shards.iter().map(|_| OnceLock::new()).collect();
         Ok(Self { folder: folder.to_owned(), manifest, checked })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The manifest.
@@ -50,74 +53,88 @@ impl PreparedDataset {
         &self.manifest
     }
 
-    /// Equal fingerprints mean equal samples.
+    /// Hash of what the dataset was made from: equal ones mean equal samples.
     pub fn fingerprint(&self) -> &str {
         &self.manifest.fingerprint
     }
 
-    /// Names of the splits that hold samples, sorted.
-    pub fn splits(&self) -> impl Iterator<Item = &str> {
-        self.manifest.splits.iter().filter(|(_, n)| n.written > 0).map(|(name, _)| name.as_str())
+    /// The letters.
+    pub fn shape(&self) -> ShapeLetters {
+        self.manifest.shape
     }
 
-    /// Where the dataset is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// The axis that points up in the clouds.
+    pub fn up_axis(&self) -> UpAxis {
+        self.manifest.up_axis
     }
 
-    /// The row groups of a split, in stored order.
+    /// Class names; a label is an index into them.
+    pub fn classes(&self) -> &[String] {
+        &self.manifest.classes
+    }
+
+    /// The splits that hold samples, in alphabetical order, with their number of samples.
+    pub fn splits(&self) -> Vec<(&str, usize)> {
+        let splits = self.manifest.splits.iter().filter(|(_, counts)| counts.written > 0);
+        splits.map(|(name, counts)| (name.as_str(), counts.written)).collect()
+    }
+
+    /// The row groups of the named splits, in stored order; without names those of all splits.
     ///
     /// # Errors
-    /// Fails if there is no such split, or a shard cannot be opened.
-    pub(crate) fn row_groups(&self, split: &str) -> Result<Vec<RowGroupAt>> {
-        let mut all = Vec::new();
-        for (shard, entry) in self.manifest.shards.iter().enumerate().filter(|(_, e)| e.split == split) {
-            let reader = ShardReader::open(&self.folder.join(&entry.file))?;
-            let group = |group| RowGroupAt { shard, group, rows: reader.rows_of(group) };
-            all.extend((0..reader.row_groups()).map(group).filter(|at| at.rows > 0));
-        }
-        if all.is_empty() {
+    /// Fails if a split does not exist or is empty, or a shard of one is missing, is no shard, or
+    /// holds other than the rows that the manifest states. Only the shards' footers are read.
+    pub fn row_groups(&self, splits: &[&str]) -> Result<Vec<RowGroupAt>> {
+        let known = self.splits();
+        if let Some(split) = splits.iter().find(|split| known.iter().all(|(name, _)| name != *split)) {
             return Err(Error::NoSplit {
                 folder: self.folder.clone(),
-                split: split.to_owned(),
-                splits: self.splits().map(str::to_owned).collect(),
+                split: (*split).to_owned(),
+                splits: known.into_iter().map(|(name, _)| name.to_owned()).collect(),
             });
         }
-        Ok(all)
+        let mut groups = Vec::new();
+        for (shard, entry) in self.manifest.shards.iter().enumerate() {
+            if !splits.is_empty() && !splits.contains(&entry.split.as_str()) {
+                continue;
+            }
+            let reader = ShardReader::open(&self.shard_path(shard))?;
+            if reader.rows() != entry.rows {
+                let path = self.shard_path(shard);
+                return Err(jepa3d_schemas::Error::contract(&path, "rows", entry.rows, reader.rows()).into());
+            }
+            groups.extend((0..reader.row_groups()).map(|i| RowGroupAt {
+                shard,
+                index: i,
+                rows: reader.rows_of(i),
+            }));
+        }
+        Ok(groups)
     }
 
-    /// Opens a shard; the first time, its bytes are compared with the manifest.
+    /// The file of a shard.
+    pub(crate) fn shard_path(&self, shard: usize) -> PathBuf {
+        self.folder.join(&self.manifest.shards[shard].file)
+    }
+
+    /// Compares a shard with its hash in the manifest, the first time it is called for it; threads
+    /// that ask meanwhile wait for the answer.
     ///
     /// # Errors
-    /// Fails if it cannot be read or is not the file that was written.
-    pub(crate) fn shard(&self, shard: usize) -> Result<ShardReader> {
-        let entry = &self.manifest.shards[shard];
-        let path = self.folder.join(&entry.file);
-        let check = self.checked[&entry.file].get_or_init(|| hash_of(&path, entry));
-        if let Err(found) = check {
-            let expected = format!("the {} bytes of hash {} that were written", entry.bytes, entry.hash);
-            return Err(Error::Shard { path, expected, found: found.clone() });
-        }
-        Ok(ShardReader::open(&path)?)
+    /// Fails if the file cannot be read or is not the one that was prepared, now and ever after.
+    pub(crate) fn check_shard(&self, shard: usize) -> Result<(), Arc<Error>> {
+        self.checked[shard].get_or_init(|| self.hash_shard(shard).map_err(Arc::new)).clone()
     }
-}
 
-fn hash_of(path: &Path, entry: &ShardEntry) -> std::result::Result<(), String> {
-    let mut file = File::open(path).map_err(|e| e.to_string())?;
-    let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0u8; 1 << 20]);
-    let mut bytes = 0u64;
-    loop {
-        match file.read(&mut buffer).map_err(|e| e.to_string())? {
-            0 => break,
-            n => {
-                hasher.update(&buffer[..n]);
-                bytes += n as u64;
-            }
+    fn hash_shard(&self, shard: usize) -> Result<()> {
+        let (path, entry) = (self.shard_path(shard), &self.manifest.shards[shard]);
+        let (bytes, hash) = file_hash(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
+        if bytes != entry.bytes {
+            return Err(jepa3d_schemas::Error::contract(&path, "bytes", entry.bytes, bytes).into());
         }
-    }
-    let hash = hasher.finalize().to_hex();
-    match hash.as_str() == entry.hash {
-        true => Ok(()),
-        false => Err(format!("{bytes} bytes of hash {hash}")),
+        if hash != entry.hash {
+            return Err(jepa3d_schemas::Error::contract(&path, "content hash", &entry.hash, hash).into());
+        }
+        Ok(())
     }
 }

@@ -1,128 +1,218 @@
-//! The order of an epoch as a pure function of (dataset fingerprint, seed, epoch): its state is an offset.
+//! The order of an epoch: a pure function of (dataset fingerprint, seed, epoch).
 //!
-//! Row groups of all shards are shuffled, then cut into windows of at most `buffer` rows, and the rows of a window are
-//! shuffled freely. Only the row groups of a window are needed at a time; when the buffer holds the whole
-//! split, the order is a uniform permutation. Every rank reads the same order and takes every
-//! `world`-th batch of it.
+//! Row groups of all shards are permuted and laid end to end; then every row moves by a uniform draw
+//! of at most half a buffer, mirrored at the two ends (the bounded shuffle of MosaicML's py1e, which
+//! needs no state: a row's place does not depend on what was read before). So position `p` of an
+//! epoch is known without decoding anything, a run resumes at an offset, and at any moment only rows
+//! within half a buffer of it are needed. A buffer that holds the whole split gives a perfect
+//! permutation. Neither threads nor ranks enter.
+
+use std::ops::Range;
 
 use jepa3d_schemas::Draws;
 
-/// A row by its row group (index into the split's list) and its number there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RowAt {
+use crate::error::{Error, Result};
+
+/// A row of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowAt {
+    /// Number of its row group within the split.
     pub group: u32,
+    /// Row within the row group.
     pub row: u32,
 }
 
-/// The rows of one epoch, in order, and where its windows end.
+/// What the order of a run depends on, besides the epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EpochOrder {
-    pub rows: Vec<RowAt>,
-    /// Ends of the windows in `rows`, and the row groups of each.
-    pub windows: Vec<(usize, Vec<u32>)>,
+pub struct EpochOrder {
+    /// Fingerprint of the dataset.
+    pub fingerprint: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Samples of the shuffle buffer; at most 1 leaves rows of a row group in stored order.
+    pub buffer: usize,
+    /// Rows of each row group of the split.
+    pub group_rows: Vec<usize>,
 }
+
+/// Steps of a key between two neighbouring places.
+const UNIT: i64 = 1 << 20;
 
 impl EpochOrder {
-    /// `sizes`: rows of every row group of the split, in stored order.
-    pub(crate) fn new(fingerprint: &str, seed: u64, epoch: u64, sizes: &[usize], buffer: usize) -> Self {
-        let mut draws = Draws::new(seed, fingerprint, &format!("order of epoch {epoch}"));
-        let mut groups: Vec<u32> = (0..sizes.len() as u32).collect();
-        shuffle(&mut groups, &mut draws);
-        let mut order = Self { rows: Vec::with_capacity(sizes.iter().sum()), windows: Vec::new() };
-        let mut window: Vec<u32> = Vec::new();
-        let mut held = 0;
-        for &group in &groups {
-            let size = sizes[group as usize];
-            if held > 0 && held + size > buffer.max(1) {
-                order.close(&mut window, sizes, &mut draws);
-                held = 0;
-            }
-            window.push(group);
-            held += size;
+    /// The rows of `epoch`, each exactly once.
+    pub fn rows(&self, epoch: u64) -> Vec<RowAt> {
+        let draws =
+            |purpose: &str| Draws::new(self.seed, &self.fingerprint, &format!("epoch {epoch} {purpose}"));
+        let mut groups: Vec<u32> = (0..self.group_rows.len() as u32).collect();
+        let total: usize = self.group_rows.iter().sum();
+        if self.buffer >= total {
+            let mut rows = self.lay_out(&groups);
+            permute(&mut rows, &mut draws("rows"));
+            return rows;
         }
-        order.close(&mut window, sizes, &mut draws);
-        order
+        permute(&mut groups, &mut draws("row groups"));
+        let rows = self.lay_out(&groups);
+        if self.buffer <= 1 { rows } else { displace(&rows, self.buffer, &mut draws("rows")) }
     }
 
-    fn close(&mut self, window: &mut Vec<u32>, sizes: &[usize], draws: &mut Draws) {
-        let start = self.rows.len();
-        for &group in window.iter() {
-            self.rows.extend((0..sizes[group as usize] as u32).map(|row| RowAt { group, row }));
-        }
-        shuffle(&mut self.rows[start..], draws);
-        self.windows.push((self.rows.len(), std::mem::take(window)));
+    /// The rows of the split in stored order.
+    pub fn stored(&self) -> Vec<RowAt> {
+        self.lay_out(&(0..self.group_rows.len() as u32).collect::<Vec<_>>())
     }
 
-    /// The row groups of the window that holds position `at`, and of the next one.
-    pub(crate) fn near(&self, at: usize) -> impl Iterator<Item = u32> + '_ {
-        let first = self.windows.partition_point(|(end, _)| *end <= at);
-        self.windows.iter().skip(first).take(2).flat_map(|(_, groups)| groups.iter().copied())
+    fn lay_out(&self, groups: &[u32]) -> Vec<RowAt> {
+        let rows =
+            |&group: &u32| (0..self.group_rows[group as usize] as u32).map(move |row| RowAt { group, row });
+        groups.iter().flat_map(rows).collect()
     }
 }
 
-fn shuffle<T>(values: &mut [T], draws: &mut Draws) {
-    for i in (1..values.len()).rev() {
-        values.swap(i, draws.index(i + 1));
+/// Fisher-Yates.
+fn permute<T>(items: &mut [T], draws: &mut Draws) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, draws.index(i + 1));
     }
 }
 
-/// How well an order is mixed: mean distance in stored order of rows that follow each other, over that of a uniform
-/// permutation (a third of the rows). 1 is perfect; reading in stored order gives nearly 0.
-pub(crate) fn mixing(order: &EpochOrder, sizes: &[usize]) -> f64 {
-    let starts: Vec<usize> = sizes.iter().scan(0, |sum, n| Some(std::mem::replace(sum, *sum + n))).collect();
-    let at = |row: &RowAt| starts[row.group as usize] as f64 + f64::from(row.row);
-    let n = order.rows.len() as f64;
-    let total: f64 = order.rows.windows(2).map(|pair| (at(&pair[0]) - at(&pair[1])).abs()).sum();
-    total / (n - 1.0) / (n / 3.0)
+/// Moves every row by less than half of `buffer` places, ties in the order they had.
+fn displace(rows: &[RowAt], buffer: usize, draws: &mut Draws) -> Vec<RowAt> {
+    let (width, end) = (buffer as i64 * UNIT, rows.len() as i64 * UNIT);
+    let mut keyed: Vec<(i64, u32)> = (0..rows.len() as u32)
+        .map(|i| {
+            let key = i64::from(i) * UNIT + UNIT / 2 + draws.index(width as usize) as i64 - width / 2;
+            // Mirrored, so that the ends are as dense as the middle.
+            let key = if key < 0 { -1 - key } else { key };
+            (if key >= end { 2 * end - 1 - key } else { key }, i)
+        })
+        .collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, i)| rows[i as usize]).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Which positions of which epoch a batch is made of.
+///
+/// Step `s` of an epoch takes the positions `s * batch * world ..`, of which rank `r` takes the
+/// `r`-th part, so that ranks share one order and have equally many steps. What is left at the end of an
+/// epoch, fewer than `batch * world` samples and others in every epoch, is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Samples of the split.
+    pub samples: usize,
+    /// Samples of a batch on each rank.
+    pub batch: usize,
+    /// This rank, below `world`.
+    pub rank: usize,
+    /// Ranks.
+    pub world: usize,
+    /// Whether the rest of an epoch is dropped; kept, it makes a last, smaller batch (one rank only).
+    pub drop_last: bool,
+}
 
-    #[test]
-    fn every_row_exactly_once_for_any_shape() {
-        for seed in 0..200 {
-            let mut draws = Draws::new(seed, "x", "order test");
-            let sizes: Vec<usize> = (0..1 + draws.index(20)).map(|_| 1 + draws.index(30)).collect();
-            let buffer = 1 + draws.index(400);
-            let order = EpochOrder::new("f", seed, 3, &sizes, buffer);
-            let mut rows = order.rows.clone();
-            rows.sort_unstable();
-            let all = sizes.iter().enumerate().flat_map(|(g, &n)| {
-                (0..n as u32).map(move |row| RowAt { group: g as u32, row })
-            });
-            assert!(rows.into_iter().eq(all), "seed {seed}");
-            let mut start = 0;
-            for (end, groups) in &order.windows {
-                let held: usize = groups.iter().map(|&g| sizes[g as usize]).sum();
-                assert!(held == end - start && (held <= buffer || groups.len() == 1));
-                assert!(order.rows[start..*end].iter().all(|row| groups.contains(&row.group)));
-                start = *end;
-            }
+impl Schedule {
+    /// Checks that there is a step at all.
+    ///
+    /// # Errors
+    /// Fails if batch or world is 0, the rank is not below world, or the split holds fewer samples
+    /// than a step takes.
+    pub fn check(&self) -> Result<()> {
+        let at_least_1 = "at least 1".to_owned();
+        if self.batch == 0 {
+            return Err(Error::Range { what: "batch", expected: at_least_1, found: "0".into() });
         }
-    }
-
-    #[test]
-    fn epochs_seeds_and_datasets_differ_and_repeat() {
-        let order = |f, seed, epoch| EpochOrder::new(f, seed, epoch, &[64; 8], 256).rows;
-        assert_eq!(order("f", 1, 0), order("f", 1, 0));
-        for other in [order("f", 1, 1), order("f", 2, 0), order("g", 1, 0)] {
-            assert_ne!(order("f", 1, 0), other);
+        if self.world == 0 {
+            return Err(Error::Range { what: "world", expected: at_least_1, found: "0".into() });
         }
+        if self.rank >= self.world {
+            let expected = format!("below the {} ranks", self.world);
+            return Err(Error::Range { what: "rank", expected, found: self.rank.to_string() });
+        }
+        if self.steps_per_epoch() == 0 {
+            let expected = format!("at most the {} samples of the split", self.samples);
+            let found = format!("{} on each of {} ranks", self.batch, self.world);
+            return Err(Error::Range { what: "batch", expected, found });
+        }
+        Ok(())
     }
 
-    #[test]
-    fn mixing_is_perfect_when_all_is_held_and_good_with_a_quarter() {
-        let sizes = vec![128; 32];
-        let of = |buffer| {
-            let one = |epoch| mixing(&EpochOrder::new("f", 5, epoch, &sizes, buffer), &sizes);
-            (0..20).map(one).sum::<f64>() / 20.0
-        };
-        assert!((of(4096) - 1.0).abs() < 0.02, "{}", of(4096));
-        assert!(of(1024) > 0.8, "{}", of(1024));
-        assert!(of(512) > 0.65, "{}", of(512));
-        let stored = EpochOrder { rows: (0..128).map(|row| RowAt { group: 0, row }).collect(), windows: vec![] };
-        assert!(mixing(&stored, &[128]) < 0.03);
+    /// Steps of an epoch, the same on every rank.
+    pub fn steps_per_epoch(&self) -> u64 {
+        let step = self.batch * self.world;
+        (if self.drop_last { self.samples / step } else { self.samples.div_ceil(step) }) as u64
     }
+
+    /// Epoch of a batch, and its positions in the order of that epoch.
+    pub fn locate(&self, number: u64) -> (u64, Range<usize>) {
+        let (epoch, step) = (number / self.steps_per_epoch(), (number % self.steps_per_epoch()) as usize);
+        let start = (step * self.world + self.rank) * self.batch;
+        (epoch, start..(start + self.batch).min(self.samples))
+    }
+}
+
+/// How far an epoch's order is from the stored one; a perfect shuffle gives 1 on every line but the second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShuffleQuality {
+    /// Mean |place in the epoch - stored place| over that of a perfect shuffle, n/3.
+    pub displacement: f64,
+    /// Spearman's correlation of place in the epoch and stored place; a perfect shuffle: 0.
+    pub rank_correlation: f64,
+    /// Share of neighbours from different row groups, over that of a perfect shuffle.
+    pub neighbours_apart: f64,
+    /// Mean number of row groups that a batch draws from, over that of a perfect shuffle.
+    pub groups_of_batch: f64,
+}
+
+/// Measures an epoch's order, cut into batches of `batch`.
+pub fn shuffle_quality(order: &[RowAt], group_rows: &[usize], batch: usize) -> ShuffleQuality {
+    let n = order.len() as f64;
+    let starts: Vec<usize> = group_rows
+        .iter()
+        .scan(0, |sum, &rows| {
+            *sum += rows;
+            Some(*sum - rows)
+        })
+        .collect();
+    let (mut moved, mut squares) = (0.0, 0.0);
+    for (place, at) in order.iter().enumerate() {
+        let distance = (place as f64 - (starts[at.group as usize] + at.row as usize) as f64).abs();
+        moved += distance;
+        squares += distance * distance;
+    }
+    let together: f64 = group_rows.iter().map(|&g| g as f64 * (g as f64 - 1.0)).sum();
+    let apart = order.windows(2).filter(|w| w[0].group != w[1].group).count() as f64 / (n - 1.0);
+    let groups_of = |rows: &[RowAt]| {
+        let mut groups: Vec<u32> = rows.iter().map(|at| at.group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups.len() as f64
+    };
+    let batches = order.chunks_exact(batch);
+    let found = batches.len() as f64;
+    // A perfect shuffle misses a row group of g rows with probability C(n-g, batch) / C(n, batch).
+    let missed = |g: f64| (0..batch).map(|i| ((n - g - i as f64) / (n - i as f64)).max(0.0)).product::<f64>();
+    let expected: f64 = group_rows.iter().map(|&g| 1.0 - missed(g as f64)).sum();
+    ShuffleQuality {
+        displacement: moved / n / (n / 3.0),
+        rank_correlation: 1.0 - 6.0 * squares / (n * (n * n - 1.0)),
+        neighbours_apart: apart / (1.0 - together / (n * (n - 1.0))),
+        groups_of_batch: batches.map(groups_of).sum::<f64>() / found / expected,
+    }
+}
+
+/// The most rows that are in memory at once if a row group is kept from its first use to its last.
+pub fn resident_rows(order: &[RowAt], group_rows: &[usize]) -> usize {
+    let mut first = vec![usize::MAX; group_rows.len()];
+    let mut last = vec![0; group_rows.len()];
+    for (place, at) in order.iter().enumerate() {
+        let group = at.group as usize;
+        first[group] = first[group].min(place);
+        last[group] = place;
+    }
+    let (mut now, mut most) = (0, 0);
+    for (place, at) in order.iter().enumerate() {
+        let group = at.group as usize;
+        now += if first[group] == place { group_rows[group] } else { 0 };
+        most = most.max(now);
+        now -= if last[group] == place { group_rows[group] } else { 0 };
+    }
+    most
 }

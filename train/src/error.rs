@@ -92,16 +92,6 @@ pub enum Error {
         /// One entry a parameter: name, expected and found shape.
         wrong: Vec<String>,
     },
-    /// A shard is not the file that was written.
-    #[error("{path}: expected {expected}, found {found}", path = path.display())]
-    Shard {
-        /// The shard.
-        path: PathBuf,
-        /// What the manifest says.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
     /// A checkpoint cannot be used.
     #[error("{path}: expected {expected}, found {found}", path = path.display())]
     Checkpoint {
@@ -151,6 +141,29 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// The folder holds no complete prepared dataset.
+    #[error("{folder}: expected a complete prepared dataset, found no manifest.json (prepare writes it last)", folder = folder.display())]
+    NotPrepared {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A cloud cannot be grouped.
+    #[error("sample {id}: cannot be grouped: {found}")]
+    Regroup {
+        /// The sample.
+        id: String,
+        /// What was expected and found.
+        found: String,
+    },
+    /// A thread of the loader cannot be started or is gone.
+    #[error("loader thread: expected one that runs, found {found}")]
+    Thread {
+        /// What happened.
+        found: String,
+    },
+    /// What a thread of the loader met.
+    #[error(transparent)]
+    Loading(std::sync::Arc<Error>),
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),

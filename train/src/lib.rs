@@ -15,10 +15,12 @@
 //! ```
 
 mod augment;
+mod batch;
 mod checkpoint;
 mod config;
 mod dataset;
 mod device;
+mod epoch_order;
 mod error;
 mod evaluate;
 mod features;
@@ -42,6 +44,11 @@ pub use config::{
     TargetConfig, TargetKind, TargetTokenizer,
 };
 pub use device::use_threads;
+
+pub use augment::{Augment, PatchesFrom, Per};
+pub use batch::Batch;
+pub use dataset::{PreparedDataset, RowGroupAt};
+pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
 pub use error::{Error, Result};
 pub use evaluate::{
     Choice, Column, Evaluation, Examples, Extent, FEW_LABELS_C, FeatureSet, FewLabels, LinearSvm,
@@ -58,3 +65,4 @@ pub use kernels::tokenizer_composite::tokenize_composite;
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
 pub use run_folder::CONFIG_FILE;
 pub use trainer::{Ended, Event, PretrainRequest, Trainer};
+pub use loader::{EvalConfig, Loader, LoaderConfig, for_each_in_order};

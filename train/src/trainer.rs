@@ -17,8 +17,9 @@ use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
 use crate::evaluate::{Extent, ProbeConfig, probe};
-use crate::features::{Pooling, features_of, tensors};
-use crate::loader::{Batch, EvalConfig, Loader, LoaderConfig, for_each_in_order};
+use crate::features::{Pooling, eval_config, features_of, tensors};
+use crate::batch::Batch;
+use crate::loader::{Loader, LoaderConfig, for_each_in_order};
 use crate::masking::draw_masks;
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::{PointJepa, StepInput};
@@ -397,26 +398,27 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         augment: d.augment.clone(),
         seed: config.run.seed,
         prefetch: d.prefetch,
+        ..LoaderConfig::default()
     }
 }
 
 /// The samples of the training split with the smallest hashes of their ids.
 fn subset(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &Device) -> Result<Subset> {
     let d = &config.data;
-    let eval = EvalConfig { groups: d.groups, group_size: d.group_size, batch: 64, threads: d.threads };
+    let (split, eval) = ([d.split.as_str()], eval_config(d));
     let mut ids = Vec::new();
-    for_each_in_order(dataset, &d.split, &eval, &mut |batch| {
-        ids.extend(batch.sample_ids);
+    for_each_in_order(dataset, &split, &eval, |batch| {
+        ids.extend_from_slice(&batch.sample_ids);
         Ok(())
     })?;
     let mut is_wanted = vec![false; ids.len()];
     crate::evaluate::fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
     let (mut at, mut batches) = (0, Vec::new());
-    for_each_in_order(dataset, &d.split, &eval, &mut |batch| {
+    for_each_in_order(dataset, &split, &eval, |batch| {
         let wanted: Vec<u32> = (0..batch.rows as u32).filter(|&i| is_wanted[at + i as usize]).collect();
         at += batch.rows;
         if !wanted.is_empty() {
-            let (patches, centers) = tensors(&batch, d, device)?;
+            let (patches, centers) = tensors(batch, d, device)?;
             let rows = candle_core::Tensor::from_vec(wanted.clone(), wanted.len(), device)?;
             batches.push((patches.index_select(&rows, 0)?, centers.index_select(&rows, 0)?));
         }

@@ -105,8 +105,8 @@ impl PointJepa {
             self.predictor.forward(&context, &seen.of(&input.centers)?, &target_centers, pass)?;
         let targets = asked.of(&goal)?.reshape((b, m, l, goal.dim(2)?))?;
         let mut loss = self.distance(&predictions, &targets)?;
-        if self.loss.variance > 0.0 {
-            loss = (loss + (variance_hinge(&context)? * self.loss.variance)?)?;
+        if self.loss.variance > 0.0 || self.loss.covariance > 0.0 {
+            loss = (loss + self.spread(&context.mean(1)?)?)?;
         }
         Ok(StepOutput { loss, predictions: predictions.detach(), targets })
     }
@@ -132,6 +132,19 @@ impl PointJepa {
             Some(target) => target.take_statistics(&self.tokenizer),
             None => Ok(()),
         }
+    }
+
+    /// Keeps pooled features `[B, D]` from shrinking and from repeating each other: hinge on the standard deviation of
+    /// every channel, squared covariances between channels (VICReg, arXiv 2105.04906).
+    fn spread(&self, pooled: &Tensor) -> Result<Tensor> {
+        let (b, d) = pooled.dims2()?;
+        let centered = pooled.broadcast_sub(&pooled.mean_keepdim(0)?)?;
+        let count = (b.max(2) - 1) as f64;
+        let variance = (centered.sqr()?.sum(0)? / count)?;
+        let short = (self.loss.variance_floor - (&variance + 1e-4)?.sqrt()?)?.relu()?.mean_all()?;
+        let covariance = (centered.t()?.matmul(&centered)? / count)?;
+        let crossed = ((covariance.sqr()?.sum_all()? - variance.sqr()?.sum_all()?)? / d as f64)?;
+        Ok(((short * self.loss.variance)? + (crossed * self.loss.covariance)?)?)
     }
 
     fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
@@ -219,12 +232,4 @@ fn smooth_l1(e: &Tensor, beta: f64) -> Result<Tensor> {
     let size = e.abs()?;
     let q = size.minimum(beta)?;
     Ok(((&q * (&size - (&q * 0.5)?)?)?.mean_all()? / beta)?)
-}
-
-/// Mean over channels of `max(0, 0.5 - std)` of the mean-pooled tokens across the batch.
-fn variance_hinge(tokens: &Tensor) -> Result<Tensor> {
-    let pooled = tokens.mean(1)?;
-    let centered = pooled.broadcast_sub(&pooled.mean_keepdim(0)?)?;
-    let std = (centered.sqr()?.mean(0)? + 1e-6)?.sqrt()?;
-    Ok((0.5 - std)?.relu()?.mean_all()?)
 }

@@ -1,0 +1,155 @@
+//! A decoded row group, checked once so that gathering needs no checks, in as few bytes as fit.
+
+use jepa3d_schemas::{Error as DataError, ListColumn, RowGroup, ShapeLetters, ShardReader};
+
+use super::LoaderConfig;
+use crate::augment::PatchesFrom;
+use crate::dataset::{PreparedDataset, RowGroupAt};
+use crate::error::Result;
+
+/// The columns that `config` needs, and no others.
+pub(super) fn columns(config: &LoaderConfig) -> Vec<&'static str> {
+    let mut columns = vec!["sample_id", "label", "points"];
+    if config.patches_from == PatchesFrom::Shard {
+        columns.extend(["center_indices", "patch_indices", "patch_counts", "centers"]);
+        if config.augment.normalize {
+            columns.push("subset");
+        }
+    }
+    columns
+}
+
+/// Indices into clouds; 16 bits wherever every cloud has at most 65,536 points.
+pub(super) enum Indices {
+    Short(Vec<u16>),
+    Long(Vec<u32>),
+}
+
+/// The groupings of the rows: `R` of them, each with `G` patches of `K` points.
+pub(super) struct Groupings {
+    /// `[rows,R,G]`.
+    pub centers: Vec<u32>,
+    /// `[rows,R,G,K]`.
+    pub patches: Indices,
+    /// `[rows,R,N]`, where it was read and a grouping is a part of the cloud.
+    pub subset: Option<ListColumn<u32>>,
+    /// `[rows,R,G]`, voxel blocks only.
+    pub counts: Option<Vec<u16>>,
+    /// `[rows,R,G,3]`, voxel blocks only.
+    pub centroids: Option<Vec<[f32; 3]>>,
+}
+
+/// What a row group holds of the columns that were asked for.
+pub(super) struct Decoded {
+    pub rows: usize,
+    pub sample_ids: Vec<String>,
+    pub labels: Vec<Option<i32>>,
+    points: Vec<[f32; 3]>,
+    ends: Vec<usize>,
+    /// Absent when patches are made online.
+    pub groupings: Option<Groupings>,
+}
+
+impl Decoded {
+    /// The cloud of a row, `[S,3]`.
+    pub fn points(&self, row: usize) -> &[[f32; 3]] {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.points[start..self.ends[row]]
+    }
+
+    /// Reads and checks a row group of `dataset`, the bytes of its shard before.
+    ///
+    /// # Errors
+    /// Fails if the shard is not the one that was prepared, does not decode, or a row does not have
+    /// the dataset's shape; the error names the shard.
+    pub fn read(dataset: &PreparedDataset, at: RowGroupAt, columns: &[&str]) -> Result<Self> {
+        let path = dataset.shard_path(at.shard);
+        let mut group = ShardReader::open(&path)?.read_row_group(at.index, columns)?;
+        let wrong = |(what, expected, found): Wrong| DataError::contract(&path, what, expected, found);
+        let points = group.points.take().ok_or_else(|| wrong(absent("points")))?;
+        let groupings = if columns.contains(&"patch_indices") {
+            Some(groupings(&mut group, &points, dataset.shape()).map_err(wrong)?)
+        } else {
+            None
+        };
+        if let Some(&end) = points.ends.iter().find(|&&end| end % 3 != 0) {
+            return Err(wrong(("points".into(), "three coordinates a point".into(), end.to_string())).into());
+        }
+        Ok(Self {
+            rows: group.rows,
+            sample_ids: group.sample_id.ok_or_else(|| wrong(absent("sample_id")))?,
+            labels: group.label.ok_or_else(|| wrong(absent("label")))?,
+            points: points.values.as_chunks::<3>().0.to_vec(),
+            ends: points.ends.iter().map(|end| end / 3).collect(),
+            groupings,
+        })
+    }
+}
+
+/// What, expected, found.
+type Wrong = (String, String, String);
+
+fn absent(column: &str) -> Wrong {
+    (format!("column {column}"), "values".into(), "none".into())
+}
+
+fn groupings(
+    group: &mut RowGroup,
+    points: &ListColumn<f32>,
+    shape: ShapeLetters,
+) -> Result<Groupings, Wrong> {
+    let centers = group.center_indices.take().ok_or_else(|| absent("center_indices"))?;
+    let patches = group.patch_indices.take().ok_or_else(|| absent("patch_indices"))?;
+    let (blocks, neighbors) = (shape.R * shape.G, shape.R * shape.G * shape.K);
+    check_widths("center_indices", &centers, blocks)?;
+    check_widths("patch_indices", &patches, neighbors)?;
+    check_indices("center_indices", &centers, points)?;
+    check_indices("patch_indices", &patches, points)?;
+    let subset = group.subset.take().filter(|subset| subset.valid.iter().any(|&valid| valid));
+    if let Some(subset) = &subset {
+        check_indices("subset", subset, points)?;
+    }
+    let counts = group.patch_counts.take().filter(|counts| counts.valid.iter().any(|&valid| valid));
+    let centroids = group.centers.take().filter(|centers| centers.valid.iter().any(|&valid| valid));
+    counts.as_ref().map_or(Ok(()), |counts| check_widths("patch_counts", counts, blocks))?;
+    centroids.as_ref().map_or(Ok(()), |centers| check_widths("centers", centers, blocks * 3))?;
+    let most = points.ends.iter().scan(0, |start, &end| Some(end - std::mem::replace(start, end))).max();
+    let patches = if most.unwrap_or(0) <= 3 << 16 {
+        Indices::Short(patches.values.into_iter().map(|index| index as u16).collect())
+    } else {
+        Indices::Long(patches.values)
+    };
+    Ok(Groupings {
+        centers: centers.values,
+        patches,
+        subset,
+        counts: counts.map(|counts| counts.values),
+        centroids: centroids.map(|centers| centers.values.as_chunks::<3>().0.to_vec()),
+    })
+}
+
+/// Every row must be there with `width` values.
+fn check_widths<T>(column: &str, list: &ListColumn<T>, width: usize) -> Result<(), Wrong> {
+    match list.ends.iter().enumerate().find(|&(row, &end)| end != (row + 1) * width) {
+        None => Ok(()),
+        Some((row, &end)) => {
+            let found = end.saturating_sub(row * width);
+            Err((format!("column {column}, row {row}"), format!("{width} values"), found.to_string()))
+        }
+    }
+}
+
+/// Every index must be one of a point of its row.
+fn check_indices(column: &str, list: &ListColumn<u32>, points: &ListColumn<f32>) -> Result<(), Wrong> {
+    let (mut first, mut start) = (0, 0);
+    for (row, (&end, &last)) in list.ends.iter().zip(&points.ends).enumerate() {
+        let count = (last - start) / 3;
+        let most = list.values[first..end].iter().fold(0, |most, &index| most.max(index));
+        if end > first && most as usize >= count {
+            let expected = format!("indices below its {count} points");
+            return Err((format!("column {column}, row {row}"), expected, most.to_string()));
+        }
+        (first, start) = (end, last);
+    }
+    Ok(())
+}
