@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{inspect, prepare, stats, verify};
+use commands::{convert, inspect, prepare, stats, verify};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -38,6 +38,8 @@ enum Command {
     Stats(stats::Args),
     /// Look at samples: a picture, or the rerun viewer.
     Inspect(inspect::Args),
+    /// Turn an official PyTorch checkpoint into ours, or ours into one.
+    Convert(convert::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::run(&args),
     };
     match result {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,

@@ -14,10 +14,15 @@
 //! # }
 //! ```
 
+mod convert;
 mod error;
 mod inspect;
 mod metrics;
 
+pub use convert::{
+    Changes, Conversion, ElementType, PointJepaSizes, StateDict, TensorData, Wrapper, convert,
+    read_safetensors, read_torch, write_safetensors, write_torch,
+};
 pub use error::{Error, Result};
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
