@@ -36,8 +36,10 @@ pub(super) fn checked_shape(view: &View, element: ElementType, bytes: usize) -> 
     let describe = || format!("shape {:?}, strides {:?}, offset {}", view.shape, view.strides, view.offset);
     let wrong = || (format!("a tensor within its storage of {held} elements"), describe());
     let count = view.shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).ok_or_else(wrong)?;
-    let steps = view.shape.iter().zip(&view.strides).map(|(&d, &s)| d.saturating_sub(1).checked_mul(s));
-    let last = steps.fold(Some(view.offset), |sum, step| sum?.checked_add(step?)).ok_or_else(wrong)?;
+    let mut dimensions = view.shape.iter().zip(&view.strides);
+    let last = dimensions
+        .try_fold(view.offset, |sum, (&d, &s)| sum.checked_add(d.saturating_sub(1).checked_mul(s)?));
+    let last = last.ok_or_else(wrong)?;
     if count > held || (count > 0 && last >= held) {
         return Err(wrong());
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jepa3d_schemas::Error as DataError;
 
-use super::pickle::{Pickled, Value, View};
+use super::pickle::{Id, Pickled, Value, View};
 use super::state::{ElementType, StateDict, TensorData};
 use super::storages::{self, Storages};
 use super::tensors::{checked_shape, element_of, gather};
@@ -55,7 +55,7 @@ pub fn read_torch(path: &Path) -> Result<StateDict> {
 }
 
 /// The state dictionary within what the file holds.
-fn state_dict<'a>(path: &Path, pickled: &'a Pickled) -> Result<&'a [(u32, u32)]> {
+fn state_dict<'a>(path: &Path, pickled: &'a Pickled) -> Result<&'a [(Id, Id)]> {
     let root = pickled.root();
     let inner = PLACES.iter().find_map(|place| match pickled.entry(root, place) {
         Some(dict @ Value::Dict(_)) => Some(dict),
@@ -64,7 +64,7 @@ fn state_dict<'a>(path: &Path, pickled: &'a Pickled) -> Result<&'a [(u32, u32)]>
     if let Some(Value::Dict(pairs)) = inner {
         return Ok(pairs);
     }
-    let is_tensor = |pair: &(u32, u32)| matches!(pickled.get(pair.1), Value::Tensor(_));
+    let is_tensor = |pair: &(Id, Id)| matches!(pickled.get(pair.1), Value::Tensor(_));
     match root {
         Value::Dict(pairs) if pairs.iter().any(is_tensor) => Ok(pairs),
         other => {
@@ -78,7 +78,7 @@ fn state_dict<'a>(path: &Path, pickled: &'a Pickled) -> Result<&'a [(u32, u32)]>
 /// What stands where the state dictionary should: of a dictionary, its keys.
 fn described(pickled: &Pickled, value: &Value) -> String {
     let Value::Dict(pairs) = value else { return value.kind() };
-    let key = |pair: &(u32, u32)| match pickled.get(pair.0) {
+    let key = |pair: &(Id, Id)| match pickled.get(pair.0) {
         Value::Text(text) => Some(text.chars().take(40).collect()),
         _ => None,
     };

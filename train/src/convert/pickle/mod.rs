@@ -17,4 +17,6 @@ mod tests;
 
 pub(super) use bytes::Fault;
 pub(super) use machine::unpickle;
-pub(super) use value::{Id, Pickled, Storage, Value, View};
+#[cfg(test)]
+pub(super) use value::Storage;
+pub(super) use value::{Id, Pickled, Value, View};
