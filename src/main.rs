@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{inspect, prepare, pretrain, stats, verify};
+use commands::{convert, inspect, prepare, stats, verify};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -40,6 +41,8 @@ enum Command {
     Pretrain(pretrain::Args),
     /// Look at samples: a picture, or the rerun viewer.
     Inspect(inspect::Args),
+    /// Turn an official PyTorch checkpoint into ours, or ours into one.
+    Convert(convert::Args),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => stats::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::run(&args),
     };
     match result {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! One module a verb, and what they share: outcomes, thread counts, progress.
 
+pub(crate) mod convert;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;

@@ -21,6 +21,7 @@ mod config;
 mod dataset;
 mod device;
 mod epoch_order;
+mod convert;
 mod error;
 mod evaluate;
 mod features;
@@ -49,6 +50,10 @@ pub use augment::{Augment, PatchesFrom, Per};
 pub use batch::Batch;
 pub use dataset::{PreparedDataset, RowGroupAt};
 pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
+pub use convert::{
+    Changes, Conversion, ElementType, PointJepaSizes, StateDict, TensorData, Wrapper, convert,
+    read_safetensors, read_torch, write_safetensors, write_torch,
+};
 pub use error::{Error, Result};
 pub use evaluate::{
     Choice, Column, Evaluation, Examples, Extent, FEW_LABELS_C, FeatureSet, FewLabels, LinearSvm,
