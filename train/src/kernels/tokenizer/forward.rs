@@ -16,7 +16,7 @@ use super::rows::{add, add_wide, first_layer, sum_chunks};
 use super::tile::{Largest, Rows, Start, add_transposed, product};
 
 /// Rows of activations that are worked on at a time: they stay in the second-level cache.
-const BLOCK_ROWS: usize = 256;
+const BLOCK_ROWS: usize = 128;
 /// Chunks that threads share out among themselves.
 const CHUNKS: usize = 32;
 
