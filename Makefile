@@ -9,7 +9,8 @@ JEPA3D = $(TARGET)/release/jepa3d
 PYTHON ?= python3
 
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
-	bench-columns bench-geometry bench-prepare bench-render test-render bench-memory bench-formats bench-nuscenes-tables
+	bench-columns bench-geometry bench-tokenizer bench-prepare bench-render test-render bench-memory bench-formats bench-nuscenes-tables
+	bench-columns bench-geometry bench-prepare bench-render test-render bench-memory bench-probe bench-formats bench-nuscenes-tables
 
 # Prepare the built-in set with views, verify it, show what is in it.
 demo: build
@@ -58,6 +59,16 @@ bench-geometry:
 	$(CARGO) bench --locked -p jepa3d-grouping --bench geometry --no-run
 	JEPA3D_TEST_DATA=$(DATA) $(PYTHON) pipeline/grouping/benches/geometry_peers.py \
 		"$$(ls -t $(TARGET)/release/deps/geometry-* | grep -v '\.d$$' | head -n 1)"
+
+# The fused tokenizer against candle's operators and PyTorch, in turns, two threads.
+bench-tokenizer:
+	$(CARGO) bench --locked -p jepa3d-train --bench tokenizer --no-run
+	$(PYTHON) train/benches/tokenizer_peers.py \
+		"$$(ls -t $(TARGET)/release/deps/tokenizer-* | grep -v '\.d$$' | head -n 1)"
+# Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
+bench-probe:
+	$(CARGO) bench --locked -p jepa3d-train --bench probe --no-run
+	$(PYTHON) train/benches/probe_peers.py "$$(ls -t $(TARGET)/release/deps/probe-* | grep -v '\.d$$' | head -n 1)"
 
 # Whole preparations against a Python pipeline, in turns, two cores.
 bench-prepare: build

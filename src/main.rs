@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{inspect, prepare, stats, verify};
+use commands::{inspect, prepare, pretrain, stats, verify};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -36,6 +36,8 @@ enum Command {
     Verify(verify::Args),
     /// Classes, splits, sizes, extents, times and bytes.
     Stats(stats::Args),
+    /// Pretrain an encoder on prepared shards; --resume continues.
+    Pretrain(pretrain::Args),
     /// Look at samples: a picture, or the rerun viewer.
     Inspect(inspect::Args),
 }
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
     match result {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jepa3d_datasets::DatasetConfig;
 use jepa3d_render::ViewsConfig;
-use jepa3d_schemas::ShapeLetters;
+use jepa3d_schemas::{ShapeLetters, config_table};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -141,13 +141,7 @@ impl PrepareConfig {
     /// # Errors
     /// Fails if the file cannot be read or parsed, a key is unknown, or a value is out of range.
     pub fn load(path: Option<&Path>, overrides: &[String]) -> Result<Self> {
-        let mut table = match path {
-            None => toml::Table::new(),
-            Some(path) => read_table(path)?,
-        };
-        for text in overrides {
-            apply_override(&mut table, text)?;
-        }
+        let mut table = config_table(path, overrides)?;
         if let (None, Some(toml::Value::Table(dataset))) = (path, table.get_mut("dataset")) {
             // Without a file it is the synthetic set whose keys are overridden, unless they name another.
             dataset.entry("kind").or_insert_with(|| "synthetic".into());
@@ -230,33 +224,6 @@ impl PrepareConfig {
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a config serialises")
     }
-}
-
-fn read_table(path: &Path) -> Result<toml::Table> {
-    let wrong = |reason: String| Error::ConfigFile { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-    text.parse().map_err(|e: toml::de::Error| wrong(e.to_string().trim_end().to_owned()))
-}
-
-/// Sets one dotted key; the value is TOML, and a bare word is text.
-fn apply_override(table: &mut toml::Table, text: &str) -> Result<()> {
-    let wrong = |expected: &str| Error::Config {
-        key: "--set".into(),
-        expected: expected.into(),
-        found: format!("\"{text}\""),
-    };
-    let (key, value) = text.split_once('=').ok_or_else(|| wrong("key=value"))?;
-    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
-    let value = parsed.unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
-    let mut path: Vec<&str> = key.trim().split('.').collect();
-    let last = path.pop().filter(|k| !k.is_empty()).ok_or_else(|| wrong("key=value"))?;
-    let mut here = table;
-    for part in path {
-        let next = here.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        here = next.as_table_mut().ok_or_else(|| wrong("a key below a table"))?;
-    }
-    here.insert(last.to_owned(), value);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ pub enum Error {
         /// The value given.
         found: String,
     },
-    /// A config file cannot be read or parsed.
+    /// A config file or override has no form of one.
+    #[error(transparent)]
+    ConfigTable(#[from] jepa3d_schemas::ConfigTableError),
+    /// A config file does not hold this config.
     #[error("{path}: {reason}", path = path.display())]
     ConfigFile {
         /// The file.

@@ -2,6 +2,7 @@
 
 pub(crate) mod inspect;
 pub(crate) mod prepare;
+pub(crate) mod pretrain;
 mod progress;
 pub(crate) mod stats;
 pub(crate) mod verify;

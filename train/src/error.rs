@@ -86,6 +86,84 @@ pub enum Error {
     /// What a thread of the loader met.
     #[error(transparent)]
     Loading(std::sync::Arc<Error>),
+    /// A setting is unknown or out of range.
+    #[error("config: {key}: expected {expected}, found {found}")]
+    Config {
+        /// Dotted key.
+        key: String,
+        /// Legal values.
+        expected: String,
+        /// The value given.
+        found: String,
+    },
+    /// A config file or override has no form of one.
+    #[error(transparent)]
+    ConfigTable(#[from] jepa3d_schemas::ConfigTableError),
+    /// A config file does not hold this config.
+    #[error("{path}: {reason}", path = path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the place.
+        reason: String,
+    },
+    /// Parameters of a checkpoint do not fit the model.
+    #[error("{path}: does not fit the model: {wrong}", path = path.display(), wrong = wrong.join("; "))]
+    Misfit {
+        /// The checkpoint.
+        path: PathBuf,
+        /// One entry a parameter: name, expected and found shape.
+        wrong: Vec<String>,
+    },
+    /// A checkpoint cannot be used.
+    #[error("{path}: expected {expected}, found {found}", path = path.display())]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What it should have been.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The run folder holds another run, or none.
+    #[error("{path}: {reason}", path = path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// A number that must be finite is not.
+    #[error("step {step}: {what} is {found}; the checkpoint of step {last} is the last good one")]
+    NotFinite {
+        /// The step.
+        step: u64,
+        /// What is not finite.
+        what: &'static str,
+        /// Its value.
+        found: f64,
+        /// Step of the newest checkpoint.
+        last: u64,
+    },
+    /// A trained parameter that no gradient reaches: the graph is cut somewhere above it.
+    #[error("parameter {parameter}: expected a gradient, found none")]
+    NoGradient {
+        /// Its name.
+        parameter: String,
+    },
+    /// A tensor operation failed: a device that refused, or shapes that do not fit.
+    #[error("tensors: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// Features, their labels or their sizes do not allow what was asked for.
+    #[error("features: {what}: expected {expected}, found {found}")]
+    Features {
+        /// The row, class or array.
+        what: String,
+        /// What it should have been.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),
@@ -94,7 +172,6 @@ pub enum Error {
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-#[cfg(feature = "rerun")]
 impl Error {
     /// An operating system error about `path`.
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {

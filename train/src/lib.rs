@@ -16,18 +16,52 @@
 
 mod augment;
 mod batch;
+mod checkpoint;
+mod config;
 mod dataset;
+mod device;
 mod epoch_order;
 mod error;
+mod evaluate;
+mod features;
 mod inspect;
+mod kernels;
 mod loader;
+mod masking;
+mod metrics;
+mod models;
+mod monitor;
+mod nn;
+mod optim;
+mod run_folder;
+mod schedule;
+mod trainer;
 
 pub use augment::{Augment, PatchesFrom, Per};
 pub use batch::Batch;
+pub use checkpoint::{BEST_FILE, LAST_FILE, RunState};
+pub use config::{
+    DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig,
+    MonitorConfig, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
+    TargetConfig, TargetKind,
+};
 pub use dataset::{PreparedDataset, RowGroupAt};
+pub use device::use_threads;
 pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
 pub use error::{Error, Result};
+pub use evaluate::{
+    Choice, Column, Evaluation, Examples, Extent, FEW_LABELS_C, FeatureSet, FewLabels, LinearSvm,
+    MOST_SAMPLES_OF_A_PAIR, PatchVectors, PositionBasis, ProbeConfig, ProbeLine, ProbeTable, RANK_SAMPLES,
+    Solver, Standardisation, VALIDATION_SHARE, cloud_share, effective_rank, explained_share, fixed_subset,
+    is_validation, nearest_neighbours, neighbour_share, print_columns, probe,
+};
+pub use features::Pooling;
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
+pub use kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
+pub use kernels::tokenizer_composite::tokenize_composite;
 pub use loader::{EvalConfig, Loader, LoaderConfig, for_each_in_order};
+pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
+pub use run_folder::CONFIG_FILE;
+pub use trainer::{Ended, Event, PretrainRequest, Trainer};

@@ -1,0 +1,122 @@
+//! `jepa3d pretrain`: shards to a pretrained encoder; the same command with --resume continues.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+use jepa3d_train::{Ended, Event, PretrainConfig, PretrainRequest, Trainer};
+
+use super::{Outcome, print, tell};
+
+/// Arguments of `pretrain`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Config file (configs/pretrain/*.toml).
+    config: PathBuf,
+    /// Folder of the prepared dataset.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the run.
+    #[arg(long)]
+    out: PathBuf,
+    /// Continue the run in --out; starts it if there is none.
+    #[arg(long)]
+    resume: bool,
+    /// Where tensors live: cpu, or cuda:N in a build with the feature `cuda`.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Matrix products in bf16 (CUDA only).
+    #[arg(long)]
+    bf16: bool,
+    /// Threads of the training kernels; default: all cores.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// End the run with exit code 1 when a collapse is reported.
+    #[arg(long)]
+    abort_on_collapse: bool,
+    /// Override a key of the config, e.g. optim.lr=3e-4 (repeatable).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Print the resolved config, train nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let mut sets = args.sets.clone();
+    if args.abort_on_collapse {
+        sets.push("monitor.abort_on_collapse=true".to_owned());
+    }
+    let config = PretrainConfig::load(&args.config, &sets)?;
+    if args.dry_run {
+        print(config.to_toml())?;
+        return Ok(Outcome::Done);
+    }
+    let preset = config.preset.clone();
+    jepa3d_train::use_threads(super::threads(args.threads));
+    let request = PretrainRequest {
+        config,
+        data: args.data.clone(),
+        out: args.out.clone(),
+        resume: args.resume,
+        device: args.device.clone(),
+        is_half: args.bf16,
+    };
+    let stop = stop_on_signals()?;
+    let mut trainer = Trainer::new(request)?;
+    let ended = trainer.run(&stop, &mut |event| show(&preset, event))?;
+    Ok(finish(args, ended))
+}
+
+fn finish(args: &Args, ended: Ended) -> Outcome {
+    let out = args.out.display();
+    match ended {
+        Ended::Done => tell(format_args!("done: {out}")),
+        Ended::Stopped => tell(format_args!("stopped; the same command with --resume continues {out}")),
+        Ended::Collapsed => {
+            tell(format_args!("stopped: collapse reported (monitor.abort_on_collapse); {out} is kept"));
+            return Outcome::Failed;
+        }
+    }
+    Outcome::Done
+}
+
+/// SIGINT and SIGTERM ask for a checkpoint and a clean end; a second one ends at once.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone()).context("signals")?;
+        signal_hook::flag::register(signal, stop.clone()).context("signals")?;
+    }
+    Ok(stop)
+}
+
+fn show(preset: &str, event: Event) {
+    match event {
+        Event::Begin { parameters, samples, steps_per_epoch, step, steps } => {
+            let from = if step > 0 { format!(", continued after step {step}") } else { String::new() };
+            tell(format_args!(
+                "{preset}: {:.2} M trained parameters, {samples} samples, {steps_per_epoch} steps an epoch, {steps} steps{from}",
+                parameters as f64 / 1e6
+            ));
+        }
+        Event::Header(line) => tell(line),
+        Event::Step(values) => tell(line(&values)),
+        Event::Probe(step, values) => tell(format_args!("probe after step {step}: {}", line(&values))),
+        Event::Alarm(text) => tell(format_args!("ALARM {text}")),
+        Event::Checkpoint(step) => tell(format_args!("checkpoint after step {step}")),
+    }
+}
+
+/// `name value` pairs; times and rates with one digit.
+fn line(values: &[(&str, f64)]) -> String {
+    let one = |&(name, value): &(&str, f64)| match name {
+        "step" => format!("{name} {value}"),
+        "samples_per_s" | "data_ms" | "step_ms" | "rank" | "epoch" => format!("{name} {value:.1}"),
+        "lr" => format!("{name} {value:.2e}"),
+        "tau" => format!("{name} {value:.5}"),
+        _ => format!("{name} {value:.4}"),
+    };
+    values.iter().map(one).collect::<Vec<_>>().join("  ")
+}

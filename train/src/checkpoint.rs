@@ -1,0 +1,178 @@
+//! Checkpoints: one safetensors file with every parameter under its official name, the optimiser's moments, and the
+//! state of the run, written aside and renamed, so that it is whole or absent.
+//!
+//! Weights of 1x1 convolutions have the official shape `[o, i, 1]` in the file. Moments are named
+//! `optimizer.first.<name>` and `optimizer.second.<name>`; a file without them serves evaluation.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::Tensor;
+use jepa3d_schemas::write_atomically;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::nn::{Parameters, Role};
+use crate::optim::AdamW;
+
+/// Newest checkpoint of a run folder.
+pub const LAST_FILE: &str = "last.safetensors";
+/// The one with the best online probe.
+pub const BEST_FILE: &str = "best.safetensors";
+/// Key of the state in the file's metadata.
+const STATE_KEY: &str = "jepa3d";
+
+/// Where a run stands, and what it was made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunState {
+    /// Version of the tool that wrote it.
+    pub tool_version: String,
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Steps of an epoch.
+    pub steps_per_epoch: u64,
+    /// Fingerprint of the dataset.
+    pub fingerprint: String,
+    /// The resolved config, TOML.
+    pub config: String,
+    /// Online probes so far: step and accuracy.
+    pub best: Option<(u64, f64)>,
+    /// Consecutive alarms, by monitor.
+    pub alarms: BTreeMap<String, u32>,
+}
+
+/// Tensors by name: shape and values.
+pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Writes a checkpoint; with the optimiser it can be resumed from.
+///
+/// # Errors
+/// Fails if the file cannot be written; what was there before stays.
+pub(crate) fn write(
+    path: &Path,
+    parameters: &Parameters,
+    optimizer: Option<&AdamW>,
+    state: &RunState,
+) -> Result<()> {
+    let mut tensors = parameters.values()?;
+    if let Some(optimizer) = optimizer {
+        for (name, first, second) in optimizer.state(parameters) {
+            for (moment, tensor) in [("first", first), ("second", second)] {
+                let values = tensor.flatten_all()?.to_vec1()?;
+                tensors.insert(format!("optimizer.{moment}.{name}"), (tensor.dims().to_vec(), values));
+            }
+        }
+    }
+    let bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
+        .into_iter()
+        .map(|(name, (dims, values))| {
+            let dims = official_shape(&name, dims);
+            (name, (dims, values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        })
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, (dims, bytes))| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| broken(path, e))?;
+    let text = serde_json::to_string(state).expect("a state serialises");
+    let metadata = HashMap::from([(STATE_KEY.to_owned(), text)]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, e))?;
+    Ok(write_atomically(path, &file)?)
+}
+
+/// Official 1x1 convolutions have a last dimension of one.
+fn official_shape(name: &str, mut dims: Vec<usize>) -> Vec<usize> {
+    if is_convolution(name) && dims.len() == 2 {
+        dims.push(1);
+    }
+    dims
+}
+
+fn is_convolution(name: &str) -> bool {
+    name.contains("_conv.") && name.ends_with(".weight")
+}
+
+/// An opened checkpoint.
+pub(crate) struct Checkpoint {
+    /// Parameters and moments; 1x1 convolutions as matrices.
+    pub tensors: Tensors,
+    /// The state of the run; `None` in a file that another tool made.
+    pub state: Option<RunState>,
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+/// Fails if the file cannot be read, is no safetensors file, or holds another state than this version writes.
+pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e))?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get(STATE_KEY));
+    let state = text.map(|text| serde_json::from_str(text)).transpose().map_err(|e| broken(path, e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            continue; // counters of the official code
+        }
+        let mut dims = view.shape().to_vec();
+        if is_convolution(name) && dims.len() == 3 && dims[2] == 1 {
+            dims.pop();
+        }
+        let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        tensors.insert(name.to_owned(), (dims, values));
+    }
+    Ok(Checkpoint { tensors, state })
+}
+
+fn broken(path: &Path, reason: impl ToString) -> Error {
+    Error::Checkpoint {
+        path: path.to_owned(),
+        expected: "a safetensors checkpoint".into(),
+        found: reason.to_string(),
+    }
+}
+
+impl Checkpoint {
+    /// The state of the run.
+    ///
+    /// # Errors
+    /// Fails if the file has none: it can be evaluated, not resumed.
+    pub(crate) fn state(&self, path: &Path) -> Result<&RunState> {
+        self.state.as_ref().ok_or_else(|| Error::Checkpoint {
+            path: path.to_owned(),
+            expected: "the state of a run".into(),
+            found: "none".into(),
+        })
+    }
+
+    /// The moments of every trained parameter, in their order.
+    ///
+    /// # Errors
+    /// Fails if one is missing or of another shape; the error names all of them.
+    pub(crate) fn moments(&mut self, path: &Path, parameters: &Parameters) -> Result<Vec<(Tensor, Tensor)>> {
+        let (mut moments, mut wrong) = (Vec::new(), Vec::new());
+        for p in parameters.of(Role::Trained) {
+            let mut take = |moment: &str| {
+                let name = format!("optimizer.{moment}.{}", p.name);
+                match self.tensors.remove(&name) {
+                    Some((dims, values)) if dims == p.var.dims() => {
+                        Some(Tensor::from_vec(values, dims, p.var.device()))
+                    }
+                    other => {
+                        let found = other.map_or("none".to_owned(), |(dims, _)| format!("{dims:?}"));
+                        wrong.push(format!("{name}: expected {:?}, found {found}", p.var.dims()));
+                        None
+                    }
+                }
+            };
+            if let (Some(first), Some(second)) = (take("first"), take("second")) {
+                moments.push((first?, second?));
+            }
+        }
+        if wrong.is_empty() { Ok(moments) } else { Err(Error::Misfit { path: path.to_owned(), wrong }) }
+    }
+}

@@ -1,0 +1,31 @@
+//! Devices by name, and how many threads the kernels may use.
+
+use candle_core::Device;
+
+use crate::config::out_of_range;
+use crate::error::Result;
+
+/// The device of a name: `cpu` or `cuda:N`.
+///
+/// # Errors
+/// Fails if there is no such device, or this build cannot use it.
+pub(crate) fn device_of(name: &str) -> Result<Device> {
+    if name == "cpu" {
+        return Ok(Device::Cpu);
+    }
+    let Some(number) = name.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()) else {
+        return Err(out_of_range("--device", "cpu or cuda:N", name));
+    };
+    if !candle_core::utils::cuda_is_available() {
+        let expected = "cpu, because this build has no CUDA (cargo build --features cuda)";
+        return Err(out_of_range("--device", expected, name));
+    }
+    Ok(Device::new_cuda(number)?)
+}
+
+/// Sets the threads of the training kernels; once, before the first of them runs. Results do not depend on it, except
+/// that products of candle itself (CPU tensors outside the kernels) may.
+pub fn use_threads(threads: usize) {
+    // A pool that exists already stays: only a second call can meet one.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}

@@ -1,0 +1,131 @@
+//! Probe tables as plain text: a column an encoder, a line a measure, and below how it was measured.
+
+use std::fmt::Write;
+
+use super::svm::Solver;
+use super::table::{Choice, Evaluation, ProbeTable};
+
+/// The probes of one encoder: one table a seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    /// Heading, for example `pretrained`.
+    pub title: &'a str,
+    /// Seeds of the runs, in the order of the tables.
+    pub seeds: &'a [u64],
+    /// Tables with the same lines.
+    pub tables: &'a [ProbeTable],
+}
+
+/// Mean and standard deviation of a sample (`n - 1`), 0 for a single number.
+pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let square: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+    (mean, (square / (n - 1.0).max(1.0)).sqrt())
+}
+
+/// The columns side by side, then how they were measured.
+///
+/// A column of one table shows the deviation over draws where a line has one; a column of several tables shows mean and
+/// deviation over them.
+pub fn print_columns(columns: &[Column<'_>]) -> String {
+    let Some(first) = columns.iter().find_map(|column| column.tables.first()) else { return String::new() };
+    let mut rows = vec![vec![String::new()]];
+    rows[0].extend(columns.iter().map(|column| column.title.to_owned()));
+    for line in &first.lines {
+        let mut row = vec![line.name.clone()];
+        row.extend(columns.iter().map(|column| cell(column, &line.name)));
+        rows.push(row);
+    }
+    let widths: Vec<usize> = (0..=columns.len())
+        .map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut out = String::new();
+    for row in &rows {
+        let mut text = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            let _ = write!(text, "  {cell:>width$}");
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out.push('\n');
+    out.push_str(&settings(first));
+    for column in columns {
+        out.push_str(&choices(column));
+    }
+    out
+}
+
+fn cell(column: &Column<'_>, name: &str) -> String {
+    let lines: Vec<_> =
+        column.tables.iter().filter_map(|t| t.lines.iter().find(|line| line.name == name)).collect();
+    match lines.as_slice() {
+        [] => "-".to_owned(),
+        [line] => line.deviation.map_or_else(
+            || format!("{:.1}", line.value),
+            |deviation| format!("{:.1} +- {deviation:.1}", line.value),
+        ),
+        _ => {
+            let (mean, deviation) =
+                mean_and_deviation(&lines.iter().map(|line| line.value).collect::<Vec<_>>());
+            format!("{mean:.1} +- {deviation:.1}")
+        }
+    }
+}
+
+/// What all columns share.
+fn settings(table: &ProbeTable) -> String {
+    let config = &table.config;
+    let solver = match config.solver {
+        Solver::OneVsOne => "one-vs-one, hinge loss, free bias (SVC)",
+        Solver::OneVsRest => "one-vs-rest, squared hinge loss, penalised bias (LinearSVC)",
+    };
+    let part = match &config.evaluation {
+        Evaluation::Validation => format!("a fixed fifth of {} by hash of the id", config.training_split),
+        Evaluation::Split(split) => format!("the split {split}"),
+    };
+    let mut out = format!(
+        "accuracies in percent on {} samples ({part}); fitted on {} samples, {} classes, width {}\n\
+         pooling {}; FPS start {}; SVM {solver}; standardised by mean and deviation of the training part\n",
+        table.n_evaluation, table.n_train, table.classes, table.width, config.pooling, config.fps_start,
+    );
+    let _ = writeln!(
+        out,
+        "C chosen from {} by {} folds of the training part; kNN by cosine, standardised; few labels: {} fixed draws, \
+         standardised, one-vs-rest, C = {}",
+        config.standardised_grid.iter().map(f64::to_string).collect::<Vec<_>>().join(", "),
+        config.folds,
+        config.draws,
+        super::few_labels::FEW_LABELS_C,
+    );
+    out
+}
+
+/// What was chosen for each table of a column.
+fn choices(column: &Column<'_>) -> String {
+    let mut out = String::new();
+    for (i, table) in column.tables.iter().enumerate() {
+        let seed = column.seeds.get(i).map_or_else(|| "-".to_owned(), u64::to_string);
+        let Some(c) = table.chosen_c else {
+            let _ = writeln!(out, "{}, seed {seed}", column.title);
+            continue;
+        };
+        let _ = writeln!(
+            out,
+            "{}, seed {seed}: C = {c}; inside the training part, standardised {}; raw {}",
+            column.title,
+            grid(&table.standardised_choices),
+            grid(&table.raw_choices),
+        );
+        if table.unconverged > 0 {
+            let _ = writeln!(out, "  {} binary problems stopped before their tolerance", table.unconverged);
+        }
+    }
+    out
+}
+
+fn grid(choices: &[Choice]) -> String {
+    let all: Vec<_> = choices.iter().map(|choice| format!("{}: {:.1}", choice.c, choice.accuracy)).collect();
+    all.join(", ")
+}

@@ -1,0 +1,97 @@
+//! Features of a frozen encoder for every sample of a dataset, pooled over tokens.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::config::DataConfig;
+use crate::dataset::PreparedDataset;
+use crate::error::Result;
+use crate::evaluate::FeatureSet;
+use crate::loader::{Batch, EvalConfig, for_each_in_order};
+use crate::models::PointJepa;
+
+/// How tokens become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// Maximum over tokens, then mean over tokens: `2 D` numbers (Point-JEPA).
+    MaxMean,
+    /// Mean over tokens: `D` numbers.
+    Mean,
+}
+
+impl Pooling {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxMean => "concat[max, mean]",
+            Self::Mean => "mean",
+        }
+    }
+
+    /// Numbers of a vector for an encoder of width `width`.
+    pub fn width(self, width: usize) -> usize {
+        match self {
+            Self::MaxMean => 2 * width,
+            Self::Mean => width,
+        }
+    }
+}
+
+/// Maximum, then mean over tokens.
+///
+/// # Shapes
+/// `features [B, G, D]` to `B * 2D` numbers.
+pub(crate) fn pool_max_mean(features: &Tensor) -> Result<Vec<f32>> {
+    let pooled = Tensor::cat(&[features.max(1)?, features.mean(1)?], 1)?;
+    Ok(pooled.flatten_all()?.to_vec1()?)
+}
+
+/// Tensors of a batch: patches `[B, G, K, 3]`, centers `[B, G, 3]`.
+pub(crate) fn tensors(batch: &Batch, data: &DataConfig, device: &Device) -> Result<(Tensor, Tensor)> {
+    let (b, g, k) = (batch.rows, data.groups, data.group_size);
+    let patches = Tensor::from_slice(&batch.patches, (b, g, k, 3), device)?;
+    let centers = Tensor::from_slice(&batch.centers, (b, g, 3), device)?;
+    Ok((patches, centers))
+}
+
+/// Pooled features of every sample of `splits` (none: all), in stored order, with the stored deterministic grouping.
+///
+/// # Errors
+/// Fails if a shard does, or the dataset's groups do not serve the model.
+pub(crate) fn features_of(
+    model: &PointJepa,
+    dataset: &Arc<PreparedDataset>,
+    (data, splits): (&DataConfig, &[String]),
+    pooling: Pooling,
+    device: &Device,
+) -> Result<FeatureSet> {
+    let mut set = FeatureSet::default();
+    let all: Vec<String> = dataset.splits().into_iter().map(|(name, _)| name.to_owned()).collect();
+    let splits = if splits.is_empty() { &all } else { splits };
+    for split in splits {
+        let eval = EvalConfig {
+            groups: data.groups,
+            group_size: data.group_size,
+            batch: 64,
+            threads: data.threads,
+            ..EvalConfig::default()
+        };
+        for_each_in_order(dataset, &[split], &eval, |batch| {
+            let (patches, centers) = tensors(&batch, data, device)?;
+            let features = model.features(&patches, &centers)?;
+            set.width = pooling.width(features.dim(2)?);
+            set.values.extend(match pooling {
+                Pooling::MaxMean => pool_max_mean(&features)?,
+                Pooling::Mean => features.mean(1)?.flatten_all()?.to_vec1()?,
+            });
+            set.splits.extend(std::iter::repeat_n(split.clone(), batch.rows));
+            set.labels.extend(&batch.labels);
+            set.ids.extend(batch.sample_ids);
+            Ok(())
+        })?;
+    }
+    Ok(set)
+}

@@ -1,0 +1,74 @@
+//! Which patches are context and which are targets.
+//!
+//! Every preset gives index lists of equal length for all samples of a batch, so that no attention mask is needed.
+
+mod random;
+mod region;
+mod runs;
+mod sequence;
+
+use jepa3d_schemas::Draws;
+
+use crate::config::{MaskKind, MaskingConfig};
+use crate::error::Result;
+
+pub use sequence::greedy_order;
+
+/// Index lists of one batch into its patches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masks {
+    /// `n`: patches of the context.
+    pub context_len: usize,
+    /// `M`: target blocks.
+    pub blocks: usize,
+    /// `L`: patches of a target block.
+    pub target_len: usize,
+    /// `[B, n]`.
+    pub context: Vec<u32>,
+    /// `[B, M, L]`.
+    pub targets: Vec<u32>,
+}
+
+/// Draws the masks of one batch, a function of (seed, epoch, batch number, sample ids, centers).
+///
+/// # Shapes
+/// `centers [B, G, 3]`, one id a sample.
+///
+/// # Errors
+/// Fails if no patch is left for the context.
+pub fn draw_masks(
+    config: &MaskingConfig,
+    centers: &[f32],
+    ids: &[String],
+    (seed, epoch, batch): (u64, u64, u64),
+) -> Result<Masks> {
+    let groups = centers.len() / 3 / ids.len().max(1);
+    let samples: Vec<Vec<[f32; 3]>> =
+        centers.chunks_exact(groups * 3).map(|cloud| cloud.as_chunks::<3>().0.to_vec()).collect();
+    let mut shared = Draws::new(seed, &format!("batch {batch}"), "masks");
+    if config.kind == MaskKind::Runs {
+        return runs::draw(config, &samples, &mut shared);
+    }
+    let [low, high] = config.target_ratio;
+    let hidden = (shared.range(low, high.max(low + f64::EPSILON)) * groups as f64 + 1e-9) as usize;
+    let mut masks =
+        Masks { context_len: 0, blocks: 1, target_len: 0, context: Vec::new(), targets: Vec::new() };
+    for (centers, id) in samples.iter().zip(ids) {
+        let mut draws = Draws::new(seed, id, &format!("mask of epoch {epoch}"));
+        let targets = match config.kind {
+            MaskKind::Region => region::draw(centers, config.blocks, hidden, &mut draws)?,
+            _ => random::draw(groups, hidden, &mut draws)?,
+        };
+        masks.target_len = targets.len();
+        masks.context.extend((0..groups as u32).filter(|i| targets.binary_search(i).is_err()));
+        masks.targets.extend(targets);
+    }
+    masks.context_len = groups - masks.target_len;
+    Ok(masks)
+}
+
+/// Squared distance, in one fixed order of operations.
+fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
+    let [x, y, z] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+    (x * x + y * y) + z * z
+}

@@ -1,0 +1,171 @@
+//! Point-JEPA against a PyTorch implementation of the same definition (goldens/point_jepa.py): features, loss, every
+//! gradient, one AdamW step, one EMA step.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+
+use super::{PointJepa, StepInput};
+use crate::config::PretrainConfig;
+use crate::masking::Masks;
+use crate::nn::{Parameters, Pass, Role};
+use crate::optim::{AdamW, Gradients, Update};
+
+type Golden = std::collections::HashMap<String, Tensor>;
+
+fn golden(name: &str) -> Golden {
+    let path = format!("{}/goldens/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+    candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+}
+
+fn numbers(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_dtype(candle_core::DType::F32).unwrap().to_vec1().unwrap()
+}
+
+fn indices(t: &Tensor) -> Vec<u32> {
+    t.flatten_all().unwrap().to_vec1::<i64>().unwrap().iter().map(|&i| i as u32).collect()
+}
+
+/// The bias before the second batch norm, which takes it out again: its gradient is zero up to rounding, and what
+/// AdamW makes of rounding is of order 1. The same holds for the keys' part of the attention's biases, so that
+/// updates are compared where gradients are clear.
+const CANCELLED: &str = "first_conv.3.bias";
+
+/// Largest difference relative to the largest wanted value (taken as 1e-4 if it is below).
+fn check(what: &str, found: &Tensor, want: &Tensor) {
+    let (found, want) = (numbers(found), numbers(want));
+    assert_eq!(found.len(), want.len(), "{what}");
+    let size = want.iter().fold(0.0f32, |m, x| m.max(x.abs())).max(1e-4);
+    let worst = found.iter().zip(&want).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(worst <= 1e-4 * size, "{what}: off by {worst} of {size}");
+}
+
+fn config(text: &str) -> PretrainConfig {
+    let common = "preset = \"test\"\n[data]\ngroups = 16\ngroup_size = 8\n";
+    let config: PretrainConfig = toml::from_str(&format!("{common}{text}")).unwrap();
+    config.check().unwrap();
+    config
+}
+
+const OFFICIAL: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 3\nheads = 3
+[predictor]\nwidth = 6\ndepth = 2\nheads = 3\n[optim]\nlr = 1e-3\ndecay_all = true";
+const REGION: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 18\ndepth = 2\nheads = 3
+positions = \"sinusoid\"\npositions_every_block = false
+[predictor]\nwidth = 12\ndepth = 2\nheads = 3\n[target]\nfinal_norm = true\n[loss]\nkind = \"sum-dim\"";
+
+fn loaded(config: &PretrainConfig, golden: &Golden) -> (PointJepa, Parameters) {
+    let (model, parameters) = PointJepa::new(config, &Device::Cpu).unwrap();
+    let values: BTreeMap<String, (Vec<usize>, Vec<f32>)> = golden
+        .iter()
+        .filter_map(|(name, t)| Some((name.strip_prefix("weights/")?, t)))
+        .map(|(name, t)| (name.to_owned(), (t.dims().to_vec(), numbers(t))))
+        .map(|(name, (dims, v))| {
+            // 1x1 convolutions carry a last dimension of one.
+            let dims = if name.contains("conv.") && dims.len() == 3 { dims[..2].to_vec() } else { dims };
+            (name, (dims, v))
+        })
+        .collect();
+    parameters.set(Path::new("golden"), &values).unwrap();
+    (model, parameters)
+}
+
+fn input(golden: &Golden) -> StepInput {
+    let (patches, centers) = (golden["input/patches"].clone(), golden["input/centers"].clone());
+    let b = centers.dim(0).unwrap();
+    let (context, targets) = (&golden["input/context"], &golden["input/targets"]);
+    let shared = context.rank() == 1;
+    let repeat = |t: &Tensor| if shared { indices(t).repeat(b) } else { indices(t) };
+    let masks = Masks {
+        context_len: context.dims()[context.rank() - 1],
+        blocks: if shared { targets.dim(0).unwrap() } else { 1 },
+        target_len: targets.dim(1).unwrap(),
+        context: repeat(context),
+        targets: repeat(targets),
+    };
+    StepInput { patches, centers, masks }
+}
+
+fn steps_equal(name: &str, text: &str) {
+    let (golden, config) = (golden(name), config(text));
+    let (model, parameters) = loaded(&config, &golden);
+    let input = input(&golden);
+    let pass = Pass::new(1, false);
+    if let Some(latents) = model.target_latents(&input.patches, &input.centers).unwrap() {
+        assert!(numbers(&latents).iter().all(|x| x.is_finite()));
+    }
+    let out = model.step(&input, &pass).unwrap();
+    check("predictions", &out.predictions, &golden["out/predictions"]);
+    check("loss", &out.loss, &golden["out/loss"]);
+    let gradients = Gradients::of(&out.loss, &pass.tape, &parameters).unwrap();
+    for (p, gradient) in parameters.of(Role::Trained).zip(gradients.all()) {
+        if p.name.ends_with(CANCELLED) {
+            assert!(numbers(gradient).iter().all(|g| g.abs() < 1e-6), "{} cancels out", p.name);
+            continue;
+        }
+        let want = &golden[&format!("grad/{}", p.name)];
+        assert!(numbers(want).iter().any(|&g| g != 0.0), "{} has a gradient", p.name);
+        check(&format!("gradient of {}", p.name), gradient, want);
+    }
+    for p in parameters.of(Role::Statistic) {
+        check(&p.name, p.var.as_tensor(), &golden[&format!("after/{}", p.name)]);
+    }
+    let mut optimizer = AdamW::new(&config.optim, &parameters).unwrap();
+    let update = Update { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0, momentum: 0.99 };
+    optimizer.update(&parameters, &gradients, &update).unwrap();
+    for p in parameters.all().iter().filter(|p| !p.name.ends_with(CANCELLED)) {
+        let key = match p.role {
+            Role::Trained => format!("adamw/{}", p.name),
+            Role::Target => format!("ema/{}", p.name),
+            _ => continue,
+        };
+        let (mut found, mut want) = (numbers(p.var.as_tensor()), numbers(&golden[&key]));
+        let source = p.name.replace("teacher.ema_model", "student");
+        let clear = |gradient: &Tensor| numbers(gradient).iter().map(|g| g.abs() > 1e-5).collect::<Vec<_>>();
+        let clear = clear(&golden[&format!("grad/{source}")]);
+        for values in [&mut found, &mut want] {
+            let mut keep = clear.iter();
+            values.retain(|_| *keep.next().unwrap());
+        }
+        let [found, want] = [found, want].map(|v| Tensor::new(v, &Device::Cpu).unwrap());
+        check(&key, &found, &want);
+    }
+}
+
+#[test]
+fn the_official_recipe_equals_pytorch() {
+    steps_equal("point_jepa", OFFICIAL);
+}
+
+#[test]
+fn the_region_preset_equals_pytorch() {
+    steps_equal("point_jepa_region", REGION);
+}
+
+#[test]
+fn the_coordinates_baseline_equals_pytorch() {
+    let text = REGION.replace("final_norm = true", "kind = \"coordinates\"");
+    steps_equal("point_jepa_coordinates", &text);
+}
+
+#[test]
+fn targets_and_features_equal_pytorch() {
+    for (name, text) in [("point_jepa", OFFICIAL), ("point_jepa_region", REGION)] {
+        let golden = golden(name);
+        let (model, _) = loaded(&config(text), &golden);
+        let input = input(&golden);
+        let (tokens, positions) = model.tokens_and_positions(&input.patches, &input.centers).unwrap();
+        check("positions", &positions, &golden["out/positions"]);
+        check("tokens", &tokens, &golden["out/tokens_eval"]);
+    }
+}
+
+/// Where the goldens stand, so that an error names it.
+#[test]
+fn goldens_are_small() {
+    let folder: PathBuf = format!("{}/goldens", env!("CARGO_MANIFEST_DIR")).into();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        assert!(entry.metadata().unwrap().len() < 300_000, "{:?}", entry.path());
+    }
+}

@@ -1,0 +1,147 @@
+//! Collapse monitors: what they measure, and when they raise an alarm.
+//!
+//! The published guards watch standard deviations and rank. Targets can keep both and still become a function of a
+//! patch's position, so the share of variance that position alone explains is watched too.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use crate::config::MonitorConfig;
+use crate::error::Result;
+use crate::evaluate::{PatchVectors, PositionBasis, effective_rank, explained_share};
+use crate::features::pool_max_mean;
+use crate::models::{PointJepa, StepOutput};
+
+/// Measured on every step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct StepMeasures {
+    /// Standard deviation of a channel over all predictions, mean over channels.
+    pub pred_std: f64,
+    /// The same of the targets.
+    pub target_std: f64,
+    /// 1 - squared error / variance of the targets.
+    pub r2: f64,
+}
+
+impl StepMeasures {
+    pub(crate) fn of(output: &StepOutput) -> Result<Self> {
+        let width = output.predictions.dims().last().copied().unwrap_or(1);
+        let predictions: Vec<f32> = output.predictions.flatten_all()?.to_vec1()?;
+        let targets: Vec<f32> = output.targets.flatten_all()?.to_vec1()?;
+        Ok(Self {
+            pred_std: channel_std(&predictions, width),
+            target_std: channel_std(&targets, width),
+            r2: explained_share(&predictions, &targets, width),
+        })
+    }
+}
+
+/// Standard deviation of every channel over the rows, mean over the channels.
+fn channel_std(values: &[f32], width: usize) -> f64 {
+    let (mut sums, mut squares) = (vec![0.0f64; width], vec![0.0f64; width]);
+    for row in values.chunks_exact(width) {
+        for j in 0..width {
+            let x = f64::from(row[j]);
+            sums[j] += x;
+            squares[j] += x * x;
+        }
+    }
+    let n = (values.len() / width).max(2) as f64;
+    let std = |j: usize| ((squares[j] - sums[j] * sums[j] / n) / (n - 1.0)).max(0.0).sqrt();
+    (0..width).map(std).sum::<f64>() / width as f64
+}
+
+/// Measured on a fixed subset of clouds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SubsetMeasures {
+    /// Effective rank of pooled features.
+    pub rank: f64,
+    /// Numbers of a pooled feature.
+    pub width: usize,
+    /// Share of the variance of the targets that position explains; `None` for coordinates.
+    pub position_target: Option<f64>,
+    /// The same of the encoder's output.
+    pub position_encoder: f64,
+}
+
+/// A fixed subset of clouds.
+pub(crate) struct Subset {
+    batches: Vec<(Tensor, Tensor)>,
+    basis: PositionBasis,
+    groups: usize,
+}
+
+impl Subset {
+    /// `batches`: patches `[B, G, K, 3]` and centers `[B, G, 3]`.
+    pub(crate) fn new(batches: Vec<(Tensor, Tensor)>) -> Result<Self> {
+        let groups = batches.first().map_or(Ok(0), |(_, centers)| centers.dim(1))?;
+        Ok(Self { batches, basis: PositionBasis::default(), groups })
+    }
+
+    pub(crate) fn measure(&self, model: &PointJepa) -> Result<SubsetMeasures> {
+        let (mut outputs, mut targets, mut centers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pooled, mut width) = (Vec::new(), 0);
+        for (patches, at) in &self.batches {
+            let features = model.features(patches, at)?;
+            width = features.dim(2)?;
+            pooled.extend(pool_max_mean(&features)?);
+            outputs.extend(features.flatten_all()?.to_vec1::<f32>()?);
+            centers.extend(at.flatten_all()?.to_vec1::<f32>()?);
+            if let Some(latents) = model.target_latents(patches, at)? {
+                targets.extend(latents.flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
+        let share = |vectors: &[f32]| {
+            let patches = PatchVectors { vectors, width, centers: &centers, per_cloud: self.groups };
+            self.basis.share(patches)
+        };
+        Ok(SubsetMeasures {
+            rank: effective_rank(&pooled, 2 * width)?,
+            width: 2 * width,
+            position_target: if targets.is_empty() { None } else { Some(share(&targets)?) },
+            position_encoder: share(&outputs)?,
+        })
+    }
+}
+
+/// Alarms that repeat.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alarms(pub(crate) BTreeMap<String, u32>);
+
+impl Alarms {
+    /// Counts one observation; a message when the alarm has been on `patience` times in a row.
+    pub(crate) fn see(
+        &mut self,
+        config: &MonitorConfig,
+        name: &str,
+        is_on: bool,
+        text: String,
+    ) -> Option<String> {
+        let count = self.0.entry(name.to_owned()).or_default();
+        *count = if is_on { *count + 1 } else { 0 };
+        (*count == config.patience).then(|| format!("collapse: {text}, {count} times in a row"))
+    }
+
+    /// The guards of one logged step.
+    pub(crate) fn step(&mut self, c: &MonitorConfig, m: &StepMeasures) -> Vec<String> {
+        let low = |name: &str, value: f64, least: f64| format!("{name} {value:.4} is below {least}");
+        [("pred_std", m.pred_std, c.min_pred_std), ("target_std", m.target_std, c.min_target_std)]
+            .into_iter()
+            .filter_map(|(name, value, least)| self.see(c, name, value < least, low(name, value, least)))
+            .collect()
+    }
+
+    /// The guards of one look at the subset.
+    pub(crate) fn subset(&mut self, c: &MonitorConfig, m: &SubsetMeasures) -> Vec<String> {
+        let least = c.min_rank * m.width as f64;
+        let rank = format!("effective rank {:.1} of {} is below {least:.1}", m.rank, m.width);
+        let mut messages: Vec<String> = self.see(c, "rank", m.rank < least, rank).into_iter().collect();
+        if let Some(share) = m.position_target {
+            let text =
+                format!("position explains {share:.3} of the target variance, above {}", c.max_position);
+            messages.extend(self.see(c, "position", share > c.max_position, text));
+        }
+        messages
+    }
+}

@@ -1,0 +1,93 @@
+//! The fused stack against the same from candle's operators: outputs and every gradient, with and without dropout.
+
+use candle_core::{Device, Tensor, Var};
+use jepa3d_schemas::Draws;
+
+use super::encoder::{Encoder, EncoderSize};
+use super::parameters::{Parameters, Role};
+use super::pass::{Pass, Rates};
+
+fn random(shape: &[usize], draws: &mut Draws) -> Var {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| draws.normal() as f32).collect();
+    Var::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn close(what: &str, a: &Tensor, b: &Tensor) {
+    let [a, b]: [Vec<f32>; 2] = [a, b].map(|t| t.flatten_all().unwrap().to_vec1().unwrap());
+    let size = b.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+    let worst = a.iter().zip(&b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs()));
+    assert!(worst < 2e-5 * size, "{what}: {worst} of {size}");
+}
+
+fn compare(rates: Rates, every_block: bool, (b, t): (usize, usize)) {
+    let mut p = Parameters::new(3, &Device::Cpu);
+    let size = EncoderSize { width: 24, depth: 3, heads: 3 };
+    let encoder = Encoder::new(&mut p, "student", size, rates, every_block).unwrap();
+    let mut draws = Draws::new(9, "x", "stack test");
+    let [x, positions, g] = [(); 3].map(|()| random(&[b, t, 24], &mut draws));
+    let pass = Pass::new(11, false);
+    let fused = encoder.train(&x, Some(&positions), &pass).unwrap();
+    let fused_gradients = (&fused * &*g).unwrap().sum_all().unwrap().backward().unwrap();
+
+    let twin = Pass::new(11, false);
+    let (input, added) = match every_block {
+        true => (x.as_tensor().clone(), Some(positions.as_tensor())),
+        false => ((&*x + &*positions).unwrap(), None),
+    };
+    let key = twin.next_key();
+    let (out, _) = encoder.compose(&input, added, Some((key, &twin)), &[]).unwrap();
+    let composed = encoder.final_norm(&out).unwrap();
+    let gradients = (&composed * &*g).unwrap().sum_all().unwrap().backward().unwrap();
+
+    close("output", &fused, &composed);
+    for (name, var) in [("x", &x), ("positions", &positions)] {
+        close(name, fused_gradients.get(var).unwrap(), gradients.get(var).unwrap());
+    }
+    for parameter in p.of(Role::Trained) {
+        let tensor = parameter.var.as_tensor();
+        let want = gradients.get(tensor).unwrap();
+        match pass.tape.take(tensor) {
+            Some(found) => close(&parameter.name, &Tensor::new(found, &Device::Cpu).unwrap(), want),
+            None => close(&parameter.name, fused_gradients.get(tensor).unwrap(), want),
+        }
+    }
+}
+
+#[test]
+fn fused_blocks_equal_composed_ones() {
+    for every_block in [true, false] {
+        compare(Rates::default(), every_block, (5, 7));
+        compare(Rates::default(), every_block, (40, 33));
+    }
+}
+
+#[test]
+fn dropout_is_the_same_in_both_forms() {
+    let rates = Rates { hidden: 0.2, attention: 0.1, path: vec![0.0, 0.2, 0.4] };
+    compare(rates.clone(), true, (40, 33));
+    compare(rates, false, (3, 1));
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut p = Parameters::new(3, &Device::Cpu);
+            let size = EncoderSize { width: 24, depth: 2, heads: 3 };
+            let encoder = Encoder::new(&mut p, "student", size, Rates::default(), true).unwrap();
+            let mut draws = Draws::new(9, "x", "stack test");
+            let x = random(&[50, 33, 24], &mut draws);
+            let pass = Pass::new(11, false);
+            let loss = encoder.train(&x, Some(&x), &pass).unwrap().sqr().unwrap().sum_all().unwrap();
+            let store = loss.backward().unwrap();
+            let mut all = store.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            all.extend(p.all().iter().filter_map(|q| pass.tape.take(q.var.as_tensor())).flatten());
+            all
+        })
+    };
+    let one = run(1);
+    assert!(one.iter().any(|&x| x != 0.0));
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(5));
+}

@@ -1,0 +1,19 @@
+//! The layers of the backbone that all presets share (Point-BERT, Point-MAE, point2vec, Point-JEPA).
+
+mod encoder;
+#[cfg(test)]
+mod encoder_tests;
+mod linear;
+mod parameters;
+mod pass;
+mod positions;
+mod predictor;
+mod tokenizer;
+
+pub(crate) use encoder::{Encoder, EncoderSize};
+pub(crate) use linear::{LayerNorm, Linear, layer_norm_plain};
+pub use parameters::{Parameter, Parameters, Role};
+pub(crate) use pass::{Pass, Rates};
+pub(crate) use positions::PositionEmbedding;
+pub(crate) use predictor::Predictor;
+pub(crate) use tokenizer::Tokenizer;

@@ -1,0 +1,98 @@
+//! The mini-PointNet that turns a patch into a token, and its batch norms' running statistics.
+
+use candle_core::{Tensor, Var};
+
+use super::parameters::{Parameters, Role};
+use crate::error::Result;
+use crate::kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
+
+/// Share of a batch's statistics in the running ones.
+const MOMENTUM: f64 = 0.1;
+
+/// Prefix of the official names.
+const NAME: &str = "tokenizer.embedding.encoder";
+
+/// Patches to tokens.
+#[derive(Debug)]
+pub(crate) struct Tokenizer {
+    weights: TokenizerWeights,
+    /// Mean and variance of both batch norms.
+    running: [[Var; 2]; 2],
+}
+
+impl Tokenizer {
+    pub(crate) fn new(p: &mut Parameters, [c1, c2, c3]: [usize; 3], width: usize) -> Result<Self> {
+        let at = |part: &str| format!("{NAME}.{part}");
+        let bound = |inputs: usize| 1.0 / (inputs as f64).sqrt();
+        let norm = |p: &mut Parameters, name: &str, channels: usize| -> Result<[Tensor; 2]> {
+            let weight = p.constant(&at(&format!("{name}.weight")), &[channels], 1.0, Role::Trained)?;
+            let bias = p.constant(&at(&format!("{name}.bias")), &[channels], 0.0, Role::Trained)?;
+            for (part, value) in [("running_mean", 0.0), ("running_var", 1.0)] {
+                p.constant(&at(&format!("{name}.{part}")), &[channels], value, Role::Statistic)?;
+            }
+            Ok([weight, bias])
+        };
+        let first = p.uniform(&at("first_conv.0.weight"), &[c1, 3], bound(3))?;
+        let [bn1_weight, bn1_bias] = norm(p, "first_conv.1", c1)?;
+        let lift = p.uniform(&at("first_conv.3.weight"), &[c2, c1], bound(c1))?;
+        let lift_bias = p.uniform(&at("first_conv.3.bias"), &[c2], bound(c1))?;
+        let mix = p.uniform(&at("second_conv.0.weight"), &[c3, 2 * c2], bound(2 * c2))?;
+        let [bn2_weight, bn2_bias] = norm(p, "second_conv.1", c3)?;
+        let out = p.uniform(&at("second_conv.3.weight"), &[width, c3], bound(c3))?;
+        let out_bias = p.uniform(&at("second_conv.3.bias"), &[width], bound(c3))?;
+        let weights = TokenizerWeights {
+            first,
+            bn1_weight,
+            bn1_bias,
+            lift,
+            lift_bias,
+            mix,
+            bn2_weight,
+            bn2_bias,
+            out,
+            out_bias,
+        };
+        let statistic = |name: &str| p.get(&at(name)).expect("made above").var.clone();
+        let pair = |name: &str| ["running_mean", "running_var"].map(|s| statistic(&format!("{name}.{s}")));
+        Ok(Self { weights, running: [pair("first_conv.1"), pair("second_conv.1")] })
+    }
+
+    /// Tokens in training; updates the running statistics, so it runs once a batch.
+    ///
+    /// # Shapes
+    /// `patches [B, G, K, 3]` to `[B, G, D]`.
+    pub(crate) fn train(&self, patches: &Tensor) -> Result<Tensor> {
+        let (b, g, k, _) = patches.dims4()?;
+        let flat = patches.reshape((b * g, k, 3))?;
+        let (tokens, stats) = tokenize(&flat, &self.weights, &Mode::Train)?;
+        if let Some(stats) = stats {
+            self.follow(&stats)?;
+        }
+        let width = tokens.dim(1)?;
+        Ok(tokens.reshape((b, g, width))?)
+    }
+
+    /// Tokens with the running statistics, without gradient.
+    pub(crate) fn eval(&self, patches: &Tensor) -> Result<Tensor> {
+        let (b, g, k, _) = patches.dims4()?;
+        let flat = patches.reshape((b * g, k, 3))?;
+        let values = |var: &Var| -> Result<Vec<f32>> { Ok(var.as_tensor().to_vec1()?) };
+        let [one, two] = &self.running;
+        let [mean1, var1, mean2, var2] =
+            [values(&one[0])?, values(&one[1])?, values(&two[0])?, values(&two[1])?];
+        let mode = Mode::Eval { bn1: (&mean1, &var1), bn2: (&mean2, &var2) };
+        let (tokens, _) = tokenize(&flat, &self.weights, &mode)?;
+        let width = tokens.dim(1)?;
+        Ok(tokens.reshape((b, g, width))?.detach())
+    }
+
+    fn follow(&self, stats: &[BatchStats; 2]) -> Result<()> {
+        for (running, batch) in self.running.iter().zip(stats) {
+            for (var, values) in running.iter().zip([&batch.mean, &batch.var]) {
+                let batch = Tensor::from_slice(values, values.len(), var.device())?;
+                var.set(&((var.as_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! The folder of a run: what a run may be started in, and whether it may be continued.
+
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::{BEST_FILE, Checkpoint, LAST_FILE, RunState, read};
+use crate::config::PretrainConfig;
+use crate::error::{Error, Result};
+
+/// The resolved config inside a run folder.
+pub const CONFIG_FILE: &str = "config.toml";
+
+/// Settings that may differ when a run is continued: they change no parameter.
+const FREE: [&str; 9] = [
+    "run.max_steps",
+    "run.stop_after",
+    "run.checkpoint_every",
+    "run.keep",
+    "monitor.print_every",
+    "monitor.abort_on_collapse",
+    "data.threads",
+    "data.prefetch",
+    "monitor.patience",
+];
+
+/// A run folder that may be written.
+pub(crate) struct RunFolder {
+    pub path: PathBuf,
+}
+
+impl RunFolder {
+    /// Opens a folder for a new run, or finds the checkpoint to continue from.
+    ///
+    /// # Errors
+    /// Fails if it holds a run and `resume` is not asked for, or the checkpoint cannot be used.
+    pub(crate) fn open(path: &Path, resume: bool) -> Result<(Self, Option<Checkpoint>)> {
+        let last = path.join(LAST_FILE);
+        if last.exists() && !resume {
+            let reason =
+                format!("holds a run ({LAST_FILE}): --resume continues it, another --out starts a new one");
+            return Err(Error::RunFolder { path: path.to_owned(), reason });
+        }
+        std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+        let folder = Self { path: path.to_owned() };
+        let checkpoint = last.exists().then(|| read(&last)).transpose()?;
+        Ok((folder, checkpoint))
+    }
+
+    pub(crate) fn last(&self) -> PathBuf {
+        self.path.join(LAST_FILE)
+    }
+
+    pub(crate) fn best(&self) -> PathBuf {
+        self.path.join(BEST_FILE)
+    }
+
+    /// The checkpoint of a step, where several are kept.
+    pub(crate) fn of_step(&self, step: u64) -> PathBuf {
+        self.path.join(format!("step-{step:08}.safetensors"))
+    }
+
+    /// Removes all but the newest `keep` numbered checkpoints.
+    pub(crate) fn prune(&self, keep: usize) -> Result<()> {
+        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io(&self.path, e))?;
+        let mut numbered: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+                name.starts_with("step-") && name.ends_with(".safetensors")
+            })
+            .collect();
+        numbered.sort();
+        let old = numbered.len().saturating_sub(keep);
+        for path in &numbered[..old] {
+            std::fs::remove_file(path).map_err(|e| Error::io(path, e))?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks that a checkpoint belongs to this config and dataset.
+///
+/// # Errors
+/// Fails with the settings that differ, or both fingerprints.
+pub(crate) fn check_resume(
+    path: &Path,
+    state: &RunState,
+    config: &PretrainConfig,
+    (fingerprint, steps_per_epoch): (&str, u64),
+) -> Result<()> {
+    let wrong =
+        |expected: String, found: String| Error::Checkpoint { path: path.to_owned(), expected, found };
+    if state.fingerprint != fingerprint || state.steps_per_epoch != steps_per_epoch {
+        return Err(wrong(
+            format!("the dataset it was trained on, fingerprint {}", state.fingerprint),
+            format!("{fingerprint} ({steps_per_epoch} steps an epoch, then {})", state.steps_per_epoch),
+        ));
+    }
+    let differences = differences(&state.config, &config.to_toml());
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(wrong("the config it was started with".to_owned(), differences.join(", ")))
+}
+
+fn differences(before: &str, now: &str) -> Vec<String> {
+    let [before, now] = [before, now].map(|text| {
+        let table: toml::Table = text.parse().unwrap_or_default();
+        let mut flat = std::collections::BTreeMap::new();
+        flatten("", &toml::Value::Table(table), &mut flat);
+        flat
+    });
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    keys.into_iter()
+        .filter(|key| !FREE.contains(&key.as_str()) && before.get(*key) != now.get(*key))
+        .map(|key| {
+            let show = |value: Option<&String>| value.map_or("none".to_owned(), String::clone);
+            format!("{key} {} instead of {}", show(now.get(key)), show(before.get(key)))
+        })
+        .collect()
+}
+
+fn flatten(prefix: &str, value: &toml::Value, out: &mut std::collections::BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&name, value, out);
+            }
+        }
+        other => {
+            out.insert(prefix.to_owned(), other.to_string());
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! The pretraining loop: batch, masks, forward, backward, update, record; resumable to the bit.
+//!
+//! Nothing is drawn from a stateful generator: order, augmentation, masks and dropout are functions of (seed, epoch,
+//! batch, sample), so a checkpoint is parameters, moments and a step number.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use candle_core::Device;
+use jepa3d_schemas::Draws;
+
+use crate::checkpoint::{self, RunState};
+use crate::config::PretrainConfig;
+use crate::dataset::PreparedDataset;
+use crate::device::device_of;
+use crate::error::{Error, Result};
+use crate::evaluate::{Extent, ProbeConfig, probe};
+use crate::features::{Pooling, features_of, tensors};
+use crate::loader::{Batch, EvalConfig, Loader, LoaderConfig, for_each_in_order};
+use crate::masking::draw_masks;
+use crate::metrics::{MetricsWriter, Scalars};
+use crate::models::{PointJepa, StepInput};
+use crate::monitor::{Alarms, StepMeasures, Subset};
+use crate::nn::{Parameters, Pass, Role};
+use crate::optim::{AdamW, Gradients, Update};
+use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume};
+use crate::schedule::{Length, learning_rate, momentum, weight_decay};
+
+/// What a pretraining run is asked for.
+pub struct PretrainRequest {
+    /// The resolved config.
+    pub config: PretrainConfig,
+    /// Folder of the prepared dataset.
+    pub data: PathBuf,
+    /// The run folder.
+    pub out: PathBuf,
+    /// Continue the run in `out`, if there is one.
+    pub resume: bool,
+    /// Where tensors live: `cpu`, or `cuda:N` in a build with the feature `cuda`.
+    pub device: String,
+    /// Products in bf16 (devices that are fast at them).
+    pub is_half: bool,
+}
+
+/// What the loop tells while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The run begins, or continues after `step`.
+    Begin {
+        /// Parameters that are trained.
+        parameters: usize,
+        /// Samples of the split.
+        samples: u64,
+        /// Steps of an epoch.
+        steps_per_epoch: u64,
+        /// Steps done before.
+        step: u64,
+        /// Steps of the whole run.
+        steps: u64,
+    },
+    /// How batches are made and what runs where.
+    Header(String),
+    /// Scalars of a step, every `monitor.print_every` steps.
+    Step(Vec<(&'static str, f64)>),
+    /// An online probe: step, kNN-20 and few-label accuracy, effective rank.
+    Probe(u64, Vec<(&'static str, f64)>),
+    /// A monitor has raised an alarm.
+    Alarm(String),
+    /// A checkpoint was written after this step.
+    Checkpoint(u64),
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps are done.
+    Done,
+    /// Asked to stop; the checkpoint can be resumed.
+    Stopped,
+    /// A collapse was reported and the config says to stop then.
+    Collapsed,
+}
+
+/// A run in progress.
+pub struct Trainer {
+    config: PretrainConfig,
+    dataset: Arc<PreparedDataset>,
+    folder: RunFolder,
+    device: Device,
+    is_half: bool,
+    model: PointJepa,
+    parameters: Parameters,
+    optimizer: AdamW,
+    loader: Loader,
+    metrics: MetricsWriter,
+    subset: Subset,
+    alarms: Alarms,
+    length: Length,
+    step: u64,
+    best: Option<(u64, f64)>,
+    saved: Option<u64>,
+}
+
+impl Trainer {
+    /// Starts a run, or continues one.
+    ///
+    /// # Errors
+    /// Fails if the dataset, the run folder or the checkpoint does not allow it.
+    pub fn new(request: PretrainRequest) -> Result<Self> {
+        let PretrainRequest { config, data, out, resume, device, is_half } = request;
+        config.check()?;
+        let device = device_of(&device)?;
+        let dataset = Arc::new(PreparedDataset::open(&data)?);
+        let (folder, checkpoint) = RunFolder::open(&out, resume)?;
+        let (model, parameters) = PointJepa::new(&config, &device)?;
+        let mut optimizer = AdamW::new(&config.optim, &parameters)?;
+        let (mut step, mut best, mut alarms) = (0, None, Alarms::default());
+        let mut loader = Loader::start(&dataset, loader_config(&config), 0)?;
+        let accumulate = config.optim.accumulate as u64;
+        let steps_per_epoch = (loader.steps_per_epoch() / accumulate).max(1);
+        if let Some(mut checkpoint) = checkpoint {
+            let last = folder.last();
+            let state = checkpoint.state(&last)?.clone();
+            check_resume(&last, &state, &config, (dataset.fingerprint(), steps_per_epoch))?;
+            parameters.set(&last, &checkpoint.tensors)?;
+            optimizer.restore(checkpoint.moments(&last, &parameters)?, state.step);
+            (step, best, alarms) = (state.step, state.best, Alarms(state.alarms));
+            loader = Loader::start(&dataset, loader_config(&config), step * accumulate)?;
+        }
+        let text = config.to_toml();
+        jepa3d_schemas::write_atomically(&folder.path.join(CONFIG_FILE), text.as_bytes())?;
+        let metrics = MetricsWriter::open(&folder.path, (step > 0).then_some(step))?;
+        let subset = subset(&config, &dataset, &device)?;
+        let length = Length { steps_per_epoch, epochs: config.run.epochs };
+        let saved = (step > 0).then_some(step);
+        Ok(Self {
+            config,
+            dataset,
+            folder,
+            device,
+            is_half,
+            model,
+            parameters,
+            optimizer,
+            loader,
+            metrics,
+            subset,
+            alarms,
+            length,
+            step,
+            best,
+            saved,
+        })
+    }
+
+    fn last_step(&self) -> u64 {
+        let total = self.length.total();
+        match self.config.run.max_steps {
+            0 => total,
+            most => most.min(total),
+        }
+    }
+
+    /// Runs to the end, or until `stop` is set; writes a checkpoint before it returns.
+    ///
+    /// # Errors
+    /// Fails if a shard or the disk does, or the loss is not finite.
+    pub fn run(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(Event)) -> Result<Ended> {
+        tell(self.begin());
+        let (first, end) = (self.step, self.last_step());
+        if self.step == 0 && self.config.monitor.probe_every > 0 {
+            self.look(tell)?;
+        }
+        while self.step < end {
+            let scalars = self.advance(tell)?;
+            if self.step.is_multiple_of(self.config.monitor.print_every.max(1)) || self.step == end {
+                tell(Event::Step(scalars));
+            }
+            let is_collapsed = self.after_step(tell)?;
+            if is_collapsed && self.config.monitor.abort_on_collapse {
+                self.save(tell)?;
+                return Ok(Ended::Collapsed);
+            }
+            let own = self.step - first;
+            let is_asked = self.config.run.stop_after > 0 && own >= self.config.run.stop_after;
+            if self.step < end && (is_asked || stop.load(Ordering::Relaxed)) {
+                self.save(tell)?;
+                return Ok(Ended::Stopped);
+            }
+        }
+        self.save(tell)?;
+        Ok(Ended::Done)
+    }
+
+    fn begin(&self) -> Event {
+        let batches = self.length.steps_per_epoch * self.config.optim.accumulate as u64;
+        Event::Begin {
+            parameters: self.parameters.of(Role::Trained).map(|p| p.var.elem_count()).sum(),
+            samples: batches * self.config.optim.batch as u64,
+            steps_per_epoch: self.length.steps_per_epoch,
+            step: self.step,
+            steps: self.last_step(),
+        }
+    }
+
+    /// One step: forward and backward of every accumulated batch, one update, one line of the record.
+    fn advance(&mut self, tell: &mut dyn FnMut(Event)) -> Result<Vec<(&'static str, f64)>> {
+        let start = Instant::now();
+        let (mut waited, mut loss) = (0.0, 0.0);
+        let mut sum: Option<Gradients> = None;
+        let accumulate = self.config.optim.accumulate;
+        let mut measures = None;
+        for _ in 0..accumulate {
+            let before = Instant::now();
+            let batch = self.loader.next()?;
+            waited += before.elapsed().as_secs_f64();
+            let (gradients, value, seen) = self.forward_backward(&batch)?;
+            loss += value / accumulate as f64;
+            measures = Some(seen);
+            match &mut sum {
+                Some(sum) => sum.add(&gradients)?,
+                None => sum = Some(gradients),
+            }
+            self.loader.recycle(batch);
+        }
+        let (Some(gradients), Some(measures)) = (sum, measures) else {
+            unreachable!("at least one batch is accumulated")
+        };
+        let (lr, tau, norm) = self.update(&gradients, loss)?;
+        self.step += 1;
+        let seconds = start.elapsed().as_secs_f64();
+        let samples = (accumulate * self.config.optim.batch) as f64;
+        let values = vec![
+            ("loss", loss),
+            ("lr", lr),
+            ("tau", tau),
+            ("grad_norm", norm),
+            ("pred_std", measures.pred_std),
+            ("target_std", measures.target_std),
+            ("r2", measures.r2),
+            ("samples_per_s", samples / seconds),
+            ("data_ms", waited * 1e3),
+            ("step_ms", seconds * 1e3),
+        ];
+        self.record(values.clone())?;
+        if self.step.is_multiple_of(self.config.monitor.print_every.max(1)) {
+            let alarms = self.alarms.step(&self.config.monitor, &measures);
+            alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
+        }
+        Ok([vec![("step", self.step as f64), ("epoch", self.epoch())], values].concat())
+    }
+
+    fn epoch(&self) -> f64 {
+        self.step as f64 / self.length.steps_per_epoch as f64
+    }
+
+    fn record(&mut self, values: Vec<(&'static str, f64)>) -> Result<()> {
+        self.metrics.write(&Scalars { step: self.step, epoch: self.epoch(), values })
+    }
+
+    fn forward_backward(&self, batch: &Batch) -> Result<(Gradients, f64, StepMeasures)> {
+        let (patches, centers) = tensors(batch, &self.config.data, &self.device)?;
+        let seed = self.config.run.seed;
+        let key = (seed, batch.epoch, batch.number);
+        let masks = draw_masks(&self.config.masking, &batch.centers, &batch.sample_ids, key)?;
+        let dropout = Draws::new(seed, &format!("batch {}", batch.number), "dropout").bits();
+        let pass = Pass::new(dropout, self.is_half);
+        let output = self.model.step(&StepInput { patches, centers, masks }, &pass)?;
+        let loss = f64::from(output.loss.to_scalar::<f32>()?);
+        let gradients = Gradients::of(&output.loss, &pass.tape, &self.parameters)?;
+        Ok((gradients, loss, StepMeasures::of(&output)?))
+    }
+
+    /// AdamW and EMA; learning rate, momentum and gradient norm.
+    fn update(&mut self, gradients: &Gradients, loss: f64) -> Result<(f64, f64, f64)> {
+        let (o, average) = (&self.config.optim, 1.0 / self.config.optim.accumulate as f64);
+        let norm = gradients.norm(average)?;
+        for (what, found) in [("the loss", loss), ("the gradient norm", norm)] {
+            if !found.is_finite() {
+                let last = self.saved.unwrap_or(0);
+                return Err(Error::NotFinite { step: self.step + 1, what, found, last });
+            }
+        }
+        let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
+        let update = Update {
+            learning_rate: learning_rate(o, self.length, self.step),
+            weight_decay: weight_decay(o, self.length, self.step),
+            gradient_scale: average * clipped,
+            momentum: momentum(&self.config.ema, self.length, self.step),
+        };
+        self.optimizer.update(&self.parameters, gradients, &update)?;
+        Ok((update.learning_rate, update.momentum, norm))
+    }
+
+    /// Probe and checkpoint where they are due; whether a collapse stands reported.
+    fn after_step(&mut self, tell: &mut dyn FnMut(Event)) -> Result<bool> {
+        let (per_epoch, monitor) = (self.length.steps_per_epoch, &self.config.monitor);
+        let probe_every = monitor.probe_every * per_epoch;
+        let is_last = self.step == self.last_step();
+        if probe_every > 0 && (self.step.is_multiple_of(probe_every) || is_last) {
+            self.look(tell)?;
+        }
+        let every = match self.config.run.checkpoint_every {
+            0 => per_epoch,
+            steps => steps,
+        };
+        if self.step.is_multiple_of(every) && !is_last {
+            self.save(tell)?;
+        }
+        let patience = self.config.monitor.patience;
+        Ok(self.alarms.0.values().any(|&count| count >= patience))
+    }
+
+    /// The online probe and the monitors of the fixed subset.
+    fn look(&mut self, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        let measures = self.subset.measure(&self.model)?;
+        let mut values = vec![("rank", measures.rank), ("position/encoder", measures.position_encoder)];
+        values.extend(measures.position_target.map(|share| ("position/target", share)));
+        if self.step > 0 {
+            let alarms = self.alarms.subset(&self.config.monitor, &measures);
+            alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
+        }
+        values.extend(self.light_probe()?);
+        if let Some(&(_, accuracy)) = values.iter().find(|(name, _)| *name == "probe/knn20")
+            && self.best.is_none_or(|(_, best)| accuracy > best)
+        {
+            self.best = Some((self.step, accuracy));
+            checkpoint::write(&self.folder.best(), &self.parameters, None, &self.state())?;
+        }
+        tell(Event::Probe(self.step, values.clone()));
+        self.record(values)
+    }
+
+    /// kNN-20 and few labels on the validation part; nothing where there are no labels.
+    fn light_probe(&self) -> Result<Vec<(&'static str, f64)>> {
+        let split = self.config.data.split.clone();
+        let wanted = (&self.config.data, std::slice::from_ref(&split));
+        let features = features_of(&self.model, &self.dataset, wanted, Pooling::MaxMean, &self.device)?;
+        if features.labels.iter().all(Option::is_none) {
+            return Ok(Vec::new());
+        }
+        let config = ProbeConfig { extent: Extent::Light, training_split: split, ..ProbeConfig::default() };
+        let table = probe(&features, &config)?;
+        let value = |i: usize| table.lines.get(i).map_or(f64::NAN, |line| line.value / 100.0);
+        let mut values = vec![("probe/knn20", value(0)), ("probe/labels20", value(1))];
+        if self.step == 0 {
+            values.extend([("random/knn20", value(0)), ("random/labels20", value(1))]);
+        }
+        Ok(values)
+    }
+
+    fn state(&self) -> RunState {
+        RunState {
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            step: self.step,
+            steps_per_epoch: self.length.steps_per_epoch,
+            fingerprint: self.dataset.fingerprint().to_owned(),
+            config: self.config.to_toml(),
+            best: self.best,
+            alarms: self.alarms.0.clone(),
+        }
+    }
+
+    fn save(&mut self, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        if self.saved == Some(self.step) {
+            return Ok(());
+        }
+        self.metrics.flush()?;
+        let state = self.state();
+        checkpoint::write(&self.folder.last(), &self.parameters, Some(&self.optimizer), &state)?;
+        if self.config.run.keep > 0 {
+            checkpoint::write(&self.folder.of_step(self.step), &self.parameters, None, &state)?;
+            self.folder.prune(self.config.run.keep)?;
+        }
+        self.saved = Some(self.step);
+        tell(Event::Checkpoint(self.step));
+        Ok(())
+    }
+}
+
+fn loader_config(config: &PretrainConfig) -> LoaderConfig {
+    let d = &config.data;
+    LoaderConfig {
+        split: d.split.clone(),
+        batch: config.optim.batch,
+        threads: d.threads,
+        patches_from: d.patches_from,
+        points: d.points,
+        groups: d.groups,
+        group_size: d.group_size,
+        shuffle_buffer: d.shuffle_buffer,
+        augment: d.augment.clone(),
+        seed: config.run.seed,
+        prefetch: d.prefetch,
+        ..LoaderConfig::default()
+    }
+}
+
+/// The samples of the training split with the smallest hashes of their ids.
+fn subset(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &Device) -> Result<Subset> {
+    let d = &config.data;
+    let eval = EvalConfig {
+        groups: d.groups,
+        group_size: d.group_size,
+        batch: 64,
+        threads: d.threads,
+        ..EvalConfig::default()
+    };
+    let mut ids = Vec::new();
+    for_each_in_order(dataset, &[&d.split], &eval, |batch| {
+        ids.extend(batch.sample_ids);
+        Ok(())
+    })?;
+    let mut is_wanted = vec![false; ids.len()];
+    crate::evaluate::fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
+    let (mut at, mut batches) = (0, Vec::new());
+    for_each_in_order(dataset, &[&d.split], &eval, |batch| {
+        let wanted: Vec<u32> = (0..batch.rows as u32).filter(|&i| is_wanted[at + i as usize]).collect();
+        at += batch.rows;
+        if !wanted.is_empty() {
+            let (patches, centers) = tensors(&batch, d, device)?;
+            let rows = candle_core::Tensor::from_vec(wanted.clone(), wanted.len(), device)?;
+            batches.push((patches.index_select(&rows, 0)?, centers.index_select(&rows, 0)?));
+        }
+        Ok(())
+    })?;
+    Subset::new(batches)
+}
