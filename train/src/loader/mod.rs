@@ -11,6 +11,8 @@
 //! `prefetch + 2 threads` batches.
 
 mod feed;
+#[cfg(test)]
+mod fixture;
 mod plan;
 mod regroup;
 mod row_group;
