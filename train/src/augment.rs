@@ -84,28 +84,24 @@ impl Augment {
     /// Fails if a range is not one of positive numbers, an amount is negative or not finite, or axes
     /// are scaled after a stored grouping.
     pub fn check(&self, patches_from: PatchesFrom) -> Result<()> {
-        for (what, [low, high]) in
-            [("augment.scale_axes", self.scale_axes), ("augment.scale_uniform", self.scale_uniform)]
+        for (key, [low, high]) in
+            [("data.augment.scale_axes", self.scale_axes), ("data.augment.scale_uniform", self.scale_uniform)]
         {
             if !(low > 0.0 && low <= high && high.is_finite()) {
-                let (expected, found) = ("0 < low <= high".into(), format!("[{low}, {high}]"));
-                return Err(Error::Range { what, expected, found });
+                return Err(out_of_range(key, "0 < low <= high", format!("[{low}, {high}]")));
             }
         }
         let amounts = [
-            ("augment.rotate_up", self.rotate_up),
-            ("augment.translate", self.translate),
-            ("augment.jitter", self.jitter),
+            ("data.augment.rotate_up", self.rotate_up),
+            ("data.augment.translate", self.translate),
+            ("data.augment.jitter", self.jitter),
         ];
-        for (what, amount) in amounts {
-            if !(amount.is_finite() && amount >= 0.0) {
-                let (expected, found) = ("a finite number of at least 0".into(), amount.to_string());
-                return Err(Error::Range { what, expected, found });
-            }
+        if let Some((key, found)) = amounts.into_iter().find(|(_, x)| !(x.is_finite() && *x >= 0.0)) {
+            return Err(out_of_range(key, "a finite number of at least 0", found));
         }
         if patches_from == PatchesFrom::Shard && self.scale_axes != [1.0; 2] {
-            let reason = "[1, 1] with patches_from = \"shard\", because scaling axes changes which points are \
-                          farthest and nearest and stored groupings would be wrong (use \"online\")";
+            let expected = "[1, 1] with patches_from = \"shard\", because scaling axes changes which points are \
+                            farthest and nearest, which stored groupings do not follow (use \"online\")";
             let found = format!("{:?}", self.scale_axes);
             return Err(Error::Range { what: "augment.scale_axes", expected: reason.into(), found });
         }

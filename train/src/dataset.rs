@@ -11,6 +11,7 @@ use jepa3d_schemas::{Manifest, ShapeLetters, ShardReader, UpAxis, file_hash};
 use crate::error::{Error, Result};
 
 /// An open prepared dataset.
+#[derive(Debug)]
 pub struct PreparedDataset {
     folder: PathBuf,
     manifest: Manifest,

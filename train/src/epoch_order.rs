@@ -11,7 +11,8 @@ use std::ops::Range;
 
 use jepa3d_schemas::Draws;
 
-use crate::error::{Error, Result};
+use crate::config::out_of_range;
+use crate::error::Result;
 
 /// A row of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,21 +116,17 @@ impl Schedule {
     /// Fails if batch or world is 0, the rank is not below world, or the split holds fewer samples
     /// than a step takes.
     pub fn check(&self) -> Result<()> {
-        let at_least_1 = "at least 1".to_owned();
-        if self.batch == 0 {
-            return Err(Error::Range { what: "batch", expected: at_least_1, found: "0".into() });
-        }
-        if self.world == 0 {
-            return Err(Error::Range { what: "world", expected: at_least_1, found: "0".into() });
+        for (key, found) in [("optim.batch", self.batch), ("world", self.world)] {
+            if found == 0 {
+                return Err(out_of_range(key, "at least 1", found));
+            }
         }
         if self.rank >= self.world {
-            let expected = format!("below the {} ranks", self.world);
-            return Err(Error::Range { what: "rank", expected, found: self.rank.to_string() });
+            return Err(out_of_range("rank", format!("below the {} ranks", self.world), self.rank));
         }
         if self.steps_per_epoch() == 0 {
-            let expected = format!("at most the {} samples of the split", self.samples);
-            let found = format!("{} on each of {} ranks", self.batch, self.world);
-            return Err(Error::Range { what: "batch", expected, found });
+            let expected = format!("at most the {} samples of the split over all ranks", self.samples);
+            return Err(out_of_range("optim.batch", expected, self.batch * self.world));
         }
         Ok(())
     }

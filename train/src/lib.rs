@@ -38,6 +38,8 @@ mod run_folder;
 mod schedule;
 mod trainer;
 
+pub use augment::{Augment, PatchesFrom, Per};
+pub use batch::Batch;
 pub use checkpoint::{BEST_FILE, LAST_FILE, RunState};
 pub use config::{
     DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig,
@@ -49,6 +51,7 @@ pub use device::use_threads;
 pub use augment::{Augment, PatchesFrom, Per};
 pub use batch::Batch;
 pub use dataset::{PreparedDataset, RowGroupAt};
+pub use device::use_threads;
 pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
 pub use convert::{
     Changes, Conversion, ElementType, PointJepaSizes, StateDict, TensorData, Wrapper, convert,
@@ -67,6 +70,7 @@ pub use inspect::{
 };
 pub use kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
 pub use kernels::tokenizer_composite::tokenize_composite;
+pub use loader::{EvalConfig, Loader, LoaderConfig, for_each_in_order};
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
 pub use run_folder::CONFIG_FILE;
 pub use trainer::{Ended, Event, PretrainRequest, Trainer};

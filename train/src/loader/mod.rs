@@ -11,6 +11,8 @@
 //! `prefetch + 2 threads` batches.
 
 mod feed;
+#[cfg(test)]
+mod fixture;
 mod plan;
 mod regroup;
 mod row_group;
@@ -21,8 +23,11 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::augment::{Augment, PatchesFrom};
-use crate::batch::Batch;
+pub use crate::augment::PatchesFrom;
+
+use crate::augment::Augment;
+pub use crate::batch::Batch;
+use crate::config::out_of_range;
 use crate::dataset::PreparedDataset;
 use crate::epoch_order::{EpochOrder, Schedule};
 use crate::error::{Error, Result};
@@ -89,23 +94,21 @@ impl LoaderConfig {
     /// groupings are smaller than what is asked for.
     pub fn check(&self, dataset: &PreparedDataset) -> Result<()> {
         let positive = [
-            ("threads", self.threads),
-            ("groups", self.groups),
-            ("group_size", self.group_size),
-            ("points", self.points),
+            ("data.threads", self.threads),
+            ("data.groups", self.groups),
+            ("data.group_size", self.group_size),
+            ("data.points", self.points),
         ];
-        if let Some((what, _)) = positive.into_iter().find(|&(_, value)| value == 0) {
-            return Err(Error::Range { what, expected: "at least 1".into(), found: "0".into() });
+        if let Some((key, _)) = positive.into_iter().find(|&(_, value)| value == 0) {
+            return Err(out_of_range(key, "at least 1", 0));
         }
         self.augment.check(self.patches_from)?;
         let shape = dataset.shape();
         let is_stored = self.patches_from == PatchesFrom::Shard;
         if is_stored && (self.groups > shape.G || self.group_size > shape.K || shape.R == 0) {
-            return Err(Error::Range {
-                what: "groups x group_size",
-                expected: format!("at most the stored {} x {} (R = {})", shape.G, shape.K, shape.R),
-                found: format!("{} x {}", self.groups, self.group_size),
-            });
+            let expected = format!("at most the stored {} x {} of R = {}", shape.G, shape.K, shape.R);
+            let found = format!("{} x {}", self.groups, self.group_size);
+            return Err(out_of_range("data.groups x data.group_size", expected, found));
         }
         Ok(())
     }
@@ -278,7 +281,7 @@ impl Default for EvalConfig {
 }
 
 /// Visits every sample of the splits (of all splits, without names) once, in stored order, with its
-/// canonical grouping and nothing changed; a visited batch is used again for a later one.
+/// canonical grouping and nothing changed.
 ///
 /// # Errors
 /// As [`Loader::start`] and [`Loader::next`], and if `visit` fails.
@@ -286,7 +289,7 @@ pub fn for_each_in_order(
     dataset: &Arc<PreparedDataset>,
     splits: &[&str],
     config: &EvalConfig,
-    mut visit: impl FnMut(&Batch) -> Result<()>,
+    mut visit: impl FnMut(Batch) -> Result<()>,
 ) -> Result<()> {
     let patches_from = if config.random_start.is_some() { PatchesFrom::Online } else { PatchesFrom::Shard };
     let loading = LoaderConfig {
@@ -309,9 +312,7 @@ pub fn for_each_in_order(
     schedule.check()?;
     let mut loader = Loader::spawn(feed(dataset, loading, row_groups, schedule, Order::Stored), 0)?;
     for _ in 0..loader.feed.end().unwrap_or(0) {
-        let batch = loader.next()?;
-        visit(&batch)?;
-        loader.recycle(batch);
+        visit(loader.next()?)?;
     }
     Ok(())
 }
