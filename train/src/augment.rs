@@ -9,7 +9,8 @@
 use jepa3d_schemas::{Draws, UpAxis};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::config::out_of_range;
+use crate::error::Result;
 
 /// What shares a draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +104,7 @@ impl Augment {
             let expected = "[1, 1] with patches_from = \"shard\", because scaling axes changes which points are \
                             farthest and nearest, which stored groupings do not follow (use \"online\")";
             let found = format!("{:?}", self.scale_axes);
-            return Err(Error::Range { what: "augment.scale_axes", expected: reason.into(), found });
+            return Err(out_of_range("data.augment.scale_axes", expected, found));
         }
         Ok(())
     }

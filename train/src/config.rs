@@ -439,6 +439,8 @@ pub struct MonitorConfig {
     pub min_rank: f64,
     /// Alarm: share of target variance that position explains above this.
     pub max_position: f64,
+    /// Alarm: share of the encoder output's variance that lies between clouds above this.
+    pub max_cloud: f64,
     /// Alarms in a row that make a report.
     pub patience: u32,
     /// A reported collapse ends the run with exit code 1.
@@ -455,6 +457,7 @@ impl Default for MonitorConfig {
             min_target_std: 0.1,
             min_rank: 0.05,
             max_position: 0.9,
+            max_cloud: 0.7,
             patience: 3,
             abort_on_collapse: false,
         }

@@ -213,3 +213,102 @@ pub fn resident_rows(order: &[RowAt], group_rows: &[usize]) -> usize {
     }
     most
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(buffer: usize, group_rows: &[usize]) -> EpochOrder {
+        EpochOrder { fingerprint: "f".into(), seed: 3, buffer, group_rows: group_rows.to_vec() }
+    }
+
+    #[test]
+    fn every_row_stands_in_an_epoch_exactly_once() {
+        for seed in 0..200 {
+            let mut draws = Draws::new(seed, "x", "shapes");
+            let group_rows: Vec<usize> = (0..1 + draws.index(20)).map(|_| 1 + draws.index(30)).collect();
+            let order = EpochOrder { seed, ..order(draws.index(400), &group_rows) };
+            let mut rows = order.rows(seed % 5);
+            rows.sort_unstable();
+            assert_eq!(rows, order.stored(), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn seeds_epochs_and_fingerprints_have_their_own_orders() {
+        for buffer in [1, 64, 10_000] {
+            let one = order(buffer, &[16; 20]);
+            assert_eq!(one.rows(2), one.rows(2));
+            assert_ne!(one.rows(2), one.rows(3));
+            assert_ne!(one.rows(2), EpochOrder { seed: 4, ..one.clone() }.rows(2));
+            assert_ne!(one.rows(2), EpochOrder { fingerprint: "g".into(), ..one.clone() }.rows(2));
+        }
+    }
+
+    /// The quality of 20 epochs, averaged.
+    fn quality(buffer: usize, group_rows: &[usize]) -> ShuffleQuality {
+        let epochs = 20;
+        let mut sum = [0.0; 4];
+        for epoch in 0..epochs {
+            let q = shuffle_quality(&order(buffer, group_rows).rows(epoch), group_rows, 128);
+            let parts = [q.displacement, q.rank_correlation, q.neighbours_apart, q.groups_of_batch];
+            (0..4).for_each(|i| sum[i] += parts[i] / epochs as f64);
+        }
+        let [displacement, rank_correlation, neighbours_apart, groups_of_batch] = sum;
+        ShuffleQuality { displacement, rank_correlation, neighbours_apart, groups_of_batch }
+    }
+
+    #[test]
+    fn a_buffer_that_holds_all_shuffles_perfectly_and_a_small_one_well() {
+        let group_rows = [128; 64];
+        let whole = quality(8192, &group_rows);
+        assert!((whole.displacement - 1.0).abs() < 0.01 && whole.rank_correlation.abs() < 0.01, "{whole:?}");
+        assert!((whole.neighbours_apart - 1.0).abs() < 0.005, "{whole:?}");
+        assert!((whole.groups_of_batch - 1.0).abs() < 0.005, "{whole:?}");
+        let eighth = quality(1024, &group_rows);
+        assert!((eighth.displacement - 1.0).abs() < 0.1 && eighth.rank_correlation.abs() < 0.1, "{eighth:?}");
+        assert!(eighth.neighbours_apart > 0.87 && eighth.groups_of_batch > 0.14, "{eighth:?}");
+        let none = quality(1, &group_rows);
+        assert!(none.neighbours_apart < 0.02 && none.groups_of_batch < 0.03, "{none:?}");
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_buffer_and_two_row_groups() {
+        for (buffer, rows) in [(256, 64), (1024, 128), (1000, 7), (100, 512)] {
+            let group_rows = vec![rows; 20_000 / rows];
+            for epoch in 0..5 {
+                let held = resident_rows(&order(buffer, &group_rows).rows(epoch), &group_rows);
+                // The places of rows fluctuate around their keys by about the root of the buffer.
+                let slack = 2 * (buffer as f64).sqrt() as usize + rows;
+                assert!(held <= buffer + 2 * rows + slack, "buffer {buffer}, groups of {rows}: {held}");
+            }
+        }
+    }
+
+    #[test]
+    fn ranks_share_the_order_and_have_equally_many_steps() {
+        for (samples, batch, world) in [(100, 7, 2), (64, 8, 4), (33, 16, 2), (5, 5, 1)] {
+            let ranks: Vec<Schedule> =
+                (0..world).map(|rank| Schedule { samples, batch, rank, world, drop_last: true }).collect();
+            let steps = ranks[0].steps_per_epoch();
+            assert_eq!(steps as usize, samples / (batch * world));
+            let mut seen = Vec::new();
+            for number in steps..2 * steps {
+                for rank in &ranks {
+                    let (epoch, places) = rank.locate(number);
+                    assert_eq!((rank.steps_per_epoch(), epoch), (steps, 1));
+                    seen.extend(places);
+                }
+            }
+            assert!(seen.into_iter().eq(0..steps as usize * batch * world));
+        }
+        let short = Schedule { samples: 10, batch: 4, rank: 0, world: 1, drop_last: false };
+        assert_eq!((short.steps_per_epoch(), short.locate(2)), (3, (0, 8..10)));
+        let none = Schedule { samples: 10, batch: 6, rank: 0, world: 2, drop_last: true };
+        let error = none.check().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "config: optim.batch: expected at most the 10 samples of the split over all ranks, found 12"
+        );
+    }
+}

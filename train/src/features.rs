@@ -5,11 +5,11 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Batch;
 use crate::config::DataConfig;
 use crate::dataset::PreparedDataset;
 use crate::error::Result;
 use crate::evaluate::FeatureSet;
-use crate::batch::Batch;
 use crate::loader::{EvalConfig, for_each_in_order};
 use crate::models::PointJepa;
 
@@ -85,7 +85,7 @@ pub(crate) fn features_of(
     let splits = if splits.is_empty() { &all } else { splits };
     for split in splits {
         for_each_in_order(dataset, &[split.as_str()], &eval_config(data), |batch| {
-            let (patches, centers) = tensors(batch, data, device)?;
+            let (patches, centers) = tensors(&batch, data, device)?;
             let features = model.features(&patches, &centers)?;
             set.width = pooling.width(features.dim(2)?);
             set.values.extend(match pooling {

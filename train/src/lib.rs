@@ -18,13 +18,14 @@ mod augment;
 mod batch;
 mod checkpoint;
 mod config;
+mod convert;
 mod dataset;
 mod device;
 mod epoch_order;
-mod convert;
 mod error;
 mod evaluate;
 mod features;
+mod frozen;
 mod inspect;
 mod kernels;
 mod loader;
@@ -46,17 +47,13 @@ pub use config::{
     MonitorConfig, Norm, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
     TargetConfig, TargetKind, TargetTokenizer,
 };
-pub use device::use_threads;
-
-pub use augment::{Augment, PatchesFrom, Per};
-pub use batch::Batch;
-pub use dataset::{PreparedDataset, RowGroupAt};
-pub use device::use_threads;
-pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
 pub use convert::{
     Changes, Conversion, ElementType, PointJepaSizes, StateDict, TensorData, Wrapper, convert,
     read_safetensors, read_torch, write_safetensors, write_torch,
 };
+pub use dataset::{PreparedDataset, RowGroupAt};
+pub use device::use_threads;
+pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
 pub use error::{Error, Result};
 pub use evaluate::{
     Choice, Column, Evaluation, Examples, Extent, FEW_LABELS_C, FeatureSet, FewLabels, LinearSvm,
@@ -65,6 +62,7 @@ pub use evaluate::{
     is_validation, nearest_neighbours, neighbour_share, print_columns, probe,
 };
 pub use features::Pooling;
+pub use frozen::FrozenEncoder;
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };
@@ -74,4 +72,3 @@ pub use loader::{EvalConfig, Loader, LoaderConfig, for_each_in_order};
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
 pub use run_folder::CONFIG_FILE;
 pub use trainer::{Ended, Event, PretrainRequest, Trainer};
-pub use loader::{EvalConfig, Loader, LoaderConfig, for_each_in_order};
