@@ -44,7 +44,8 @@ pub(super) struct Decoded {
     pub rows: usize,
     pub sample_ids: Vec<String>,
     pub labels: Vec<Option<i32>>,
-    points: Vec<[f32; 3]>,
+    /// Coordinates of all rows, and where each row ends among them.
+    points: Vec<f32>,
     ends: Vec<usize>,
     /// Absent when patches are made online.
     pub groupings: Option<Groupings>,
@@ -54,7 +55,7 @@ impl Decoded {
     /// The cloud of a row, `[S,3]`.
     pub fn points(&self, row: usize) -> &[[f32; 3]] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.points[start..self.ends[row]]
+        self.points[start..self.ends[row]].as_chunks::<3>().0
     }
 
     /// Reads and checks a row group of `dataset`, the bytes of its shard before.
@@ -79,8 +80,8 @@ impl Decoded {
             rows: group.rows,
             sample_ids: group.sample_id.ok_or_else(|| wrong(absent("sample_id")))?,
             labels: group.label.ok_or_else(|| wrong(absent("label")))?,
-            points: points.values.as_chunks::<3>().0.to_vec(),
-            ends: points.ends.iter().map(|end| end / 3).collect(),
+            points: points.values,
+            ends: points.ends,
             groupings,
         })
     }
