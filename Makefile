@@ -71,6 +71,7 @@ bench-tokenizer:
 	$(CARGO) bench --locked -p jepa3d-train --bench tokenizer --no-run
 	$(PYTHON) train/benches/tokenizer_peers.py \
 		"$$(ls -t $(TARGET)/release/deps/tokenizer-* | grep -v '\.d$$' | head -n 1)"
+
 # Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
 bench-probe:
 	$(CARGO) bench --locked -p jepa3d-train --bench probe --no-run

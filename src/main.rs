@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{inspect, prepare, pretrain, stats, verify};
+use commands::{convert, embed, inspect, prepare, pretrain, probe, stats, verify};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -38,8 +38,14 @@ enum Command {
     Stats(stats::Args),
     /// Pretrain an encoder on prepared shards; --resume continues.
     Pretrain(pretrain::Args),
+    /// Features of a frozen encoder, one vector a sample, as Parquet.
+    Embed(embed::Args),
+    /// What frozen features are worth, beside random weights of the same architecture.
+    Probe(probe::Args),
     /// Look at samples: a picture, or the rerun viewer.
     Inspect(inspect::Args),
+    /// Turn an official PyTorch checkpoint into ours, or ours into one.
+    Convert(convert::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,7 +67,10 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
+        Command::Embed(args) => embed::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::run(&args),
     };
     match result {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,

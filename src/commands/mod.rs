@@ -1,8 +1,11 @@
 //! One module a verb, and what they share: outcomes, thread counts, progress.
 
+pub(crate) mod convert;
+pub(crate) mod embed;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;
+pub(crate) mod probe;
 mod progress;
 pub(crate) mod stats;
 pub(crate) mod verify;

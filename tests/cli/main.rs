@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod command_line;
+mod convert;
 mod crate_edges;
 mod foreign_readers;
 mod harness;

@@ -76,7 +76,7 @@ pub struct DataConfig {
     /// The split that is trained on.
     pub split: String,
     /// Patches as they are stored, or grouped anew at every step.
-    pub patches_from: crate::loader::PatchesFrom,
+    pub patches_from: crate::augment::PatchesFrom,
     /// `N`: points of a grouping that is made at every step.
     pub points: usize,
     /// `G`: patches of a sample.
@@ -97,7 +97,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             split: "train".into(),
-            patches_from: crate::loader::PatchesFrom::Shard,
+            patches_from: crate::augment::PatchesFrom::Shard,
             points: 1024,
             groups: 64,
             group_size: 32,
@@ -141,6 +141,8 @@ pub struct ModelConfig {
     pub attention_dropout: f64,
     /// Stochastic depth of the last block; linear from 0 at the first.
     pub drop_path: f64,
+    /// Sets the running statistics of the batch norms from the monitors' subset before step 1.
+    pub calibrate: bool,
 }
 
 impl Default for ModelConfig {
@@ -155,6 +157,7 @@ impl Default for ModelConfig {
             dropout: 0.0,
             attention_dropout: 0.0,
             drop_path: 0.0,
+            calibrate: false,
         }
     }
 }
@@ -245,24 +248,60 @@ pub enum TargetKind {
     Coordinates,
 }
 
+/// How vectors are brought to one scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// Not at all.
+    None,
+    /// Layer norm without parameters: every vector has mean 0 and variance 1.
+    Layer,
+    /// Every channel has mean 0 and variance 1 over all patches of the batch.
+    Batch,
+}
+
+/// Which tokenizer the target encoder reads from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetTokenizer {
+    /// The online one, without gradient (the official recipe).
+    Online,
+    /// An EMA copy with the online running statistics. The online tokenizer then only sees the context.
+    Ema,
+}
+
 /// The target and its normalisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetConfig {
     /// Latents or coordinates.
     pub kind: TargetKind,
-    /// Blocks whose outputs are averaged, from 0; empty: the last. Each is normalised before the average if
-    /// there is more than one.
-    pub layers: Vec<usize>,
-    /// The target encoder's final norm is applied (only with the last block alone).
+    /// What is averaged: 0 are the tokens, `d` is the output of block `d`; empty: the last block.
+    pub depths: Vec<usize>,
+    /// Norm of each depth before the average; not used with one depth.
+    pub each_norm: Norm,
+    /// The target encoder's final norm is applied (only to the last block alone).
     pub final_norm: bool,
-    /// Parameter-free layer norm of the target.
-    pub norm: bool,
+    /// Norm of the target.
+    pub norm: Norm,
+    /// Subtracts from the normed target what its position explains (ridge regression in the batch), and norms
+    /// again: what can be said without having seen the shape is not asked for.
+    pub remove_position: bool,
+    /// Which tokenizer the target encoder reads from.
+    pub tokenizer: TargetTokenizer,
 }
 
 impl Default for TargetConfig {
     fn default() -> Self {
-        Self { kind: TargetKind::Latent, layers: Vec::new(), final_norm: false, norm: true }
+        Self {
+            kind: TargetKind::Latent,
+            depths: Vec::new(),
+            each_norm: Norm::Layer,
+            final_norm: false,
+            norm: Norm::Layer,
+            remove_position: false,
+            tokenizer: TargetTokenizer::Online,
+        }
     }
 }
 
@@ -288,11 +327,15 @@ pub struct LossConfig {
     pub beta: f64,
     /// Weight of the variance hinge on mean-pooled context features (VICReg, arXiv 2105.04906); 0: none.
     pub variance: f64,
+    /// Standard deviation below which the hinge acts.
+    pub variance_floor: f64,
+    /// Weight of the squared covariances between channels of the same features; 0: none.
+    pub covariance: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { kind: LossKind::SmoothL1, beta: 2.0, variance: 0.0 }
+        Self { kind: LossKind::SmoothL1, beta: 2.0, variance: 0.0, variance_floor: 0.5, covariance: 0.0 }
     }
 }
 
@@ -396,6 +439,8 @@ pub struct MonitorConfig {
     pub min_rank: f64,
     /// Alarm: share of target variance that position explains above this.
     pub max_position: f64,
+    /// Alarm: share of the encoder output's variance that lies between clouds above this.
+    pub max_cloud: f64,
     /// Alarms in a row that make a report.
     pub patience: u32,
     /// A reported collapse ends the run with exit code 1.
@@ -412,6 +457,7 @@ impl Default for MonitorConfig {
             min_target_std: 0.1,
             min_rank: 0.05,
             max_position: 0.9,
+            max_cloud: 0.7,
             patience: 3,
             abort_on_collapse: false,
         }
@@ -515,13 +561,15 @@ impl PretrainConfig {
     }
 
     fn check_target(&self) -> Result<()> {
-        let t = &self.target;
-        if let Some(layer) = t.layers.iter().find(|&&layer| layer >= self.model.depth) {
-            let expected = format!("blocks below {}", self.model.depth);
-            return Err(out_of_range("target.layers", expected, layer));
+        let (t, depth) = (&self.target, self.model.depth);
+        if let Some(found) = t.depths.iter().find(|&&d| d > depth) {
+            return Err(out_of_range("target.depths", format!("0 (tokens) to {depth}"), found));
         }
-        if t.final_norm && !t.layers.is_empty() {
-            return Err(out_of_range("target.final_norm", "false with target.layers", true));
+        if t.final_norm && !t.depths.is_empty() {
+            return Err(out_of_range("target.final_norm", "false with target.depths", true));
+        }
+        if t.kind == TargetKind::Coordinates && t.tokenizer == TargetTokenizer::Ema {
+            return Err(out_of_range("target.tokenizer", "online with target.kind = \"coordinates\"", "ema"));
         }
         Ok(())
     }

@@ -63,29 +63,6 @@ pub enum Error {
         /// What was given.
         found: String,
     },
-    /// The folder holds no complete prepared dataset.
-    #[error("{folder}: expected a complete prepared dataset, found no manifest.json (prepare writes it last)", folder = folder.display())]
-    NotPrepared {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A cloud cannot be grouped.
-    #[error("sample {id}: cannot be grouped: {found}")]
-    Regroup {
-        /// The sample.
-        id: String,
-        /// What was expected and found.
-        found: String,
-    },
-    /// A thread of the loader cannot be started or is gone.
-    #[error("loader thread: expected one that runs, found {found}")]
-    Thread {
-        /// What happened.
-        found: String,
-    },
-    /// What a thread of the loader met.
-    #[error(transparent)]
-    Loading(std::sync::Arc<Error>),
     /// A setting is unknown or out of range.
     #[error("config: {key}: expected {expected}, found {found}")]
     Config {
@@ -164,6 +141,29 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// The folder holds no complete prepared dataset.
+    #[error("{folder}: expected a complete prepared dataset, found no manifest.json (prepare writes it last)", folder = folder.display())]
+    NotPrepared {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A cloud cannot be grouped.
+    #[error("sample {id}: cannot be grouped: {found}")]
+    Regroup {
+        /// The sample.
+        id: String,
+        /// What was expected and found.
+        found: String,
+    },
+    /// A thread of the loader cannot be started or is gone.
+    #[error("loader thread: expected one that runs, found {found}")]
+    Thread {
+        /// What happened.
+        found: String,
+    },
+    /// What a thread of the loader met.
+    #[error(transparent)]
+    Loading(std::sync::Arc<Error>),
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),

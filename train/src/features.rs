@@ -5,11 +5,12 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Batch;
 use crate::config::DataConfig;
 use crate::dataset::PreparedDataset;
 use crate::error::Result;
 use crate::evaluate::FeatureSet;
-use crate::loader::{Batch, EvalConfig, for_each_in_order};
+use crate::loader::{EvalConfig, for_each_in_order};
 use crate::models::PointJepa;
 
 /// How tokens become one vector.
@@ -57,6 +58,17 @@ pub(crate) fn tensors(batch: &Batch, data: &DataConfig, device: &Device) -> Resu
     Ok((patches, centers))
 }
 
+/// How samples are read for evaluation: stored order and grouping, no augmentation.
+pub(crate) fn eval_config(data: &DataConfig) -> EvalConfig {
+    EvalConfig {
+        groups: data.groups,
+        group_size: data.group_size,
+        batch: 64,
+        threads: data.threads,
+        ..EvalConfig::default()
+    }
+}
+
 /// Pooled features of every sample of `splits` (none: all), in stored order, with the stored deterministic grouping.
 ///
 /// # Errors
@@ -72,14 +84,7 @@ pub(crate) fn features_of(
     let all: Vec<String> = dataset.splits().into_iter().map(|(name, _)| name.to_owned()).collect();
     let splits = if splits.is_empty() { &all } else { splits };
     for split in splits {
-        let eval = EvalConfig {
-            groups: data.groups,
-            group_size: data.group_size,
-            batch: 64,
-            threads: data.threads,
-            ..EvalConfig::default()
-        };
-        for_each_in_order(dataset, &[split], &eval, |batch| {
+        for_each_in_order(dataset, &[split.as_str()], &eval_config(data), |batch| {
             let (patches, centers) = tensors(&batch, data, device)?;
             let features = model.features(&patches, &centers)?;
             set.width = pooling.width(features.dim(2)?);
@@ -89,7 +94,7 @@ pub(crate) fn features_of(
             });
             set.splits.extend(std::iter::repeat_n(split.clone(), batch.rows));
             set.labels.extend(&batch.labels);
-            set.ids.extend(batch.sample_ids);
+            set.ids.extend_from_slice(&batch.sample_ids);
             Ok(())
         })?;
     }

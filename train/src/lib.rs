@@ -18,12 +18,14 @@ mod augment;
 mod batch;
 mod checkpoint;
 mod config;
+mod convert;
 mod dataset;
 mod device;
 mod epoch_order;
 mod error;
 mod evaluate;
 mod features;
+mod frozen;
 mod inspect;
 mod kernels;
 mod loader;
@@ -42,8 +44,12 @@ pub use batch::Batch;
 pub use checkpoint::{BEST_FILE, LAST_FILE, RunState};
 pub use config::{
     DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig,
-    MonitorConfig, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
-    TargetConfig, TargetKind,
+    MonitorConfig, Norm, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
+    TargetConfig, TargetKind, TargetTokenizer,
+};
+pub use convert::{
+    Changes, Conversion, ElementType, PointJepaSizes, StateDict, TensorData, Wrapper, convert,
+    read_safetensors, read_torch, write_safetensors, write_torch,
 };
 pub use dataset::{PreparedDataset, RowGroupAt};
 pub use device::use_threads;
@@ -56,6 +62,7 @@ pub use evaluate::{
     is_validation, nearest_neighbours, neighbour_share, print_columns, probe,
 };
 pub use features::Pooling;
+pub use frozen::FrozenEncoder;
 pub use inspect::{
     Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
 };

@@ -4,13 +4,18 @@
 //! patch's position, so the share of variance that position alone explains is watched too.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use crate::config::MonitorConfig;
+use crate::config::{MonitorConfig, PretrainConfig};
+use crate::dataset::PreparedDataset;
 use crate::error::Result;
-use crate::evaluate::{PatchVectors, PositionBasis, effective_rank, explained_share};
-use crate::features::pool_max_mean;
+use crate::evaluate::{
+    PatchVectors, PositionBasis, cloud_share, effective_rank, explained_share, fixed_subset,
+};
+use crate::features::{eval_config, pool_max_mean, tensors};
+use crate::loader::for_each_in_order;
 use crate::models::{PointJepa, StepOutput};
 
 /// Measured on every step.
@@ -63,6 +68,9 @@ pub(crate) struct SubsetMeasures {
     pub position_target: Option<f64>,
     /// The same of the encoder's output.
     pub position_encoder: f64,
+    /// Share of the variance of the encoder's output that lies between clouds: near 1, all patches of a
+    /// cloud say the same.
+    pub cloud_encoder: f64,
 }
 
 /// A fixed subset of clouds.
@@ -73,10 +81,45 @@ pub(crate) struct Subset {
 }
 
 impl Subset {
+    /// The samples of the training split with the smallest hashes of their ids.
+    pub(crate) fn of(
+        config: &PretrainConfig,
+        dataset: &Arc<PreparedDataset>,
+        device: &Device,
+    ) -> Result<Self> {
+        let d = &config.data;
+        let (split, eval) = ([d.split.as_str()], eval_config(d));
+        let mut ids = Vec::new();
+        for_each_in_order(dataset, &split, &eval, |batch| {
+            ids.extend_from_slice(&batch.sample_ids);
+            Ok(())
+        })?;
+        let mut is_wanted = vec![false; ids.len()];
+        fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
+        let (mut at, mut batches) = (0, Vec::new());
+        for_each_in_order(dataset, &split, &eval, |batch| {
+            let wanted: Vec<u32> = (0..batch.rows as u32).filter(|&i| is_wanted[at + i as usize]).collect();
+            at += batch.rows;
+            if !wanted.is_empty() {
+                let (patches, centers) = tensors(&batch, d, device)?;
+                let rows = Tensor::from_vec(wanted.clone(), wanted.len(), device)?;
+                batches.push((patches.index_select(&rows, 0)?, centers.index_select(&rows, 0)?));
+            }
+            Ok(())
+        })?;
+        Self::new(batches)
+    }
+
     /// `batches`: patches `[B, G, K, 3]` and centers `[B, G, 3]`.
-    pub(crate) fn new(batches: Vec<(Tensor, Tensor)>) -> Result<Self> {
+    fn new(batches: Vec<(Tensor, Tensor)>) -> Result<Self> {
         let groups = batches.first().map_or(Ok(0), |(_, centers)| centers.dim(1))?;
         Ok(Self { batches, basis: PositionBasis::default(), groups })
+    }
+
+    /// Its patches, `[n, G, K, 3]`.
+    pub(crate) fn patches(&self) -> Result<Tensor> {
+        let patches: Vec<&Tensor> = self.batches.iter().map(|(patches, _)| patches).collect();
+        Ok(Tensor::cat(&patches, 0)?)
     }
 
     pub(crate) fn measure(&self, model: &PointJepa) -> Result<SubsetMeasures> {
@@ -101,6 +144,12 @@ impl Subset {
             width: 2 * width,
             position_target: if targets.is_empty() { None } else { Some(share(&targets)?) },
             position_encoder: share(&outputs)?,
+            cloud_encoder: cloud_share(PatchVectors {
+                vectors: &outputs,
+                width,
+                centers: &centers,
+                per_cloud: self.groups,
+            })?,
         })
     }
 }
@@ -142,6 +191,9 @@ impl Alarms {
                 format!("position explains {share:.3} of the target variance, above {}", c.max_position);
             messages.extend(self.see(c, "position", share > c.max_position, text));
         }
+        let (share, most) = (m.cloud_encoder, c.max_cloud);
+        let text = format!("{share:.3} of the output's variance lies between clouds, above {most}");
+        messages.extend(self.see(c, "cloud", share > most, text));
         messages
     }
 }

@@ -170,8 +170,11 @@ fn decays(p: &Parameter) -> bool {
 }
 
 fn target_of<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a Parameter> {
-    let rest = name.strip_prefix("student.")?;
-    parameters.get(&format!("teacher.ema_model.{rest}"))
+    let target = match name.strip_prefix("student.") {
+        Some(rest) => format!("teacher.ema_model.{rest}"),
+        None => format!("teacher.{name}"),
+    };
+    parameters.get(&target).filter(|p| p.role == Role::Target)
 }
 
 #[derive(Clone, Copy)]

@@ -11,6 +11,7 @@ use std::time::Instant;
 use candle_core::Device;
 use jepa3d_schemas::Draws;
 
+use crate::batch::Batch;
 use crate::checkpoint::{self, RunState};
 use crate::config::PretrainConfig;
 use crate::dataset::PreparedDataset;
@@ -18,7 +19,7 @@ use crate::device::device_of;
 use crate::error::{Error, Result};
 use crate::evaluate::{Extent, ProbeConfig, probe};
 use crate::features::{Pooling, features_of, tensors};
-use crate::loader::{Batch, EvalConfig, Loader, LoaderConfig, for_each_in_order};
+use crate::loader::{Loader, LoaderConfig};
 use crate::masking::draw_masks;
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::{PointJepa, StepInput};
@@ -132,7 +133,10 @@ impl Trainer {
         let text = config.to_toml();
         jepa3d_schemas::write_atomically(&folder.path.join(CONFIG_FILE), text.as_bytes())?;
         let metrics = MetricsWriter::open(&folder.path, (step > 0).then_some(step))?;
-        let subset = subset(&config, &dataset, &device)?;
+        let subset = Subset::of(&config, &dataset, &device)?;
+        if config.model.calibrate && step == 0 {
+            model.calibrate(&subset.patches()?)?;
+        }
         let length = Length { steps_per_epoch, epochs: config.run.epochs };
         let saved = (step > 0).then_some(step);
         Ok(Self {
@@ -318,6 +322,7 @@ impl Trainer {
         let measures = self.subset.measure(&self.model)?;
         let mut values = vec![("rank", measures.rank), ("position/encoder", measures.position_encoder)];
         values.extend(measures.position_target.map(|share| ("position/target", share)));
+        values.push(("cloud/encoder", measures.cloud_encoder));
         if self.step > 0 {
             let alarms = self.alarms.subset(&self.config.monitor, &measures);
             alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
@@ -396,35 +401,4 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         prefetch: d.prefetch,
         ..LoaderConfig::default()
     }
-}
-
-/// The samples of the training split with the smallest hashes of their ids.
-fn subset(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &Device) -> Result<Subset> {
-    let d = &config.data;
-    let eval = EvalConfig {
-        groups: d.groups,
-        group_size: d.group_size,
-        batch: 64,
-        threads: d.threads,
-        ..EvalConfig::default()
-    };
-    let mut ids = Vec::new();
-    for_each_in_order(dataset, &[&d.split], &eval, |batch| {
-        ids.extend(batch.sample_ids);
-        Ok(())
-    })?;
-    let mut is_wanted = vec![false; ids.len()];
-    crate::evaluate::fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
-    let (mut at, mut batches) = (0, Vec::new());
-    for_each_in_order(dataset, &[&d.split], &eval, |batch| {
-        let wanted: Vec<u32> = (0..batch.rows as u32).filter(|&i| is_wanted[at + i as usize]).collect();
-        at += batch.rows;
-        if !wanted.is_empty() {
-            let (patches, centers) = tensors(&batch, d, device)?;
-            let rows = candle_core::Tensor::from_vec(wanted.clone(), wanted.len(), device)?;
-            batches.push((patches.index_select(&rows, 0)?, centers.index_select(&rows, 0)?));
-        }
-        Ok(())
-    })?;
-    Subset::new(batches)
 }

@@ -74,19 +74,24 @@ pub struct PositionBasis {
 }
 
 impl Default for PositionBasis {
-    /// Random Fourier features (Rahimi, Recht, NeurIPS 2007) of Gaussian kernels of two length scales, always the same.
+    /// The basis of the monitor: two length scales, 64 functions each.
     fn default() -> Self {
-        let mut draws = Draws::new(0, "position", "random-fourier-features");
-        let mut wave = |scale: f64| {
-            let [x, y, z] = [(); 3].map(|()| draws.normal() / scale);
-            [x, y, z, draws.range(0.0, std::f64::consts::TAU)]
-        };
-        let waves = LENGTH_SCALES.iter().flat_map(|&scale| [scale; FUNCTIONS]).map(&mut wave).collect();
-        Self { waves }
+        Self::new("random-fourier-features", FUNCTIONS, &LENGTH_SCALES)
     }
 }
 
 impl PositionBasis {
+    /// Random Fourier features (Rahimi, Recht, NeurIPS 2007) of Gaussian kernels, always the same for one purpose.
+    pub(crate) fn new(purpose: &str, functions: usize, length_scales: &[f64]) -> Self {
+        let mut draws = Draws::new(0, "position", purpose);
+        let mut wave = |scale: f64| {
+            let [x, y, z] = [(); 3].map(|()| draws.normal() / scale);
+            [x, y, z, draws.range(0.0, std::f64::consts::TAU)]
+        };
+        let scales = length_scales.iter().flat_map(|&scale| std::iter::repeat_n(scale, functions));
+        Self { waves: scales.map(&mut wave).collect() }
+    }
+
     fn width(&self) -> usize {
         self.waves.len() + 4
     }
@@ -112,25 +117,53 @@ impl PositionBasis {
         patches.check()?;
         let (known, known_centers) = patches.half(0);
         let (asked, asked_centers) = patches.half(1);
-        let (width, functions) = (patches.width, self.width());
-        let rows = known.len() / width;
+        let fit = self.fit(&known, patches.width, &known_centers, PENALTY);
+        Ok(explained_share(&fit.at(self, &asked_centers), &asked, patches.width))
+    }
+
+    /// The vectors minus what ridge regression on the position, fitted on these very rows, explains of them.
+    ///
+    /// # Shapes
+    /// `vectors [n, width]`, `centers [n, 3]` to `[n, width]`.
+    pub(crate) fn residual(&self, vectors: &[f32], width: usize, centers: &[f32], penalty: f64) -> Vec<f32> {
+        let explained = self.fit(vectors, width, centers, penalty).at(self, centers);
+        vectors.iter().zip(&explained).map(|(x, e)| x - e).collect()
+    }
+
+    fn fit(&self, vectors: &[f32], width: usize, centers: &[f32], penalty: f64) -> Fit {
+        let functions = self.width();
+        let rows = vectors.len() / width;
         let mut mean = vec![0.0f64; width];
-        for row in known.chunks_exact(width) {
+        for row in vectors.chunks_exact(width) {
             mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
         }
         mean.iter_mut().for_each(|sum| *sum /= rows as f64);
         let targets: Vec<f64> =
-            known.iter().enumerate().map(|(i, &x)| f64::from(x) - mean[i % width]).collect();
-        let design = self.at(&known_centers);
+            vectors.iter().enumerate().map(|(i, &x)| f64::from(x) - mean[i % width]).collect();
+        let design = self.at(centers);
         let phi = Matrix::new(&design, functions);
         let mut normal = product(phi.transposed(), phi);
-        (0..functions).for_each(|i| normal[i * functions + i] += PENALTY * rows as f64);
+        (0..functions).for_each(|i| normal[i * functions + i] += penalty * rows as f64);
         let mut weights = product(phi.transposed(), Matrix::new(&targets, width));
         solve_in_place(&mut normal, &mut weights, width);
-        let design = self.at(&asked_centers);
-        let fitted = product(Matrix::new(&design, functions), Matrix::new(&weights, width));
-        let fitted: Vec<f32> = fitted.iter().enumerate().map(|(i, x)| (x + mean[i % width]) as f32).collect();
-        Ok(explained_share(&fitted, &asked, width))
+        Fit { weights, mean }
+    }
+}
+
+/// A ridge regression on the position.
+struct Fit {
+    /// `[functions, width]`.
+    weights: Vec<f64>,
+    /// `[width]`.
+    mean: Vec<f64>,
+}
+
+impl Fit {
+    /// What it says at `centers [n, 3]`: `[n, width]`.
+    fn at(&self, basis: &PositionBasis, centers: &[f32]) -> Vec<f32> {
+        let (design, width) = (basis.at(centers), self.mean.len());
+        let fitted = product(Matrix::new(&design, basis.width()), Matrix::new(&self.weights, width));
+        fitted.iter().enumerate().map(|(i, x)| (x + self.mean[i % width]) as f32).collect()
     }
 }
 

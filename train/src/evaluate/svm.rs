@@ -3,7 +3,7 @@
 //! [`Solver::OneVsOne`] is `sklearn.svm.SVC(kernel="linear", C)`: one problem a pair of classes, a free bias,
 //! prediction by votes, ties to the lower class. [`Solver::OneVsRest`] is `sklearn.svm.LinearSVC(C)`: one problem a
 //! class, the bias penalised like a weight (`intercept_scaling = 1`), prediction by the largest decision. Every problem
-//! is solved on one thread from its own seed, so the result does not depend on the number of threads.
+//! is solved on one thread and nothing is drawn, so the result does not depend on the number of threads.
 
 use rayon::prelude::*;
 

@@ -138,10 +138,17 @@ impl ProbeTable {
 /// Measures features as `config` says.
 ///
 /// # Errors
-/// Fails if arrays disagree, a feature is not finite (the row is named), a part has no labelled sample, the training
-/// part has fewer than two classes, or a class has fewer samples than labels are asked for.
+/// Fails if arrays disagree, a feature is not finite (the row is named), the split to classify is the training split, a
+/// part has no labelled sample, the training part has fewer than two classes, or a class has fewer samples than labels are asked for.
 pub fn probe(features: &FeatureSet, config: &ProbeConfig) -> Result<ProbeTable> {
     features.check()?;
+    if config.evaluation == Evaluation::Split(config.training_split.clone()) {
+        return Err(Error::Features {
+            what: "split to classify".to_owned(),
+            expected: "another than the one that is learnt from".to_owned(),
+            found: config.training_split.clone(),
+        });
+    }
     let parts = Parts::new(features, config)?;
     let mut table = ProbeTable {
         lines: Vec::new(),
@@ -174,6 +181,20 @@ pub fn probe(features: &FeatureSet, config: &ProbeConfig) -> Result<ProbeTable> 
     Ok(table)
 }
 
+/// Rows of the training part and of what is classified, unlabelled ones too.
+fn rows_of_parts(features: &FeatureSet, config: &ProbeConfig) -> (Vec<usize>, Vec<usize>) {
+    let is_train = |i: &usize| features.splits[*i] == config.training_split;
+    let is_held_out = |i: &usize| is_validation(&features.ids[*i]);
+    let rows = 0..features.len();
+    match &config.evaluation {
+        Evaluation::Validation => rows.filter(is_train).partition(|i| !is_held_out(i)),
+        Evaluation::Split(split) => (
+            rows.clone().filter(is_train).collect(),
+            rows.filter(|&i| features.splits[i] == *split).collect(),
+        ),
+    }
+}
+
 /// Effective rank on the fixed subset of a split.
 fn rank_of_subset(features: &FeatureSet, split: &str) -> Result<f64> {
     let rows: Vec<usize> = (0..features.len()).filter(|&i| features.splits[i] == split).collect();
@@ -201,22 +222,10 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn new(features: &'a FeatureSet, config: &'a ProbeConfig) -> Result<Self> {
-        let is_in_split = |i: usize, split: &str| features.splits[i] == split;
-        let is_train = |i: usize| {
-            let is_open = config.evaluation != Evaluation::Validation || !is_validation(&features.ids[i]);
-            is_in_split(i, &config.training_split) && is_open
-        };
-        let is_evaluated = |i: usize| match &config.evaluation {
-            Evaluation::Validation => {
-                is_in_split(i, &config.training_split) && is_validation(&features.ids[i])
-            }
-            Evaluation::Split(split) => is_in_split(i, split),
-        };
-        let all_train: Vec<usize> = (0..features.len()).filter(|&i| is_train(i)).collect();
+        let (all_train, evaluated) = rows_of_parts(features, config);
         let is_labelled = |&i: &usize| features.labels[i].is_some();
         let train: Vec<usize> = all_train.iter().copied().filter(is_labelled).collect();
-        let evaluation: Vec<usize> =
-            (0..features.len()).filter(|&i| is_evaluated(i)).filter(is_labelled).collect();
+        let evaluation: Vec<usize> = evaluated.into_iter().filter(is_labelled).collect();
         for (part, rows) in [("training", &train), ("evaluation", &evaluation)] {
             if rows.is_empty() {
                 return Err(Error::Features {

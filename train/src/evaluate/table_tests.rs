@@ -98,6 +98,12 @@ fn what_cannot_be_measured_is_said() {
     let config = ProbeConfig { evaluation: Evaluation::Split("val".to_owned()), ..ProbeConfig::default() };
     let error = probe(&set, &config).unwrap_err().to_string();
     assert_eq!(error, "features: evaluation part: expected labelled samples, found none of 600 samples");
+    let config = ProbeConfig { evaluation: Evaluation::Split("train".to_owned()), ..ProbeConfig::default() };
+    let error = probe(&set, &config).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "features: split to classify: expected another than the one that is learnt from, found train"
+    );
 }
 
 #[test]

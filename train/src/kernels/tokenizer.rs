@@ -11,12 +11,9 @@ mod buffer;
 mod dense;
 mod forward;
 mod gradients;
-mod maxima;
 mod parameters;
 mod prepared;
 mod rows;
-#[cfg(target_arch = "x86_64")]
-mod screen;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -1,5 +1,7 @@
 //! A decoded row group, checked once so that gathering needs no checks, in as few bytes as fit.
 
+use std::ops::Range;
+
 use jepa3d_schemas::{Error as DataError, ListColumn, RowGroup, ShapeLetters, ShardReader};
 
 use super::LoaderConfig;
@@ -37,6 +39,36 @@ pub(super) struct Groupings {
     pub counts: Option<Vec<u16>>,
     /// `[rows,R,G,3]`, voxel blocks only.
     pub centroids: Option<Vec<[f32; 3]>>,
+}
+
+/// One grouping of one row, all `G` centers and `K` points a patch of it.
+pub(super) struct Grouping<'a> {
+    /// `[G]`.
+    pub centers: &'a [u32],
+    /// `[G,3]`, empty unless the centers are centroids.
+    pub centroids: &'a [[f32; 3]],
+    /// `[N]`, empty if all points belong to it, or if it was not read.
+    pub subset: &'a [u32],
+    /// `[G]`, voxel blocks only.
+    pub counts: Option<&'a [u16]>,
+    /// Where its patches lie in [`Groupings::patches`], `[G,K]`.
+    pub patches: Range<usize>,
+}
+
+impl Groupings {
+    /// Grouping `number` of `row`.
+    pub fn of(&self, row: usize, number: usize, shape: ShapeLetters) -> Grouping<'_> {
+        let at = row * shape.R + number;
+        let blocks = at * shape.G..(at + 1) * shape.G;
+        let subset = self.subset.as_ref().and_then(|subset| subset.row(row));
+        Grouping {
+            patches: blocks.start * shape.K..blocks.end * shape.K,
+            centroids: self.centroids.as_ref().map_or(&[], |all| &all[blocks.clone()]),
+            counts: self.counts.as_ref().map(|all| &all[blocks.clone()]),
+            subset: subset.map_or(&[], |all| &all[number * shape.N..][..shape.N]),
+            centers: &self.centers[blocks],
+        }
+    }
 }
 
 /// What a row group holds of the columns that were asked for.
@@ -108,6 +140,11 @@ fn groupings(
     check_indices("patch_indices", &patches, points)?;
     let subset = group.subset.take().filter(|subset| subset.valid.iter().any(|&valid| valid));
     if let Some(subset) = &subset {
+        let is_short = |row: usize| subset.row(row).is_some_and(|all| all.len() != shape.R * shape.N);
+        if let Some(row) = (0..subset.ends.len()).find(|&row| is_short(row)) {
+            let expected = format!("{} values or none", shape.R * shape.N);
+            return Err((format!("column subset, row {row}"), expected, "another number".into()));
+        }
         check_indices("subset", subset, points)?;
     }
     let counts = group.patch_counts.take().filter(|counts| counts.valid.iter().any(|&valid| valid));

@@ -18,7 +18,7 @@ fn scalars(step: u64) -> Scalars {
         ("loss", 0.06 + 0.1 * (-6.0 * t).exp() + noise(&mut draws, 0.01)),
         ("lr", 5e-4 * (1.0 + (3.1 * t).cos())),
         ("tau", 0.996 + 0.004 * t),
-        ("grad_norm", 0.4 + noise(&mut draws, 0.3) + if step % 997 == 0 { 30.0 } else { 0.0 }),
+        ("grad_norm", 0.4 + noise(&mut draws, 0.3) + if step.is_multiple_of(997) { 30.0 } else { 0.0 }),
         ("pred_std", 0.3 + 0.1 * t + noise(&mut draws, 0.02)),
         ("target_std", 0.5 + 0.1 * t + noise(&mut draws, 0.02)),
         ("r2", 0.7 - 0.6 * (-8.0 * t).exp() + noise(&mut draws, 0.03)),
@@ -26,7 +26,7 @@ fn scalars(step: u64) -> Scalars {
         ("data_ms", 2.0 + noise(&mut draws, 1.0)),
         ("step_ms", 200.0),
     ];
-    if step % 250 == 0 {
+    if step.is_multiple_of(250) {
         values.push(("probe/knn20", 0.75 + 0.14 * t));
         values.push(("probe/labels5", 0.55 + 0.2 * t));
         values.push(("probe/labels20", 0.7 + 0.19 * t));

@@ -7,8 +7,10 @@
 use candle_core::{D, Device, Tensor};
 
 use super::coordinates::chamfer;
-use super::targets::latents;
-use crate::config::{LossConfig, LossKind, ModelConfig, Positions, PretrainConfig, TargetConfig, TargetKind};
+use super::targets::Targets;
+use crate::config::{
+    LossConfig, LossKind, ModelConfig, Positions, PretrainConfig, TargetKind, TargetTokenizer,
+};
 use crate::error::Result;
 use crate::masking::Masks;
 use crate::nn::{
@@ -44,8 +46,9 @@ pub(crate) struct PointJepa {
     positions: PositionEmbedding,
     encoder: Encoder,
     target_encoder: Option<Encoder>,
+    target_tokenizer: Option<Tokenizer>,
     predictor: Predictor,
-    target: TargetConfig,
+    targets: Targets,
     loss: LossConfig,
 }
 
@@ -66,21 +69,35 @@ impl PointJepa {
         if m.positions == Positions::Mlp {
             p.constant("mask_token", &[m.width], 0.0, Role::Unused)?;
         }
-        let (target, loss) = (config.target.clone(), config.loss.clone());
-        Ok((Self { tokenizer, positions, encoder, target_encoder, predictor, target, loss }, p))
+        let target_tokenizer = match config.target.tokenizer {
+            TargetTokenizer::Ema => Some(tokenizer.target_copy(&mut p)?),
+            TargetTokenizer::Online => None,
+        };
+        let (targets, loss) = (Targets::new(&config.target), config.loss.clone());
+        let model = Self {
+            tokenizer,
+            positions,
+            encoder,
+            target_encoder,
+            target_tokenizer,
+            predictor,
+            targets,
+            loss,
+        };
+        Ok((model, p))
     }
 
     /// Loss of one batch, in training.
     pub(crate) fn step(&self, input: &StepInput, pass: &Pass) -> Result<StepOutput> {
         let masks = &input.masks;
-        let tokens = self.tokenizer.train(&input.patches)?;
+        let seen = Chosen::new(&masks.context, &input.centers)?;
+        let (seen_tokens, all_tokens) = self.tokens(input, &seen)?;
         let positions = self.positions.forward(&input.centers)?;
         let goal = match &self.target_encoder {
-            Some(target) => latents(&self.target, target, &tokens, &positions)?,
+            Some(target) => self.targets.of(target, &all_tokens, &positions, &input.centers)?,
             None => coordinates(&input.patches)?,
         };
-        let seen = Chosen::new(&masks.context, &input.centers)?;
-        let context = self.encoder.train(&seen.of(&tokens)?, Some(&seen.of(&positions)?), pass)?;
+        let context = self.encoder.train(&seen_tokens, Some(&seen.of(&positions)?), pass)?;
         let asked = Chosen::new(&masks.targets, &input.centers)?;
         let (b, m, l) = (input.centers.dim(0)?, masks.blocks, masks.target_len);
         let target_centers = asked.of(&input.centers)?.reshape((b, m, l, 3))?;
@@ -88,14 +105,50 @@ impl PointJepa {
             self.predictor.forward(&context, &seen.of(&input.centers)?, &target_centers, pass)?;
         let targets = asked.of(&goal)?.reshape((b, m, l, goal.dim(2)?))?;
         let mut loss = self.distance(&predictions, &targets)?;
-        if self.loss.variance > 0.0 {
-            loss = (loss + (variance_hinge(&context)? * self.loss.variance)?)?;
+        if self.loss.variance > 0.0 || self.loss.covariance > 0.0 {
+            loss = (loss + self.spread(&context.mean(1)?)?)?;
         }
         Ok(StepOutput { loss, predictions: predictions.detach(), targets })
     }
 
+    /// Tokens of the context, with gradient, and of all patches for the target encoder.
+    fn tokens(&self, input: &StepInput, seen: &Chosen) -> Result<(Tensor, Tensor)> {
+        let Some(target) = &self.target_tokenizer else {
+            let all = self.tokenizer.train(&input.patches)?;
+            return Ok((seen.of(&all)?, all));
+        };
+        let (b, g, k, _) = input.patches.dims4()?;
+        let context = seen.of(&input.patches.reshape((b, g, k * 3))?)?;
+        let n = context.dim(1)?;
+        let context = self.tokenizer.train(&context.reshape((b, n, k, 3))?)?;
+        target.take_statistics(&self.tokenizer)?;
+        Ok((context, target.eval(&input.patches)?))
+    }
+
+    /// Sets the running statistics of the batch norms to those of these patches.
+    pub(crate) fn calibrate(&self, patches: &Tensor) -> Result<()> {
+        self.tokenizer.calibrate(patches)?;
+        match &self.target_tokenizer {
+            Some(target) => target.take_statistics(&self.tokenizer),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps pooled features `[B, D]` from shrinking and from repeating each other: hinge on the standard deviation of
+    /// every channel, squared covariances between channels (VICReg, arXiv 2105.04906).
+    fn spread(&self, pooled: &Tensor) -> Result<Tensor> {
+        let (b, d) = pooled.dims2()?;
+        let centered = pooled.broadcast_sub(&pooled.mean_keepdim(0)?)?;
+        let count = (b.max(2) - 1) as f64;
+        let variance = (centered.sqr()?.sum(0)? / count)?;
+        let short = (self.loss.variance_floor - (&variance + 1e-4)?.sqrt()?)?.relu()?.mean_all()?;
+        let covariance = (centered.t()?.matmul(&centered)? / count)?;
+        let crossed = ((covariance.sqr()?.sum_all()? - variance.sqr()?.sum_all()?)? / d as f64)?;
+        Ok(((short * self.loss.variance)? + (crossed * self.loss.covariance)?)?)
+    }
+
     fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        if self.target.kind == TargetKind::Coordinates {
+        if self.target_encoder.is_none() {
             let (b, m, l, outputs) = predictions.dims4()?;
             let points = (b * m * l, outputs / 3, 3);
             return chamfer(&predictions.reshape(points)?, &targets.reshape(points)?);
@@ -132,8 +185,9 @@ impl PointJepa {
     /// As [`PointJepa::features`].
     pub(crate) fn target_latents(&self, patches: &Tensor, centers: &Tensor) -> Result<Option<Tensor>> {
         let Some(target) = &self.target_encoder else { return Ok(None) };
-        let (tokens, positions) = self.tokens_and_positions(patches, centers)?;
-        Ok(Some(latents(&self.target, target, &tokens, &positions)?))
+        let tokens = self.target_tokenizer.as_ref().unwrap_or(&self.tokenizer).eval(patches)?;
+        let positions = self.positions.forward(centers)?.detach();
+        Ok(Some(self.targets.of(target, &tokens, &positions, centers)?))
     }
 }
 
@@ -178,12 +232,4 @@ fn smooth_l1(e: &Tensor, beta: f64) -> Result<Tensor> {
     let size = e.abs()?;
     let q = size.minimum(beta)?;
     Ok(((&q * (&size - (&q * 0.5)?)?)?.mean_all()? / beta)?)
-}
-
-/// Mean over channels of `max(0, 0.5 - std)` of the mean-pooled tokens across the batch.
-fn variance_hinge(tokens: &Tensor) -> Result<Tensor> {
-    let pooled = tokens.mean(1)?;
-    let centered = pooled.broadcast_sub(&pooled.mean_keepdim(0)?)?;
-    let std = (centered.sqr()?.mean(0)? + 1e-6)?.sqrt()?;
-    Ok((0.5 - std)?.relu()?.mean_all()?)
 }

@@ -1,33 +1,89 @@
-//! What the predictor is asked for: latents of the target encoder, chosen and normalised.
+//! What the predictor is asked for: latents of the target encoder, chosen, normed, and rid of what position explains.
 
 use candle_core::Tensor;
 
-use crate::config::TargetConfig;
+use crate::config::{Norm, TargetConfig};
 use crate::error::Result;
+use crate::evaluate::PositionBasis;
 use crate::nn::{Encoder, layer_norm_plain};
 
-/// The targets of all patches, without gradient.
-///
-/// # Shapes
-/// `tokens [B, G, D]`, `positions [B, G, D]` to `[B, G, D]`.
-pub(super) fn latents(
-    config: &TargetConfig,
-    encoder: &Encoder,
-    tokens: &Tensor,
-    positions: &Tensor,
-) -> Result<Tensor> {
-    let last = [encoder.depth() - 1];
-    let mut layers = if config.layers.is_empty() { last.to_vec() } else { config.layers.clone() };
-    layers.sort_unstable();
-    layers.dedup();
-    let outputs = encoder.outputs(tokens, Some(positions), &layers)?;
-    let target = match outputs.as_slice() {
-        [one] if config.final_norm => encoder.final_norm(one)?,
-        [one] => one.clone(),
-        several => {
-            let normed = several.iter().map(layer_norm_plain).collect::<Result<Vec<_>>>()?;
-            Tensor::stack(&normed, 0)?.mean(0)?
+/// Functions of the position that are removed, and the distance over which they vary on the unit sphere.
+const FUNCTIONS: usize = 64;
+const LENGTH_SCALE: f64 = 0.5;
+/// Ridge penalty for each row that is fitted.
+const PENALTY: f64 = 1e-2;
+/// Added to the standard deviation of a channel.
+const EPSILON: f64 = 1e-4;
+
+/// Makes targets from the target encoder.
+#[derive(Debug)]
+pub(super) struct Targets {
+    config: TargetConfig,
+    basis: PositionBasis,
+}
+
+impl Targets {
+    pub(super) fn new(config: &TargetConfig) -> Self {
+        let basis = PositionBasis::new("removed from targets", FUNCTIONS, &[LENGTH_SCALE]);
+        Self { config: config.clone(), basis }
+    }
+
+    /// The targets of all patches, without gradient.
+    ///
+    /// # Shapes
+    /// `tokens [B, G, D]`, `positions [B, G, D]`, `centers [B, G, 3]` to `[B, G, D]`.
+    pub(super) fn of(
+        &self,
+        encoder: &Encoder,
+        tokens: &Tensor,
+        positions: &Tensor,
+        centers: &Tensor,
+    ) -> Result<Tensor> {
+        let target = normed(&self.chosen(encoder, tokens, positions)?, self.config.norm)?.detach();
+        if !self.config.remove_position {
+            return Ok(target);
         }
-    };
-    Ok(if config.norm { layer_norm_plain(&target)? } else { target }.detach())
+        let width = target.dim(2)?;
+        let values: Vec<f32> = target.flatten_all()?.to_vec1()?;
+        let at: Vec<f32> = centers.flatten_all()?.to_vec1()?;
+        let rest = self.basis.residual(&values, width, &at, PENALTY);
+        Ok(normed(&Tensor::from_vec(rest, target.shape(), target.device())?, self.config.norm)?.detach())
+    }
+
+    /// The outputs that the config names, averaged.
+    fn chosen(&self, encoder: &Encoder, tokens: &Tensor, positions: &Tensor) -> Result<Tensor> {
+        let mut depths = self.config.depths.clone();
+        if depths.is_empty() {
+            depths.push(encoder.depth());
+        }
+        depths.sort_unstable();
+        depths.dedup();
+        let blocks: Vec<usize> = depths.iter().filter(|&&d| d > 0).map(|d| d - 1).collect();
+        let mut outputs = if depths[0] == 0 { vec![tokens.detach()] } else { Vec::new() };
+        if !blocks.is_empty() {
+            outputs.extend(encoder.outputs(tokens, Some(positions), &blocks)?);
+        }
+        match outputs.as_slice() {
+            [one] if self.config.final_norm => encoder.final_norm(one),
+            [one] => Ok(one.clone()),
+            several => {
+                let each = several.iter().map(|x| normed(x, self.config.each_norm));
+                Ok(Tensor::stack(&each.collect::<Result<Vec<_>>>()?, 0)?.mean(0)?)
+            }
+        }
+    }
+}
+
+fn normed(x: &Tensor, norm: Norm) -> Result<Tensor> {
+    match norm {
+        Norm::None => Ok(x.clone()),
+        Norm::Layer => layer_norm_plain(x),
+        Norm::Batch => {
+            let (b, g, d) = x.dims3()?;
+            let rows = x.reshape((b * g, d))?;
+            let centered = rows.broadcast_sub(&rows.mean_keepdim(0)?)?;
+            let std = (centered.sqr()?.mean_keepdim(0)?.sqrt()? + EPSILON)?;
+            Ok(centered.broadcast_div(&std)?.reshape((b, g, d))?)
+        }
+    }
 }

@@ -12,6 +12,9 @@ const MOMENTUM: f64 = 0.1;
 /// Prefix of the official names.
 const NAME: &str = "tokenizer.embedding.encoder";
 
+/// Before the names of an EMA copy; the official code has none.
+pub(crate) const TARGET_PREFIX: &str = "teacher.";
+
 /// Patches to tokens.
 #[derive(Debug)]
 pub(crate) struct Tokenizer {
@@ -57,6 +60,52 @@ impl Tokenizer {
         Ok(Self { weights, running: [pair("first_conv.1"), pair("second_conv.1")] })
     }
 
+    /// A copy with the same values that follows, never learns.
+    pub(crate) fn target_copy(&self, p: &mut Parameters) -> Result<Self> {
+        let mut copy = |part: &str, tensor: &Tensor| {
+            p.copy_of(&format!("{TARGET_PREFIX}{NAME}.{part}"), tensor, Role::Target)
+        };
+        let w = &self.weights;
+        let weights = TokenizerWeights {
+            first: copy("first_conv.0.weight", &w.first)?,
+            bn1_weight: copy("first_conv.1.weight", &w.bn1_weight)?,
+            bn1_bias: copy("first_conv.1.bias", &w.bn1_bias)?,
+            lift: copy("first_conv.3.weight", &w.lift)?,
+            lift_bias: copy("first_conv.3.bias", &w.lift_bias)?,
+            mix: copy("second_conv.0.weight", &w.mix)?,
+            bn2_weight: copy("second_conv.1.weight", &w.bn2_weight)?,
+            bn2_bias: copy("second_conv.1.bias", &w.bn2_bias)?,
+            out: copy("second_conv.3.weight", &w.out)?,
+            out_bias: copy("second_conv.3.bias", &w.out_bias)?,
+        };
+        let mut running = self.running.clone();
+        for (norm, pair) in ["first_conv.1", "second_conv.1"].iter().zip(&mut running) {
+            for (part, var) in ["running_mean", "running_var"].iter().zip(pair) {
+                let name = format!("{TARGET_PREFIX}{NAME}.{norm}.{part}");
+                p.copy_of(&name, var.as_tensor(), Role::Statistic)?;
+                *var = p.get(&name).expect("made above").var.clone();
+            }
+        }
+        Ok(Self { weights, running })
+    }
+
+    /// Takes over the running statistics of another tokenizer.
+    pub(crate) fn take_statistics(&self, other: &Self) -> Result<()> {
+        for (own, other) in self.running.iter().flatten().zip(other.running.iter().flatten()) {
+            own.set(other.as_tensor())?;
+        }
+        Ok(())
+    }
+
+    /// Sets the running statistics to those of `patches [B, G, K, 3]`.
+    pub(crate) fn calibrate(&self, patches: &Tensor) -> Result<()> {
+        let (b, g, k, _) = patches.dims4()?;
+        match tokenize(&patches.reshape((b * g, k, 3))?, &self.weights, &Mode::Train)?.1 {
+            Some(stats) => self.follow(&stats, 1.0),
+            None => Ok(()),
+        }
+    }
+
     /// Tokens in training; updates the running statistics, so it runs once a batch.
     ///
     /// # Shapes
@@ -66,7 +115,7 @@ impl Tokenizer {
         let flat = patches.reshape((b * g, k, 3))?;
         let (tokens, stats) = tokenize(&flat, &self.weights, &Mode::Train)?;
         if let Some(stats) = stats {
-            self.follow(&stats)?;
+            self.follow(&stats, MOMENTUM)?;
         }
         let width = tokens.dim(1)?;
         Ok(tokens.reshape((b, g, width))?)
@@ -86,11 +135,11 @@ impl Tokenizer {
         Ok(tokens.reshape((b, g, width))?.detach())
     }
 
-    fn follow(&self, stats: &[BatchStats; 2]) -> Result<()> {
+    fn follow(&self, stats: &[BatchStats; 2], share: f64) -> Result<()> {
         for (running, batch) in self.running.iter().zip(stats) {
             for (var, values) in running.iter().zip([&batch.mean, &batch.var]) {
                 let batch = Tensor::from_slice(values, values.len(), var.device())?;
-                var.set(&((var.as_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)?;
+                var.set(&((var.as_tensor() * (1.0 - share))? + (batch * share)?)?)?;
             }
         }
         Ok(())

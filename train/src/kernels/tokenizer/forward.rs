@@ -9,14 +9,13 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::maxima::Room;
 use super::parameters::{Flat, Moments, Norm};
 use super::prepared::{Local, Mixed};
 use super::rows::{add, add_wide, first_layer, sum_chunks};
-use super::tile::{Largest, Rows, Start, add_transposed, product};
+use super::tile::{Largest, Rows, Start, add_transposed, max_over_patches, product};
 
 /// Rows of activations that are worked on at a time: they stay in the second-level cache.
-const BLOCK_ROWS: usize = 256;
+const BLOCK_ROWS: usize = 128;
 /// Chunks that threads share out among themselves.
 const CHUNKS: usize = 32;
 
@@ -69,7 +68,7 @@ pub(super) fn forward(patches: &[f32], k: usize, flat: Flat<'_>, running: &Runni
         Some([norm, _]) => norm.clone(),
         None => moments.after(&flat.values[flat.layout.first.clone()]),
     };
-    let local = Local::new(flat, &first_norm, k);
+    let local = Local::new(flat, &first_norm);
     let train = running.is_none();
     let seen = summarise(patches, cut, &local, train);
     let offsets = offsets(cut, &local, &seen, train);
@@ -77,7 +76,7 @@ pub(super) fn forward(patches: &[f32], k: usize, flat: Flat<'_>, running: &Runni
         Some([_, norm]) => (norm.clone(), Vec::new(), Vec::new()),
         None => Statistics::new(cut, &local, &seen, &offsets).parts(flat.widths.c3),
     };
-    let mixed = Mixed::new(flat, &local, &second_norm, k);
+    let mixed = Mixed::new(flat, &local, &second_norm);
     let (tokens, token_point) = tokens(patches, cut, (&local, &mixed), &offsets.values, flat.widths.d);
     let norms = [first_norm, second_norm];
     let Seen { summary, summary_point, sums, .. } = seen;
@@ -134,7 +133,6 @@ impl WithSimd for Summarise<'_> {
         let (width, k, block) = (self.local.width, self.cut.k, self.cut.block);
         let mut first = Buffer::zeros(block * k * width.c1);
         let mut gram = Buffer::zeros(width.c1 * width.c1);
-        let mut room = Room::default();
         let mut total = vec![0.0; width.c1 * width.c1];
         let blocks = self.points.chunks(block * k * 3).zip(self.sums.chunks_mut(block * width.c1));
         let outputs = self
@@ -150,7 +148,7 @@ impl WithSimd for Summarise<'_> {
             }
             let rows = Rows { data: &first, stride: width.c1 };
             let into = Largest { value, point, bias: self.largest.bias };
-            self.local.summary.over_patches(simd, (rows, k), &mut room, into);
+            max_over_patches(simd, rows, k, &self.local.lift, into);
             if self.with_gram {
                 gram.fill(0.0);
                 let rows = Rows { data: &first[..n * width.c1], stride: width.c1 };
@@ -318,7 +316,6 @@ impl WithSimd for Tokens<'_> {
         let mut second = Buffer::zeros(block * k * width.c3);
         let mut shifts = Buffer::zeros(block * width.c3);
         let mut value = Buffer::zeros(block * width.d);
-        let mut room = Room::default();
         let of: Vec<u32> = (0..block * k).map(|row| (row / k) as u32).collect();
         let blocks = self.points.chunks(block * k * 3).zip(self.offsets.chunks(block * width.c3));
         let outputs = self.tokens.chunks_mut(block * d).zip(self.token_point.chunks_mut(block * width.d));
@@ -330,12 +327,7 @@ impl WithSimd for Tokens<'_> {
             product(simd, rows, &mixed.merged, start, &mut second);
             let rows = Rows { data: &second, stride: width.c3 };
             let value = &mut value[..point.len()];
-            mixed.out.over_patches(
-                simd,
-                (rows, k),
-                &mut room,
-                Largest { value, point, bias: &mixed.out_bias },
-            );
+            max_over_patches(simd, rows, k, &mixed.out, Largest { value, point, bias: &mixed.out_bias });
             for (token, value) in tokens.chunks_exact_mut(d).zip(value.chunks_exact(width.d)) {
                 token.copy_from_slice(&value[..d]);
             }

@@ -3,7 +3,6 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::buffer::Buffer;
-use super::maxima::Maxima;
 use super::parameters::{Flat, Norm, Widths};
 use super::tile::{Packed, Rows, Start, add_transposed, product};
 
@@ -12,8 +11,7 @@ pub(super) struct Local {
     pub(super) width: Widths,
     /// First layer and BatchNorm in one, [4, c1]: x, y, z, constant.
     pub(super) first: Buffer,
-    /// c1 -> c2, for the maximum and for products.
-    pub(super) summary: Maxima,
+    /// c1 -> c2
     pub(super) lift: Packed,
     pub(super) lift_bias: Buffer,
     /// Global part of the mixing layer, c2 -> c3, and what the lift's bias adds behind its local part.
@@ -30,12 +28,12 @@ pub(super) struct Mixed {
     /// c1 -> c3
     pub(super) merged: Packed,
     /// c3 -> d
-    pub(super) out: Maxima,
+    pub(super) out: Packed,
     pub(super) out_bias: Buffer,
 }
 
 impl Local {
-    pub(super) fn new(flat: Flat<'_>, norm: &Norm, k: usize) -> Self {
+    pub(super) fn new(flat: Flat<'_>, norm: &Norm) -> Self {
         let (values, at) = (flat.values, flat.layout);
         let width = flat.widths.padded();
         let lift = lift_rows(flat);
@@ -54,13 +52,12 @@ impl Local {
             lift_bias,
             merged_bias,
             merged: multiply(&mix_local, &packed_rows(&lift, width.c2)),
-            summary: Maxima::new(lift, width.c1, k),
         }
     }
 }
 
 impl Mixed {
-    pub(super) fn new(flat: Flat<'_>, local: &Local, norm: &Norm, k: usize) -> Self {
+    pub(super) fn new(flat: Flat<'_>, local: &Local, norm: &Norm) -> Self {
         let (values, at, width) = (flat.values, flat.layout, local.width);
         let (mut scale, mut shift) = (Buffer::zeros(width.c3), Buffer::zeros(width.c3));
         for c in 0..flat.widths.c3 {
@@ -69,7 +66,7 @@ impl Mixed {
         }
         Self {
             merged: packed(width.c1, width.c3, |j, c| scale[c] * local.merged[c * width.c1 + j]),
-            out: Maxima::new(out_rows(flat), width.c3, k),
+            out: packed_transposed(&out_rows(flat), width.c3),
             out_bias: padded(&values[at.out_bias.clone()], (1, flat.widths.d), (1, width.d)),
             scale,
             shift,

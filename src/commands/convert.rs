@@ -1,0 +1,63 @@
+//! `jepa3d convert`: official PyTorch checkpoints to ours, and back.
+
+use std::path::PathBuf;
+
+use jepa3d_train::Conversion;
+
+use super::{Outcome, print, print_json, tell};
+
+/// Arguments of `convert`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Checkpoint to read: Lightning's .ckpt, a .pth or .pt of torch.save, or .safetensors.
+    checkpoint: PathBuf,
+    /// File to write: .safetensors from PyTorch, or .ckpt, .pth or .pt from .safetensors.
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// Print what was converted as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let done = jepa3d_train::convert(&args.checkpoint, &args.to)?;
+    for warning in &done.changes.warnings {
+        tell(format_args!("warning: {warning}"));
+    }
+    if args.json {
+        print_json(&done)?
+    } else {
+        print(text(&done))?
+    }
+    Ok(Outcome::Done)
+}
+
+/// What was converted, for people.
+fn text(done: &Conversion) -> String {
+    let sizes = &done.sizes;
+    let million = |n: usize| n as f64 / 1e6;
+    let mut text = format!(
+        "wrote {}: {} tensors\n\
+         encoder    {:.2} M parameters, width {}, {} blocks\n\
+         predictor  {:.2} M parameters, width {}, {} blocks\n",
+        done.to.display(),
+        done.tensors,
+        million(done.encoder_parameters),
+        sizes.width,
+        sizes.depth,
+        million(done.predictor_parameters),
+        sizes.predictor_width,
+        sizes.predictor_depth,
+    );
+    let changes = &done.changes;
+    let lines = [
+        (changes.dropped.len(), "dropped: teacher.online_model.*, the encoder once more"),
+        (changes.added.len(), "added: teacher.online_model.*, the encoder once more"),
+        (changes.renamed, "renamed: older names of the tokenizer"),
+        (changes.converted, "converted to 32-bit floats"),
+    ];
+    for (count, what) in lines.iter().filter(|line| line.0 > 0) {
+        text += &format!("{count} tensors {what}\n");
+    }
+    text
+}

@@ -1,0 +1,115 @@
+//! A frozen encoder: from a run, or with the random weights that the same config starts from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::Device;
+use jepa3d_schemas::{FeatureRows, write_features};
+
+use crate::checkpoint::{LAST_FILE, read};
+use crate::config::PretrainConfig;
+use crate::dataset::PreparedDataset;
+use crate::device::device_of;
+use crate::error::{Error, Result};
+use crate::evaluate::FeatureSet;
+use crate::features::{Pooling, features_of};
+use crate::models::PointJepa;
+use crate::monitor::Subset;
+use crate::run_folder::CONFIG_FILE;
+
+/// An encoder that is only evaluated.
+pub struct FrozenEncoder {
+    model: PointJepa,
+    config: PretrainConfig,
+    device: Device,
+    source: String,
+}
+
+impl FrozenEncoder {
+    /// Opens a run folder (its newest checkpoint), or a checkpoint inside one; the config is that of the folder.
+    ///
+    /// # Errors
+    /// Fails if there is no config or checkpoint, or they do not fit together.
+    pub fn open(path: &Path, device: &str) -> Result<Self> {
+        let file = if path.is_dir() { path.join(LAST_FILE) } else { path.to_owned() };
+        let folder = file.parent().map_or_else(PathBuf::new, Path::to_owned);
+        if !file.exists() {
+            let reason = format!("no run: expected {LAST_FILE} there, found none");
+            return Err(Error::RunFolder { path: path.to_owned(), reason });
+        }
+        let config = PretrainConfig::load(&folder.join(CONFIG_FILE), &[])?;
+        let device = device_of(device)?;
+        let (model, parameters) = PointJepa::new(&config, &device)?;
+        let checkpoint = read(&file)?;
+        parameters.set(&file, &checkpoint.tensors)?;
+        let step = checkpoint.state.map_or("unknown".to_owned(), |state| state.step.to_string());
+        Ok(Self { model, config, device, source: format!("{} after step {step}", file.display()) })
+    }
+
+    /// Random weights of a config and its seed: what training starts from, calibrated if the config says so.
+    ///
+    /// # Errors
+    /// Fails if the dataset does not serve the model.
+    pub fn random(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &str) -> Result<Self> {
+        let device = device_of(device)?;
+        let (model, _) = PointJepa::new(config, &device)?;
+        if config.model.calibrate {
+            model.calibrate(&Subset::of(config, dataset, &device)?.patches()?)?;
+        }
+        let source = format!("random weights of seed {}", config.run.seed);
+        Ok(Self { model, config: config.clone(), device, source })
+    }
+
+    /// The config it was built from.
+    pub fn config(&self) -> &PretrainConfig {
+        &self.config
+    }
+
+    /// Where its weights come from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Pooled features of every sample of `splits` (none: all splits), in stored order.
+    ///
+    /// # Errors
+    /// Fails if a shard does, or the stored groups do not serve the model.
+    pub fn features(
+        &self,
+        dataset: &Arc<PreparedDataset>,
+        splits: &[String],
+        pooling: Pooling,
+    ) -> Result<FeatureSet> {
+        features_of(&self.model, dataset, (&self.config.data, splits), pooling, &self.device)
+    }
+
+    /// Writes features with what made them in the footer.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn write(
+        &self,
+        path: &Path,
+        set: FeatureSet,
+        (dataset, pooling): (&PreparedDataset, Pooling),
+    ) -> Result<()> {
+        let category = |label: &Option<i32>| {
+            label.and_then(|l| dataset.classes().get(usize::try_from(l).ok()?).cloned())
+        };
+        let rows = FeatureRows {
+            categories: set.labels.iter().map(category).collect(),
+            ids: set.ids,
+            splits: set.splits,
+            labels: set.labels,
+            width: set.width,
+            values: set.values,
+        };
+        let metadata = [
+            ("jepa3d.pooling", pooling.name().to_owned()),
+            ("jepa3d.encoder", self.source.clone()),
+            ("jepa3d.fingerprint", dataset.fingerprint().to_owned()),
+            ("jepa3d.config", self.config.to_toml()),
+        ];
+        Ok(write_features(path, &rows, metadata.map(|(k, v)| (k.to_owned(), v)).into_iter().collect())?)
+    }
+}
