@@ -9,8 +9,8 @@ JEPA3D = $(TARGET)/release/jepa3d
 PYTHON ?= python3
 
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
-	bench-columns bench-geometry bench-tokenizer bench-prepare bench-render test-render bench-memory bench-probe \
-	bench-formats bench-nuscenes-tables
+	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
+	bench-probe bench-formats bench-nuscenes-tables
 
 # Prepare the built-in set with views, verify it, show what is in it.
 demo: build
@@ -59,6 +59,12 @@ bench-geometry:
 	$(CARGO) bench --locked -p jepa3d-grouping --bench geometry --no-run
 	JEPA3D_TEST_DATA=$(DATA) $(PYTHON) pipeline/grouping/benches/geometry_peers.py \
 		"$$(ls -t $(TARGET)/release/deps/geometry-* | grep -v '\.d$$' | head -n 1)"
+
+# Samples per second into ready batches, against Parquet, MDS, webdataset and memory-mapped arrays, in turns.
+bench-loader: build
+	$(CARGO) bench --locked -p jepa3d-train --bench loader --no-run
+	$(PYTHON) train/benches/loader_peers.py $(JEPA3D) \
+		"$$(ls -t $(TARGET)/release/deps/loader-* | grep -v '\.d$$' | head -n 1)" --data $(DATA)
 
 # The fused tokenizer against candle's operators and PyTorch, in turns, two threads.
 bench-tokenizer:

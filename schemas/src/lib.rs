@@ -12,6 +12,7 @@ mod features;
 mod geometry;
 mod layered_config;
 mod list_chunk;
+mod list_page;
 mod manifest;
 mod object;
 mod row_group;

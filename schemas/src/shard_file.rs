@@ -13,6 +13,7 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
 use crate::columns::{SCHEMA_VERSION, Table};
 use crate::error::{Error, Result};
+use crate::list_page::{Streamed, decode_pages};
 
 /// Key of the schema version in a shard's footer.
 pub const SCHEMA_VERSION_KEY: &str = "jepa3d.schema_version";
@@ -163,7 +164,25 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    pub(crate) fn list<T: DataType>(&self, column: usize) -> Result<ListColumn<T::T>, ParquetError> {
+    pub(crate) fn list<T: DataType>(&self, column: usize) -> Result<ListColumn<T::T>, ParquetError>
+    where
+        T::T: Streamed,
+    {
+        let chunk = self.reader.metadata().column(column);
+        let most = chunk.column_descr().max_def_level() as u8;
+        // Both are the file's own claims: the smaller one is believed.
+        let bytes = chunk.uncompressed_size().max(0) as usize;
+        let bound = (chunk.num_values().max(0) as usize).min(bytes / <T::T as Streamed>::BYTES);
+        let mut pages = self.reader.get_column_page_reader(column)?;
+        // What does not decode here is told apart from what is of another form by the general reader.
+        match decode_pages::<T::T>(&mut *pages, most, bound) {
+            Ok(Some(list)) if list.ends.len() == self.rows => Ok(list),
+            _ => self.general_list::<T>(column),
+        }
+    }
+
+    /// A list column of any Parquet form.
+    fn general_list<T: DataType>(&self, column: usize) -> Result<ListColumn<T::T>, ParquetError> {
         let chunk = self.reader.metadata().column(column);
         let largest_def = chunk.column_descr().max_def_level();
         let count = chunk.num_values() as usize;
@@ -226,5 +245,78 @@ impl Source<'_> {
 
     pub(crate) fn numbers<T: DataType>(&self, column: usize) -> Result<Vec<T::T>, ParquetError> {
         Ok(self.scalars::<T>(column)?.into_iter().flatten().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::data_type::FloatType;
+    use parquet::file::reader::FileReader;
+
+    use super::*;
+    use crate::row_group::{RowGroupEncoder, WriteOptions};
+    use crate::sample::Sample;
+    use crate::seed::Draws;
+    use crate::shard_reader::RowGroup;
+    use crate::shard_writer::ShardWriter;
+
+    /// Rows of seeded lengths, some null, some empty, long ones over several pages.
+    fn samples(seed: u64) -> Vec<Sample> {
+        let mut draws = Draws::new(seed, "x", "lists");
+        let rows = 1 + draws.index(40);
+        (0..rows)
+            .map(|i| {
+                let count = [0, 1, 2, 300, 60_000][draws.index(5)] + draws.index(3);
+                let points: Vec<f32> = (0..3 * count).map(|_| draws.range(-1.0, 1.0) as f32).collect();
+                let normals = draws.chance(0.5).then(|| points.clone());
+                let indices: Vec<u32> = (0..count).map(|_| draws.index(count) as u32).collect();
+                Sample {
+                    sample_id: format!("{i:02}"),
+                    points,
+                    normals,
+                    patch_indices: indices,
+                    ..Sample::default()
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn pages_read_by_runs_hold_what_the_general_reader_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lists.parquet");
+        for seed in 0..30 {
+            let samples = samples(seed);
+            let encoder = RowGroupEncoder::new(Table::Points, WriteOptions::default());
+            let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string())];
+            let mut out =
+                ShardWriter::create(&path, Table::Points, WriteOptions::default(), metadata).unwrap();
+            out.append(encoder.encode(&samples).unwrap()).unwrap();
+            out.finish().unwrap();
+            let shard = TableReader::<RowGroup>::open(&path).unwrap();
+            let source = Source { rows: samples.len(), reader: shard.reader.get_row_group(0).unwrap() };
+            for name in ["points", "normals", "colors", "patch_indices", "norm_center"] {
+                let column =
+                    Table::Points.columns().into_iter().position(|(other, _)| other == name).unwrap();
+                let most = source.reader.metadata().column(column).column_descr().max_def_level() as u8;
+                let mut pages = source.reader.get_column_page_reader(column).unwrap();
+                let same = match name {
+                    "points" | "normals" => {
+                        let found = decode_pages::<f32>(&mut *pages, most, 0).unwrap();
+                        found.expect("our own pages") == source.general_list::<FloatType>(column).unwrap()
+                    }
+                    "norm_center" => {
+                        let found = decode_pages::<f64>(&mut *pages, most, 0).unwrap();
+                        let general = source.general_list::<parquet::data_type::DoubleType>(column);
+                        found.expect("our own pages") == general.unwrap()
+                    }
+                    _ => {
+                        let found = decode_pages::<i32>(&mut *pages, most, 0).unwrap();
+                        found.expect("our own pages") == source.general_list::<Int32Type>(column).unwrap()
+                    }
+                };
+                assert!(same, "seed {seed}, column {name}");
+            }
+        }
     }
 }

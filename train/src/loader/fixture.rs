@@ -43,14 +43,25 @@ fn sample(id: &str, label: i32) -> Sample {
     sample
 }
 
+/// Makes the groupings voxel blocks: counts from 0 to `K`, centroids that are no points.
+fn with_blocks(mut sample: Sample) -> Sample {
+    let mut draws = Draws::new(0, &sample.sample_id, "blocks");
+    let blocks = SHAPE.R * SHAPE.G;
+    sample.patch_counts = Some((0..blocks).map(|_| draws.index(SHAPE.K + 1) as u16).collect());
+    sample.centers = Some((0..3 * blocks).map(|_| draws.range(-1.0, 1.0) as f32).collect());
+    sample
+}
+
 /// Writes a dataset with one shard for each of `shards`, (split, rows), in row groups of `group` rows.
-/// Ids ascend over all shards: `s000`, `s001`, ..
+/// Ids ascend over all shards: `s000`, `s001`, ..; those of a split `blocks` hold voxel blocks.
 pub(super) fn write(folder: &Path, shards: &[(&str, usize)], group: usize) {
     std::fs::create_dir_all(folder.join("points")).unwrap();
     let (mut entries, mut splits, mut next) = (Vec::new(), BTreeMap::<String, SplitCounts>::new(), 0);
     for (number, &(split, rows)) in shards.iter().enumerate() {
         let samples: Vec<Sample> =
             (next..next + rows).map(|i| sample(&format!("s{i:03}"), i as i32 % 4)).collect();
+        let samples: Vec<Sample> =
+            if split == "blocks" { samples.into_iter().map(with_blocks).collect() } else { samples };
         next += rows;
         let file = format!("points/{split}-{number:05}-of-{:05}.parquet", shards.len());
         let encoder = RowGroupEncoder::new(Table::Points, WriteOptions::default());

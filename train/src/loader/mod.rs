@@ -15,9 +15,12 @@ mod feed;
 mod fixture;
 mod plan;
 mod regroup;
+mod row;
 mod row_group;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_patches;
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};

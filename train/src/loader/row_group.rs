@@ -1,5 +1,7 @@
 //! A decoded row group, checked once so that gathering needs no checks, in as few bytes as fit.
 
+use std::ops::Range;
+
 use jepa3d_schemas::{Error as DataError, ListColumn, RowGroup, ShapeLetters, ShardReader};
 
 use super::LoaderConfig;
@@ -39,12 +41,43 @@ pub(super) struct Groupings {
     pub centroids: Option<Vec<[f32; 3]>>,
 }
 
+/// One grouping of one row, all `G` centers and `K` points a patch of it.
+pub(super) struct Grouping<'a> {
+    /// `[G]`.
+    pub centers: &'a [u32],
+    /// `[G,3]`, empty unless the centers are centroids.
+    pub centroids: &'a [[f32; 3]],
+    /// `[N]`, empty if all points belong to it, or if it was not read.
+    pub subset: &'a [u32],
+    /// `[G]`, voxel blocks only.
+    pub counts: Option<&'a [u16]>,
+    /// Where its patches lie in [`Groupings::patches`], `[G,K]`.
+    pub patches: Range<usize>,
+}
+
+impl Groupings {
+    /// Grouping `number` of `row`.
+    pub fn of(&self, row: usize, number: usize, shape: ShapeLetters) -> Grouping<'_> {
+        let at = row * shape.R + number;
+        let blocks = at * shape.G..(at + 1) * shape.G;
+        let subset = self.subset.as_ref().and_then(|subset| subset.row(row));
+        Grouping {
+            patches: blocks.start * shape.K..blocks.end * shape.K,
+            centroids: self.centroids.as_ref().map_or(&[], |all| &all[blocks.clone()]),
+            counts: self.counts.as_ref().map(|all| &all[blocks.clone()]),
+            subset: subset.map_or(&[], |all| &all[number * shape.N..][..shape.N]),
+            centers: &self.centers[blocks],
+        }
+    }
+}
+
 /// What a row group holds of the columns that were asked for.
 pub(super) struct Decoded {
     pub rows: usize,
     pub sample_ids: Vec<String>,
     pub labels: Vec<Option<i32>>,
-    points: Vec<[f32; 3]>,
+    /// Coordinates of all rows, and where each row ends among them.
+    points: Vec<f32>,
     ends: Vec<usize>,
     /// Absent when patches are made online.
     pub groupings: Option<Groupings>,
@@ -54,7 +87,7 @@ impl Decoded {
     /// The cloud of a row, `[S,3]`.
     pub fn points(&self, row: usize) -> &[[f32; 3]] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.points[start..self.ends[row]]
+        self.points[start..self.ends[row]].as_chunks::<3>().0
     }
 
     /// Reads and checks a row group of `dataset`, the bytes of its shard before.
@@ -79,8 +112,8 @@ impl Decoded {
             rows: group.rows,
             sample_ids: group.sample_id.ok_or_else(|| wrong(absent("sample_id")))?,
             labels: group.label.ok_or_else(|| wrong(absent("label")))?,
-            points: points.values.as_chunks::<3>().0.to_vec(),
-            ends: points.ends.iter().map(|end| end / 3).collect(),
+            points: points.values,
+            ends: points.ends,
             groupings,
         })
     }
@@ -107,6 +140,11 @@ fn groupings(
     check_indices("patch_indices", &patches, points)?;
     let subset = group.subset.take().filter(|subset| subset.valid.iter().any(|&valid| valid));
     if let Some(subset) = &subset {
+        let is_short = |row: usize| subset.row(row).is_some_and(|all| all.len() != shape.R * shape.N);
+        if let Some(row) = (0..subset.ends.len()).find(|&row| is_short(row)) {
+            let expected = format!("{} values or none", shape.R * shape.N);
+            return Err((format!("column subset, row {row}"), expected, "another number".into()));
+        }
         check_indices("subset", subset, points)?;
     }
     let counts = group.patch_counts.take().filter(|counts| counts.valid.iter().any(|&valid| valid));

@@ -15,14 +15,14 @@ use crate::dataset::PreparedDataset;
 
 const SHARDS: &[(&str, usize)] = &[("train", 23), ("train", 17), ("val", 5), ("train", 9)];
 
-fn dataset(group: usize) -> (TempDir, Arc<PreparedDataset>) {
+pub(super) fn dataset(group: usize) -> (TempDir, Arc<PreparedDataset>) {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), SHARDS, group);
     let dataset = Arc::new(PreparedDataset::open(folder.path()).unwrap());
     (folder, dataset)
 }
 
-fn config() -> LoaderConfig {
+pub(super) fn config() -> LoaderConfig {
     LoaderConfig {
         batch: 6,
         groups: SHAPE.G,
@@ -34,7 +34,12 @@ fn config() -> LoaderConfig {
     }
 }
 
-fn take(dataset: &Arc<PreparedDataset>, config: LoaderConfig, first: u64, count: u64) -> Vec<Batch> {
+pub(super) fn take(
+    dataset: &Arc<PreparedDataset>,
+    config: LoaderConfig,
+    first: u64,
+    count: u64,
+) -> Vec<Batch> {
     let mut loader = Loader::start(dataset, config, first).unwrap();
     (0..count)
         .map(|_| {
@@ -45,7 +50,7 @@ fn take(dataset: &Arc<PreparedDataset>, config: LoaderConfig, first: u64, count:
         .collect()
 }
 
-fn samples(dataset: &PreparedDataset, split: &str) -> BTreeMap<String, Sample> {
+pub(super) fn samples(dataset: &PreparedDataset, split: &str) -> BTreeMap<String, Sample> {
     let shards = dataset.manifest().shards.iter().filter(|shard| shard.split == split);
     let mut all = BTreeMap::new();
     for shard in shards {
@@ -60,12 +65,12 @@ fn samples(dataset: &PreparedDataset, split: &str) -> BTreeMap<String, Sample> {
     all
 }
 
-fn cloud(sample: &Sample) -> Vec<[f32; 3]> {
+pub(super) fn cloud(sample: &Sample) -> Vec<[f32; 3]> {
     sample.points.as_chunks::<3>().0.to_vec()
 }
 
 /// (centers, patches) of a stored grouping, by definition.
-fn stored(sample: &Sample, r: usize, [groups, size]: [usize; 2]) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn stored(sample: &Sample, r: usize, [groups, size]: [usize; 2]) -> (Vec<f32>, Vec<f32>) {
     let points = cloud(sample);
     let (mut centers, mut patches) = (Vec::new(), Vec::new());
     for g in 0..groups {
@@ -159,26 +164,6 @@ fn memory_holds_the_buffer_and_not_the_split() {
 }
 
 #[test]
-fn fewer_centers_and_neighbours_are_the_first_ones_and_more_are_refused() {
-    let (_folder, dataset) = dataset(4);
-    let truth = samples(&dataset, "train");
-    let config = LoaderConfig { groups: 4, group_size: 3, ..config() };
-    for batch in take(&dataset, config.clone(), 0, 4) {
-        let patches = batch.patches.chunks_exact(4 * 3 * 3);
-        for ((id, patches), centers) in
-            batch.sample_ids.iter().zip(patches).zip(batch.centers.chunks_exact(12))
-        {
-            let found = (centers.to_vec(), patches.to_vec());
-            assert!((0..SHAPE.R).any(|r| stored(&truth[id], r, [4, 3]) == found));
-        }
-    }
-    let error = Loader::start(&dataset, LoaderConfig { groups: 7, ..config }, 0).err().unwrap().to_string();
-    let expected =
-        "config: data.groups x data.group_size: expected at most the stored 6 x 5 of R = 3, found 7 x 3";
-    assert_eq!(error, expected);
-}
-
-#[test]
 fn evaluation_visits_the_splits_in_stored_order_with_the_canonical_grouping() {
     let (_folder, dataset) = dataset(4);
     for threads in [1, 3] {
@@ -208,102 +193,6 @@ fn evaluation_visits_the_splits_in_stored_order_with_the_canonical_grouping() {
         truth.append(&mut samples(&dataset, "val"));
         assert_eq!(all, truth.len());
     }
-}
-
-fn squared(a: &[f32; 3], b: &[f32; 3]) -> f32 {
-    let [x, y, z] = [0, 1, 2].map(|i| a[i] - b[i]);
-    (x * x + y * y) + z * z
-}
-
-/// Farthest point sampling by definition.
-fn farthest(points: &[[f32; 3]], count: usize, start: usize) -> Vec<usize> {
-    let mut chosen = vec![start];
-    while chosen.len() < count {
-        let distance = |p: &[f32; 3]| chosen.iter().map(|&c| squared(p, &points[c])).fold(f32::MAX, f32::min);
-        let best = (0..points.len()).filter(|i| !chosen.contains(i)).rev();
-        chosen.push(best.max_by(|&i, &j| distance(&points[i]).total_cmp(&distance(&points[j]))).unwrap());
-    }
-    chosen
-}
-
-#[test]
-fn online_patches_are_those_of_the_definition_on_the_augmented_cloud() {
-    let (_folder, dataset) = dataset(4);
-    let truth = samples(&dataset, "train");
-    let augment = Augment { per: Per::Sample, ..Augment::official() };
-    let config = LoaderConfig { patches_from: PatchesFrom::Online, augment, ..config() };
-    for batch in take(&dataset, config.clone(), 5, 9) {
-        for (i, id) in batch.sample_ids.iter().enumerate() {
-            let draws =
-                |purpose: &str| Draws::new(config.seed, id, &format!("epoch {} {purpose}", batch.epoch));
-            let (points, mut starts) = (cloud(&truth[id]), draws("regroup"));
-            let mut subset = farthest(&points, SHAPE.N, starts.index(points.len()));
-            subset.sort_unstable();
-            let mut part: Vec<[f32; 3]> = subset.iter().map(|&j| points[j]).collect();
-            let change = config.augment.draw(dataset.up_axis(), draws("augment"));
-            change.apply(&mut part, &[], || unreachable!("no jitter"));
-            let radius = part.iter().map(|p| squared(p, &[0.0; 3]).sqrt()).fold(0.0, f32::max);
-            assert!((radius - 1.0).abs() < 1e-5);
-            let (mut centers, mut patches) = (Vec::new(), Vec::new());
-            for center in farthest(&part, SHAPE.G, starts.index(SHAPE.N)) {
-                let mut near: Vec<usize> = (0..SHAPE.N).collect();
-                near.sort_by(|&a, &b| {
-                    squared(&part[a], &part[center]).total_cmp(&squared(&part[b], &part[center]))
-                });
-                centers.extend(part[center]);
-                let patch =
-                    near[..SHAPE.K].iter().flat_map(|&j| [0, 1, 2].map(|a| part[j][a] - part[center][a]));
-                patches.extend(patch);
-            }
-            assert_eq!(batch.centers[i * centers.len()..][..centers.len()], centers);
-            assert_eq!(batch.patches[i * patches.len()..][..patches.len()], patches);
-        }
-    }
-}
-
-#[test]
-fn similarities_after_a_stored_grouping_keep_it_farthest_and_nearest() {
-    let (_folder, dataset) = dataset(4);
-    let augment = Augment {
-        per: Per::Sample,
-        normalize: true,
-        rotate_up: 3.0,
-        mirror: [true; 3],
-        scale_uniform: [0.5, 2.0],
-        translate: 0.3,
-        ..Augment::default()
-    };
-    let plain = take(&dataset, config(), 0, 8);
-    let changed = take(&dataset, LoaderConfig { augment, ..config() }, 0, 8);
-    for (a, b) in plain.iter().zip(&changed) {
-        assert_eq!(a.sample_ids, b.sample_ids);
-        let width = SHAPE.G * SHAPE.K * 3;
-        for (p, q) in a.patches.chunks_exact(width).zip(b.patches.chunks_exact(width)) {
-            let norm = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>().sqrt();
-            let factor = norm(q) / norm(p);
-            assert!(p != q && factor.is_finite());
-            for (p, q) in p.chunks_exact(3).zip(q.chunks_exact(3)) {
-                assert!((norm(p) * factor - norm(q)).abs() < 1e-5, "one factor a sample");
-                assert!((p[2].abs() * factor - q[2].abs()).abs() < 1e-5, "z is up");
-            }
-        }
-    }
-}
-
-#[test]
-fn one_change_a_batch_or_one_a_sample() {
-    let (_folder, dataset) = dataset(4);
-    let distinct = |per: Per| {
-        let augment = Augment { per, scale_uniform: [0.5, 2.0], ..Augment::default() };
-        let plain = take(&dataset, config(), 3, 1).remove(0);
-        let batch = take(&dataset, LoaderConfig { augment, ..config() }, 3, 1).remove(0);
-        let width = SHAPE.G * 3;
-        let factors: BTreeSet<i32> = (0..batch.rows)
-            .map(|i| (batch.centers[i * width] / plain.centers[i * width] * 1e4).round() as i32)
-            .collect();
-        factors.len()
-    };
-    assert_eq!((distinct(Per::Batch), distinct(Per::Sample)), (1, 6));
 }
 
 fn refused(folder: &Path) -> String {

@@ -1,0 +1,58 @@
+//! How many samples a second become ready batches, and what the parts cost.
+//!
+//! `loader DIR --threads T --buffer B --epochs E [--from shard|online] [--seed S]`: one warming epoch (it also hashes the
+//! shards), then whole epochs; prints one JSON line with the rate of the median epoch, wall clock from one epoch's
+//! last batch to the next one's. Batches of 128 are taken, read at one place and given back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jepa3d_train::{Augment, Loader, LoaderConfig, PatchesFrom, PreparedDataset, Result};
+
+/// The value after a flag.
+fn value<'a>(args: &'a [String], flag: &str, default: &'a str) -> &'a str {
+    args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1)).map_or(default, String::as_str)
+}
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    let Some(folder) = args.get(1).filter(|arg| !arg.starts_with("--")) else {
+        eprintln!("usage: loader DIR [--threads T] [--buffer B] [--epochs E] [--from shard|online]");
+        return Ok(());
+    };
+    let number = |flag: &str, default: &str| value(&args, flag, default).parse::<usize>().expect("a number");
+    let is_online = value(&args, "--from", "shard") == "online";
+    let dataset = Arc::new(PreparedDataset::open(folder.as_ref())?);
+    let config = LoaderConfig {
+        split: value(&args, "--split", dataset.splits()[0].0).to_owned(),
+        threads: number("--threads", "1"),
+        shuffle_buffer: number("--buffer", "1024"),
+        patches_from: if is_online { PatchesFrom::Online } else { PatchesFrom::Shard },
+        augment: if is_online { Augment::official() } else { Augment::default() },
+        ..LoaderConfig::default()
+    };
+    let started = Instant::now();
+    let mut loader = Loader::start(&dataset, config, 0)?;
+    let steps = loader.steps_per_epoch();
+    let (mut seconds, mut checksum, mut seen) = (Vec::new(), 0.0, 0);
+    for epoch in 0..=number("--epochs", "5") {
+        let start = if epoch == 0 { started } else { Instant::now() };
+        seen = 0;
+        for _ in 0..steps {
+            let batch = loader.next()?;
+            checksum += f64::from(batch.patches[0] + batch.centers[0]);
+            seen += batch.rows;
+            loader.recycle(batch);
+        }
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    let first = seconds.remove(0);
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "{{\"samples_per_s\": {:.0}, \"samples\": {seen}, \"first_epoch_s\": {first:.4}, \"resident_rows\": {}, \
+         \"checksum\": {checksum}}}",
+        seen as f64 / seconds[seconds.len() / 2],
+        loader.resident_rows(),
+    );
+    Ok(())
+}
