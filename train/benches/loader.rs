@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jepa3d_train::{
-    Augment, EpochOrder, Loader, LoaderConfig, PatchesFrom, PreparedDataset, Result, resident_rows, shuffle_quality,
+    Augment, EpochOrder, Loader, LoaderConfig, PatchesFrom, PreparedDataset, Result, resident_rows,
+    shuffle_quality,
 };
 
 /// The value after a flag.
