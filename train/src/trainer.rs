@@ -17,7 +17,6 @@ use crate::config::PretrainConfig;
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::evaluate::{Extent, ProbeConfig, probe};
 use crate::features::{Pooling, features_of, tensors};
 use crate::loader::{Loader, LoaderConfig};
 use crate::masking::draw_masks;
@@ -25,8 +24,9 @@ use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::{PointJepa, StepInput};
 use crate::monitor::{Alarms, StepMeasures, Subset};
 use crate::nn::{Parameters, Pass, Role};
+use crate::online_probe::online_probe;
 use crate::optim::{AdamW, Gradients, Update};
-use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume};
+use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume, recorded};
 use crate::schedule::{Length, learning_rate, momentum, weight_decay};
 
 /// What a pretraining run is asked for.
@@ -283,8 +283,7 @@ impl Trainer {
         let norm = gradients.norm(average)?;
         for (what, found) in [("the loss", loss), ("the gradient norm", norm)] {
             if !found.is_finite() {
-                let last = self.saved.unwrap_or(0);
-                return Err(Error::NotFinite { step: self.step + 1, what, found, last });
+                return Err(Error::NotFinite { step: self.step + 1, what, found, last: self.saved });
             }
         }
         let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
@@ -327,7 +326,7 @@ impl Trainer {
             let alarms = self.alarms.subset(&self.config.monitor, &measures);
             alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
         }
-        values.extend(self.light_probe()?);
+        values.extend(self.light_probe(tell)?);
         if let Some(&(_, accuracy)) = values.iter().find(|(name, _)| *name == "probe/knn20")
             && self.best.is_none_or(|(_, best)| accuracy > best)
         {
@@ -338,22 +337,19 @@ impl Trainer {
         self.record(values)
     }
 
-    /// kNN-20 and few labels on the validation part; nothing where there are no labels.
-    fn light_probe(&self) -> Result<Vec<(&'static str, f64)>> {
-        let split = self.config.data.split.clone();
-        let wanted = (&self.config.data, std::slice::from_ref(&split));
+    /// kNN-20 and few labels on the validation part, as far as there are labels; what is left out is told at the start.
+    fn light_probe(&self, tell: &mut dyn FnMut(Event)) -> Result<Vec<(&'static str, f64)>> {
+        let splits = std::slice::from_ref(&self.config.data.split);
+        let wanted = (&self.config.data, splits);
         let features = features_of(&self.model, &self.dataset, wanted, Pooling::MaxMean, &self.device)?;
-        if features.labels.iter().all(Option::is_none) {
-            return Ok(Vec::new());
-        }
-        let config = ProbeConfig { extent: Extent::Light, training_split: split, ..ProbeConfig::default() };
-        let table = probe(&features, &config)?;
-        let value = |i: usize| table.lines.get(i).map_or(f64::NAN, |line| line.value / 100.0);
-        let mut values = vec![("probe/knn20", value(0)), ("probe/labels20", value(1))];
-        if self.step == 0 {
-            values.extend([("random/knn20", value(0)), ("random/labels20", value(1))]);
-        }
-        Ok(values)
+        let found = online_probe(&features, &self.config.data.split)?;
+        let is_start = self.step == 0;
+        found.left_out.filter(|_| is_start).into_iter().for_each(|text| tell(Event::Header(text)));
+        let random = found.values.iter().filter(|_| is_start).map(|&(name, value)| match name {
+            "probe/knn20" => ("random/knn20", value),
+            _ => ("random/labels20", value),
+        });
+        Ok(found.values.iter().copied().chain(random).collect())
     }
 
     fn state(&self) -> RunState {
@@ -362,7 +358,7 @@ impl Trainer {
             step: self.step,
             steps_per_epoch: self.length.steps_per_epoch,
             fingerprint: self.dataset.fingerprint().to_owned(),
-            config: self.config.to_toml(),
+            config: recorded(&self.config),
             best: self.best,
             alarms: self.alarms.0.clone(),
         }
@@ -402,3 +398,14 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         ..LoaderConfig::default()
     }
 }
+
+#[cfg(test)]
+mod bad_input_tests;
+#[cfg(test)]
+mod collapse_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod gradient_tests;
+#[cfg(test)]
+mod resume_tests;
