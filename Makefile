@@ -10,7 +10,7 @@ PYTHON ?= python3
 
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
 	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
-	bench-probe bench-formats bench-nuscenes-tables
+	bench-probe bench-train bench-formats bench-nuscenes-tables
 
 # Prepare the built-in set with views, verify it, show what is in it; pretrain on it, probe it beside random weights.
 demo: build
@@ -74,6 +74,11 @@ bench-tokenizer:
 	$(CARGO) bench --locked -p jepa3d-train --bench tokenizer --no-run
 	$(PYTHON) train/benches/tokenizer_peers.py \
 		"$$(ls -t $(TARGET)/release/deps/tokenizer-* | grep -v '\.d$$' | head -n 1)"
+
+# One training step against PyTorch at the full and the small size, in turns, two threads; both split by part.
+bench-train:
+	$(CARGO) bench --locked -p jepa3d-train --bench train --no-run
+	$(PYTHON) train/benches/train_peers.py "$$(ls -t $(TARGET)/release/deps/train-* | grep -v '\.d$$' | head -n 1)" --data $(DATA)
 
 # Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
 bench-probe:

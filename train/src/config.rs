@@ -503,11 +503,14 @@ impl PretrainConfig {
             ("data.threads", d.threads, 1, 256),
             ("model.width", m.width, 1, 1 << 14),
             ("model.depth", m.depth, 1, 256),
+            ("model.tokenizer", m.tokenizer.into_iter().min().unwrap_or(0), 1, 1 << 14),
             ("predictor.width", p.width, 1, 1 << 14),
             ("predictor.depth", p.depth, 1, 256),
             ("masking.blocks", self.masking.blocks, 1, d.groups),
             ("optim.batch", self.optim.batch, 2, 1 << 16),
             ("optim.accumulate", self.optim.accumulate, 1, 1 << 12),
+            ("monitor.subset", self.monitor.subset, 4, 1 << 20),
+            ("monitor.patience", self.monitor.patience as usize, 1, 1 << 20),
         ] {
             if !(low..=high).contains(&found) {
                 return Err(out_of_range(key, format!("{low} to {high}"), found));
@@ -553,7 +556,27 @@ impl PretrainConfig {
                 return Err(out_of_range(key, "two ascending shares of 1", format!("[{low}, {high}]")));
             }
         }
-        for (key, found) in [("optim.lr", o.lr), ("loss.beta", self.loss.beta)] {
+        self.check_amounts()
+    }
+
+    fn check_amounts(&self) -> Result<()> {
+        let (o, l) = (&self.optim, &self.loss);
+        for (key, found) in [
+            ("optim.lr_start", o.lr_start),
+            ("optim.lr_end", o.lr_end),
+            ("optim.warmup_epochs", o.warmup_epochs),
+            ("optim.weight_decay", o.weight_decay),
+            ("optim.epsilon", o.epsilon),
+            ("optim.clip", o.clip),
+            ("loss.variance", l.variance),
+            ("loss.variance_floor", l.variance_floor),
+            ("loss.covariance", l.covariance),
+        ] {
+            if !(found.is_finite() && found >= 0.0) {
+                return Err(out_of_range(key, "a finite number of at least 0", found));
+            }
+        }
+        for (key, found) in [("optim.lr", o.lr), ("loss.beta", l.beta)] {
             if !(found.is_finite() && found > 0.0) {
                 return Err(out_of_range(key, "a positive number", found));
             }

@@ -17,7 +17,6 @@ use crate::config::PretrainConfig;
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::evaluate::{Extent, FeatureSet, ProbeConfig, is_validation, probe};
 use crate::features::{Pooling, features_of, tensors};
 use crate::loader::{Loader, LoaderConfig};
 use crate::masking::draw_masks;
@@ -25,8 +24,9 @@ use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::{PointJepa, StepInput};
 use crate::monitor::{Alarms, StepMeasures, Subset};
 use crate::nn::{Parameters, Pass, Role};
+use crate::online_probe::online_probe;
 use crate::optim::{AdamW, Gradients, Update};
-use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume};
+use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume, recorded};
 use crate::schedule::{Length, learning_rate, momentum, weight_decay};
 
 /// What a pretraining run is asked for.
@@ -286,8 +286,7 @@ impl Trainer {
         let norm = gradients.norm(average)?;
         for (what, found) in [("the loss", loss), ("the gradient norm", norm)] {
             if !found.is_finite() {
-                let last = self.saved.unwrap_or(0);
-                return Err(Error::NotFinite { step: self.step + 1, what, found, last });
+                return Err(Error::NotFinite { step: self.step + 1, what, found, last: self.saved });
             }
         }
         let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
@@ -332,7 +331,7 @@ impl Trainer {
             let alarms = self.alarms.subset(&self.config.monitor, &measures, self.first_position);
             alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
         }
-        values.extend(self.light_probe()?);
+        values.extend(self.light_probe(tell)?);
         if let Some(&(_, accuracy)) = values.iter().find(|(name, _)| *name == "probe/knn20")
             && self.best.is_none_or(|(_, best)| accuracy > best)
         {
@@ -343,33 +342,19 @@ impl Trainer {
         self.record(values)
     }
 
-    /// kNN-20 and few labels on the validation part; nothing where there are no labels.
-    fn light_probe(&self) -> Result<Vec<(&'static str, f64)>> {
-        let split = self.config.data.split.clone();
-        let wanted = (&self.config.data, std::slice::from_ref(&split));
+    /// kNN-20 and few labels on the validation part, as far as there are labels; what is left out is told at the start.
+    fn light_probe(&self, tell: &mut dyn FnMut(Event)) -> Result<Vec<(&'static str, f64)>> {
+        let splits = std::slice::from_ref(&self.config.data.split);
+        let wanted = (&self.config.data, splits);
         let features = features_of(&self.model, &self.dataset, wanted, Pooling::MaxMean, &self.device)?;
-        if features.labels.iter().all(Option::is_none) {
-            return Ok(Vec::new());
-        }
-        let (name, random, count) = FEW_LABELS
-            .into_iter()
-            .find(|&(_, _, count)| smallest_class(&features) >= count)
-            .unwrap_or(("", "", 0));
-        let config = ProbeConfig {
-            extent: Extent::Light,
-            training_split: split,
-            label_counts: if count > 0 { vec![count] } else { Vec::new() },
-            ..ProbeConfig::default()
-        };
-        let table = probe(&features, &config)?;
-        let names = [("probe/knn20", "random/knn20"), (name, random)];
-        let lines = names.into_iter().zip(&table.lines).map(|(name, line)| (name, line.value / 100.0));
-        let lines: Vec<_> = lines.collect();
-        let mut values: Vec<_> = lines.iter().map(|&((name, _), value)| (name, value)).collect();
-        if self.step == 0 {
-            values.extend(lines.iter().map(|&((_, random), value)| (random, value)));
-        }
-        Ok(values)
+        let found = online_probe(&features, &self.config.data.split)?;
+        let is_start = self.step == 0;
+        found.left_out.filter(|_| is_start).into_iter().for_each(|text| tell(Event::Header(text)));
+        let random = found.values.iter().filter(|_| is_start).map(|&(name, value)| match name {
+            "probe/knn20" => ("random/knn20", value),
+            _ => ("random/labels20", value),
+        });
+        Ok(found.values.iter().copied().chain(random).collect())
     }
 
     fn state(&self) -> RunState {
@@ -378,7 +363,7 @@ impl Trainer {
             step: self.step,
             steps_per_epoch: self.length.steps_per_epoch,
             fingerprint: self.dataset.fingerprint().to_owned(),
-            config: self.config.to_toml(),
+            config: recorded(&self.config),
             best: self.best,
             first_position: self.first_position,
             alarms: self.alarms.0.clone(),
@@ -402,24 +387,6 @@ impl Trainer {
     }
 }
 
-/// Labels a class of the online probe, the most first: what the training part has enough of is measured.
-const FEW_LABELS: [(&str, &str, usize); 3] = [
-    ("probe/labels20", "random/labels20", 20),
-    ("probe/labels5", "random/labels5", 5),
-    ("probe/labels1", "random/labels1", 1),
-];
-
-/// Samples of the smallest class of the training part.
-fn smallest_class(features: &FeatureSet) -> usize {
-    let mut counts = std::collections::BTreeMap::new();
-    for (id, label) in features.ids.iter().zip(&features.labels) {
-        if let (Some(label), false) = (label, is_validation(id)) {
-            *counts.entry(label).or_insert(0) += 1;
-        }
-    }
-    counts.values().copied().min().unwrap_or(0)
-}
-
 fn loader_config(config: &PretrainConfig) -> LoaderConfig {
     let d = &config.data;
     LoaderConfig {
@@ -437,3 +404,14 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         ..LoaderConfig::default()
     }
 }
+
+#[cfg(test)]
+mod bad_input_tests;
+#[cfg(test)]
+mod collapse_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod gradient_tests;
+#[cfg(test)]
+mod resume_tests;
