@@ -135,7 +135,8 @@ fn voxel_blocks_come_with_their_centroids_and_counts() {
     let truth = samples(&dataset, "blocks");
     let [groups, size] = [4, 3];
     let loading = LoaderConfig { split: "blocks".into(), batch: 4, groups, group_size: size, ..config() };
-    let turned = Augment { per: Per::Sample, rotate_up: 3.0, scale_uniform: [0.5, 2.0], ..Augment::default() };
+    let turned =
+        Augment { per: Per::Sample, rotate_up: 3.0, scale_uniform: [0.5, 2.0], ..Augment::default() };
     let changed = take(&dataset, LoaderConfig { augment: turned, ..loading.clone() }, 0, 6);
     for (batch, changed) in take(&dataset, loading, 0, 6).iter().zip(&changed) {
         for (i, id) in batch.sample_ids.iter().enumerate() {
