@@ -67,7 +67,8 @@ pub use evaluate::{
 pub use features::Pooling;
 pub use frozen::FrozenEncoder;
 pub use inspect::{
-    Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
+    Query, RunQuery, RunView, Selection, Served, Sheet, Shown, Specimen, contact_sheet, mask_sheet,
+    save_recording, serve_recording, spawn_viewer,
 };
 pub use kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
 pub use kernels::tokenizer_composite::tokenize_composite;
