@@ -12,12 +12,15 @@ PYTHON ?= python3
 	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
 	bench-probe bench-formats bench-nuscenes-tables
 
-# Prepare the built-in set with views, verify it, show what is in it.
+# Prepare the built-in set with views, verify it, show what is in it; pretrain on it, probe it beside random weights.
 demo: build
 	$(JEPA3D) prepare configs/prepare/synthetic-views.toml --out $(OUT)/synthetic
 	$(JEPA3D) verify $(OUT)/synthetic
 	$(JEPA3D) stats $(OUT)/synthetic --plots $(OUT)/synthetic-plots
 	$(JEPA3D) inspect $(OUT)/synthetic --limit 16 --contact-sheet $(OUT)/synthetic.png --save $(OUT)/synthetic.rrd
+	$(JEPA3D) pretrain configs/pretrain/point-jepa-region-small.toml --data $(OUT)/synthetic --out $(OUT)/run --resume \
+		--set run.epochs=60 --set monitor.print_every=140
+	$(JEPA3D) probe $(OUT)/run --data $(OUT)/synthetic --test-split test --labels 1,5,10
 
 build:
 	$(CARGO) build --release --locked

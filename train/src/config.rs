@@ -437,8 +437,9 @@ pub struct MonitorConfig {
     pub min_target_std: f64,
     /// Alarm: effective rank below this share of the width.
     pub min_rank: f64,
-    /// Alarm: share of target variance that position explains above this.
-    pub max_position: f64,
+    /// Alarm: what position does not explain of the targets' variance falls below this share of what it was
+    /// before step 1.
+    pub min_beyond_position: f64,
     /// Alarm: share of the encoder output's variance that lies between clouds above this.
     pub max_cloud: f64,
     /// Alarms in a row that make a report.
@@ -456,7 +457,7 @@ impl Default for MonitorConfig {
             min_pred_std: 0.01,
             min_target_std: 0.1,
             min_rank: 0.05,
-            max_position: 0.9,
+            min_beyond_position: 0.5,
             max_cloud: 0.7,
             patience: 3,
             abort_on_collapse: false,

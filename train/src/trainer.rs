@@ -17,7 +17,7 @@ use crate::config::PretrainConfig;
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::evaluate::{Extent, ProbeConfig, probe};
+use crate::evaluate::{Extent, FeatureSet, ProbeConfig, is_validation, probe};
 use crate::features::{Pooling, features_of, tensors};
 use crate::loader::{Loader, LoaderConfig};
 use crate::masking::draw_masks;
@@ -101,6 +101,7 @@ pub struct Trainer {
     length: Length,
     step: u64,
     best: Option<(u64, f64)>,
+    first_position: Option<f64>,
     saved: Option<u64>,
 }
 
@@ -117,7 +118,7 @@ impl Trainer {
         let (folder, checkpoint) = RunFolder::open(&out, resume)?;
         let (model, parameters) = PointJepa::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
-        let (mut step, mut best, mut alarms) = (0, None, Alarms::default());
+        let (mut step, mut best, mut alarms, mut first_position) = (0, None, Alarms::default(), None);
         let mut loader = Loader::start(&dataset, loader_config(&config), 0)?;
         let accumulate = config.optim.accumulate as u64;
         let steps_per_epoch = (loader.steps_per_epoch() / accumulate).max(1);
@@ -127,7 +128,8 @@ impl Trainer {
             check_resume(&last, &state, &config, (dataset.fingerprint(), steps_per_epoch))?;
             parameters.set(&last, &checkpoint.tensors)?;
             optimizer.restore(checkpoint.moments(&last, &parameters)?, state.step);
-            (step, best, alarms) = (state.step, state.best, Alarms(state.alarms));
+            (step, best, first_position) = (state.step, state.best, state.first_position);
+            alarms = Alarms(state.alarms);
             loader = Loader::start(&dataset, loader_config(&config), step * accumulate)?;
         }
         let text = config.to_toml();
@@ -155,6 +157,7 @@ impl Trainer {
             length,
             step,
             best,
+            first_position,
             saved,
         })
     }
@@ -323,8 +326,10 @@ impl Trainer {
         let mut values = vec![("rank", measures.rank), ("position/encoder", measures.position_encoder)];
         values.extend(measures.position_target.map(|share| ("position/target", share)));
         values.push(("cloud/encoder", measures.cloud_encoder));
-        if self.step > 0 {
-            let alarms = self.alarms.subset(&self.config.monitor, &measures);
+        if self.step == 0 {
+            self.first_position = measures.position_target;
+        } else {
+            let alarms = self.alarms.subset(&self.config.monitor, &measures, self.first_position);
             alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
         }
         values.extend(self.light_probe()?);
@@ -346,12 +351,23 @@ impl Trainer {
         if features.labels.iter().all(Option::is_none) {
             return Ok(Vec::new());
         }
-        let config = ProbeConfig { extent: Extent::Light, training_split: split, ..ProbeConfig::default() };
+        let (name, random, count) = FEW_LABELS
+            .into_iter()
+            .find(|&(_, _, count)| smallest_class(&features) >= count)
+            .unwrap_or(("", "", 0));
+        let config = ProbeConfig {
+            extent: Extent::Light,
+            training_split: split,
+            label_counts: if count > 0 { vec![count] } else { Vec::new() },
+            ..ProbeConfig::default()
+        };
         let table = probe(&features, &config)?;
-        let value = |i: usize| table.lines.get(i).map_or(f64::NAN, |line| line.value / 100.0);
-        let mut values = vec![("probe/knn20", value(0)), ("probe/labels20", value(1))];
+        let names = [("probe/knn20", "random/knn20"), (name, random)];
+        let lines = names.into_iter().zip(&table.lines).map(|(name, line)| (name, line.value / 100.0));
+        let lines: Vec<_> = lines.collect();
+        let mut values: Vec<_> = lines.iter().map(|&((name, _), value)| (name, value)).collect();
         if self.step == 0 {
-            values.extend([("random/knn20", value(0)), ("random/labels20", value(1))]);
+            values.extend(lines.iter().map(|&((_, random), value)| (random, value)));
         }
         Ok(values)
     }
@@ -364,6 +380,7 @@ impl Trainer {
             fingerprint: self.dataset.fingerprint().to_owned(),
             config: self.config.to_toml(),
             best: self.best,
+            first_position: self.first_position,
             alarms: self.alarms.0.clone(),
         }
     }
@@ -383,6 +400,24 @@ impl Trainer {
         tell(Event::Checkpoint(self.step));
         Ok(())
     }
+}
+
+/// Labels a class of the online probe, the most first: what the training part has enough of is measured.
+const FEW_LABELS: [(&str, &str, usize); 3] = [
+    ("probe/labels20", "random/labels20", 20),
+    ("probe/labels5", "random/labels5", 5),
+    ("probe/labels1", "random/labels1", 1),
+];
+
+/// Samples of the smallest class of the training part.
+fn smallest_class(features: &FeatureSet) -> usize {
+    let mut counts = std::collections::BTreeMap::new();
+    for (id, label) in features.ids.iter().zip(&features.labels) {
+        if let (Some(label), false) = (label, is_validation(id)) {
+            *counts.entry(label).or_insert(0) += 1;
+        }
+    }
+    counts.values().copied().min().unwrap_or(0)
 }
 
 fn loader_config(config: &PretrainConfig) -> LoaderConfig {
