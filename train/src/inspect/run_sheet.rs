@@ -1,7 +1,5 @@
 //! Masks as one picture: a row a cloud, a column a draw, and the errors of predictions in the last column.
 
-use image::RgbImage;
-
 use super::canvas::{CHARACTER, Canvas, LINE, Tile, shortened};
 use super::cloud::{Seen, Viewpoint};
 use super::colors::{self, CONTEXT, Color, UNUSED, of_block};
@@ -164,6 +162,6 @@ fn legend(canvas: &mut Canvas, (x, y): (u32, u32), (side, (low, high)): (u32, (f
 
 /// The picture, for tests.
 #[cfg(test)]
-pub(super) fn picture(sheet: &Sheet) -> &RgbImage {
+pub(super) fn picture(sheet: &Sheet) -> &image::RgbImage {
     &sheet.0
 }
