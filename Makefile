@@ -10,14 +10,17 @@ PYTHON ?= python3
 
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
 	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
-	bench-probe bench-formats bench-nuscenes-tables cuda-check test-cuda
+	bench-probe bench-train bench-formats bench-nuscenes-tables cuda-check test-cuda
 
-# Prepare the built-in set with views, verify it, show what is in it.
+# Prepare the built-in set with views, verify it, show what is in it; pretrain on it, probe it beside random weights.
 demo: build
 	$(JEPA3D) prepare configs/prepare/synthetic-views.toml --out $(OUT)/synthetic
 	$(JEPA3D) verify $(OUT)/synthetic
 	$(JEPA3D) stats $(OUT)/synthetic --plots $(OUT)/synthetic-plots
 	$(JEPA3D) inspect $(OUT)/synthetic --limit 16 --contact-sheet $(OUT)/synthetic.png --save $(OUT)/synthetic.rrd
+	$(JEPA3D) pretrain configs/pretrain/point-jepa-region-small.toml --data $(OUT)/synthetic --out $(OUT)/run --resume \
+		--set run.epochs=60 --set monitor.print_every=140
+	$(JEPA3D) probe $(OUT)/run --data $(OUT)/synthetic --test-split test --labels 1,5,10
 
 build:
 	$(CARGO) build --release --locked
@@ -71,6 +74,11 @@ bench-tokenizer:
 	$(CARGO) bench --locked -p jepa3d-train --bench tokenizer --no-run
 	$(PYTHON) train/benches/tokenizer_peers.py \
 		"$$(ls -t $(TARGET)/release/deps/tokenizer-* | grep -v '\.d$$' | head -n 1)"
+
+# One training step against PyTorch at the full and the small size, in turns, two threads; both split by part.
+bench-train:
+	$(CARGO) bench --locked -p jepa3d-train --bench train --no-run
+	$(PYTHON) train/benches/train_peers.py "$$(ls -t $(TARGET)/release/deps/train-* | grep -v '\.d$$' | head -n 1)" --data $(DATA)
 
 # Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
 bench-probe:

@@ -121,10 +121,10 @@ fn two_whole_runs_at_once_do_no_harm() {
 }
 
 /// A file system of two megabytes, if the test may mount one.
-struct SmallDisk<'a>(&'a Path);
+pub(super) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
+    pub(super) fn mount(at: &'a Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         mount(&["-t", "tmpfs", "-o", "size=2m", "jepa3d-test"], at).then_some(Self(at))
     }

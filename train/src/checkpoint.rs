@@ -35,10 +35,12 @@ pub struct RunState {
     pub steps_per_epoch: u64,
     /// Fingerprint of the dataset.
     pub fingerprint: String,
-    /// The resolved config, TOML.
+    /// The resolved config, TOML, without what may differ when the run is continued.
     pub config: String,
-    /// Online probes so far: step and accuracy.
+    /// The best online probe: step and accuracy.
     pub best: Option<(u64, f64)>,
+    /// Share of the target variance that position explained before step 1.
+    pub first_position: Option<f64>,
     /// Consecutive alarms, by monitor.
     pub alarms: BTreeMap<String, u32>,
 }
@@ -152,8 +154,15 @@ impl Checkpoint {
     /// The moments of every trained parameter, in their order.
     ///
     /// # Errors
-    /// Fails if one is missing or of another shape; the error names all of them.
+    /// Fails if one is missing or of another shape; the error names all of them. Fails if there are none at all.
     pub(crate) fn moments(&mut self, path: &Path, parameters: &Parameters) -> Result<Vec<(Tensor, Tensor)>> {
+        if !self.tensors.keys().any(|name| name.starts_with("optimizer.")) {
+            return Err(Error::Checkpoint {
+                path: path.to_owned(),
+                expected: "the optimiser's moments".into(),
+                found: "weights alone, which can be evaluated, not continued".into(),
+            });
+        }
         let (mut moments, mut wrong) = (Vec::new(), Vec::new());
         for p in parameters.of(Role::Trained) {
             let mut take = |moment: &str| {

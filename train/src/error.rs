@@ -111,7 +111,7 @@ pub enum Error {
         reason: String,
     },
     /// A number that must be finite is not.
-    #[error("step {step}: {what} is {found}; the checkpoint of step {last} is the last good one")]
+    #[error("step {step}: {what} is {found}; {kept}", kept = kept(*last))]
     NotFinite {
         /// The step.
         step: u64,
@@ -119,8 +119,8 @@ pub enum Error {
         what: &'static str,
         /// Its value.
         found: f64,
-        /// Step of the newest checkpoint.
-        last: u64,
+        /// Step of the newest checkpoint, if there is one.
+        last: Option<u64>,
     },
     /// A trained parameter that no gradient reaches: the graph is cut somewhere above it.
     #[error("parameter {parameter}: expected a gradient, found none")]
@@ -167,6 +167,13 @@ pub enum Error {
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),
+}
+
+fn kept(last: Option<u64>) -> String {
+    match last {
+        Some(step) => format!("the checkpoint of step {step} is the last good one"),
+        None => "there is no checkpoint yet".to_owned(),
+    }
 }
 
 /// Result of this crate.

@@ -16,6 +16,8 @@
 
 mod augment;
 mod batch;
+#[doc(hidden)]
+pub mod bench;
 mod checkpoint;
 mod config;
 mod convert;
@@ -36,6 +38,7 @@ mod metrics;
 mod models;
 mod monitor;
 mod nn;
+mod online_probe;
 mod optim;
 mod run_folder;
 mod schedule;

@@ -113,11 +113,6 @@ impl AdamW {
         Ok(Self { betas, epsilon, decay_all: config.decay_all, moments, updates: 0 })
     }
 
-    /// Updates made so far.
-    pub(crate) fn updates(&self) -> u64 {
-        self.updates
-    }
-
     /// Moments by name of the parameter, for a checkpoint: `(name, first, second)`.
     pub(crate) fn state<'a>(
         &'a self,

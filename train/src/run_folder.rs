@@ -103,6 +103,19 @@ pub(crate) fn check_resume(
     Err(wrong("the config it was started with".to_owned(), differences.join(", ")))
 }
 
+/// The config as a checkpoint keeps it: without what changes no parameter, so that the bytes of a checkpoint do not
+/// tell in how many pieces or with how many threads it was made.
+pub(crate) fn recorded(config: &PretrainConfig) -> String {
+    let mut table: toml::Table = config.to_toml().parse().expect("a config is a table");
+    for key in FREE {
+        let (section, name) = key.split_once('.').expect("keys are dotted");
+        if let Some(toml::Value::Table(section)) = table.get_mut(section) {
+            section.remove(name);
+        }
+    }
+    toml::to_string_pretty(&table).expect("a table serialises")
+}
+
 fn differences(before: &str, now: &str) -> Vec<String> {
     let [before, now] = [before, now].map(|text| {
         let table: toml::Table = text.parse().unwrap_or_default();

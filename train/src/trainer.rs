@@ -17,7 +17,6 @@ use crate::config::PretrainConfig;
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::evaluate::{Extent, ProbeConfig, probe};
 use crate::features::{Pooling, features_of, tensors};
 use crate::loader::{Loader, LoaderConfig};
 use crate::masking::draw_masks;
@@ -25,8 +24,9 @@ use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::{PointJepa, StepInput};
 use crate::monitor::{Alarms, StepMeasures, Subset};
 use crate::nn::{Parameters, Pass, Role};
+use crate::online_probe::online_probe;
 use crate::optim::{AdamW, Gradients, Update};
-use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume};
+use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume, recorded};
 use crate::schedule::{Length, learning_rate, momentum, weight_decay};
 
 /// What a pretraining run is asked for.
@@ -101,6 +101,7 @@ pub struct Trainer {
     length: Length,
     step: u64,
     best: Option<(u64, f64)>,
+    first_position: Option<f64>,
     saved: Option<u64>,
 }
 
@@ -117,7 +118,7 @@ impl Trainer {
         let (folder, checkpoint) = RunFolder::open(&out, resume)?;
         let (model, parameters) = PointJepa::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
-        let (mut step, mut best, mut alarms) = (0, None, Alarms::default());
+        let (mut step, mut best, mut alarms, mut first_position) = (0, None, Alarms::default(), None);
         let mut loader = Loader::start(&dataset, loader_config(&config), 0)?;
         let accumulate = config.optim.accumulate as u64;
         let steps_per_epoch = (loader.steps_per_epoch() / accumulate).max(1);
@@ -127,7 +128,8 @@ impl Trainer {
             check_resume(&last, &state, &config, (dataset.fingerprint(), steps_per_epoch))?;
             parameters.set(&last, &checkpoint.tensors)?;
             optimizer.restore(checkpoint.moments(&last, &parameters)?, state.step);
-            (step, best, alarms) = (state.step, state.best, Alarms(state.alarms));
+            (step, best, first_position) = (state.step, state.best, state.first_position);
+            alarms = Alarms(state.alarms);
             loader = Loader::start(&dataset, loader_config(&config), step * accumulate)?;
         }
         let text = config.to_toml();
@@ -155,6 +157,7 @@ impl Trainer {
             length,
             step,
             best,
+            first_position,
             saved,
         })
     }
@@ -283,8 +286,7 @@ impl Trainer {
         let norm = gradients.norm(average)?;
         for (what, found) in [("the loss", loss), ("the gradient norm", norm)] {
             if !found.is_finite() {
-                let last = self.saved.unwrap_or(0);
-                return Err(Error::NotFinite { step: self.step + 1, what, found, last });
+                return Err(Error::NotFinite { step: self.step + 1, what, found, last: self.saved });
             }
         }
         let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
@@ -323,11 +325,13 @@ impl Trainer {
         let mut values = vec![("rank", measures.rank), ("position/encoder", measures.position_encoder)];
         values.extend(measures.position_target.map(|share| ("position/target", share)));
         values.push(("cloud/encoder", measures.cloud_encoder));
-        if self.step > 0 {
-            let alarms = self.alarms.subset(&self.config.monitor, &measures);
+        if self.step == 0 {
+            self.first_position = measures.position_target;
+        } else {
+            let alarms = self.alarms.subset(&self.config.monitor, &measures, self.first_position);
             alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
         }
-        values.extend(self.light_probe()?);
+        values.extend(self.light_probe(tell)?);
         if let Some(&(_, accuracy)) = values.iter().find(|(name, _)| *name == "probe/knn20")
             && self.best.is_none_or(|(_, best)| accuracy > best)
         {
@@ -338,22 +342,19 @@ impl Trainer {
         self.record(values)
     }
 
-    /// kNN-20 and few labels on the validation part; nothing where there are no labels.
-    fn light_probe(&self) -> Result<Vec<(&'static str, f64)>> {
-        let split = self.config.data.split.clone();
-        let wanted = (&self.config.data, std::slice::from_ref(&split));
+    /// kNN-20 and few labels on the validation part, as far as there are labels; what is left out is told at the start.
+    fn light_probe(&self, tell: &mut dyn FnMut(Event)) -> Result<Vec<(&'static str, f64)>> {
+        let splits = std::slice::from_ref(&self.config.data.split);
+        let wanted = (&self.config.data, splits);
         let features = features_of(&self.model, &self.dataset, wanted, Pooling::MaxMean, &self.device)?;
-        if features.labels.iter().all(Option::is_none) {
-            return Ok(Vec::new());
-        }
-        let config = ProbeConfig { extent: Extent::Light, training_split: split, ..ProbeConfig::default() };
-        let table = probe(&features, &config)?;
-        let value = |i: usize| table.lines.get(i).map_or(f64::NAN, |line| line.value / 100.0);
-        let mut values = vec![("probe/knn20", value(0)), ("probe/labels20", value(1))];
-        if self.step == 0 {
-            values.extend([("random/knn20", value(0)), ("random/labels20", value(1))]);
-        }
-        Ok(values)
+        let found = online_probe(&features, &self.config.data.split)?;
+        let is_start = self.step == 0;
+        found.left_out.filter(|_| is_start).into_iter().for_each(|text| tell(Event::Header(text)));
+        let random = found.values.iter().filter(|_| is_start).map(|&(name, value)| match name {
+            "probe/knn20" => ("random/knn20", value),
+            _ => ("random/labels20", value),
+        });
+        Ok(found.values.iter().copied().chain(random).collect())
     }
 
     fn state(&self) -> RunState {
@@ -362,8 +363,9 @@ impl Trainer {
             step: self.step,
             steps_per_epoch: self.length.steps_per_epoch,
             fingerprint: self.dataset.fingerprint().to_owned(),
-            config: self.config.to_toml(),
+            config: recorded(&self.config),
             best: self.best,
+            first_position: self.first_position,
             alarms: self.alarms.0.clone(),
         }
     }
@@ -402,3 +404,14 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         ..LoaderConfig::default()
     }
 }
+
+#[cfg(test)]
+mod bad_input_tests;
+#[cfg(test)]
+mod collapse_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod gradient_tests;
+#[cfg(test)]
+mod resume_tests;

@@ -7,13 +7,13 @@ use super::layout::{GAP, HEADING, WIDTH};
 use super::masked::{CloudMasks, MaskedCloud, PatchRole};
 use super::run::RunView;
 use super::sheet::{BACKDROP, FAINT, INK, PAPER, Sheet, draw_front};
-use crate::config::out_of_range;
+use crate::config::{MaskKind, out_of_range};
 use crate::error::Result;
 
 /// No cloud is shown larger.
-const LARGEST: u32 = 330;
+const LARGEST: u32 = 344;
 /// Radius of a center, and of the ring around it.
-const CENTER: [f32; 2] = [2.6, 3.8];
+const CENTER: [f32; 2] = [3.0, 4.6];
 /// What is not asked for, beside errors.
 const PALE: Color = [214, 214, 218];
 
@@ -131,7 +131,9 @@ fn heading(canvas: &mut Canvas, run: &RunView, layout: &Layout, ends: Option<(f3
         let name = if run.blocks() == 1 { "target".to_owned() } else { format!("target {}", block + 1) };
         entry(canvas, of_block(block), &name);
     }
-    entry(canvas, UNUSED, "unused");
+    if run.config.masking.kind == MaskKind::Runs {
+        entry(canvas, UNUSED, "neither");
+    }
     canvas.text([x, y], "ringed: centers", FAINT);
     let y = GAP + 2 * HEADING;
     for (column, at) in run.draws.iter().enumerate() {

@@ -114,6 +114,7 @@ fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
         fingerprint: "f1".into(),
         config: config.to_toml(),
         best: None,
+        first_position: None,
         alarms: Default::default(),
     };
     crate::checkpoint::write(&run.join("last.safetensors"), &parameters, None, &state).unwrap();

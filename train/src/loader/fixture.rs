@@ -10,7 +10,7 @@ use jepa3d_schemas::{
 };
 
 /// Letters of the fixture: clouds of 40 or 41 points, grouped by subsets of 24.
-pub(super) const SHAPE: ShapeLetters = ShapeLetters { S: 41, R: 3, N: 24, G: 6, K: 5, V: 0, H: 0, W: 0 };
+pub(crate) const SHAPE: ShapeLetters = ShapeLetters { S: 41, R: 3, N: 24, G: 6, K: 5, V: 0, H: 0, W: 0 };
 
 /// A cloud of seeded points and its groupings.
 fn sample(id: &str, label: i32) -> Sample {
@@ -52,9 +52,14 @@ fn with_blocks(mut sample: Sample) -> Sample {
     sample
 }
 
+fn without_label(sample: Sample) -> Sample {
+    Sample { label: None, category: None, ..sample }
+}
+
 /// Writes a dataset with one shard for each of `shards`, (split, rows), in row groups of `group` rows.
-/// Ids ascend over all shards: `s000`, `s001`, ..; those of a split `blocks` hold voxel blocks.
-pub(super) fn write(folder: &Path, shards: &[(&str, usize)], group: usize) {
+/// Ids ascend over all shards: `s000`, `s001`, ..; those of a split `blocks` hold voxel blocks,
+/// those of a split `unlabelled` no labels.
+pub(crate) fn write(folder: &Path, shards: &[(&str, usize)], group: usize) {
     std::fs::create_dir_all(folder.join("points")).unwrap();
     let (mut entries, mut splits, mut next) = (Vec::new(), BTreeMap::<String, SplitCounts>::new(), 0);
     for (number, &(split, rows)) in shards.iter().enumerate() {
@@ -62,6 +67,10 @@ pub(super) fn write(folder: &Path, shards: &[(&str, usize)], group: usize) {
             (next..next + rows).map(|i| sample(&format!("s{i:03}"), i as i32 % 4)).collect();
         let samples: Vec<Sample> =
             if split == "blocks" { samples.into_iter().map(with_blocks).collect() } else { samples };
+        let samples: Vec<Sample> = match split {
+            "unlabelled" => samples.into_iter().map(without_label).collect(),
+            _ => samples,
+        };
         next += rows;
         let file = format!("points/{split}-{number:05}-of-{:05}.parquet", shards.len());
         let encoder = RowGroupEncoder::new(Table::Points, WriteOptions::default());

@@ -12,7 +12,7 @@
 
 mod feed;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod plan;
 mod regroup;
 mod row;

@@ -89,15 +89,28 @@ impl PointJepa {
 
     /// Loss of one batch, in training.
     pub(crate) fn step(&self, input: &StepInput, pass: &Pass) -> Result<StepOutput> {
+        self.marked_step(input, pass, &mut |_| ())
+    }
+
+    /// The same; `mark` is told the name of each part when it is done.
+    pub(crate) fn marked_step(
+        &self,
+        input: &StepInput,
+        pass: &Pass,
+        mark: &mut dyn FnMut(&'static str),
+    ) -> Result<StepOutput> {
         let masks = &input.masks;
         let seen = Chosen::new(&masks.context, &input.centers)?;
         let (seen_tokens, all_tokens) = self.tokens(input, &seen)?;
         let positions = self.positions.forward(&input.centers)?;
+        mark("tokenizer");
         let goal = match &self.target_encoder {
             Some(target) => self.targets.of(target, &all_tokens, &positions, &input.centers)?,
             None => coordinates(&input.patches)?,
         };
+        mark("target");
         let context = self.encoder.train(&seen_tokens, Some(&seen.of(&positions)?), pass)?;
+        mark("context");
         let asked = Chosen::new(&masks.targets, &input.centers)?;
         let (b, m, l) = (input.centers.dim(0)?, masks.blocks, masks.target_len);
         let target_centers = asked.of(&input.centers)?.reshape((b, m, l, 3))?;
@@ -108,6 +121,7 @@ impl PointJepa {
         if self.loss.variance > 0.0 || self.loss.covariance > 0.0 {
             loss = (loss + self.spread(&context.mean(1)?)?)?;
         }
+        mark("predictor");
         Ok(StepOutput { loss, predictions: predictions.detach(), targets })
     }
 

@@ -1,0 +1,204 @@
+//! Which parameters learn, which follow, and whether gradients are those of the loss (finite differences).
+
+use candle_core::Tensor;
+use jepa3d_schemas::Draws;
+
+use super::fixture::{Place, TINY, config};
+use super::{Trainer, loader_config};
+use crate::config::{LossKind, PretrainConfig, TargetKind};
+use crate::features::tensors;
+use crate::loader::Loader;
+use crate::masking::draw_masks;
+use crate::models::{StepInput, StepOutput};
+use crate::nn::{Parameter, Pass, Role};
+use crate::optim::{Gradients, Update};
+
+/// Batch norm 2 removes this bias again: its gradient is zero up to rounding, whatever the loss.
+const CANCELLED: &str = "first_conv.3.bias";
+
+/// Every config of the repository, shrunk.
+fn presets() -> Vec<(String, PretrainConfig)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/pretrain");
+    let mut found: Vec<(String, PretrainConfig)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            // Sinusoids need widths that 6 divides.
+            let sets = [TINY, &["predictor.width=12"]].concat();
+            let sets: Vec<String> = sets.into_iter().map(str::to_owned).collect();
+            let config = PretrainConfig::load(&path, &sets).unwrap();
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), config)
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(found.len() >= 2, "{found:?}");
+    found.push(("coordinates".into(), config(&["target.kind=coordinates"])));
+    found
+}
+
+fn trainer(place: &Place, name: &str, config: PretrainConfig) -> Trainer {
+    let request = place.request(name, false, &[]);
+    Trainer::new(super::PretrainRequest { config, ..request }).unwrap()
+}
+
+/// The first batch of a run.
+fn input(trainer: &Trainer) -> StepInput {
+    let config = &trainer.config;
+    let batch = Loader::start(&trainer.dataset, loader_config(config), 0).unwrap().next().unwrap();
+    let (patches, centers) = tensors(&batch, &config.data, &trainer.device).unwrap();
+    let masks = draw_masks(&config.masking, &batch.centers, &batch.sample_ids, (1, 0, 0)).unwrap();
+    StepInput { patches, centers, masks }
+}
+
+fn numbers(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn step(trainer: &Trainer, input: &StepInput) -> (StepOutput, Gradients) {
+    let pass = Pass::new(1, false);
+    let output = trainer.model.step(input, &pass).unwrap();
+    let gradients = Gradients::of(&output.loss, &pass.tape, &trainer.parameters).unwrap();
+    (output, gradients)
+}
+
+fn targets(trainer: &Trainer) -> Vec<(&Parameter, Vec<f32>)> {
+    trainer.parameters.of(Role::Target).map(|p| (p, numbers(p.var.as_tensor()))).collect()
+}
+
+#[test]
+fn every_trained_parameter_learns_and_the_target_only_follows() {
+    let place = Place::new();
+    for (name, config) in presets() {
+        let is_latent = config.target.kind == TargetKind::Latent;
+        let mut trainer = trainer(&place, &name, config);
+        let input = input(&trainer);
+        let (_, gradients) = step(&trainer, &input);
+        for (p, gradient) in trainer.parameters.of(Role::Trained).zip(gradients.all()) {
+            let largest = numbers(gradient).iter().fold(0.0f32, |m, g| m.max(g.abs()));
+            match p.name.ends_with(CANCELLED) {
+                true => assert!(largest < 1e-6, "{name}: {} cancels out: {largest}", p.name),
+                false => assert!(largest > 1e-9, "{name}: no gradient reaches {}: {largest}", p.name),
+            }
+        }
+        let pass = Pass::new(1, false);
+        let store = trainer.model.step(&input, &pass).unwrap().loss.backward().unwrap();
+        for p in trainer.parameters.of(Role::Target) {
+            let tensor = p.var.as_tensor();
+            assert!(store.get(tensor).is_none() && pass.tape.take(tensor).is_none(), "{name}: {}", p.name);
+        }
+        assert_eq!(trainer.parameters.of(Role::Target).next().is_some(), is_latent, "{name}");
+        follows(&mut trainer, &gradients, &name);
+    }
+}
+
+/// Momentum 1 keeps the target, 0.5 halves its distance.
+fn follows(trainer: &mut Trainer, gradients: &Gradients, name: &str) {
+    let mut update = Update { learning_rate: 0.1, weight_decay: 0.0, gradient_scale: 1.0, momentum: 1.0 };
+    let before: Vec<Vec<f32>> = targets(trainer).into_iter().map(|(_, values)| values).collect();
+    trainer.optimizer.update(&trainer.parameters, gradients, &update).unwrap();
+    for ((p, now), before) in targets(trainer).into_iter().zip(&before) {
+        assert_eq!(now, *before, "{name}: {}", p.name);
+    }
+    update.momentum = 0.5;
+    trainer.optimizer.update(&trainer.parameters, gradients, &update).unwrap();
+    for ((p, now), before) in targets(trainer).into_iter().zip(&before) {
+        let source = p.name.replace("teacher.ema_model", "student");
+        let source = source.strip_prefix("teacher.").unwrap_or(&source);
+        let source = numbers(trainer.parameters.get(source).unwrap().var.as_tensor());
+        for ((now, before), source) in now.iter().zip(before).zip(&source) {
+            let want = 0.5 * (before + source);
+            assert!((now - want).abs() <= 1e-6 * want.abs().max(1.0), "{name}: {}: {now} {want}", p.name);
+        }
+        assert!(p.name.ends_with(CANCELLED) || now != *before, "{name}: {} has not moved", p.name);
+    }
+}
+
+/// What `PointJepa::distance` is by its definition, in double precision.
+fn distance(c: &PretrainConfig, predictions: &Tensor, targets: &Tensor) -> f64 {
+    let (p, z) = (numbers(predictions), numbers(targets));
+    let width = predictions.dims().last().copied().unwrap() as f64;
+    let one = |(p, z): (&f32, &f32)| {
+        let e = (f64::from(*p) - f64::from(*z)).abs();
+        match c.loss.kind {
+            LossKind::SmoothL1 if e < c.loss.beta => e * e / (2.0 * c.loss.beta),
+            LossKind::SmoothL1 => e - c.loss.beta / 2.0,
+            LossKind::SumDim => e * e * width,
+            LossKind::MeanElem => e * e,
+        }
+    };
+    p.iter().zip(&z).map(one).sum::<f64>() / p.len() as f64
+}
+
+/// The loss with the targets held: they carry no gradient, but move with the online tokenizer.
+fn loss(trainer: &Trainer, input: &StepInput, held: &Tensor) -> f64 {
+    let c = &trainer.config;
+    let out = trainer.model.step(input, &Pass::new(1, false)).unwrap();
+    let rest = f64::from(out.loss.to_scalar::<f32>().unwrap()) - distance(c, &out.predictions, &out.targets);
+    // Without hinge and covariance the loss is the distance, and the rest rounding.
+    let is_plain = c.loss.variance == 0.0 && c.loss.covariance == 0.0;
+    assert!(!is_plain || rest.abs() < 1e-5, "{rest}");
+    distance(c, &out.predictions, held) + if is_plain { 0.0 } else { rest }
+}
+
+/// A unit direction: half the gradient's, half random.
+fn direction(gradient: &[f32], name: &str) -> Vec<f32> {
+    let mut draws = Draws::new(3, name, "direction");
+    let random: Vec<f32> = gradient.iter().map(|_| draws.normal() as f32).collect();
+    let unit = |v: &[f32]| {
+        let length = v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+        v.iter().map(|x| x / length).collect::<Vec<_>>()
+    };
+    unit(&unit(gradient).iter().zip(&unit(&random)).map(|(a, b)| a + b).collect::<Vec<_>>())
+}
+
+fn move_by(p: &Parameter, values: &[f32], direction: &[f32], by: f32) {
+    let moved: Vec<f32> = values.iter().zip(direction).map(|(x, d)| x + by * d).collect();
+    p.var.set(&Tensor::from_vec(moved, p.var.shape(), p.var.device()).unwrap()).unwrap();
+}
+
+fn differences_agree(name: &str, sets: &[&str]) {
+    let place = Place::new();
+    let trainer = trainer(&place, name, config(sets));
+    let input = input(&trainer);
+    let (output, gradients) = step(&trainer, &input);
+    let mut checked = 0;
+    for (p, gradient) in trainer.parameters.of(Role::Trained).zip(gradients.all()) {
+        if p.name.ends_with(CANCELLED) {
+            continue;
+        }
+        let (values, gradient) = (numbers(p.var.as_tensor()), numbers(gradient));
+        let along = direction(&gradient, &p.name);
+        let want: f64 = gradient.iter().zip(&along).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
+        let at = |by: f32| {
+            move_by(p, &values, &along, by);
+            loss(&trainer, &input, &output.targets)
+        };
+        // Maxima and kinks lie between two points: the smaller step is the better one there, the larger has less rounding.
+        let agrees = [1e-2f32, 3e-3, 1e-3].into_iter().any(|h| {
+            let found = (at(h) - at(-h)) / (2.0 * f64::from(h));
+            (found - want).abs() <= 0.02 * want.abs() + 1e-5
+        });
+        move_by(p, &values, &along, 0.0);
+        assert!(agrees, "{name}: {}: derivative {want} along a direction, not so by differences", p.name);
+        checked += 1;
+    }
+    assert!(checked > 40, "{checked}");
+}
+
+#[test]
+fn gradients_are_those_of_the_official_loss() {
+    differences_agree("official", &[]);
+}
+
+#[test]
+fn gradients_are_those_of_the_spread_loss() {
+    let sets = ["target.tokenizer=ema", "target.depths=[0, 2]", "target.norm=batch", "loss.kind=mean-elem"];
+    differences_agree("spread", &[&sets[..], &["loss.variance=0.5", "loss.covariance=0.1"]].concat());
+}
+
+#[test]
+fn gradients_are_those_of_the_coordinates_baseline_with_positions_once() {
+    // Its distance is Chamfer's, and its targets do not depend on any parameter: the loss itself is differentiated.
+    let sets = ["target.kind=coordinates", "model.positions_every_block=false", "loss.variance=1e-9"];
+    differences_agree("coordinates", &sets);
+}
