@@ -49,7 +49,9 @@ pub(super) fn group(name: &str) -> &'static str {
 
 /// Path of a scalar.
 pub(super) fn metric_path(name: &str) -> EntityPath {
-    let parts = ["metrics", group(name)].into_iter().chain(name.split('/'));
+    let group = group(name);
+    let below = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+    let parts = ["metrics", group].into_iter().chain(below.split('/'));
     EntityPath::new(parts.map(Into::into).collect())
 }
 

@@ -1,7 +1,5 @@
 //! Masks as one picture: a row a cloud, a column a draw, and the errors of predictions in the last column.
 
-use image::RgbImage;
-
 use super::canvas::{CHARACTER, Canvas, LINE, Tile, shortened};
 use super::cloud::{Seen, Viewpoint};
 use super::colors::{self, CONTEXT, Color, UNUSED, of_block};
@@ -9,13 +7,13 @@ use super::layout::{GAP, HEADING, WIDTH};
 use super::masked::{CloudMasks, MaskedCloud, PatchRole};
 use super::run::RunView;
 use super::sheet::{BACKDROP, FAINT, INK, PAPER, Sheet, draw_front};
-use crate::config::out_of_range;
+use crate::config::{MaskKind, out_of_range};
 use crate::error::Result;
 
 /// No cloud is shown larger.
-const LARGEST: u32 = 330;
+const LARGEST: u32 = 344;
 /// Radius of a center, and of the ring around it.
-const CENTER: [f32; 2] = [2.6, 3.8];
+const CENTER: [f32; 2] = [3.0, 4.6];
 /// What is not asked for, beside errors.
 const PALE: Color = [214, 214, 218];
 
@@ -133,7 +131,9 @@ fn heading(canvas: &mut Canvas, run: &RunView, layout: &Layout, ends: Option<(f3
         let name = if run.blocks() == 1 { "target".to_owned() } else { format!("target {}", block + 1) };
         entry(canvas, of_block(block), &name);
     }
-    entry(canvas, UNUSED, "unused");
+    if run.config.masking.kind == MaskKind::Runs {
+        entry(canvas, UNUSED, "neither");
+    }
     canvas.text([x, y], "ringed: centers", FAINT);
     let y = GAP + 2 * HEADING;
     for (column, at) in run.draws.iter().enumerate() {
@@ -164,6 +164,6 @@ fn legend(canvas: &mut Canvas, (x, y): (u32, u32), (side, (low, high)): (u32, (f
 
 /// The picture, for tests.
 #[cfg(test)]
-pub(super) fn picture(sheet: &Sheet) -> &RgbImage {
+pub(super) fn picture(sheet: &Sheet) -> &image::RgbImage {
     &sheet.0
 }
