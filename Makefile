@@ -10,14 +10,17 @@ PYTHON ?= python3
 
 .PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
 	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
-	bench-probe bench-train bench-formats bench-nuscenes-tables
+	bench-probe bench-train bench-formats bench-nuscenes-tables cuda-check test-cuda
 
-# Prepare the built-in set with views, verify it, show what is in it.
+# Prepare the built-in set with views, verify it, show what is in it; pretrain on it, probe it beside random weights.
 demo: build
 	$(JEPA3D) prepare configs/prepare/synthetic-views.toml --out $(OUT)/synthetic
 	$(JEPA3D) verify $(OUT)/synthetic
 	$(JEPA3D) stats $(OUT)/synthetic --plots $(OUT)/synthetic-plots
 	$(JEPA3D) inspect $(OUT)/synthetic --limit 16 --contact-sheet $(OUT)/synthetic.png --save $(OUT)/synthetic.rrd
+	$(JEPA3D) pretrain configs/pretrain/point-jepa-region-small.toml --data $(OUT)/synthetic --out $(OUT)/run --resume \
+		--set run.epochs=60 --set monitor.print_every=140
+	$(JEPA3D) probe $(OUT)/run --data $(OUT)/synthetic --test-split test --labels 1,5,10
 
 build:
 	$(CARGO) build --release --locked
@@ -100,3 +103,21 @@ bench-render:
 test-render:
 	JEPA3D_TEST_DATA=$(DATA) $(CARGO) test --release --locked -p jepa3d-render --test raycast --test correspondences \
 		-- --ignored --nocapture
+
+# Compiles and links the binary and the GPU tests with CUDA, in a target folder of its own. Needs no GPU, but `nvcc` of a
+# CUDA toolkit 12 or newer; CUDA_ENV names a shell script to source first where one has to be put on the path.
+CUDA_ENV ?=
+CUDA_TARGET ?= $(TARGET)/cuda
+CUDA = set -e; $(if $(CUDA_ENV),. $(CUDA_ENV);) export CARGO_TARGET_DIR="$(CUDA_TARGET)"
+
+cuda-check: SHELL = bash
+cuda-check:
+	@$(CUDA); command -v nvcc >/dev/null || { echo "cuda-check: no nvcc on the path: install a CUDA toolkit (12 or newer)," \
+		"or name a script that sets one up: make cuda-check CUDA_ENV=path/to/script" >&2; exit 1; }
+	$(CUDA); $(CARGO) build --release --locked --features cuda
+	$(CUDA); $(CARGO) test --release --locked --features cuda -p jepa3d-train --lib --no-run
+
+# One training step on cuda:0 against the CPU, f32 and bf16; needs a GPU and its driver.
+test-cuda: SHELL = bash
+test-cuda:
+	$(CUDA); $(CARGO) test --release --locked --features cuda -p jepa3d-train --lib -- --ignored cuda

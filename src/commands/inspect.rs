@@ -1,9 +1,12 @@
-//! `jepa3d inspect`: a prepared dataset as a picture or in the rerun viewer.
+//! `jepa3d inspect`: a prepared dataset or a run as a picture or in the rerun viewer.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use jepa3d_train::{Query, Selection, contact_sheet, save_recording, serve_recording, spawn_viewer};
+use jepa3d_train::{
+    METRICS_FILE, Query, RunQuery, RunView, Selection, Sheet, Shown, contact_sheet, mask_sheet, plot_curves,
+    save_recording, serve_recording, spawn_viewer,
+};
 use serde::Serialize;
 
 use super::{Outcome, print, print_json, tell};
@@ -12,8 +15,11 @@ use super::{Outcome, print, print_json, tell};
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("where").required(true).multiple(true))]
 pub(crate) struct Args {
-    /// Folder of the prepared dataset.
+    /// Folder of a prepared dataset, or of a pretraining run.
     folder: PathBuf,
+    /// A run: the prepared dataset it was trained on, for what it hides from its encoder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Write a recording for the rerun viewer.
     #[arg(long, value_name = "F.rrd", group = "where")]
     save: Option<PathBuf>,
@@ -26,18 +32,24 @@ pub(crate) struct Args {
     /// Write one picture of the samples, for people without a viewer.
     #[arg(long, value_name = "F.png", group = "where")]
     contact_sheet: Option<PathBuf>,
+    /// A run: draw its scalars into one picture.
+    #[arg(long, value_name = "F.png", group = "where")]
+    curves: Option<PathBuf>,
     /// Only this sample.
     #[arg(long, value_name = "ID")]
     sample: Option<String>,
     /// At most this many samples, evenly spread over the dataset.
     #[arg(long, default_value_t = Query::default().limit)]
     limit: usize,
-    /// Only this split.
+    /// Only this split; default: all of a dataset, the one a run was trained on.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// The grouping whose patches are shown; 0 is the canonical one.
     #[arg(long, value_name = "R", default_value_t = 0)]
     grouping: usize,
+    /// A run: draws of its masks, spread over the epochs done.
+    #[arg(long, value_name = "N", default_value_t = RunQuery::default().draws)]
+    draws: usize,
     /// Print what was written as JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -55,36 +67,85 @@ struct Summary<'a> {
     samples: usize,
     recording: Option<Written<'a>>,
     contact_sheet: Option<Written<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    curves: Option<Written<'a>>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let query = Query {
+    let folder = args.folder.display();
+    let has = |file: &str| args.folder.join(file).exists();
+    if has(jepa3d_schemas::MANIFEST_FILE) {
+        return dataset(args);
+    }
+    if has(METRICS_FILE) {
+        return pretraining(args);
+    }
+    bail!("{folder}: not a complete prepared dataset: no {}", jepa3d_schemas::MANIFEST_FILE);
+}
+
+fn query(args: &Args) -> Query {
+    Query {
         sample: args.sample.clone(),
         split: args.split.clone(),
         limit: args.limit,
         grouping: args.grouping,
-    };
-    let folder = args.folder.display();
-    if !args.folder.join(jepa3d_schemas::MANIFEST_FILE).exists() {
-        bail!("{folder}: not a complete prepared dataset: no {}", jepa3d_schemas::MANIFEST_FILE);
     }
-    let selection = Selection::new(&args.folder, &query)?;
+}
+
+fn dataset(args: &Args) -> anyhow::Result<Outcome> {
+    let folder = args.folder.display();
+    for (name, is_given) in [("--curves", args.curves.is_some()), ("--data", args.data.is_some())] {
+        if is_given {
+            bail!("{folder}: {name}: expected the folder of a run, found a prepared dataset");
+        }
+    }
+    let selection = Selection::new(&args.folder, &query(args))?;
     if !selection.has_views() {
         tell(format_args!(
             "note: no views here, only clouds are shown; `jepa3d prepare CONFIG --out {folder} --only views` adds them"
         ));
     }
-    let samples = selection.len();
+    let sheet = || contact_sheet(&selection);
+    show(args, (&selection).into(), selection.len(), &sheet)
+}
+
+fn pretraining(args: &Args) -> anyhow::Result<Outcome> {
+    let folder = args.folder.display();
+    if args.data.is_none() && args.contact_sheet.is_some() {
+        bail!("{folder}: --contact-sheet of a run needs its dataset (--data DIR)");
+    }
+    let is_for_masks = args.contact_sheet.is_some() || args.save.is_some() || args.serve || args.spawn;
+    let data = args.data.as_deref().filter(|_| is_for_masks);
+    if data.is_none() && is_for_masks {
+        tell(format_args!("note: only scalars are shown; --data DIR adds clouds and what is hidden of them"));
+    }
+    let run = RunView::open(&args.folder, data, &RunQuery { clouds: query(args), draws: args.draws })?;
+    let sheet = || mask_sheet(&run);
+    show(args, (&run).into(), run.clouds(), &sheet)
+}
+
+/// Writes and shows what is asked for.
+fn show(
+    args: &Args,
+    shown: Shown<'_>,
+    samples: usize,
+    sheet: &dyn Fn() -> jepa3d_train::Result<Sheet>,
+) -> anyhow::Result<Outcome> {
     let written = |file, bytes| Written { file, bytes, bytes_per_sample: bytes / samples.max(1) as u64 };
     let mut summary = Summary { samples, ..Summary::default() };
     if let Some(file) = &args.contact_sheet {
-        summary.contact_sheet = Some(written(file, contact_sheet(&selection)?.write(file)?));
+        summary.contact_sheet = Some(written(file, sheet()?.write(file)?));
+    }
+    if let Some(file) = &args.curves {
+        plot_curves(&args.folder, file)?;
+        let bytes = std::fs::metadata(file).with_context(|| file.display().to_string())?.len();
+        summary.curves = Some(written(file, bytes));
     }
     if let Some(file) = &args.save {
-        summary.recording = Some(written(file, save_recording(&selection, file)?));
+        summary.recording = Some(written(file, save_recording(shown, file)?));
     }
     report(args, &summary)?;
-    show(args, &selection)
+    view(args, shown)
 }
 
 fn report(args: &Args, summary: &Summary<'_>) -> anyhow::Result<()> {
@@ -92,24 +153,24 @@ fn report(args: &Args, summary: &Summary<'_>) -> anyhow::Result<()> {
         return print_json(summary);
     }
     for Written { file, bytes, bytes_per_sample } in
-        [&summary.contact_sheet, &summary.recording].into_iter().flatten()
+        [&summary.contact_sheet, &summary.curves, &summary.recording].into_iter().flatten()
     {
-        print(format!(
-            "{}: {} samples, {bytes} bytes, {bytes_per_sample} a sample\n",
-            file.display(),
-            summary.samples
-        ))?;
+        let (file, samples) = (file.display(), summary.samples);
+        print(match samples {
+            0 => format!("{file}: {bytes} bytes\n"),
+            _ => format!("{file}: {samples} samples, {bytes} bytes, {bytes_per_sample} a sample\n"),
+        })?;
     }
     Ok(())
 }
 
-fn show(args: &Args, selection: &Selection) -> anyhow::Result<Outcome> {
+fn view(args: &Args, shown: Shown<'_>) -> anyhow::Result<Outcome> {
     if args.spawn {
-        spawn_viewer(selection)
+        spawn_viewer(shown)
             .context("--spawn needs the viewer (cargo install rerun-cli, or pip install rerun-sdk)")?;
     }
     if args.serve {
-        let served = serve_recording(selection)?;
+        let served = serve_recording(shown)?;
         tell(format_args!("open {} (interrupt to end)", served.url()));
         served.wait();
     }

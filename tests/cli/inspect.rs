@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 
 use super::harness::{VIEWS, command, finish, jepa3d, prepare_small, text};
 
@@ -32,6 +33,55 @@ fn a_sheet_and_a_recording_are_written_with_and_without_views() {
         }
     }
     assert!(sizes.is_empty() || sizes[1] > 2 * sizes[0], "{sizes:?}");
+}
+
+/// A run of three steps on the small set.
+fn pretrain_small(dir: &Path) -> (PathBuf, PathBuf) {
+    let [set, run, config] = ["set", "run", "tiny.toml"].map(|name| dir.join(name));
+    prepare_small(&set, &[]).expect(0);
+    let tiny = "preset = \"tiny\"\n[run]\nmax_steps = 3\n[data]\ngroups = 8\ngroup_size = 8\n[model]\n\
+                tokenizer = [8, 8, 8]\nwidth = 12\ndepth = 1\nheads = 2\n[predictor]\nwidth = 6\ndepth = 1\nheads = 2\n\
+                [masking]\nkind = \"region\"\ntarget_ratio = [0.5, 0.5]\n[optim]\nbatch = 4\n[monitor]\nsubset = 16\n\
+                probe_every = 0\n";
+    std::fs::write(&config, tiny).unwrap();
+    jepa3d(&["pretrain", text(&config), "--data", text(&set), "--out", text(&run)]).expect(0);
+    (set, run)
+}
+
+#[test]
+fn a_run_is_shown_with_and_without_its_dataset() {
+    let dir = tempfile::tempdir().unwrap();
+    let (set, run) = pretrain_small(dir.path());
+    let [masks, curves, recording] = ["masks.png", "curves.png", "run.rrd"].map(|name| dir.path().join(name));
+    let args = [
+        "inspect",
+        text(&run),
+        "--data",
+        text(&set),
+        "--limit",
+        "2",
+        "--json",
+        "--contact-sheet",
+        text(&masks),
+    ];
+    let save: &[&str] = if cfg!(feature = "rerun") { &["--save", text(&recording)] } else { &[] };
+    let report = jepa3d(&[&args, &["--curves", text(&curves)][..], save].concat()).expect(0).json();
+    assert_eq!(report["samples"], 2);
+    for (name, file) in [("contact_sheet", &masks), ("curves", &curves)] {
+        assert_eq!(report[name]["bytes"], std::fs::metadata(file).unwrap().len());
+        assert!(std::fs::read(file).unwrap().starts_with(b"\x89PNG"));
+    }
+    if cfg!(feature = "rerun") {
+        let whole = std::fs::metadata(&recording).unwrap().len();
+        assert_eq!(report["recording"]["bytes"], whole);
+        let alone = jepa3d(&["inspect", text(&run), "--save", text(&recording)]).expect(0);
+        assert!(alone.stderr.contains("note: only scalars are shown; --data DIR"), "{}", alone.stderr);
+        assert!(std::fs::metadata(&recording).unwrap().len() < whole);
+    }
+    let sheet = jepa3d(&["inspect", text(&run), "--contact-sheet", text(&masks)]).expect(2);
+    assert!(sheet.stderr.contains("run: --contact-sheet of a run needs its dataset"), "{}", sheet.stderr);
+    let curves = jepa3d(&["inspect", text(&set), "--curves", text(&curves)]).expect(2);
+    assert!(curves.stderr.contains("set: --curves: expected the folder of a run"), "{}", curves.stderr);
 }
 
 #[test]

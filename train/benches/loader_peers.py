@@ -10,7 +10,9 @@ In the time: everything between two batches taken: reading (page cache warm), de
          one warming epoch, the median epoch of a run, the median of the rounds. Each peer counts with its best of 0, 1, 2 workers.
 Ours: `streamed` = a shuffle buffer of 1,024, every row group decoded in every epoch, as Parquet peers do;
       `held` = a buffer that holds the set: decoded once, then gathered from memory, as memory-mapped arrays are.
-Prints one JSON object a line, samples per second, ratio = ours / peer; notes go to standard error.
+Prints one JSON object a line, notes go to standard error: samples per second (ratio = ours / peer), and processor
+time a sample (ratio = peer / ours), which other programs on the machine disturb less: ours with one thread, the peer's
+with 0 workers, which costs it least.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 SETS = ["cloud.points=1024", "groups.points=1024", "groups.centers=64", "groups.neighbors=32", "groups.groupings=4"]
 CASES = [(name, buffer, threads) for name, buffer in (("streamed", 1024), ("held", 4096)) for threads in (1, 2)]
@@ -37,21 +40,49 @@ def prepare(binary, data, out):
 
 def ours(bench, folder, buffer, threads, epochs):
     command = [bench, folder, "--buffer", str(buffer), "--threads", str(threads), "--epochs", str(epochs)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["samples_per_s"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found["samples_per_s"], found["processor_us"]
+
+
+def peer_processor_us(script, folder, name, work, epochs):
+    """Processor time a sample of the peer's epochs after the first, in microseconds (run in a process of its own)."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
+    import peer_stream as peers
+
+    peers.torch.set_num_threads(1)
+    data = peers.read_all(folder)
+    if name in peers.WRITE:
+        folder = os.path.join(work, "processor-" + name)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        peers.WRITE[name](data, folder)
+    loader = peers.OPEN[name](folder, 0, len(data[0]))
+    for epoch in range(epochs + 1):
+        if epoch == 1:
+            seen, start = 0, time.process_time()
+        for patches, _ in loader:
+            seen = seen + len(patches) if epoch else 0
+    print(json.dumps((time.process_time() - start) / seen * 1e6))
 
 
 def peer(script, folder, name, work, epochs):
-    """Samples per second with the best number of workers, None if it does not run here."""
+    """Samples per second with the best number of workers and processor time a sample, None if it does not run here."""
     command = [sys.executable, script, os.path.join(folder, "points"), "--work", work, "--formats", name,
                "--epochs", str(epochs)]
+    rate = last_line(command)
+    processor = last_line([sys.executable, __file__, "--processor", script, command[2], name, work, str(epochs)])
+    return rate and processor and (rate["formats"][name]["best_samples_per_s"], processor)
+
+
+def last_line(command):
     # The datasets of MosaicML leave shared memory behind that stops the next run.
     subprocess.run([sys.executable, "-c", "from streaming.base.util import clean_stale_shared_memory as c; c()"],
                    capture_output=True)
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        print(f"{name} failed: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        print(f"{command}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
         return None
-    return json.loads(done.stdout.strip().splitlines()[-1])["formats"][name]["best_samples_per_s"]
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def main():
@@ -78,20 +109,38 @@ def main():
             for name, buffer, threads in CASES:
                 rates.setdefault((name, threads), []).append(ours(args.bench, folder, buffer, threads, args.epochs))
             for name in (*STORES, ARRAYS):
-                rate = peer(script, folder, name, os.path.join(work, "peers"), args.epochs)
-                rates.setdefault(name, []).extend([] if rate is None else [rate])
-            print(f"round {i}: " + ", ".join(f"{k}: {v[-1]:.0f}" for k, v in rates.items() if v), file=sys.stderr)
+                found = peer(script, folder, name, os.path.join(work, "peers"), args.epochs)
+                rates.setdefault(name, []).extend([] if found is None else [found])
+            print(f"round {i}: " + ", ".join(f"{k}: {v[-1][0]:.0f}/s {v[-1][1]:.1f} us" for k, v in rates.items() if v),
+                  file=sys.stderr)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    medians = {key: statistics.median(values) for key, values in rates.items() if values}
-    best = max((name for name in STORES if name in medians), key=medians.get, default=None)
+    compare(rates)
+
+
+def compare(rates):
+    medians = {key: [statistics.median(part) for part in zip(*values)] for key, values in rates.items() if values}
+    stores = [name for name in STORES if name in medians]
+    fastest = max(stores, key=lambda name: medians[name][0], default=None)
+    cheapest = min(stores, key=lambda name: medians[name][1], default=None)
     for name, _, threads in CASES:
-        for peers in (best, ARRAYS):
-            if peers in medians:
-                mine, theirs = medians[name, threads], medians[peers]
-                print(json.dumps({"case": f"load {name}, {threads} threads, against {peers}", "ours": round(mine),
-                                  "peer": round(theirs), "unit": "samples/s", "ratio": round(mine / theirs, 2)}))
+        mine = medians[name, threads]
+        for other in filter(medians.get, (fastest, ARRAYS)):
+            case = f"load {name}, {threads} threads, against {other}"
+            show(case, mine[0], medians[other][0], "samples/s", mine[0] / medians[other][0])
+        for other in filter(medians.get, (cheapest, ARRAYS) if threads == 1 else ()):
+            case = f"load {name}, processor time, against {other}"
+            show(case, mine[1], medians[other][1], "us/sample", medians[other][1] / mine[1])
+
+
+def show(case, mine, theirs, unit, ratio):
+    print(json.dumps({"case": case, "ours": round(mine, 1), "peer": round(theirs, 1), "unit": unit,
+                      "ratio": round(ratio, 2)}), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "--processor":
+        script, folder, name, work, epochs = sys.argv[2:]
+        peer_processor_us(script, folder, name, work, int(epochs))
+    else:
+        main()

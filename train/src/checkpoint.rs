@@ -37,8 +37,10 @@ pub struct RunState {
     pub fingerprint: String,
     /// The resolved config, TOML, without what may differ when the run is continued.
     pub config: String,
-    /// Online probes so far: step and accuracy.
+    /// The best online probe: step and accuracy.
     pub best: Option<(u64, f64)>,
+    /// Share of the target variance that position explained before step 1.
+    pub first_position: Option<f64>,
     /// Consecutive alarms, by monitor.
     pub alarms: BTreeMap<String, u32>,
 }

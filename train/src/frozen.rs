@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use jepa3d_schemas::{FeatureRows, write_features};
 
 use crate::checkpoint::{LAST_FILE, read};
-use crate::config::PretrainConfig;
+use crate::config::{PretrainConfig, TargetKind};
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
 use crate::evaluate::FeatureSet;
 use crate::features::{Pooling, features_of};
-use crate::models::PointJepa;
+use crate::masking::Masks;
+use crate::models::{PointJepa, StepInput};
 use crate::monitor::Subset;
+use crate::nn::Pass;
 use crate::run_folder::CONFIG_FILE;
 
 /// An encoder that is only evaluated.
@@ -23,6 +25,7 @@ pub struct FrozenEncoder {
     config: PretrainConfig,
     device: Device,
     source: String,
+    fingerprint: Option<String>,
 }
 
 impl FrozenEncoder {
@@ -42,8 +45,10 @@ impl FrozenEncoder {
         let (model, parameters) = PointJepa::new(&config, &device)?;
         let checkpoint = read(&file)?;
         parameters.set(&file, &checkpoint.tensors)?;
-        let step = checkpoint.state.map_or("unknown".to_owned(), |state| state.step.to_string());
-        Ok(Self { model, config, device, source: format!("{} after step {step}", file.display()) })
+        let state = checkpoint.state;
+        let step = state.as_ref().map_or("unknown".to_owned(), |state| state.step.to_string());
+        let source = format!("{} after step {step}", file.display());
+        Ok(Self { model, config, device, source, fingerprint: state.map(|state| state.fingerprint) })
     }
 
     /// Random weights of a config and its seed: what training starts from, calibrated if the config says so.
@@ -57,7 +62,7 @@ impl FrozenEncoder {
             model.calibrate(&Subset::of(config, dataset, &device)?.patches()?)?;
         }
         let source = format!("random weights of seed {}", config.run.seed);
-        Ok(Self { model, config: config.clone(), device, source })
+        Ok(Self { model, config: config.clone(), device, source, fingerprint: None })
     }
 
     /// The config it was built from.
@@ -68,6 +73,40 @@ impl FrozenEncoder {
     /// Where its weights come from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Fingerprint of the dataset it was trained on; none if it was not, or the checkpoint does not say.
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
+    }
+
+    /// How wrong the prediction of every hidden patch is, as a share of the variance of the batch's targets: 0 is
+    /// exact, 1 no better than their mean. As in training: batch statistics and dropout. `None` where
+    /// coordinates are predicted.
+    ///
+    /// # Shapes
+    /// `patches [B, G, K, 3]`, `centers [B, G, 3]` to `[B, M, L]`.
+    pub(crate) fn patch_errors(
+        &self,
+        patches: &[f32],
+        centers: &[f32],
+        masks: &Masks,
+    ) -> Result<Option<Vec<f32>>> {
+        if self.config.target.kind == TargetKind::Coordinates {
+            return Ok(None);
+        }
+        let (g, k) = (self.config.data.groups, self.config.data.group_size);
+        let b = centers.len() / 3 / g;
+        let patches = Tensor::from_slice(patches, (b, g, k, 3), &self.device)?;
+        let centers = Tensor::from_slice(centers, (b, g, 3), &self.device)?;
+        let input = StepInput { patches, centers, masks: masks.clone() };
+        let output = self.model.step(&input, &Pass::new(0, false))?;
+        let rows = b * masks.blocks * masks.target_len;
+        let targets = output.targets.reshape((rows, ()))?;
+        let variance = targets.broadcast_sub(&targets.mean_keepdim(0)?)?.sqr()?.mean_all()?;
+        let errors = (output.predictions.reshape((rows, ()))? - &targets)?.sqr()?.mean(1)?;
+        let variance = f64::from(variance.to_scalar::<f32>()?).max(f64::MIN_POSITIVE);
+        Ok(Some((errors / variance)?.to_vec1()?))
     }
 
     /// Pooled features of every sample of `splits` (none: all splits), in stored order.

@@ -2,7 +2,7 @@
 //!
 //! Inspection: [`Selection`] picks samples of a prepared dataset, [`contact_sheet`] draws them
 //! into one picture, [`save_recording`], [`serve_recording`] and [`spawn_viewer`] show them in the
-//! rerun viewer.
+//! rerun viewer. A [`RunView`] is the same for a run: [`mask_sheet`] draws what it hides from its encoder.
 //!
 //! ```no_run
 //! # fn main() -> jepa3d_train::Result<()> {
@@ -21,6 +21,8 @@ pub mod bench;
 mod checkpoint;
 mod config;
 mod convert;
+#[cfg(all(test, feature = "cuda"))]
+mod cuda_tests;
 mod dataset;
 mod device;
 mod epoch_order;
@@ -67,7 +69,8 @@ pub use evaluate::{
 pub use features::Pooling;
 pub use frozen::FrozenEncoder;
 pub use inspect::{
-    Query, Selection, Served, Sheet, Specimen, contact_sheet, save_recording, serve_recording, spawn_viewer,
+    Query, RunQuery, RunView, Selection, Served, Sheet, Shown, Specimen, contact_sheet, mask_sheet,
+    save_recording, serve_recording, spawn_viewer,
 };
 pub use kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
 pub use kernels::tokenizer_composite::tokenize_composite;

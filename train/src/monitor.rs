@@ -181,15 +181,24 @@ impl Alarms {
             .collect()
     }
 
-    /// The guards of one look at the subset.
-    pub(crate) fn subset(&mut self, c: &MonitorConfig, m: &SubsetMeasures) -> Vec<String> {
+    /// The guards of one look at the subset; `first` is the position share of the targets before step 1.
+    pub(crate) fn subset(
+        &mut self,
+        c: &MonitorConfig,
+        m: &SubsetMeasures,
+        first: Option<f64>,
+    ) -> Vec<String> {
         let least = c.min_rank * m.width as f64;
         let rank = format!("effective rank {:.1} of {} is below {least:.1}", m.rank, m.width);
         let mut messages: Vec<String> = self.see(c, "rank", m.rank < least, rank).into_iter().collect();
-        if let Some(share) = m.position_target {
-            let text =
-                format!("position explains {share:.3} of the target variance, above {}", c.max_position);
-            messages.extend(self.see(c, "position", share > c.max_position, text));
+        if let (Some(share), Some(first)) = (m.position_target, first) {
+            let least = c.min_beyond_position * (1.0 - first);
+            let text = format!(
+                "position leaves {:.3} of the target variance, below {least:.3} ({:.3} at the start)",
+                1.0 - share,
+                1.0 - first
+            );
+            messages.extend(self.see(c, "position", 1.0 - share < least, text));
         }
         let (share, most) = (m.cloud_encoder, c.max_cloud);
         let text = format!("{share:.3} of the output's variance lies between clouds, above {most}");

@@ -113,11 +113,6 @@ impl AdamW {
         Ok(Self { betas, epsilon, decay_all: config.decay_all, moments, updates: 0 })
     }
 
-    /// Updates made so far.
-    pub(crate) fn updates(&self) -> u64 {
-        self.updates
-    }
-
     /// Moments by name of the parameter, for a checkpoint: `(name, first, second)`.
     pub(crate) fn state<'a>(
         &'a self,
@@ -241,8 +236,9 @@ impl Step {
     fn compose(&self, p: &Tensor, moments: &mut Moments, gradient: &Tensor) -> Result<()> {
         let [b1, b2] = self.betas;
         let g = (gradient * self.scale)?;
-        moments.first = ((&moments.first * b1)? + (&g * (1.0 - b1))?)?;
-        moments.second = ((&moments.second * b2)? + (g.sqr()? * (1.0 - b2))?)?;
+        // Detached: moments begin as variables, and the graph would grow with every step.
+        moments.first = ((&moments.first * b1)? + (&g * (1.0 - b1))?)?.detach();
+        moments.second = ((&moments.second * b2)? + (g.sqr()? * (1.0 - b2))?)?.detach();
         let root = ((moments.second.sqrt()? / self.corrections[1].sqrt())? + self.epsilon)?;
         let step = ((&moments.first * (self.learning_rate / self.corrections[0]))? / root)?;
         Ok(Var::from_tensor(p)?.set(&((p * self.keep)? - step)?)?)

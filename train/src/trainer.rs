@@ -101,6 +101,7 @@ pub struct Trainer {
     length: Length,
     step: u64,
     best: Option<(u64, f64)>,
+    first_position: Option<f64>,
     saved: Option<u64>,
 }
 
@@ -117,7 +118,7 @@ impl Trainer {
         let (folder, checkpoint) = RunFolder::open(&out, resume)?;
         let (model, parameters) = PointJepa::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
-        let (mut step, mut best, mut alarms) = (0, None, Alarms::default());
+        let (mut step, mut best, mut alarms, mut first_position) = (0, None, Alarms::default(), None);
         let mut loader = Loader::start(&dataset, loader_config(&config), 0)?;
         let accumulate = config.optim.accumulate as u64;
         let steps_per_epoch = (loader.steps_per_epoch() / accumulate).max(1);
@@ -127,7 +128,8 @@ impl Trainer {
             check_resume(&last, &state, &config, (dataset.fingerprint(), steps_per_epoch))?;
             parameters.set(&last, &checkpoint.tensors)?;
             optimizer.restore(checkpoint.moments(&last, &parameters)?, state.step);
-            (step, best, alarms) = (state.step, state.best, Alarms(state.alarms));
+            (step, best, first_position) = (state.step, state.best, state.first_position);
+            alarms = Alarms(state.alarms);
             loader = Loader::start(&dataset, loader_config(&config), step * accumulate)?;
         }
         let text = config.to_toml();
@@ -155,6 +157,7 @@ impl Trainer {
             length,
             step,
             best,
+            first_position,
             saved,
         })
     }
@@ -322,8 +325,10 @@ impl Trainer {
         let mut values = vec![("rank", measures.rank), ("position/encoder", measures.position_encoder)];
         values.extend(measures.position_target.map(|share| ("position/target", share)));
         values.push(("cloud/encoder", measures.cloud_encoder));
-        if self.step > 0 {
-            let alarms = self.alarms.subset(&self.config.monitor, &measures);
+        if self.step == 0 {
+            self.first_position = self.first_position.or(measures.position_target);
+        } else {
+            let alarms = self.alarms.subset(&self.config.monitor, &measures, self.first_position);
             alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
         }
         values.extend(self.light_probe(tell)?);
@@ -360,6 +365,7 @@ impl Trainer {
             fingerprint: self.dataset.fingerprint().to_owned(),
             config: recorded(&self.config),
             best: self.best,
+            first_position: self.first_position,
             alarms: self.alarms.0.clone(),
         }
     }

@@ -38,7 +38,7 @@ fn vivid(share: [f32; 3]) -> Color {
 }
 
 /// Where the bulk of some values begins and ends.
-fn span(values: impl Iterator<Item = f32>) -> (f32, f32) {
+pub(crate) fn span(values: impl Iterator<Item = f32>) -> (f32, f32) {
     let mut sorted: Vec<f32> = values.collect();
     sorted.sort_unstable_by(f32::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return (0.0, 0.0) };
@@ -125,15 +125,29 @@ const RAMP: [[f32; 3]; 11] = [
 
 /// Viridis from the low to the high end of some values.
 fn ramp(values: impl Iterator<Item = f32> + Clone) -> Vec<Color> {
-    let (low, high) = span(values.clone());
+    let ends = span(values.clone());
+    values.map(|value| between(value, ends)).collect()
+}
+
+/// Viridis at the place of a value between two ends.
+pub(crate) fn between(value: f32, (low, high): (f32, f32)) -> Color {
     let scale = if high > low { 10.0 / (high - low) } else { 0.0 };
-    let color = |value: f32| {
-        let at = ((value - low) * scale).clamp(0.0, 10.0);
-        let below = (at as usize).min(9);
-        let share = at - below as f32;
-        [0, 1, 2].map(|c| (RAMP[below][c] + share * (RAMP[below + 1][c] - RAMP[below][c])).round() as u8)
-    };
-    values.map(color).collect()
+    let at = ((value - low) * scale).clamp(0.0, 10.0);
+    let below = (at as usize).min(9);
+    let share = at - below as f32;
+    [0, 1, 2].map(|c| (RAMP[below][c] + share * (RAMP[below + 1][c] - RAMP[below][c])).round() as u8)
+}
+
+/// A patch of the context.
+pub(crate) const CONTEXT: Color = [0x44, 0x77, 0xaa];
+/// A patch that is neither seen nor predicted.
+pub(crate) const UNUSED: Color = [198, 198, 204];
+/// The first target blocks; with [`CONTEXT`] told apart also by colour-blind readers (Paul Tol, "bright").
+const BLOCKS: [Color; 4] = [[0xee, 0x66, 0x77], [0xcc, 0xbb, 0x44], [0x22, 0x88, 0x33], [0xaa, 0x33, 0x77]];
+
+/// A target block's colour.
+pub(crate) fn of_block(block: usize) -> Color {
+    BLOCKS.get(block).copied().unwrap_or_else(|| of_number(block + 2))
 }
 
 #[cfg(test)]

@@ -5,26 +5,36 @@ use jepa3d_schemas::Sample;
 use super::colors::{Color, of_group};
 
 /// The centers and patches of one grouping.
-pub(crate) struct Groups<'a> {
+pub(crate) struct Groups {
     /// `[G]` indices into the cloud.
-    pub centers: &'a [u32],
+    pub centers: Vec<u32>,
     /// `[G,K]` indices into the cloud.
-    patches: &'a [u32],
+    pub patches: Vec<u32>,
     /// `[G]` valid points of each patch, absent if all are.
-    counts: Option<&'a [u16]>,
+    pub counts: Option<Vec<u16>>,
 }
 
-impl<'a> Groups<'a> {
+impl Groups {
     /// Grouping `grouping` of the `groupings` that a sample has.
-    pub(crate) fn of(sample: &'a Sample, groupings: usize, grouping: usize) -> Self {
+    pub(crate) fn of(sample: &Sample, groupings: usize, grouping: usize) -> Self {
         let part = |len: usize| {
             let each = len / groupings.max(1);
             grouping * each..(grouping + 1) * each
         };
         Self {
-            centers: &sample.center_indices[part(sample.center_indices.len())],
-            patches: &sample.patch_indices[part(sample.patch_indices.len())],
-            counts: sample.patch_counts.as_deref().map(|counts| &counts[part(counts.len())]),
+            centers: sample.center_indices[part(sample.center_indices.len())].to_vec(),
+            patches: sample.patch_indices[part(sample.patch_indices.len())].to_vec(),
+            counts: sample.patch_counts.as_deref().map(|counts| counts[part(counts.len())].to_vec()),
+        }
+    }
+
+    /// The first `groups` patches of `stored` points, cut to the `size` nearest to the center.
+    pub(crate) fn first(self, groups: usize, (stored, size): (usize, usize)) -> Self {
+        let patches = self.patches.chunks_exact(stored.max(1)).take(groups);
+        Self {
+            centers: self.centers.into_iter().take(groups).collect(),
+            patches: patches.flat_map(|patch| &patch[..size.min(stored)]).copied().collect(),
+            counts: self.counts.map(|counts| counts.into_iter().take(groups).collect()),
         }
     }
 
@@ -37,7 +47,7 @@ impl<'a> Groups<'a> {
         let size = self.patches.len() / self.centers.len().max(1);
         let mut best: Vec<Option<(usize, usize)>> = vec![None; points];
         for (group, patch) in self.patches.chunks_exact(size.max(1)).enumerate() {
-            let valid = self.counts.map_or(size, |counts| usize::from(counts[group]).min(size));
+            let valid = self.counts.as_ref().map_or(size, |counts| usize::from(counts[group]).min(size));
             for (place, &point) in patch[..valid].iter().enumerate() {
                 let Some(best) = best.get_mut(point as usize) else { continue };
                 if best.is_none_or(|best| (place, group) < best) {

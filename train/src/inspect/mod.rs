@@ -1,4 +1,5 @@
-//! Looks into prepared datasets: a selection of samples as one picture or as a rerun recording.
+//! Looks into prepared datasets and runs: samples, or what a run hides from its encoder, as one picture or as a
+//! rerun recording.
 //!
 //! A point has the same colour wherever it is drawn, in 3D and in every image that shows it, so
 //! that an eye sees at once whether correspondences match.
@@ -11,6 +12,9 @@ mod colors;
 mod facts;
 mod groups;
 mod layout;
+mod masked;
+mod run;
+mod run_sheet;
 mod select;
 mod sheet;
 
@@ -20,6 +24,10 @@ mod blueprint;
 mod entities;
 #[cfg(feature = "rerun")]
 mod recording;
+#[cfg(feature = "rerun")]
+mod run_blueprint;
+#[cfg(feature = "rerun")]
+mod run_entities;
 #[cfg(feature = "rerun")]
 mod viewer_page;
 
@@ -33,8 +41,12 @@ mod fixture;
 #[cfg(feature = "rerun")]
 mod recording_tests;
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod tests;
 
 pub use recording::{Served, save_recording, serve_recording, spawn_viewer};
+pub use run::{RunQuery, RunView, Shown};
+pub use run_sheet::mask_sheet;
 pub use select::{Query, Selection, Specimen};
 pub use sheet::{Sheet, contact_sheet};

@@ -12,6 +12,8 @@ use rerun::{RecordingStream, RecordingStreamBuilder};
 
 use super::blueprint::blueprint;
 use super::entities::Scribe;
+use super::run::Shown;
+use super::run_entities::log_run;
 use super::select::Selection;
 use crate::error::{Error, Result};
 
@@ -22,10 +24,11 @@ const FOOTER: &[u8] = b"RRF2FOOT";
 ///
 /// # Errors
 /// Fails if a shard cannot be read or the disk refuses; nothing new stands at `path` then.
-pub fn save_recording(selection: &Selection, path: &Path) -> Result<u64> {
+pub fn save_recording<'a>(shown: impl Into<Shown<'a>>, path: &Path) -> Result<u64> {
+    let shown = shown.into();
     let file = unfinished(path).map_err(|e| Error::io(path, e))?.into_temp_path();
-    let stream = builder(selection)?.save(&*file).map_err(failed)?;
-    log_all(selection, &stream)?;
+    let stream = builder(shown)?.save(&*file).map_err(failed)?;
+    log_all(shown, &stream)?;
     drop(stream);
     let bytes = check_whole(&file).map_err(|e| Error::io(path, e))?;
     file.persist(path).map_err(|e| Error::io(path, e.error))?;
@@ -57,18 +60,19 @@ impl Served {
 ///
 /// # Errors
 /// Fails if a shard cannot be read or no port is free.
-pub fn serve_recording(selection: &Selection) -> Result<Served> {
+pub fn serve_recording<'a>(shown: impl Into<Shown<'a>>) -> Result<Served> {
+    let shown = shown.into();
     let ip = Ipv4Addr::LOCALHOST.to_string();
     let port = free_port()?;
     let options = rerun::ServerOptions { memory_limit: rerun::MemoryLimit::UNLIMITED, ..Default::default() };
-    let stream = builder(selection)?.serve_grpc_opts(&ip, port, options).map_err(failed)?;
+    let stream = builder(shown)?.serve_grpc_opts(&ip, port, options).map_err(failed)?;
     let page = WebViewerConfig { bind_ip: ip, open_browser: false, ..WebViewerConfig::default() };
     let page = page.host_web_viewer().map_err(failed)?;
     let page_port =
         page.server_url().rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
     let page_port = page_port.ok_or_else(|| failed(format!("no port in {}", page.server_url())))?;
     let page_port = super::viewer_page::pass_on(page_port).map_err(failed)?;
-    log_all(selection, &stream)?;
+    log_all(shown, &stream)?;
     let url = format!("http://127.0.0.1:{page_port}/?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A{port}%2Fproxy");
     Ok(Served { url, _stream: stream, _page: Box::new(page) })
 }
@@ -77,31 +81,43 @@ pub fn serve_recording(selection: &Selection) -> Result<Served> {
 ///
 /// # Errors
 /// Fails if a shard cannot be read or there is no viewer.
-pub fn spawn_viewer(selection: &Selection) -> Result<()> {
-    let stream = builder(selection)?.spawn().map_err(failed)?;
-    log_all(selection, &stream)
+pub fn spawn_viewer<'a>(shown: impl Into<Shown<'a>>) -> Result<()> {
+    let shown = shown.into();
+    let stream = builder(shown)?.spawn().map_err(failed)?;
+    log_all(shown, &stream)
 }
 
-fn builder(selection: &Selection) -> Result<RecordingStreamBuilder> {
+fn builder(shown: Shown<'_>) -> Result<RecordingStreamBuilder> {
     // rerun would record nothing, and panic at the blueprint.
     if !rerun::decide_logging_enabled(true) {
         let found = std::env::var("RERUN").unwrap_or_default();
         return Err(failed(format!("environment variable RERUN: expected on or none, found {found:?}")));
     }
-    Ok(RecordingStreamBuilder::new("jepa3d").recording_name(selection.manifest().dataset.clone()))
+    let name = match shown {
+        Shown::Dataset(selection) => selection.manifest().dataset.clone(),
+        Shown::Run(run) => run.name().to_owned(),
+    };
+    Ok(RecordingStreamBuilder::new("jepa3d").recording_name(name))
+}
+
+fn log_all(shown: Shown<'_>, stream: &RecordingStream) -> Result<()> {
+    stream.set_log_tick_enabled(false);
+    stream.set_log_time_enabled(false);
+    match shown {
+        Shown::Dataset(selection) => log_samples(selection, stream)?,
+        Shown::Run(run) => log_run(run, stream).map_err(failed)?,
+    }
+    stream.flush_blocking().map_err(failed)
 }
 
 /// Logs all samples, then the blueprint, which names the cameras that were found.
-fn log_all(selection: &Selection, stream: &RecordingStream) -> Result<()> {
-    stream.set_log_tick_enabled(false);
-    stream.set_log_time_enabled(false);
+fn log_samples(selection: &Selection, stream: &RecordingStream) -> Result<()> {
     let (manifest, grouping) = (selection.manifest(), selection.grouping());
     let mut scribe = Scribe { stream, manifest, grouping, cameras: BTreeSet::new() };
     scribe.log_dataset().map_err(failed)?;
     selection.visit(&mut |specimen| scribe.log(specimen).map_err(failed))?;
     let names: Vec<&str> = scribe.cameras.iter().map(|(_, name)| name.as_str()).collect();
-    blueprint(&names).send(stream, Default::default()).map_err(failed)?;
-    stream.flush_blocking().map_err(failed)
+    blueprint(&names).send(stream, Default::default()).map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {

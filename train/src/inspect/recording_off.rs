@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::select::Selection;
+use super::run::Shown;
 use crate::error::{Error, Result};
 
 fn off<T>() -> Result<T> {
@@ -29,7 +29,7 @@ impl Served {
 ///
 /// # Errors
 /// Always fails, and names the feature.
-pub fn save_recording(_: &Selection, _: &Path) -> Result<u64> {
+pub fn save_recording<'a>(_: impl Into<Shown<'a>>, _: &Path) -> Result<u64> {
     off()
 }
 
@@ -37,7 +37,7 @@ pub fn save_recording(_: &Selection, _: &Path) -> Result<u64> {
 ///
 /// # Errors
 /// Always fails, and names the feature.
-pub fn serve_recording(_: &Selection) -> Result<Served> {
+pub fn serve_recording<'a>(_: impl Into<Shown<'a>>) -> Result<Served> {
     off()
 }
 
@@ -45,6 +45,6 @@ pub fn serve_recording(_: &Selection) -> Result<Served> {
 ///
 /// # Errors
 /// Always fails, and names the feature.
-pub fn spawn_viewer(_: &Selection) -> Result<()> {
+pub fn spawn_viewer<'a>(_: impl Into<Shown<'a>>) -> Result<()> {
     off()
 }

@@ -6,7 +6,10 @@ use std::process::Command;
 
 use super::fixture::write_dataset;
 use super::recording::save_recording;
+use super::run::{RunQuery, RunView};
+use super::run_tests::write_run;
 use super::select::{Query, Selection};
+use crate::config::MaskKind;
 
 fn save(folder: &Path, query: &Query, file: &Path) -> u64 {
     save_recording(&Selection::new(folder, query).unwrap(), file).unwrap()
@@ -48,6 +51,29 @@ fn a_recording_holds_every_entity_and_passes_the_viewers_own_check() {
     for path in expected {
         assert!(text.contains(&path), "{path} is missing in\n{text}");
     }
+}
+
+#[test]
+fn a_recording_of_a_run_holds_every_scalar_as_one_column_and_all_masks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = write_run(dir.path(), MaskKind::Runs);
+    let file = dir.path().join("run.rrd");
+    let query = RunQuery { clouds: Query { limit: 2, ..Query::default() }, draws: 3 };
+    let view = RunView::open(&run, Some(&data), &query).unwrap();
+    let bytes = save_recording(&view, &file).unwrap();
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), bytes);
+    let Some(_) = rrd(&["verify"], &file) else { return };
+    let text = rrd(&["print", "-vv"], &file).unwrap();
+    let mut expected: BTreeSet<String> =
+        ["/run", "/metrics/loss/loss", "/metrics/probe/knn20"].map(str::to_owned).into();
+    for id in ["a0", "a2"] {
+        let parts = ["context", "unused", "target\\ 1", "target\\ 2", "centers"];
+        expected.extend(parts.map(|part| format!("/masks/{id}/{part}")));
+    }
+    for path in expected {
+        assert!(text.contains(&path), "{path} is missing in\n{text}");
+    }
+    assert!(!text.contains("/errors/"), "there is no checkpoint");
 }
 
 #[test]

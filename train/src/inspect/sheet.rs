@@ -21,10 +21,10 @@ use super::layout::{CLOUDS, GAP, HEADING, Strip, WIDTH, cloud_side};
 use super::select::{Selection, Specimen};
 use crate::error::{Error, Result};
 
-const PAPER: Color = [255; 3];
-const INK: Color = [40, 40, 44];
-const FAINT: Color = [120, 120, 126];
-const BACKDROP: Color = [244, 244, 246];
+pub(crate) const PAPER: Color = [255; 3];
+pub(crate) const INK: Color = [40, 40, 44];
+pub(crate) const FAINT: Color = [120, 120, 126];
+pub(crate) const BACKDROP: Color = [244, 244, 246];
 /// Pixels of an image for each dot over it: enough dots to see a shape, few enough to see between.
 const PIXELS_A_DOT: u32 = 36;
 /// Radius of a dot over an image.
@@ -119,7 +119,7 @@ pub(crate) fn strip(specimen: &Specimen, up: UpAxis) -> Result<RgbImage> {
 }
 
 /// Draws those of the listed points that are in front, and returns which of the cloud's are.
-fn draw_front(canvas: &mut Canvas, seen: &Seen, mut points: Vec<(usize, Color)>) -> Vec<bool> {
+pub(crate) fn draw_front(canvas: &mut Canvas, seen: &Seen, mut points: Vec<(usize, Color)>) -> Vec<bool> {
     let radius = seen.radius(points.len());
     let front = seen.front(&points, radius);
     points.retain(|&(point, _)| front[point]);

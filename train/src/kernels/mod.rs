@@ -19,7 +19,6 @@ pub mod tokenizer_composite;
 mod view;
 
 pub(crate) use dropout::{Mask, key_of};
-pub(crate) use norm::normalize_rows;
 pub(crate) use stack::{BlockTensors, Stack, StackDrop};
 pub(crate) use tape::Tape;
 pub(crate) use view::CpuView;

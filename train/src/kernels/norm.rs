@@ -37,21 +37,6 @@ pub(super) fn layer_norm(
     );
 }
 
-/// Layer norm without parameters, in place.
-pub(crate) fn normalize_rows(x: &mut [f32], width: usize) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for row in x.chunks_exact_mut(width) {
-                let RowStats { mean, inverse } = row_stats(row);
-                for value in row {
-                    *value = (*value - mean) * inverse;
-                }
-            }
-        },
-    );
-}
-
 #[inline(always)]
 fn row_stats(x: &[f32]) -> RowStats {
     let count = 1.0 / x.len() as f32;

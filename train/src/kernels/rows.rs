@@ -84,18 +84,6 @@ pub(super) fn add(out: &mut [f32], x: &[f32]) {
     );
 }
 
-/// `out = a + b`.
-pub(super) fn sum_of(out: &mut [f32], a: &[f32], b: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                *out = a + b;
-            }
-        },
-    );
-}
-
 /// `out = gelu(x)`.
 pub(super) fn gelu_of(out: &mut [f32], x: &[f32]) {
     Arch::new().dispatch(

@@ -36,6 +36,7 @@ use crate::epoch_order::{EpochOrder, Schedule};
 use crate::error::{Error, Result};
 use feed::{Feed, Order};
 use plan::{Plans, Resident, Slots};
+pub(crate) use regroup::Regrouper;
 
 /// What is loaded, and how.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,14 +6,14 @@ use jepa3d_schemas::Draws;
 
 /// Memory that a thread keeps from sample to sample.
 #[derive(Default)]
-pub(super) struct Regrouper {
+pub(crate) struct Regrouper {
     whole: Cloud,
     part: Cloud,
     points: Vec<[f32; 3]>,
 }
 
 /// A fresh grouping: indices into `points`.
-pub(super) struct Regrouped<'a> {
+pub(crate) struct Regrouped<'a> {
     /// `[N,3]`, changed.
     pub points: &'a [[f32; 3]],
     /// `[G]`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use jepa3d_schemas::{Draws, Sample, ShardReader};
+use jepa3d_schemas::{Sample, ShardReader};
 use tempfile::TempDir;
 
 use super::fixture::{SHAPE, accept, write};

@@ -11,7 +11,7 @@ mod predictor;
 mod tokenizer;
 
 pub(crate) use encoder::{Encoder, EncoderSize};
-pub(crate) use linear::{LayerNorm, Linear, layer_norm_plain};
+pub(crate) use linear::layer_norm_plain;
 pub use parameters::{Parameter, Parameters, Role};
 pub(crate) use pass::{Pass, Rates};
 pub(crate) use positions::PositionEmbedding;

@@ -56,11 +56,6 @@ impl Parameters {
         self.list.iter().filter(move |p| p.role == role)
     }
 
-    /// The device they are on.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// The parameter of a name.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.by_name.get(name).map(|&i| &self.list[i])

@@ -1,0 +1,111 @@
+//! Settings of the run, the loader and the monitors.
+
+use serde::{Deserialize, Serialize};
+
+/// Seed, length and checkpoints of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// Of every random draw: initial weights, order, augmentation, masks, dropout.
+    pub seed: u64,
+    /// Epochs of the schedules and of the run.
+    pub epochs: u64,
+    /// Ends the run after this many steps (0: at the end of the last epoch); the schedules keep their length.
+    pub max_steps: u64,
+    /// This invocation writes a checkpoint and exits after so many steps of its own (0: never).
+    pub stop_after: u64,
+    /// Steps between checkpoints (0: one an epoch).
+    pub checkpoint_every: u64,
+    /// Checkpoints that are kept besides `last` and `best`.
+    pub keep: usize,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self { seed: 1, epochs: 300, max_steps: 0, stop_after: 0, checkpoint_every: 0, keep: 0 }
+    }
+}
+
+/// What the loader hands out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// The split that is trained on.
+    pub split: String,
+    /// Patches as they are stored, or grouped anew at every step.
+    pub patches_from: crate::augment::PatchesFrom,
+    /// `N`: points of a grouping that is made at every step.
+    pub points: usize,
+    /// `G`: patches of a sample.
+    pub groups: usize,
+    /// `K`: points of a patch.
+    pub group_size: usize,
+    /// Samples among which the order is shuffled freely.
+    pub shuffle_buffer: usize,
+    /// Loader threads; the batches do not depend on them.
+    pub threads: usize,
+    /// Batches that are ready ahead of time.
+    pub prefetch: usize,
+    /// Random motions of the clouds.
+    pub augment: crate::augment::Augment,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            split: "train".into(),
+            patches_from: crate::augment::PatchesFrom::Shard,
+            points: 1024,
+            groups: 64,
+            group_size: 32,
+            shuffle_buffer: 65_536,
+            threads: 1,
+            prefetch: 4,
+            augment: crate::augment::Augment::default(),
+        }
+    }
+}
+
+/// Logging, the online probe and alarms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MonitorConfig {
+    /// Steps between printed lines.
+    pub print_every: u64,
+    /// Epochs between online probes (0: never). The first is before step 1, the last at the end.
+    pub probe_every: u64,
+    /// Samples of the fixed subset that rank and position shares are measured on.
+    pub subset: usize,
+    /// Alarm: standard deviation of predictions below this.
+    pub min_pred_std: f64,
+    /// Alarm: standard deviation of targets below this.
+    pub min_target_std: f64,
+    /// Alarm: effective rank below this share of the width.
+    pub min_rank: f64,
+    /// Alarm: what position does not explain of the targets' variance falls below this share of what it was
+    /// before step 1.
+    pub min_beyond_position: f64,
+    /// Alarm: share of the encoder output's variance that lies between clouds above this.
+    pub max_cloud: f64,
+    /// Alarms in a row that make a report.
+    pub patience: u32,
+    /// A reported collapse ends the run with exit code 1.
+    pub abort_on_collapse: bool,
+}
+
+impl Default for MonitorConfig {
+    fn default() -> Self {
+        Self {
+            print_every: 10,
+            probe_every: 10,
+            subset: 512,
+            min_pred_std: 0.01,
+            min_target_std: 0.1,
+            min_rank: 0.05,
+            min_beyond_position: 0.5,
+            max_cloud: 0.7,
+            patience: 3,
+            abort_on_collapse: false,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Settings of what is hidden, what is predicted, and how far off a prediction is.
+
+use serde::{Deserialize, Serialize};
+
+/// How context and targets are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskKind {
+    /// Contiguous runs of a greedy order, the same for all samples of a batch (Point-JEPA).
+    Runs,
+    /// Regions that grow from anchors, exact in number, drawn for every sample.
+    Region,
+    /// A uniform subset, exact in number, drawn for every sample.
+    Random,
+}
+
+/// The order that runs are cut from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sequence {
+    /// Starts at the least x + y + z, goes on to the nearest unvisited center.
+    NearestMinStart,
+    /// The same from center 0, the FPS start.
+    NearestFromFirst,
+    /// Morton order.
+    Morton,
+}
+
+/// What is hidden and what is seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaskingConfig {
+    /// Runs, regions, or random subsets.
+    pub kind: MaskKind,
+    /// `runs`: the order.
+    pub sequence: Sequence,
+    /// `runs`: target blocks `M`; `region`: anchors.
+    pub blocks: usize,
+    /// `runs`: share of the patches in a target block; `region` and `random`: share that is hidden. Drawn once a batch.
+    pub target_ratio: [f64; 2],
+    /// `runs`: share of what is left that is seen. Drawn once a batch.
+    pub context_ratio: [f64; 2],
+}
+
+impl Default for MaskingConfig {
+    fn default() -> Self {
+        Self {
+            kind: MaskKind::Runs,
+            sequence: Sequence::NearestMinStart,
+            blocks: 4,
+            target_ratio: [0.15, 0.20],
+            context_ratio: [0.40, 0.75],
+        }
+    }
+}
+
+/// What is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// Latents of the target encoder.
+    Latent,
+    /// The coordinates of the hidden patches (a reconstruction baseline; no target encoder).
+    Coordinates,
+}
+
+/// How vectors are brought to one scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// Not at all.
+    None,
+    /// Layer norm without parameters: every vector has mean 0 and variance 1.
+    Layer,
+    /// Every channel has mean 0 and variance 1 over all patches of the batch.
+    Batch,
+}
+
+/// Which tokenizer the target encoder reads from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetTokenizer {
+    /// The online one, without gradient (the official recipe).
+    Online,
+    /// An EMA copy with the online running statistics. The online tokenizer then only sees the context.
+    Ema,
+}
+
+/// The target and its normalisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetConfig {
+    /// Latents or coordinates.
+    pub kind: TargetKind,
+    /// What is averaged: 0 are the tokens, `d` is the output of block `d`; empty: the last block.
+    pub depths: Vec<usize>,
+    /// Norm of each depth before the average; not used with one depth.
+    pub each_norm: Norm,
+    /// The target encoder's final norm is applied (only to the last block alone).
+    pub final_norm: bool,
+    /// Norm of the target.
+    pub norm: Norm,
+    /// Subtracts from the normed target what its position explains (ridge regression in the batch), and norms
+    /// again: what can be said without having seen the shape is not asked for.
+    pub remove_position: bool,
+    /// Which tokenizer the target encoder reads from.
+    pub tokenizer: TargetTokenizer,
+}
+
+impl Default for TargetConfig {
+    fn default() -> Self {
+        Self {
+            kind: TargetKind::Latent,
+            depths: Vec::new(),
+            each_norm: Norm::Layer,
+            final_norm: false,
+            norm: Norm::Layer,
+            remove_position: false,
+            tokenizer: TargetTokenizer::Online,
+        }
+    }
+}
+
+/// How far prediction and target are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossKind {
+    /// Smooth L1, mean over elements.
+    SmoothL1,
+    /// Squared L2 norm over D, mean over tokens.
+    SumDim,
+    /// `sum-dim` / D.
+    MeanElem,
+}
+
+/// The loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// Which one.
+    pub kind: LossKind,
+    /// `smooth-l1`: where it becomes linear.
+    pub beta: f64,
+    /// Weight of the variance hinge on mean-pooled context features (VICReg, arXiv 2105.04906); 0: none.
+    pub variance: f64,
+    /// Standard deviation below which the hinge acts.
+    pub variance_floor: f64,
+    /// Weight of the squared covariances between channels of the same features; 0: none.
+    pub covariance: f64,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self { kind: LossKind::SmoothL1, beta: 2.0, variance: 0.0, variance_floor: 0.5, covariance: 0.0 }
+    }
+}

@@ -1,0 +1,193 @@
+//! What a recording says about a run: every scalar as one column, the masks of some clouds at some steps.
+//!
+//! | entity | what |
+//! |---|---|
+//! | `metrics/GROUP/NAME` | a scalar of the record over `step` |
+//! | `masks/ID/context`, `/unused`, `/target I` | the points of such patches |
+//! | `masks/ID/centers` | the centers, in the same colours |
+//! | `errors/ID/points` | hidden patches by the error of their predictions, the others grey |
+//! | `run` | config and how to read the colours |
+//!
+//! Masks stand on the timeline `draw`, and on `step` where their epoch begins, so that one timeline
+//! shows both them and the scalars.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rerun::{EntityPath, RecordingStream, RecordingStreamResult, TimeColumn};
+
+use super::colors::{self, CONTEXT, Color, UNUSED, of_block};
+use super::masked::{CloudMasks, MaskedCloud, PatchRole};
+use super::run::RunView;
+use super::run_blueprint::blueprint;
+use super::run_sheet::span;
+
+/// Timeline of the record.
+pub(super) const STEP: &str = "step";
+const DRAW: &str = "draw";
+
+/// Sizes on screen, whatever the zoom.
+const POINT: f32 = 2.5;
+const CENTER: f32 = 5.0;
+/// What is not asked for, beside errors.
+const PALE: Color = [110, 110, 116];
+
+/// The pane of a scalar.
+pub(super) fn group(name: &str) -> &'static str {
+    match name {
+        "lr" | "tau" | "grad_norm" | "weight_decay" => "optimiser",
+        "rank" => "rank",
+        "samples_per_s" => "speed",
+        "r2" => "loss",
+        _ if name.starts_with("loss") => "loss",
+        _ if name.ends_with("_std") => "std",
+        _ if name.ends_with("_ms") => "speed",
+        _ if name.starts_with("probe/") || name.starts_with("random/") => "probe",
+        _ if name.starts_with("position/") || name.starts_with("cloud/") => "position",
+        _ => "other",
+    }
+}
+
+/// Path of a scalar.
+pub(super) fn metric_path(name: &str) -> EntityPath {
+    let group = group(name);
+    let below = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+    let parts = ["metrics", group].into_iter().chain(below.split('/'));
+    EntityPath::new(parts.map(Into::into).collect())
+}
+
+/// Path of what is said about a cloud.
+pub(super) fn cloud_path(what: &str, id: &str, below: &[&str]) -> EntityPath {
+    let parts = [what, id].into_iter().chain(below.iter().copied());
+    EntityPath::new(parts.map(Into::into).collect())
+}
+
+/// Names of all scalars.
+pub(super) fn names(run: &RunView) -> BTreeSet<&str> {
+    run.log.iter().flat_map(|entry| entry.values.keys().map(String::as_str)).collect()
+}
+
+/// Logs a run and its blueprint.
+pub(super) fn log_run(run: &RunView, stream: &RecordingStream) -> Result<(), Box<dyn std::error::Error>> {
+    let up = match run.up_axis {
+        jepa3d_schemas::UpAxis::X => rerun::ViewCoordinates::RIGHT_HAND_X_UP(),
+        jepa3d_schemas::UpAxis::Y => rerun::ViewCoordinates::RIGHT_HAND_Y_UP(),
+        jepa3d_schemas::UpAxis::Z => rerun::ViewCoordinates::RIGHT_HAND_Z_UP(),
+    };
+    stream.log_static("/", &up)?;
+    stream.log_static("run", &rerun::TextDocument::from_markdown(page(run)))?;
+    log_metrics(run, stream)?;
+    let ends = span(run);
+    for (number, at) in run.draws.iter().enumerate() {
+        stream.set_time_sequence(DRAW, number as i64);
+        stream.set_time_sequence(STEP, at.step as i64);
+        for cloud in &run.clouds {
+            let masks = &cloud.draws[number];
+            log_masks(stream, cloud, masks, run.blocks())?;
+            log_errors(stream, cloud, masks, ends)?;
+        }
+    }
+    blueprint(run).send(stream, Default::default())?;
+    Ok(())
+}
+
+/// One call a scalar, whatever the length of the run.
+fn log_metrics(run: &RunView, stream: &RecordingStream) -> Result<(), Box<dyn std::error::Error>> {
+    let mut columns: BTreeMap<&str, (Vec<i64>, Vec<f64>)> = BTreeMap::new();
+    for entry in &run.log {
+        for (name, &value) in &entry.values {
+            let (steps, values) = columns.entry(name.as_str()).or_default();
+            steps.push(entry.step as i64);
+            values.push(value);
+        }
+    }
+    for (name, (steps, values)) in columns {
+        let series = rerun::SeriesLines::new().with_names([name]);
+        stream.log_static(metric_path(name), &series)?;
+        let values = rerun::Scalars::new(values).columns_of_unit_batches()?;
+        stream.send_columns(metric_path(name), [TimeColumn::new_sequence(STEP, steps)], values)?;
+    }
+    Ok(())
+}
+
+fn log_masks(
+    stream: &RecordingStream,
+    cloud: &MaskedCloud,
+    masks: &CloudMasks,
+    blocks: usize,
+) -> RecordingStreamResult<()> {
+    let log = |name: &str, color: Color, is_in: &dyn Fn(&PatchRole) -> bool| {
+        let owned = cloud.points.iter().zip(&cloud.owners);
+        let points = owned.filter(|(_, owner)| owner.is_some_and(|patch| is_in(&masks.roles[patch])));
+        let points = points.map(|(point, _)| *point).collect();
+        log_points(stream, cloud_path("masks", &cloud.id, &[name]), points, &[color], POINT)
+    };
+    log("context", CONTEXT, &|role| *role == PatchRole::Context)?;
+    log("unused", UNUSED, &|role| *role == PatchRole::Unused)?;
+    for block in 0..blocks {
+        let is_in = |role: &PatchRole| matches!(role, PatchRole::Target(blocks) if blocks.contains(&block));
+        log(&format!("target {}", block + 1), of_block(block), &is_in)?;
+    }
+    let color = |role: &PatchRole| match role {
+        PatchRole::Context => CONTEXT,
+        PatchRole::Unused => UNUSED,
+        PatchRole::Target(blocks) => of_block(blocks[0]),
+    };
+    let colors: Vec<Color> = masks.roles.iter().map(color).collect();
+    let path = cloud_path("masks", &cloud.id, &["centers"]);
+    log_points(stream, path, cloud.centers.clone(), &colors, CENTER)
+}
+
+fn log_errors(
+    stream: &RecordingStream,
+    cloud: &MaskedCloud,
+    masks: &CloudMasks,
+    ends: (f32, f32),
+) -> RecordingStreamResult<()> {
+    let Some(errors) = &masks.errors else { return Ok(()) };
+    let color =
+        |patch: usize| if errors[patch].is_nan() { PALE } else { colors::between(errors[patch], ends) };
+    let owned =
+        cloud.points.iter().zip(&cloud.owners).filter_map(|(point, owner)| Some((*point, color((*owner)?))));
+    let (points, colors): (Vec<[f32; 3]>, Vec<Color>) = owned.unzip();
+    log_points(stream, cloud_path("errors", &cloud.id, &["points"]), points, &colors, POINT)
+}
+
+fn log_points(
+    stream: &RecordingStream,
+    path: EntityPath,
+    points: Vec<[f32; 3]>,
+    colors: &[Color],
+    radius: f32,
+) -> RecordingStreamResult<()> {
+    let points = rerun::Points3D::new(points)
+        .with_colors(colors.iter().map(|&[r, g, b]| rerun::Color::from_rgb(r, g, b)))
+        .with_radii([rerun::Radius::new_ui_points(radius)]);
+    stream.log(path, &points)
+}
+
+/// Config and colours in words.
+fn page(run: &RunView) -> String {
+    let errors = match &run.checkpoint {
+        Some(source) => {
+            let (low, high) = span(run);
+            format!(
+                "Errors: predictions of {source} on these masks, as a share of the targets' variance, from {low:.2} \
+                 (dark) to {high:.2} (yellow); 1 is no better than the mean target. Grey is not asked for.\n\n"
+            )
+        }
+        None => String::new(),
+    };
+    let epochs: Vec<String> = run.draws.iter().map(|at| at.epoch.to_string()).collect();
+    format!(
+        "# {}\n\npreset `{}`, {} steps\n\n\
+         Masks: {}, drawn with the run's seed at epochs {}, on clouds without augmentation. Blue is context; \
+         red, yellow, green, purple are target blocks; light grey is neither. Large points are centers.\n\n\
+         {errors}```toml\n{}\n```\n",
+        run.name(),
+        run.config.preset,
+        run.steps(),
+        run.masking(),
+        epochs.join(", "),
+        run.config.to_toml(),
+    )
+}

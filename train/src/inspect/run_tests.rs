@@ -1,0 +1,170 @@
+//! Runs on the small dataset: masks as they are drawn, sheets, and errors.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+
+use super::canvas::LINE;
+use super::colors::{CONTEXT, of_block};
+use super::fixture::write_dataset;
+use super::layout::{GAP, HEADING};
+use super::masked::{MaskedCloud, PatchRole};
+use super::run::{RunQuery, RunView};
+use super::run_sheet::{mask_sheet, picture};
+use super::select::Query;
+use crate::config::{MaskKind, PretrainConfig};
+use crate::masking::draw_masks;
+use crate::models::StepInput;
+use crate::monitor::StepMeasures;
+use crate::nn::Pass;
+
+/// A config that the small dataset serves.
+pub(super) fn config(kind: MaskKind) -> PretrainConfig {
+    let text = "preset = \"tiny\"\n[data]\ngroups = 4\ngroup_size = 6\n[model]\ntokenizer = [4, 8, 8]\nwidth = 8\n\
+                depth = 1\nheads = 2\n[predictor]\nwidth = 8\ndepth = 1\nheads = 2\n[optim]\nbatch = 2\n";
+    let mut config: PretrainConfig = toml::from_str(text).unwrap();
+    config.masking.kind = kind;
+    config.masking.blocks = 2;
+    config.masking.target_ratio = if kind == MaskKind::Runs { [0.25, 0.3] } else { [0.5, 0.5] };
+    config.masking.context_ratio = [1.0, 1.0];
+    config
+}
+
+/// A dataset and a run of 5 steps (2 an epoch) without a checkpoint.
+pub(super) fn write_run(dir: &Path, kind: MaskKind) -> (PathBuf, PathBuf) {
+    let (data, run) = (dir.join("set"), dir.join("run"));
+    write_dataset(&data, false);
+    std::fs::create_dir_all(&run).unwrap();
+    std::fs::write(run.join("config.toml"), config(kind).to_toml()).unwrap();
+    let line = |step: usize| {
+        format!(
+            "{{\"step\":{step},\"epoch\":{},\"loss\":{},\"probe/knn20\":0.5}}\n",
+            step as f64 / 2.0,
+            9 - step
+        )
+    };
+    std::fs::write(run.join("metrics.jsonl"), (1..=5).map(line).collect::<String>()).unwrap();
+    (data, run)
+}
+
+#[test]
+fn masks_are_those_that_training_draws() {
+    for kind in [MaskKind::Runs, MaskKind::Region, MaskKind::Random] {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, run) = write_run(dir.path(), kind);
+        let query = RunQuery { draws: 3, ..RunQuery::default() };
+        let view = RunView::open(&run, Some(&data), &query).unwrap();
+        let config = config(kind);
+        assert_eq!(
+            view.draws.iter().map(|at| (at.epoch, at.step)).collect::<Vec<_>>(),
+            [(0, 0), (1, 2), (2, 4)]
+        );
+        let ids: Vec<String> = view.clouds.iter().map(|cloud| cloud.id.clone()).collect();
+        assert_eq!(ids, ["a0", "a1", "a2", "a3", "a4"], "the split of the run");
+        let centers: Vec<f32> =
+            view.clouds.iter().flat_map(|cloud| cloud.centers.as_flattened().to_vec()).collect();
+        for (number, at) in view.draws.iter().enumerate() {
+            let masks =
+                draw_masks(&config.masking, &centers, &ids, (config.run.seed, at.epoch, at.batch)).unwrap();
+            for (i, cloud) in view.clouds.iter().enumerate() {
+                let roles = &cloud.draws[number].roles;
+                let seen = &masks.context[i * masks.context_len..][..masks.context_len];
+                let asked = masks.blocks * masks.target_len;
+                let asked = &masks.targets[i * asked..][..asked];
+                for (patch, role) in roles.iter().enumerate() {
+                    let patch = patch as u32;
+                    assert_eq!(*role == PatchRole::Context, seen.contains(&patch), "{kind:?}");
+                    assert_eq!(matches!(role, PatchRole::Target(_)), asked.contains(&patch), "{kind:?}");
+                }
+                assert!(cloud.draws[number].errors.is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sheet_shows_centers_in_the_colours_of_their_masks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = write_run(dir.path(), MaskKind::Region);
+    let query = RunQuery { clouds: Query { limit: 2, ..Query::default() }, draws: 2 };
+    let view = RunView::open(&run, Some(&data), &query).unwrap();
+    let sheet = mask_sheet(&view).unwrap();
+    let image = picture(&sheet);
+    let count = |color: [u8; 3], top: u32| {
+        image.enumerate_pixels().filter(|(_, y, pixel)| *y > top && pixel.0 == color).count()
+    };
+    let top = GAP + 3 * HEADING + LINE;
+    for color in [CONTEXT, of_block(0)] {
+        assert!(count(color, top) > 100, "{color:?}");
+    }
+    assert_eq!(count(of_block(1), top), 0, "regions are one target block");
+    assert_eq!(image.width(), 1400);
+}
+
+#[test]
+fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = write_run(dir.path(), MaskKind::Region);
+    let config = config(MaskKind::Region);
+    let (model, parameters) = crate::models::PointJepa::new(&config, &Device::Cpu).unwrap();
+    let mut state = crate::checkpoint::RunState {
+        tool_version: "0".into(),
+        step: 5,
+        steps_per_epoch: 2,
+        fingerprint: "f1".into(),
+        config: config.to_toml(),
+        best: None,
+        first_position: None,
+        alarms: Default::default(),
+    };
+    crate::checkpoint::write(&run.join("last.safetensors"), &parameters, None, &state).unwrap();
+    let view = RunView::open(&run, Some(&data), &RunQuery::default()).unwrap();
+    let flat = |of: fn(&MaskedCloud) -> &[[f32; 3]]| -> Vec<f32> {
+        view.clouds.iter().flat_map(|cloud| of(cloud).as_flattened().to_vec()).collect()
+    };
+    let (patches, centers) = (flat(|cloud| &cloud.patches), flat(|cloud| &cloud.centers));
+    let ids: Vec<String> = view.clouds.iter().map(|cloud| cloud.id.clone()).collect();
+    for (number, at) in view.draws.iter().enumerate() {
+        let key = (config.run.seed, at.epoch, at.batch);
+        let input = StepInput {
+            patches: Tensor::from_slice(&patches, (5, 4, 6, 3), &Device::Cpu).unwrap(),
+            centers: Tensor::from_slice(&centers, (5, 4, 3), &Device::Cpu).unwrap(),
+            masks: draw_masks(&config.masking, &centers, &ids, key).unwrap(),
+        };
+        let output = model.step(&input, &Pass::new(0, false)).unwrap();
+        let unexplained = 1.0 - StepMeasures::of(&output).unwrap().r2;
+        let errors = view.clouds.iter().flat_map(|cloud| {
+            let masks = &cloud.draws[number];
+            masks.errors.as_ref().unwrap().iter().zip(&masks.roles)
+        });
+        let (asked, others): (Vec<_>, Vec<_>) =
+            errors.partition(|(_, role)| matches!(role, PatchRole::Target(_)));
+        assert!(others.iter().all(|(error, _)| error.is_nan()));
+        let mean = asked.iter().map(|(error, _)| f64::from(**error)).sum::<f64>() / asked.len() as f64;
+        assert!((mean / unexplained - 1.0).abs() < 1e-4, "{mean} {unexplained}");
+    }
+    assert!(mask_sheet(&view).is_ok());
+    state.fingerprint = "f0".into();
+    crate::checkpoint::write(&run.join("last.safetensors"), &parameters, None, &state).unwrap();
+    let error = RunView::open(&run, Some(&data), &RunQuery::default()).err().unwrap().to_string();
+    let expected = "last.safetensors: expected the dataset it was trained on, fingerprint f0, found f1 in ";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn what_does_not_serve_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = write_run(dir.path(), MaskKind::Region);
+    let open = |data: Option<&Path>| RunView::open(&run, data, &RunQuery::default());
+    let alone = open(None).unwrap();
+    assert_eq!((alone.clouds(), alone.name()), (0, "run"));
+    assert!(mask_sheet(&alone).is_err());
+    let mut config = config(MaskKind::Region);
+    config.data.groups = 5;
+    std::fs::write(run.join("config.toml"), config.to_toml()).unwrap();
+    let error = open(Some(&data)).err().unwrap().to_string();
+    assert!(error.contains("data.groups x data.group_size: expected at most the stored 4 x 8"), "{error}");
+    std::fs::remove_file(run.join("config.toml")).unwrap();
+    let error = open(None).err().unwrap().to_string();
+    assert!(error.contains("config.toml"), "{error}");
+}
