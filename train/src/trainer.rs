@@ -326,7 +326,7 @@ impl Trainer {
         values.extend(measures.position_target.map(|share| ("position/target", share)));
         values.push(("cloud/encoder", measures.cloud_encoder));
         if self.step == 0 {
-            self.first_position = measures.position_target;
+            self.first_position = self.first_position.or(measures.position_target);
         } else {
             let alarms = self.alarms.subset(&self.config.monitor, &measures, self.first_position);
             alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
