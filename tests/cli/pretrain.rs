@@ -47,7 +47,9 @@ impl Place {
     fn command(&self, out: &Path, args: &[&str]) -> Command {
         let mut command = command(&["pretrain", CONFIG, "--threads", "2", "--data"]);
         command.arg(self.path("data")).arg("--out").arg(out);
-        TINY.iter().for_each(|set| drop(command.args(["--set", set])));
+        for set in TINY {
+            command.args(["--set", set]);
+        }
         // Later settings win.
         command.args(args);
         command

@@ -13,7 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::{Parameters, Role};
+use crate::nn::{NamedValues, Parameters, Role};
 use crate::optim::AdamW;
 
 /// Newest checkpoint of a run folder.
@@ -44,9 +44,6 @@ pub struct RunState {
     /// Consecutive alarms, by monitor.
     pub alarms: BTreeMap<String, u32>,
 }
-
-/// Tensors by name: shape and values.
-pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Writes a checkpoint; with the optimiser it can be resumed from.
 ///
@@ -100,7 +97,7 @@ fn is_convolution(name: &str) -> bool {
 /// An opened checkpoint.
 pub(crate) struct Checkpoint {
     /// Parameters and moments; 1x1 convolutions as matrices.
-    pub tensors: Tensors,
+    pub tensors: NamedValues,
     /// The state of the run; `None` in a file that another tool made.
     pub state: Option<RunState>,
 }
@@ -115,7 +112,7 @@ pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
     let text = metadata.metadata().as_ref().and_then(|m| m.get(STATE_KEY));
     let state = text.map(|text| serde_json::from_str(text)).transpose().map_err(|e| broken(path, e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
-    let mut tensors = Tensors::new();
+    let mut tensors = NamedValues::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {
             continue; // counters of the official code

@@ -48,6 +48,7 @@ impl Gradients {
     }
 
     /// The gradients, in the order of the trained parameters.
+    #[cfg(test)]
     pub(crate) fn all(&self) -> &[Tensor] {
         &self.0
     }

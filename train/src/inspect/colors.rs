@@ -38,7 +38,7 @@ fn vivid(share: [f32; 3]) -> Color {
 }
 
 /// Where the bulk of some values begins and ends.
-pub(crate) fn span(values: impl Iterator<Item = f32>) -> (f32, f32) {
+fn span(values: impl Iterator<Item = f32>) -> (f32, f32) {
     let mut sorted: Vec<f32> = values.collect();
     sorted.sort_unstable_by(f32::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return (0.0, 0.0) };

@@ -172,7 +172,7 @@ fn page(run: &RunView) -> String {
             let (low, high) = span(run);
             format!(
                 "Errors: predictions of {source} on these masks, as a share of the targets' variance, from {low:.2} \
-                 (dark) to {high:.2} (yellow); 1 is no better than the mean target. Grey is not asked for.\n\n"
+                 (dark) to {high:.2} and more (yellow); 1 is no better than the mean target. Grey is not asked for.\n\n"
             )
         }
         None => String::new(),

@@ -63,11 +63,15 @@ fn color(role: &PatchRole, point: usize) -> Color {
     }
 }
 
-/// Where the bulk of the shown errors begins and ends.
+/// Where the bulk of the shown errors begins and ends. A few thin patches are far worse than all others: they
+/// take the colour of the end.
 pub(super) fn span(run: &RunView) -> (f32, f32) {
     let of = |masks: &CloudMasks| masks.errors.clone().unwrap_or_default();
-    let all: Vec<f32> = run.clouds.iter().flat_map(|cloud| cloud.draws.iter().flat_map(of)).collect();
-    colors::span(all.into_iter().filter(|error| error.is_finite()))
+    let all = run.clouds.iter().flat_map(|cloud| cloud.draws.iter().flat_map(of));
+    let mut sorted: Vec<f32> = all.filter(|error| error.is_finite()).collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return (0.0, 0.0) };
+    (sorted[last / 50], sorted[last * 9 / 10])
 }
 
 /// Where the tiles are.
@@ -150,7 +154,7 @@ fn legend(canvas: &mut Canvas, (x, y): (u32, u32), (side, (low, high)): (u32, (f
     let up = y - HEADING;
     let left = (x + side).saturating_sub(title.len() as u32 * CHARACTER);
     canvas.text([left, up], title, FAINT);
-    let [start, end] = [low, high].map(|x| format!("{x:.2}"));
+    let (start, end) = (format!("{low:.2}"), format!("{high:.2}+"));
     let width = side.saturating_sub((start.len() + end.len() + 2) as u32 * CHARACTER);
     canvas.text([x, y], &start, FAINT);
     let bar = x + (start.len() as u32 + 1) * CHARACTER;

@@ -12,7 +12,7 @@ mod tokenizer;
 
 pub(crate) use encoder::{Encoder, EncoderSize};
 pub(crate) use linear::layer_norm_plain;
-pub use parameters::{Parameter, Parameters, Role};
+pub use parameters::{NamedValues, Parameter, Parameters, Role};
 pub(crate) use pass::{Pass, Rates};
 pub(crate) use positions::PositionEmbedding;
 pub(crate) use predictor::Predictor;

@@ -31,6 +31,9 @@ pub struct Parameter {
     pub role: Role,
 }
 
+/// Shape and values of every parameter, by name.
+pub type NamedValues = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// All named tensors of a model, in the order they were made.
 #[derive(Debug)]
 pub struct Parameters {
@@ -47,7 +50,8 @@ impl Parameters {
     }
 
     /// All of them.
-    pub fn all(&self) -> &[Parameter] {
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> &[Parameter] {
         &self.list
     }
 
@@ -106,7 +110,7 @@ impl Parameters {
     ///
     /// # Errors
     /// Fails if a device does not give them.
-    pub fn values(&self) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>> {
+    pub fn values(&self) -> Result<NamedValues> {
         self.list
             .iter()
             .map(|p| {
@@ -121,11 +125,7 @@ impl Parameters {
     /// # Errors
     /// Fails, before anything is set, if one is missing or of another shape: the error names all of them, with
     /// both shapes.
-    pub fn set(
-        &self,
-        path: &std::path::Path,
-        values: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    ) -> Result<()> {
+    pub fn set(&self, path: &std::path::Path, values: &NamedValues) -> Result<()> {
         let mut wrong = Vec::new();
         for p in &self.list {
             let dims = p.var.dims();

@@ -24,10 +24,10 @@ fn set(trainer: &Trainer, name: &str, change: impl Fn(usize, f32) -> f32) {
 }
 
 /// The alarms of a run whose parameters were changed before its first step, by the words they begin with.
-fn alarms(out: &str, sets: &[&str], change: impl Fn(&Trainer)) -> Vec<String> {
+fn alarms(out: &str, sets: &[&str], change: impl FnOnce(&mut Trainer)) -> Vec<String> {
     let place = Place::new();
     let mut trainer = place.trainer(out, false, &[FROZEN, sets].concat()).unwrap();
-    change(&trainer);
+    change(&mut trainer);
     let (ended, events) = events_of(&mut trainer).unwrap();
     assert_eq!(ended, Ended::Done);
     let text = |event: Event| match event {
