@@ -65,7 +65,8 @@ impl PretrainConfig {
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         let table = config_table(Some(path), overrides)?;
         let config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
-            Error::ConfigFile { path: path.to_owned(), reason: e.to_string().trim_end().to_owned() }
+            // In one line: an override has no place in the file that could be shown.
+            Error::ConfigFile { path: path.to_owned(), reason: e.to_string().trim_end().replace('\n', " ") }
         })?;
         config.check()?;
         Ok(config)
