@@ -153,13 +153,16 @@ fn report(args: &Args, summary: &Summary<'_>) -> anyhow::Result<()> {
         return print_json(summary);
     }
     for Written { file, bytes, bytes_per_sample } in
-        [&summary.contact_sheet, &summary.curves, &summary.recording].into_iter().flatten()
+        [&summary.contact_sheet, &summary.recording].into_iter().flatten()
     {
         let (file, samples) = (file.display(), summary.samples);
         print(match samples {
             0 => format!("{file}: {bytes} bytes\n"),
             _ => format!("{file}: {samples} samples, {bytes} bytes, {bytes_per_sample} a sample\n"),
         })?;
+    }
+    if let Some(Written { file, bytes, .. }) = &summary.curves {
+        print(format!("{}: {bytes} bytes\n", file.display()))?;
     }
     Ok(())
 }
