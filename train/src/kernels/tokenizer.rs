@@ -32,25 +32,25 @@ use super::tokenizer_composite::tokenize_composite;
 /// Parameters of the tokenizer, linear weights as [out, in]. Official widths: C1 128, C2 256, C3 512, D 384.
 #[derive(Clone, Debug)]
 pub struct TokenizerWeights {
-    /// `first_conv.0.weight` [C1,3], without bias.
+    /// `first_conv.0.weight` `[C1,3]`, without bias.
     pub first: Tensor,
-    /// `first_conv.1.weight` [C1].
+    /// `first_conv.1.weight` `[C1]`.
     pub bn1_weight: Tensor,
-    /// `first_conv.1.bias` [C1].
+    /// `first_conv.1.bias` `[C1]`.
     pub bn1_bias: Tensor,
-    /// `first_conv.3.weight` [C2,C1].
+    /// `first_conv.3.weight` `[C2,C1]`.
     pub lift: Tensor,
-    /// `first_conv.3.bias` [C2].
+    /// `first_conv.3.bias` `[C2]`.
     pub lift_bias: Tensor,
     /// `second_conv.0.weight` [C3, 2 C2], input order [global, local], without bias.
     pub mix: Tensor,
-    /// `second_conv.1.weight` [C3].
+    /// `second_conv.1.weight` `[C3]`.
     pub bn2_weight: Tensor,
-    /// `second_conv.1.bias` [C3].
+    /// `second_conv.1.bias` `[C3]`.
     pub bn2_bias: Tensor,
-    /// `second_conv.3.weight` [D,C3].
+    /// `second_conv.3.weight` `[D,C3]`.
     pub out: Tensor,
-    /// `second_conv.3.bias` [D].
+    /// `second_conv.3.bias` `[D]`.
     pub out_bias: Tensor,
 }
 
@@ -70,9 +70,9 @@ pub enum Mode<'a> {
     Train,
     /// Running means and variances.
     Eval {
-        /// Of the first BatchNorm, [C1] each.
+        /// Of the first BatchNorm, `[C1]` each.
         bn1: (&'a [f32], &'a [f32]),
-        /// Of the second, [C3] each.
+        /// Of the second, `[C3]` each.
         bn2: (&'a [f32], &'a [f32]),
     },
 }
@@ -194,7 +194,7 @@ impl Saved {
     }
 }
 
-/// The operation on patches [P,K,3] and flat parameters.
+/// The operation on patches `[P,K,3]` and flat parameters.
 struct Tokenize {
     widths: Widths,
     running: Running,

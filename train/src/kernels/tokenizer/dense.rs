@@ -23,7 +23,7 @@ pub(super) struct Dense {
     pub(super) mix_global: Buffer,
     /// [c2, c1], through the first maximum.
     pub(super) lift: Buffer,
-    /// [c3]: gradient of the offsets, and [c2]: of the first maximum, over all patches.
+    /// `[c3]`: gradient of the offsets, and `[c2]`: of the first maximum, over all patches.
     pub(super) offset: Vec<f64>,
     pub(super) summary: Vec<f64>,
     /// [4, c1]: gradient behind the first BatchNorm times x, y, z and 1, over all rows.

@@ -52,7 +52,7 @@ pub(super) struct Saved {
     pub(super) offset: Buffer,
     /// [P, d]: the point with the largest output.
     pub(super) token_point: Vec<u16>,
-    /// [c1]: mean of the first layer's output, and [c3, c1]: sum over all rows of mixed x first. Empty with running statistics.
+    /// `[c1]`: mean of the first layer's output, and `[c3, c1]`: sum over all rows of mixed x first. Empty with running statistics.
     pub(super) first_mean: Vec<f64>,
     pub(super) mixed_by_first: Vec<f64>,
 }
@@ -164,7 +164,7 @@ impl WithSimd for Summarise<'_> {
 struct Offsets {
     /// [P, c3]
     values: Buffer,
-    /// [c3] each, over the patches.
+    /// `[c3]` each, over the patches.
     sum: Vec<f64>,
     squares: Vec<f64>,
     /// [c3, c1]: sum over patches of offset x (sum of the first layer's output).

@@ -120,7 +120,7 @@ fn half_of_mix(flat: Flat<'_>, first: usize) -> Buffer {
     rows
 }
 
-/// Rows and columns of zeros added to `values` [from].
+/// Rows and columns of zeros added to `values` `[from]`.
 pub(super) fn padded(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Buffer {
     let mut out = Buffer::zeros(to.0 * to.1);
     for (to, from) in out.chunks_exact_mut(to.1).zip(values.chunks_exact(from.1).take(from.0)) {

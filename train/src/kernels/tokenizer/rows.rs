@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-/// relu(first x) with BatchNorm folded in: `points` [n,3], `first` [4, c1] -> `out` [n, c1].
+/// relu(first x) with BatchNorm folded in: `points` `[n,3]`, `first` `[4, c1]` -> `out` `[n, c1]`.
 #[inline(always)]
 pub(super) fn first_layer<S: Simd>(simd: S, points: &[f32], first: &[f32], out: &mut [f32]) {
     let c1 = first.len() / 4;

@@ -14,7 +14,7 @@ pub(super) const PAD: usize = 32;
 const TALL: usize = 8;
 const SHORT: usize = 4;
 
-/// A right-hand side [depth, columns] as panels of two vectors: [panel][depth][2 vectors].
+/// A right-hand side `[depth, columns]` as panels of two vectors: `[panel]``[depth]``[2 vectors]`.
 pub(super) struct Packed {
     data: Buffer,
     pub(super) depth: usize,
@@ -99,7 +99,7 @@ pub(super) struct Largest<'a> {
     pub(super) value: &'a mut [f32],
     /// [P, columns]: the lowest index in the patch that has it.
     pub(super) point: &'a mut [u16],
-    /// [columns]
+    /// `[columns]`
     pub(super) bias: &'a [f32],
 }
 
