@@ -21,6 +21,8 @@ demo: build
 	$(JEPA3D) pretrain configs/pretrain/point-jepa-region-small.toml --data $(OUT)/synthetic --out $(OUT)/run --resume \
 		--set run.epochs=60 --set monitor.print_every=140
 	$(JEPA3D) probe $(OUT)/run --data $(OUT)/synthetic --test-split test --labels 1,5,10
+	$(JEPA3D) inspect $(OUT)/run --data $(OUT)/synthetic --curves $(OUT)/run-curves.png \
+		--contact-sheet $(OUT)/run-masks.png --save $(OUT)/run.rrd
 
 build:
 	$(CARGO) build --release --locked
