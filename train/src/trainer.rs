@@ -119,8 +119,9 @@ impl Trainer {
         let (model, parameters) = PointJepa::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
         let (mut step, mut best, mut alarms, mut first_position) = (0, None, Alarms::default(), None);
-        let mut loader = Loader::start(&dataset, loader_config(&config), 0)?;
         let accumulate = config.optim.accumulate as u64;
+        let done = checkpoint.as_ref().and_then(|c| c.state.as_ref()).map_or(0, |state| state.step);
+        let loader = Loader::start(&dataset, loader_config(&config), done * accumulate)?;
         let steps_per_epoch = (loader.steps_per_epoch() / accumulate).max(1);
         if let Some(mut checkpoint) = checkpoint {
             let last = folder.last();
@@ -130,7 +131,6 @@ impl Trainer {
             optimizer.restore(checkpoint.moments(&last, &parameters)?, state.step);
             (step, best, first_position) = (state.step, state.best, state.first_position);
             alarms = Alarms(state.alarms);
-            loader = Loader::start(&dataset, loader_config(&config), step * accumulate)?;
         }
         let text = config.to_toml();
         jepa3d_schemas::write_atomically(&folder.path.join(CONFIG_FILE), text.as_bytes())?;

@@ -3,8 +3,8 @@
 use pulp::Arch;
 
 use super::dropout::Mask;
-use super::gemm::{Matrix, Store, product_into};
 use super::math::exp;
+use super::products::{Matrix, Store, scaled_product_into};
 use super::rows::{dot, sum_with};
 
 /// Tokens, width and heads of one attention.
@@ -36,7 +36,7 @@ impl Heads {
         part as usize * self.width + head * self.size()
     }
 
-    fn part<'a>(&self, qkv: &'a [f32], part: Part, head: usize) -> Matrix<'a> {
+    fn part<'a>(&self, qkv: &'a [f32], part: Part, head: usize) -> Matrix<'a, f32> {
         Matrix::strided(&qkv[self.start(part, head)..], self.tokens, self.size(), 3 * self.width)
     }
 
@@ -60,12 +60,12 @@ pub(super) fn attend(
     for head in 0..heads.heads {
         let p = &mut probabilities[head * square..(head + 1) * square];
         let (q, k) = (heads.part(qkv, Part::Query, head), heads.part(qkv, Part::Key, head));
-        product_into(p, t, Store::Set, heads.scale(), (q, k.t()));
+        scaled_product_into(p, t, Store::Set, heads.scale(), (q, k.transposed()));
         softmax_rows(p, t);
         let used = dropped_form(p, &mut dropped, drop, head * square);
         let v = heads.part(qkv, Part::Value, head);
         let columns = &mut out[head * heads.size()..];
-        product_into(columns, heads.width, Store::Set, 1.0, (Matrix::new(used, t, t), v));
+        scaled_product_into(columns, heads.width, Store::Set, 1.0, (Matrix::new(used, t), v));
     }
 }
 
@@ -97,19 +97,19 @@ pub(super) fn attend_backward(
         let p = &probabilities[head * square..(head + 1) * square];
         let dout = Matrix::strided(&dout[head * heads.size()..], t, heads.size(), heads.width);
         let part = |part| heads.part(qkv, part, head);
-        product_into(&mut dp, t, Store::Set, 1.0, (dout, part(Part::Value).t()));
+        scaled_product_into(&mut dp, t, Store::Set, 1.0, (dout, part(Part::Value).transposed()));
         let used = dropped_form(p, &mut dropped, drop, head * square);
         let dv = &mut dqkv[heads.start(Part::Value, head)..];
-        product_into(dv, row, Store::Set, 1.0, (Matrix::new(used, t, t).t(), dout));
+        scaled_product_into(dv, row, Store::Set, 1.0, (Matrix::new(used, t).transposed(), dout));
         if let Some((mask, first)) = drop {
             mask.apply(&mut dp, first + head * square);
         }
         softmax_backward(&mut dp, p, t);
-        let ds = Matrix::new(&dp, t, t);
+        let ds = Matrix::new(&dp, t);
         let dq = &mut dqkv[heads.start(Part::Query, head)..];
-        product_into(dq, row, Store::Set, heads.scale(), (ds, part(Part::Key)));
+        scaled_product_into(dq, row, Store::Set, heads.scale(), (ds, part(Part::Key)));
         let dk = &mut dqkv[heads.start(Part::Key, head)..];
-        product_into(dk, row, Store::Set, heads.scale(), (ds.t(), part(Part::Query)));
+        scaled_product_into(dk, row, Store::Set, heads.scale(), (ds.transposed(), part(Part::Query)));
     }
 }
 

@@ -6,8 +6,8 @@
 
 use super::attention::{Heads, attend, attend_backward};
 use super::dropout::{Mask, key_of};
-use super::gemm::{Matrix, Store, product};
 use super::norm::{RowStats, layer_norm, layer_norm_backward};
+use super::products::{Matrix, Store, product_into, scaled_product_into};
 use super::rows::{add_column_sums, fill_rows, gelu_of, times_gelu_slope};
 
 /// Sizes of a block and the chunk it runs on.
@@ -113,8 +113,8 @@ impl Saved {
 fn linear(out: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32]) {
     let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
     fill_rows(out, bias);
-    let rows = x.len() / inputs;
-    product(out, Store::Add, Matrix::new(x, rows, inputs), Matrix::new(weight, outputs, inputs).t());
+    let factors = (Matrix::new(x, inputs), Matrix::new(weight, inputs).transposed());
+    scaled_product_into(out, outputs, Store::Add, 1.0, factors);
 }
 
 /// Sets `dx`, adds to the gradients of weight and bias.
@@ -126,11 +126,10 @@ fn linear_backward(
     dy: &[f32],
 ) {
     let (outputs, inputs) = (dbias.len(), weight.len() / dbias.len());
-    let rows = x.len() / inputs;
-    let dy_rows = Matrix::new(dy, rows, outputs);
+    let dy_rows = Matrix::new(dy, outputs);
     add_column_sums(dbias, dy);
-    product(dweight, Store::Add, dy_rows.t(), Matrix::new(x, rows, inputs));
-    product(dx, Store::Set, dy_rows, Matrix::new(weight, outputs, inputs));
+    scaled_product_into(dweight, inputs, Store::Add, 1.0, (dy_rows.transposed(), Matrix::new(x, inputs)));
+    product_into(dx, inputs, dy_rows, Matrix::new(weight, inputs));
 }
 
 /// Runs a block on `x [samples * T, D]` in place.

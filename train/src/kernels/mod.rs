@@ -7,7 +7,6 @@
 mod attention;
 mod block;
 mod dropout;
-mod gemm;
 mod math;
 mod norm;
 pub(crate) mod products;

@@ -29,7 +29,7 @@ impl Number for f64 {
 }
 
 /// A matrix in a slice: element `(r, c)` is `values[r * row_step + c * column_step]`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix<'a, T> {
     values: &'a [T],
     rows: usize,
@@ -43,6 +43,11 @@ impl<'a, T> Matrix<'a, T> {
     pub(crate) fn new(values: &'a [T], columns: usize) -> Self {
         let rows = values.len().checked_div(columns).unwrap_or(0);
         Self { values, rows, columns, row_step: columns, column_step: 1 }
+    }
+
+    /// Rows that begin `row_step` elements apart.
+    pub(crate) fn strided(values: &'a [T], rows: usize, columns: usize, row_step: usize) -> Self {
+        Self { values, rows, columns, row_step, column_step: 1 }
     }
 
     /// The same numbers with rows and columns exchanged.
@@ -71,18 +76,43 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// What a product does with what was in its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// Overwrites it.
+    Set,
+    /// Adds to it.
+    Add,
+}
+
 /// `out[r, c] = sum_k a[r, k] b[k, c]` on one thread; rows of `out` start `step` apart.
 ///
 /// # Panics
 /// If the inner sizes differ or `out` is too small.
 pub(crate) fn product_into<T: Number>(out: &mut [T], step: usize, a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    scaled_product_into(out, step, Store::Set, T::ONE, (a, b));
+}
+
+/// `out = scale * a b`, or `out += scale * a b`, on one thread; rows of `out` start `step` apart.
+///
+/// # Panics
+/// If the inner sizes differ or `out` is too small.
+pub(crate) fn scaled_product_into<T: Number>(
+    out: &mut [T],
+    step: usize,
+    how: Store,
+    scale: T,
+    (a, b): (Matrix<'_, T>, Matrix<'_, T>),
+) {
     assert_eq!(a.columns, b.rows, "inner sizes of a product");
     if a.rows == 0 || b.columns == 0 {
         return;
     }
     assert!(step >= b.columns && out.len() >= (a.rows - 1) * step + b.columns, "room for a product");
+    let is_added = how == Store::Add;
     if a.columns == 0 {
-        out.chunks_mut(step).take(a.rows).for_each(|row| row[..b.columns].fill(T::default()));
+        let rows = if is_added { 0 } else { a.rows };
+        out.chunks_mut(step).take(rows).for_each(|row| row[..b.columns].fill(T::default()));
         return;
     }
     assert!(a.last() < a.values.len() && b.last() < b.values.len(), "factors of a product");
@@ -96,15 +126,15 @@ pub(crate) fn product_into<T: Number>(out: &mut [T], step: usize, a: Matrix<'_, 
             out.as_mut_ptr(),
             1,
             step as isize,
-            false,
+            is_added,
             a.values.as_ptr(),
             a.column_step as isize,
             a.row_step as isize,
             b.values.as_ptr(),
             b.column_step as isize,
             b.row_step as isize,
-            T::default(),
-            T::ONE,
+            if is_added { T::ONE } else { T::default() },
+            scale,
             false,
             false,
             false,
@@ -132,6 +162,7 @@ pub(crate) fn product<T: Number>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jepa3d_schemas::Draws;
 
     fn numbers(n: usize, step: f64) -> Vec<f64> {
         (0..n).map(|i| (i as f64 * step).sin()).collect()
@@ -171,5 +202,46 @@ mod tests {
             ),
             [0.0; 6]
         );
+    }
+
+    fn naive(a: &Matrix<'_, f32>, b: &Matrix<'_, f32>) -> Vec<f32> {
+        let at =
+            |m: &Matrix<'_, f32>, i: usize, j: usize| f64::from(m.values[i * m.row_step + j * m.column_step]);
+        let mut out = Vec::new();
+        for i in 0..a.rows {
+            for j in 0..b.columns {
+                out.push((0..a.columns).map(|k| at(a, i, k) * at(b, k, j)).sum::<f64>() as f32);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn products_equal_the_definition() {
+        for seed in 0..60 {
+            let mut draws = Draws::new(seed, "gemm", "test");
+            let (m, n, k) = (1 + draws.index(40), 1 + draws.index(40), 1 + draws.index(40));
+            let mut fill = |len: usize| (0..len).map(|_| draws.normal() as f32).collect::<Vec<_>>();
+            let (left, right) = (fill(m * k), fill(k * n));
+            for (a, b) in [
+                (Matrix::new(&left, k), Matrix::new(&right, n)),
+                (Matrix::new(&left, m).transposed(), Matrix::new(&right, k).transposed()),
+            ] {
+                let want = naive(&a, &b);
+                let mut out = vec![1.0; m * n];
+                scaled_product_into(&mut out, n, Store::Add, 1.0, (a, b));
+                let near = |x: f32, y: f32| (x - y).abs() < 1e-4 * (1.0 + y.abs());
+                assert!(out.iter().zip(&want).all(|(&x, &y)| near(x, y + 1.0)), "{m} {n} {k}");
+                scaled_product_into(&mut out, n, Store::Set, 1.0, (a, b));
+                assert!(out.iter().zip(&want).all(|(&x, &y)| near(x, y)));
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "inner sizes")]
+    fn sizes_that_do_not_fit_are_refused() {
+        let data = [0.0; 6];
+        product_into(&mut [0.0; 4], 2, Matrix::new(&data, 3), Matrix::new(&data, 3));
     }
 }
