@@ -7,8 +7,8 @@ use jepa3d_schemas::Draws;
 use super::svm::{Examples, LinearSvm, Solver};
 use crate::error::{Error, Result};
 
-/// `C` of the classifier, `LinearSVC`'s default.
-pub const FEW_LABELS_C: f64 = 1.0;
+/// `C` of the classifier: that of the published probes.
+pub const FEW_LABELS_C: f64 = 0.012;
 
 /// Labelled vectors that are told apart by few labels: the pool of labels, and what is classified.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl FewLabels<'_> {
     /// Share of the validation part that is classified correctly for each of `draws` draws of `count` labels a class.
     ///
     /// Draw `d` of class `c` takes the first `count` of a permutation of the class's ids seeded by (d, c): 1 label is
-    /// one of the 5, which are of the 20. The classifier is the one-vs-rest linear SVM with [`FEW_LABELS_C`].
+    /// one of the 5, which are of the 20. The classifier is the one-vs-one linear SVM with [`FEW_LABELS_C`].
     ///
     /// # Errors
     /// Fails if a class of the pool has fewer than `count` samples, or there are fewer than two classes.
@@ -58,7 +58,7 @@ impl FewLabels<'_> {
             rows.iter().flat_map(|&i| &self.pool.values[i * width..(i + 1) * width]).copied().collect();
         let labels: Vec<i32> = rows.iter().map(|&i| self.pool.labels[i]).collect();
         let examples = Examples { values: &values, width, labels: &labels };
-        let svm = LinearSvm::fit(examples, Solver::OneVsRest, FEW_LABELS_C)?;
+        let svm = LinearSvm::fit(examples, Solver::OneVsOne, FEW_LABELS_C)?;
         Ok(accuracy(&svm.predict(self.validation.values), self.validation.labels))
     }
 }

@@ -93,7 +93,7 @@ fn settings(table: &ProbeTable) -> String {
     let _ = writeln!(
         out,
         "C chosen from {} by {} folds of the training part; kNN by cosine, standardised; few labels: {} fixed draws, \
-         standardised, one-vs-rest, C = {}",
+         standardised, one-vs-one, C = {}",
         config.standardised_grid.iter().map(f64::to_string).collect::<Vec<_>>().join(", "),
         config.folds,
         config.draws,
