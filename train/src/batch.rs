@@ -1,5 +1,7 @@
 //! A ready batch, and how a sample's patches get into it.
 
+use crate::masking::Places;
+
 /// Samples as the model takes them: flat, contiguous f32.
 ///
 /// `B` samples, `G` centers, `K` points of a patch; the sizes are those of the config.
@@ -24,6 +26,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Where its patches are.
+    pub(crate) fn places(&self) -> Places<'_> {
+        Places { ids: &self.sample_ids, centers: &self.centers, cells: None }
+    }
+
     /// Makes room for `rows` samples of `groups` patches of `size` points, forgetting what was there.
     pub(crate) fn reset(&mut self, rows: usize, [groups, size]: [usize; 2]) {
         self.rows = rows;

@@ -6,14 +6,14 @@ use jepa3d_schemas::Draws;
 use crate::config::PretrainConfig;
 use crate::error::Result;
 use crate::masking::Masks;
-use crate::models::{PointJepa, StepInput};
+use crate::models::{Model, StepInput};
 use crate::nn::{Parameters, Pass};
 use crate::optim::{AdamW, Gradients, Update};
 
 /// A model, its optimiser and one batch of random patches.
 pub struct TrainStep {
     config: PretrainConfig,
-    model: PointJepa,
+    model: Model,
     parameters: Parameters,
     optimizer: AdamW,
     patches: Tensor,
@@ -28,7 +28,7 @@ impl TrainStep {
     /// Fails if the config is out of range.
     pub fn new(config: PretrainConfig) -> Result<Self> {
         config.check()?;
-        let (model, parameters) = PointJepa::new(&config, &Device::Cpu)?;
+        let (model, parameters) = Model::new(&config, &Device::Cpu)?;
         let optimizer = AdamW::new(&config.optim, &parameters)?;
         let mut draws = Draws::new(config.run.seed, "bench", "train step");
         let (b, g, k) = (config.optim.batch, config.data.groups, config.data.group_size);
@@ -85,6 +85,7 @@ impl TrainStep {
             context_len: context,
             blocks,
             target_len: length,
+            one_pass: false,
             context: left[start..start + context].repeat(b),
             targets: targets.repeat(b),
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-pub use model::{ModelConfig, Positions, PredictorConfig};
+pub use model::{ModelConfig, Positions, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub use run::{DataConfig, MonitorConfig, RunConfig};
 pub use task::{
@@ -148,6 +148,10 @@ impl PretrainConfig {
             if !(0.0 <= low && low <= high && high <= 1.0) {
                 return Err(out_of_range(key, "two ascending shares of 1", format!("[{low}, {high}]")));
             }
+        }
+        let drops = [p.dropout, p.attention_dropout, p.drop_path];
+        if let (PredictorKind::Decoder, Some(found)) = (p.kind, drops.into_iter().find(|&rate| rate > 0.0)) {
+            return Err(out_of_range("predictor.dropout", "0, as all rates of a decoder", found));
         }
         self.check_amounts()
     }

@@ -4,8 +4,8 @@ use candle_core::{Device, Tensor};
 use jepa3d_schemas::Draws;
 
 use crate::config::{MaskKind, Norm, Positions, PretrainConfig, TargetTokenizer};
-use crate::masking::{Masks, draw_masks};
-use crate::models::{PointJepa, StepInput};
+use crate::masking::{Masks, Places, draw_masks};
+use crate::models::{Model, StepInput};
 use crate::nn::{Pass, Role};
 use crate::optim::{AdamW, Gradients, Update};
 
@@ -43,7 +43,7 @@ struct Stepped {
 
 /// Two updates on one seeded batch; loss and gradients are those of the first.
 fn step(config: &PretrainConfig, device: &Device, is_half: bool) -> Stepped {
-    let (model, parameters) = PointJepa::new(config, device).unwrap();
+    let (model, parameters) = Model::new(config, device).unwrap();
     let mut optimizer = AdamW::new(&config.optim, &parameters).unwrap();
     let mut draws = Draws::new(1, "batch", "test");
     let mut values = |count: usize, scale: f64| -> Vec<f32> {
@@ -52,7 +52,8 @@ fn step(config: &PretrainConfig, device: &Device, is_half: bool) -> Stepped {
     let patches = values(SAMPLES * GROUPS * SIZE * 3, 0.1);
     let centers = values(SAMPLES * GROUPS * 3, 0.5);
     let ids: Vec<String> = (0..SAMPLES).map(|i| format!("s{i}")).collect();
-    let masks: Masks = draw_masks(&config.masking, &centers, &ids, (1, 0, 0)).unwrap();
+    let masks: Masks =
+        draw_masks(&config.masking, Places { ids: &ids, centers: &centers, cells: None }, (1, 0, 0)).unwrap();
     let input = StepInput {
         patches: Tensor::from_slice(&patches, (SAMPLES, GROUPS, SIZE, 3), device).unwrap(),
         centers: Tensor::from_slice(&centers, (SAMPLES, GROUPS, 3), device).unwrap(),

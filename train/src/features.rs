@@ -11,7 +11,7 @@ use crate::dataset::PreparedDataset;
 use crate::error::Result;
 use crate::evaluate::FeatureSet;
 use crate::loader::{EvalConfig, for_each_in_order};
-use crate::models::PointJepa;
+use crate::models::Model;
 
 /// How tokens become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub(crate) fn eval_config(data: &DataConfig) -> EvalConfig {
 /// # Errors
 /// Fails if a shard does, or the dataset's groups do not serve the model.
 pub(crate) fn features_of(
-    model: &PointJepa,
+    model: &Model,
     dataset: &Arc<PreparedDataset>,
     (data, splits): (&DataConfig, &[String]),
     pooling: Pooling,

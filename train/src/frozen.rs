@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 use crate::evaluate::FeatureSet;
 use crate::features::{Pooling, features_of};
 use crate::masking::Masks;
-use crate::models::{PointJepa, StepInput};
+use crate::models::{Model, StepInput};
 use crate::monitor::Subset;
 use crate::nn::Pass;
 use crate::run_folder::CONFIG_FILE;
 
 /// An encoder that is only evaluated.
 pub struct FrozenEncoder {
-    model: PointJepa,
+    model: Model,
     config: PretrainConfig,
     device: Device,
     source: String,
@@ -42,7 +42,7 @@ impl FrozenEncoder {
         }
         let config = PretrainConfig::load(&folder.join(CONFIG_FILE), &[])?;
         let device = device_of(device)?;
-        let (model, parameters) = PointJepa::new(&config, &device)?;
+        let (model, parameters) = Model::new(&config, &device)?;
         let checkpoint = read(&file)?;
         parameters.set(&file, &checkpoint.tensors)?;
         let state = checkpoint.state;
@@ -57,7 +57,7 @@ impl FrozenEncoder {
     /// Fails if the dataset does not serve the model.
     pub fn random(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &str) -> Result<Self> {
         let device = device_of(device)?;
-        let (model, _) = PointJepa::new(config, &device)?;
+        let (model, _) = Model::new(config, &device)?;
         if config.model.calibrate {
             model.calibrate(&Subset::of(config, dataset, &device)?.patches()?)?;
         }

@@ -16,7 +16,7 @@ use crate::evaluate::{
 };
 use crate::features::{eval_config, pool_max_mean, tensors};
 use crate::loader::for_each_in_order;
-use crate::models::{PointJepa, StepOutput};
+use crate::models::{Model, StepOutput};
 
 /// Measured on every step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,7 +122,7 @@ impl Subset {
         Ok(Tensor::cat(&patches, 0)?)
     }
 
-    pub(crate) fn measure(&self, model: &PointJepa) -> Result<SubsetMeasures> {
+    pub(crate) fn measure(&self, model: &Model) -> Result<SubsetMeasures> {
         let (mut outputs, mut targets, mut centers) = (Vec::new(), Vec::new(), Vec::new());
         let (mut pooled, mut width) = (Vec::new(), 0);
         for (patches, at) in &self.batches {

@@ -21,7 +21,7 @@ use crate::features::{Pooling, features_of, tensors};
 use crate::loader::{Loader, LoaderConfig};
 use crate::masking::draw_masks;
 use crate::metrics::{MetricsWriter, Scalars};
-use crate::models::{PointJepa, StepInput};
+use crate::models::{Model, StepInput};
 use crate::monitor::{Alarms, StepMeasures, Subset};
 use crate::nn::{Parameters, Pass, Role};
 use crate::online_probe::online_probe;
@@ -91,7 +91,7 @@ pub struct Trainer {
     folder: RunFolder,
     device: Device,
     is_half: bool,
-    model: PointJepa,
+    model: Model,
     parameters: Parameters,
     optimizer: AdamW,
     loader: Loader,
@@ -116,7 +116,7 @@ impl Trainer {
         let device = device_of(&device)?;
         let dataset = Arc::new(PreparedDataset::open(&data)?);
         let (folder, checkpoint) = RunFolder::open(&out, resume)?;
-        let (model, parameters) = PointJepa::new(&config, &device)?;
+        let (model, parameters) = Model::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
         let (mut step, mut best, mut alarms, mut first_position) = (0, None, Alarms::default(), None);
         let accumulate = config.optim.accumulate as u64;
@@ -271,7 +271,7 @@ impl Trainer {
         let (patches, centers) = tensors(batch, &self.config.data, &self.device)?;
         let seed = self.config.run.seed;
         let key = (seed, batch.epoch, batch.number);
-        let masks = draw_masks(&self.config.masking, &batch.centers, &batch.sample_ids, key)?;
+        let masks = draw_masks(&self.config.masking, batch.places(), key)?;
         let dropout = Draws::new(seed, &format!("batch {}", batch.number), "dropout").bits();
         let pass = Pass::new(dropout, self.is_half);
         let output = self.model.step(&StepInput { patches, centers, masks }, &pass)?;

@@ -55,10 +55,24 @@ impl Default for ModelConfig {
     }
 }
 
+/// How the predictor looks at the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PredictorKind {
+    /// Joint self-attention over context and queries (Point-JEPA).
+    Joint,
+    /// Self-attention of the queries, then cross-attention to the context, in every block (3D-JEPA).
+    Decoder,
+}
+
 /// The predictor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PredictorConfig {
+    /// How it looks at the context.
+    pub kind: PredictorKind,
+    /// `decoder`: the context is given to every block, or to the first alone.
+    pub context_every_block: bool,
     /// `P`.
     pub width: usize,
     /// Transformer blocks.
@@ -75,6 +89,15 @@ pub struct PredictorConfig {
 
 impl Default for PredictorConfig {
     fn default() -> Self {
-        Self { width: 192, depth: 6, heads: 6, dropout: 0.0, attention_dropout: 0.0, drop_path: 0.0 }
+        Self {
+            kind: PredictorKind::Joint,
+            context_every_block: true,
+            width: 192,
+            depth: 6,
+            heads: 6,
+            dropout: 0.0,
+            attention_dropout: 0.0,
+            drop_path: 0.0,
+        }
     }
 }

@@ -12,6 +12,11 @@ pub enum MaskKind {
     Region,
     /// A uniform subset, exact in number, drawn for every sample.
     Random,
+    /// Blocks around farthest-point anchors, which may overlap, and a large context block without them, drawn for every
+    /// sample (3D-JEPA).
+    FpsBlocks,
+    /// Disjoint contiguous blocks around farthest-point anchors and all that is left as context, drawn for every sample.
+    DisjointBlocks,
 }
 
 /// The order that runs are cut from.
@@ -34,11 +39,13 @@ pub struct MaskingConfig {
     pub kind: MaskKind,
     /// `runs`: the order.
     pub sequence: Sequence,
-    /// `runs`: target blocks `M`; `region`: anchors.
+    /// `runs`, `fps-blocks`, `disjoint-blocks`: target blocks `M`; `region`: anchors.
     pub blocks: usize,
-    /// `runs`: share of the patches in a target block; `region` and `random`: share that is hidden. Drawn once a batch.
+    /// `region` and `random`: share of the patches that is hidden; else: share of the patches in a target block. Drawn
+    /// once a batch.
     pub target_ratio: [f64; 2],
-    /// `runs`: share of what is left that is seen. Drawn once a batch.
+    /// `runs`: share of what is left that is seen; `fps-blocks`: share of the patches in the context block before the
+    /// targets are taken out. Drawn once a batch.
     pub context_ratio: [f64; 2],
 }
 
@@ -131,6 +138,8 @@ pub enum LossKind {
     SumDim,
     /// `sum-dim` / D.
     MeanElem,
+    /// 1 - cosine, mean over tokens (3D-JEPA).
+    Cosine,
 }
 
 /// The loss.

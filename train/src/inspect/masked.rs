@@ -10,7 +10,7 @@ use crate::config::{DataConfig, PretrainConfig};
 use crate::error::{Error, Result};
 use crate::frozen::FrozenEncoder;
 use crate::loader::Regrouper;
-use crate::masking::{Masks, draw_masks};
+use crate::masking::{Masks, Places, draw_masks};
 
 /// What a patch is in a draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,11 @@ pub(crate) fn draw(
     let patches: Vec<[f32; 3]> = clouds.iter().flat_map(|cloud| &cloud.patches).copied().collect();
     for DrawAt { epoch, batch, .. } in at {
         let key = (config.run.seed, *epoch, *batch);
-        let masks = draw_masks(&config.masking, centers.as_flattened(), &ids, key)?;
+        let masks = draw_masks(
+            &config.masking,
+            Places { ids: &ids, centers: centers.as_flattened(), cells: None },
+            key,
+        )?;
         let errors = match encoder {
             Some(encoder) => encoder.patch_errors(patches.as_flattened(), centers.as_flattened(), &masks)?,
             None => None,
@@ -184,6 +188,7 @@ mod tests {
             context_len: 1,
             blocks: 2,
             target_len: 2,
+            one_pass: false,
             context: vec![0, 4],
             targets: vec![9, 9, 9, 9, 1, 2, 2, 3],
         };

@@ -102,7 +102,10 @@ impl RunView {
 
     /// Target blocks of a draw.
     pub(crate) fn blocks(&self) -> usize {
-        if self.config.masking.kind == MaskKind::Runs { self.config.masking.blocks } else { 1 }
+        match self.config.masking.kind {
+            MaskKind::Runs | MaskKind::FpsBlocks | MaskKind::DisjointBlocks => self.config.masking.blocks,
+            MaskKind::Region | MaskKind::Random => 1,
+        }
     }
 
     /// The masks in words.
@@ -119,6 +122,15 @@ impl RunView {
                 format!("{blocks} target runs of {hidden} of the patches, context {seen} of the rest")
             }
             MaskKind::Region => format!("regions around {blocks} anchors, {hidden} of the patches hidden"),
+            MaskKind::FpsBlocks => {
+                let seen = percent(m.context_ratio);
+                format!(
+                    "{blocks} target blocks of {hidden} of the patches, context the rest of a block of {seen}"
+                )
+            }
+            MaskKind::DisjointBlocks => {
+                format!("{blocks} disjoint target blocks of {hidden} of the patches, context the rest")
+            }
             MaskKind::Random => format!("a random {hidden} of the patches hidden"),
         }
     }

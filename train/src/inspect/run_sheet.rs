@@ -135,7 +135,7 @@ fn heading(canvas: &mut Canvas, run: &RunView, layout: &Layout, ends: Option<(f3
         let name = if run.blocks() == 1 { "target".to_owned() } else { format!("target {}", block + 1) };
         entry(canvas, of_block(block), &name);
     }
-    if run.config.masking.kind == MaskKind::Runs {
+    if matches!(run.config.masking.kind, MaskKind::Runs | MaskKind::FpsBlocks) {
         entry(canvas, UNUSED, "neither");
     }
     canvas.text([x, y], "ringed: centers", FAINT);

@@ -13,7 +13,7 @@ use super::run::{RunQuery, RunView};
 use super::run_sheet::{mask_sheet, picture};
 use super::select::Query;
 use crate::config::{MaskKind, PretrainConfig};
-use crate::masking::draw_masks;
+use crate::masking::{Places, draw_masks};
 use crate::models::StepInput;
 use crate::monitor::StepMeasures;
 use crate::nn::Pass;
@@ -25,7 +25,10 @@ pub(super) fn config(kind: MaskKind) -> PretrainConfig {
     let mut config: PretrainConfig = toml::from_str(text).unwrap();
     config.masking.kind = kind;
     config.masking.blocks = 2;
-    config.masking.target_ratio = if kind == MaskKind::Runs { [0.25, 0.3] } else { [0.5, 0.5] };
+    config.masking.target_ratio = match kind {
+        MaskKind::Region | MaskKind::Random => [0.5, 0.5],
+        _ => [0.25, 0.3],
+    };
     config.masking.context_ratio = [1.0, 1.0];
     config
 }
@@ -49,7 +52,9 @@ pub(super) fn write_run(dir: &Path, kind: MaskKind) -> (PathBuf, PathBuf) {
 
 #[test]
 fn masks_are_those_that_training_draws() {
-    for kind in [MaskKind::Runs, MaskKind::Region, MaskKind::Random] {
+    let kinds =
+        [MaskKind::Runs, MaskKind::Region, MaskKind::Random, MaskKind::FpsBlocks, MaskKind::DisjointBlocks];
+    for kind in kinds {
         let dir = tempfile::tempdir().unwrap();
         let (data, run) = write_run(dir.path(), kind);
         let query = RunQuery { draws: 3, ..RunQuery::default() };
@@ -64,8 +69,12 @@ fn masks_are_those_that_training_draws() {
         let centers: Vec<f32> =
             view.clouds.iter().flat_map(|cloud| cloud.centers.as_flattened().to_vec()).collect();
         for (number, at) in view.draws.iter().enumerate() {
-            let masks =
-                draw_masks(&config.masking, &centers, &ids, (config.run.seed, at.epoch, at.batch)).unwrap();
+            let masks = draw_masks(
+                &config.masking,
+                Places { ids: &ids, centers: &centers, cells: None },
+                (config.run.seed, at.epoch, at.batch),
+            )
+            .unwrap();
             for (i, cloud) in view.clouds.iter().enumerate() {
                 let roles = &cloud.draws[number].roles;
                 let seen = &masks.context[i * masks.context_len..][..masks.context_len];
@@ -106,7 +115,7 @@ fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = write_run(dir.path(), MaskKind::Region);
     let config = config(MaskKind::Region);
-    let (model, parameters) = crate::models::PointJepa::new(&config, &Device::Cpu).unwrap();
+    let (model, parameters) = crate::models::Model::new(&config, &Device::Cpu).unwrap();
     let mut state = crate::checkpoint::RunState {
         tool_version: "0".into(),
         step: 5,
@@ -129,7 +138,8 @@ fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
         let input = StepInput {
             patches: Tensor::from_slice(&patches, (5, 4, 6, 3), &Device::Cpu).unwrap(),
             centers: Tensor::from_slice(&centers, (5, 4, 3), &Device::Cpu).unwrap(),
-            masks: draw_masks(&config.masking, &centers, &ids, key).unwrap(),
+            masks: draw_masks(&config.masking, Places { ids: &ids, centers: &centers, cells: None }, key)
+                .unwrap(),
         };
         let output = model.step(&input, &Pass::new(0, false)).unwrap();
         let unexplained = 1.0 - StepMeasures::of(&output).unwrap().r2;

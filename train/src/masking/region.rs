@@ -3,7 +3,7 @@
 
 use jepa3d_schemas::Draws;
 
-use super::squared_distance;
+use super::{by_distance, squared_distance};
 use crate::config::out_of_range;
 use crate::error::Result;
 
@@ -38,13 +38,6 @@ fn distinct(groups: usize, count: usize, draws: &mut Draws) -> Vec<usize> {
     }
     all.truncate(count);
     all
-}
-
-fn by_distance(centers: &[[f32; 3]], from: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..centers.len()).collect();
-    let key = |i: usize| squared_distance(centers[i], centers[from]);
-    order.sort_by(|&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
-    order
 }
 
 /// Drops the members farthest from their nearest anchor; of equals, the higher index.

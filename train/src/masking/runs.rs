@@ -14,6 +14,7 @@ pub(super) fn draw(config: &MaskingConfig, samples: &[Vec<[f32; 3]>], draws: &mu
         context_len: context.len(),
         blocks: config.blocks,
         target_len,
+        one_pass: false,
         context: Vec::with_capacity(samples.len() * context.len()),
         targets: Vec::with_capacity(samples.len() * targets.len()),
     };

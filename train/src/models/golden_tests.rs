@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::{PointJepa, StepInput};
+use super::{Model, StepInput};
 use crate::config::PretrainConfig;
 use crate::masking::Masks;
 use crate::nn::{Parameters, Pass, Role};
@@ -54,8 +54,8 @@ const REGION: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 18\ndepth = 2\nh
 positions = \"sinusoid\"\npositions_every_block = false
 [predictor]\nwidth = 12\ndepth = 2\nheads = 3\n[target]\nfinal_norm = true\n[loss]\nkind = \"sum-dim\"";
 
-fn loaded(config: &PretrainConfig, golden: &Golden) -> (PointJepa, Parameters) {
-    let (model, parameters) = PointJepa::new(config, &Device::Cpu).unwrap();
+fn loaded(config: &PretrainConfig, golden: &Golden) -> (Model, Parameters) {
+    let (model, parameters) = Model::new(config, &Device::Cpu).unwrap();
     let values: BTreeMap<String, (Vec<usize>, Vec<f32>)> = golden
         .iter()
         .filter_map(|(name, t)| Some((name.strip_prefix("weights/")?, t)))
@@ -78,8 +78,13 @@ fn input(golden: &Golden) -> StepInput {
     let repeat = |t: &Tensor| if shared { indices(t).repeat(b) } else { indices(t) };
     let masks = Masks {
         context_len: context.dims()[context.rank() - 1],
-        blocks: if shared { targets.dim(0).unwrap() } else { 1 },
-        target_len: targets.dim(1).unwrap(),
+        blocks: if shared {
+            targets.dim(0).unwrap()
+        } else {
+            targets.dims()[1..targets.rank() - 1].iter().product()
+        },
+        target_len: targets.dims()[targets.rank() - 1],
+        one_pass: targets.rank() == 2 && !shared,
         context: repeat(context),
         targets: repeat(targets),
     };
@@ -148,13 +153,23 @@ fn the_coordinates_baseline_equals_pytorch() {
     steps_equal("point_jepa_coordinates", &text);
 }
 
+const BLOCKS: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 2\nheads = 3
+[predictor]\nkind = \"decoder\"\nwidth = 6\ndepth = 2\nheads = 3
+[target]\nfinal_norm = true\nnorm = \"none\"\n[loss]\nkind = \"cosine\"";
+
+#[test]
+fn the_context_aware_decoder_equals_pytorch() {
+    steps_equal("jepa_3d", BLOCKS);
+}
+
 #[test]
 fn targets_and_features_equal_pytorch() {
     for (name, text) in [("point_jepa", OFFICIAL), ("point_jepa_region", REGION)] {
         let golden = golden(name);
         let (model, _) = loaded(&config(text), &golden);
         let input = input(&golden);
-        let (tokens, positions) = model.tokens_and_positions(&input.patches, &input.centers).unwrap();
+        let (tokens, positions) =
+            model.masked().tokens_and_positions(&input.patches, &input.centers).unwrap();
         check("positions", &positions, &golden["out/positions"]);
         check("tokens", &tokens, &golden["out/tokens_eval"]);
     }

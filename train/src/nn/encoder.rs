@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 
+use super::attention::softmax;
 use super::linear::{LayerNorm, Linear};
 use super::parameters::{Parameters, Role};
 use super::pass::{Pass, Rates};
@@ -239,12 +240,6 @@ impl Encoder {
         let branch = drop(w.fc2.forward_in(&h, is_half)?, 3, hidden, false)?;
         Ok((x + drop(branch, 7, path, true)?)?)
     }
-}
-
-/// Softmax over the last dimension with a complete backward; candle's fused one has none.
-fn softmax(x: &Tensor) -> Result<Tensor> {
-    let e = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    Ok(e.broadcast_div(&e.sum_keepdim(D::Minus1)?)?)
 }
 
 fn dropped(x: &Tensor, mask: Option<Mask>, per_sample: bool) -> Result<Tensor> {

@@ -1,5 +1,7 @@
 //! The layers of the backbone that all presets share (Point-BERT, Point-MAE, point2vec, Point-JEPA).
 
+mod attention;
+mod decoder;
 mod encoder;
 #[cfg(test)]
 mod encoder_tests;
@@ -10,6 +12,7 @@ mod positions;
 mod predictor;
 mod tokenizer;
 
+pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{Encoder, EncoderSize};
 pub(crate) use linear::layer_norm_plain;
 pub use parameters::{NamedValues, Parameter, Parameters, Role};

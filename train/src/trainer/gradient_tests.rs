@@ -46,7 +46,7 @@ fn input(trainer: &Trainer) -> StepInput {
     let config = &trainer.config;
     let batch = Loader::start(&trainer.dataset, loader_config(config), 0).unwrap().next().unwrap();
     let (patches, centers) = tensors(&batch, &config.data, &trainer.device).unwrap();
-    let masks = draw_masks(&config.masking, &batch.centers, &batch.sample_ids, (1, 0, 0)).unwrap();
+    let masks = draw_masks(&config.masking, batch.places(), (1, 0, 0)).unwrap();
     StepInput { patches, centers, masks }
 }
 
@@ -113,10 +113,13 @@ fn follows(trainer: &mut Trainer, gradients: &Gradients, name: &str) {
     }
 }
 
-/// What `PointJepa::distance` is by its definition, in double precision.
+/// What `LossConfig::distance` is by its definition, in double precision.
 fn distance(c: &PretrainConfig, predictions: &Tensor, targets: &Tensor) -> f64 {
     let (p, z) = (numbers(predictions), numbers(targets));
     let width = predictions.dims().last().copied().unwrap() as f64;
+    if c.loss.kind == LossKind::Cosine {
+        return cosine_distance(&p, &z, width as usize);
+    }
     let one = |(p, z): (&f32, &f32)| {
         let e = (f64::from(*p) - f64::from(*z)).abs();
         match c.loss.kind {
@@ -124,9 +127,17 @@ fn distance(c: &PretrainConfig, predictions: &Tensor, targets: &Tensor) -> f64 {
             LossKind::SmoothL1 => e - c.loss.beta / 2.0,
             LossKind::SumDim => e * e * width,
             LossKind::MeanElem => e * e,
+            LossKind::Cosine => unreachable!("by rows"),
         }
     };
     p.iter().zip(&z).map(one).sum::<f64>() / p.len() as f64
+}
+
+fn cosine_distance(p: &[f32], z: &[f32], width: usize) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let rows = p.chunks_exact(width).zip(z.chunks_exact(width));
+    let one = |(p, z): (&[f32], &[f32])| 1.0 - dot(p, z) / (dot(p, p) * dot(z, z)).sqrt();
+    rows.map(one).sum::<f64>() / (p.len() / width) as f64
 }
 
 /// The loss with the targets held: they carry no gradient, but move with the online tokenizer.

@@ -1,0 +1,62 @@
+//! How far predictions and targets are apart, and what keeps pooled features from collapsing.
+
+use candle_core::{D, Tensor};
+
+use crate::config::{LossConfig, LossKind};
+use crate::error::Result;
+
+/// Norms below this count as this, so that a vector of zeros has a cosine of 0.
+const EPSILON: f64 = 1e-6;
+
+impl LossConfig {
+    /// The distance of `predictions` and `targets`, both `[.., D]`: a scalar.
+    pub(super) fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        Ok(self.by_row(predictions, targets)?.mean_all()?)
+    }
+
+    /// The distance of every row: `[.., D]` to `[.., 1]`.
+    pub(super) fn by_row(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        if self.kind == LossKind::Cosine {
+            return Ok((1.0 - cosine(predictions, targets)?)?);
+        }
+        let e = (predictions - targets)?;
+        Ok(match self.kind {
+            LossKind::SmoothL1 => smooth_l1(&e, self.beta)?.mean_keepdim(D::Minus1)?,
+            LossKind::SumDim => e.sqr()?.sum_keepdim(D::Minus1)?,
+            LossKind::MeanElem | LossKind::Cosine => e.sqr()?.mean_keepdim(D::Minus1)?,
+        })
+    }
+
+    /// Keeps pooled features `[B, D]` from shrinking and from repeating each other: hinge on the standard deviation of
+    /// every channel, squared covariances between channels (VICReg, arXiv 2105.04906). `None` if both weigh nothing.
+    pub(super) fn spread(&self, pooled: &Tensor) -> Result<Option<Tensor>> {
+        if self.variance == 0.0 && self.covariance == 0.0 {
+            return Ok(None);
+        }
+        let (b, d) = pooled.dims2()?;
+        let centered = pooled.broadcast_sub(&pooled.mean_keepdim(0)?)?;
+        let count = (b.max(2) - 1) as f64;
+        let variance = (centered.sqr()?.sum(0)? / count)?;
+        let short = (self.variance_floor - (&variance + 1e-4)?.sqrt()?)?.relu()?.mean_all()?;
+        let covariance = (centered.t()?.matmul(&centered)? / count)?;
+        let crossed = ((covariance.sqr()?.sum_all()? - variance.sqr()?.sum_all()?)? / d as f64)?;
+        Ok(Some(((short * self.variance)? + (crossed * self.covariance)?)?))
+    }
+}
+
+/// `e^2 / (2 beta)` where `|e| < beta`, `|e| - beta / 2` elsewhere.
+fn smooth_l1(e: &Tensor, beta: f64) -> Result<Tensor> {
+    // min(|e|, beta) carries both branches: q (|e| - q / 2) / beta.
+    let size = e.abs()?;
+    let q = size.minimum(beta)?;
+    Ok(((&q * (&size - (&q * 0.5)?)?)? / beta)?)
+}
+
+/// Cosine of the angle between rows.
+fn cosine(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let norm = |x: &Tensor| -> Result<Tensor> {
+        // The maximum is taken of squares: a root has no slope at 0.
+        Ok(x.sqr()?.sum_keepdim(D::Minus1)?.maximum(EPSILON * EPSILON)?.sqrt()?)
+    };
+    Ok(((a * b)?.sum_keepdim(D::Minus1)? / (norm(a)? * norm(b)?)?)?)
+}
