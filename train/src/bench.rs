@@ -57,7 +57,12 @@ impl TrainStep {
         mark: &mut dyn FnMut(&'static str),
     ) -> Result<f32> {
         let masks = self.masks(context, targets);
-        let input = StepInput { patches: self.patches.clone(), centers: self.centers.clone(), masks };
+        let input = StepInput {
+            patches: self.patches.clone(),
+            centers: self.centers.clone(),
+            masks: Some(masks),
+            views: None,
+        };
         let pass = Pass::new(self.steps, false);
         let output = self.model.marked_step(&input, &pass, mark)?;
         let gradients = Gradients::of(&output.loss, &pass.tape, &self.parameters)?;

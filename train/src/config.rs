@@ -1,5 +1,6 @@
 //! The pretraining config: one TOML a preset, every default documented, `--set key=value` on top.
 
+mod cross;
 mod model;
 mod optim;
 mod run;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use cross::{CrossConfig, Method, TeacherConfig};
 pub use model::{ModelConfig, Positions, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub use run::{DataConfig, MonitorConfig, RunConfig};
@@ -25,6 +27,9 @@ pub use task::{
 pub struct PretrainConfig {
     /// Name of the preset, for the run's header.
     pub preset: String,
+    /// Which model is trained.
+    #[serde(default = "masked")]
+    pub method: Method,
     /// Seed, length, checkpoints.
     #[serde(default)]
     pub run: RunConfig,
@@ -46,6 +51,12 @@ pub struct PretrainConfig {
     /// How far prediction and target are apart.
     #[serde(default)]
     pub loss: LossConfig,
+    /// Cached embeddings of views.
+    #[serde(default)]
+    pub teacher: TeacherConfig,
+    /// What is said about a view.
+    #[serde(default)]
+    pub cross: CrossConfig,
     /// AdamW and its schedules.
     #[serde(default)]
     pub optim: OptimConfig,
@@ -55,6 +66,10 @@ pub struct PretrainConfig {
     /// What is logged, and when the run is called collapsed.
     #[serde(default)]
     pub monitor: MonitorConfig,
+}
+
+fn masked() -> Method {
+    Method::Masked
 }
 
 impl PretrainConfig {
@@ -182,6 +197,9 @@ impl PretrainConfig {
     }
 
     fn check_target(&self) -> Result<()> {
+        if self.method == Method::Cross {
+            return self.check_cross();
+        }
         let (t, depth) = (&self.target, self.model.depth);
         if let Some(found) = t.depths.iter().find(|&&d| d > depth) {
             return Err(out_of_range("target.depths", format!("0 (tokens) to {depth}"), found));
@@ -191,6 +209,27 @@ impl PretrainConfig {
         }
         if t.kind == TargetKind::Coordinates && t.tokenizer == TargetTokenizer::Ema {
             return Err(out_of_range("target.tokenizer", "online with target.kind = \"coordinates\"", "ema"));
+        }
+        Ok(())
+    }
+
+    fn check_cross(&self) -> Result<()> {
+        for (key, found) in [("teacher.width", self.teacher.width), ("cross.views", self.cross.views)] {
+            if !(1..=1 << 14).contains(&found) {
+                return Err(out_of_range(key, "1 to 16384", found));
+            }
+        }
+        if self.predictor.kind != PredictorKind::Joint {
+            return Err(out_of_range("predictor.kind", "joint with method = \"cross\"", "decoder"));
+        }
+        if self.target.kind != TargetKind::Latent || self.target.remove_position {
+            let expected = "latent targets without remove_position with method = \"cross\"";
+            return Err(out_of_range("target", expected, "others"));
+        }
+        let augment = &self.data.augment;
+        if augment.rotate_up != 0.0 || augment.mirror.contains(&true) {
+            let expected = "no rotation and no mirror: cameras would not turn along";
+            return Err(out_of_range("data.augment", expected, "a rotation or a mirror"));
         }
         Ok(())
     }

@@ -57,7 +57,8 @@ fn step(config: &PretrainConfig, device: &Device, is_half: bool) -> Stepped {
     let input = StepInput {
         patches: Tensor::from_slice(&patches, (SAMPLES, GROUPS, SIZE, 3), device).unwrap(),
         centers: Tensor::from_slice(&centers, (SAMPLES, GROUPS, 3), device).unwrap(),
-        masks,
+        masks: Some(masks),
+        views: None,
     };
     let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let update = Update { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0, momentum: 0.9 };

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use jepa3d_schemas::{FeatureRows, write_features};
 
 use crate::checkpoint::{LAST_FILE, read};
-use crate::config::{PretrainConfig, TargetKind};
+use crate::config::{Method, PretrainConfig, TargetKind};
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
@@ -82,7 +82,7 @@ impl FrozenEncoder {
 
     /// How wrong the prediction of every hidden patch is, as a share of the variance of the batch's targets: 0 is
     /// exact, 1 no better than their mean. As in training: batch statistics and dropout. `None` where
-    /// coordinates are predicted.
+    /// coordinates or views are predicted.
     ///
     /// # Shapes
     /// `patches [B, G, K, 3]`, `centers [B, G, 3]` to `[B, M, L]`.
@@ -92,19 +92,19 @@ impl FrozenEncoder {
         centers: &[f32],
         masks: &Masks,
     ) -> Result<Option<Vec<f32>>> {
-        if self.config.target.kind == TargetKind::Coordinates {
+        if self.config.target.kind == TargetKind::Coordinates || self.config.method != Method::Masked {
             return Ok(None);
         }
         let (g, k) = (self.config.data.groups, self.config.data.group_size);
         let b = centers.len() / 3 / g;
         let patches = Tensor::from_slice(patches, (b, g, k, 3), &self.device)?;
         let centers = Tensor::from_slice(centers, (b, g, 3), &self.device)?;
-        let input = StepInput { patches, centers, masks: masks.clone() };
+        let input = StepInput { patches, centers, masks: Some(masks.clone()), views: None };
         let output = self.model.step(&input, &Pass::new(0, false))?;
         let rows = b * masks.blocks * masks.target_len;
         let targets = output.targets.reshape((rows, ()))?;
         let variance = targets.broadcast_sub(&targets.mean_keepdim(0)?)?.sqr()?.mean_all()?;
-        let errors = (output.predictions.reshape((rows, ()))? - &targets)?.sqr()?.mean(1)?;
+        let errors = (output.compared()?.reshape((rows, ()))? - &targets)?.sqr()?.mean(1)?;
         let variance = f64::from(variance.to_scalar::<f32>()?).max(f64::MIN_POSITIVE);
         Ok(Some((errors / variance)?.to_vec1()?))
     }

@@ -32,7 +32,7 @@ pub(crate) struct StepMeasures {
 impl StepMeasures {
     pub(crate) fn of(output: &StepOutput) -> Result<Self> {
         let width = output.predictions.dims().last().copied().unwrap_or(1);
-        let predictions: Vec<f32> = output.predictions.flatten_all()?.to_vec1()?;
+        let predictions: Vec<f32> = output.compared()?.flatten_all()?.to_vec1()?;
         let targets: Vec<f32> = output.targets.flatten_all()?.to_vec1()?;
         Ok(Self {
             pred_std: channel_std(&predictions, width),

@@ -13,7 +13,7 @@ use jepa3d_schemas::Draws;
 
 use crate::batch::Batch;
 use crate::checkpoint::{self, RunState};
-use crate::config::PretrainConfig;
+use crate::config::{Method, PretrainConfig};
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
@@ -271,10 +271,14 @@ impl Trainer {
         let (patches, centers) = tensors(batch, &self.config.data, &self.device)?;
         let seed = self.config.run.seed;
         let key = (seed, batch.epoch, batch.number);
-        let masks = draw_masks(&self.config.masking, batch.places(), key)?;
+        let masks = match self.config.method {
+            Method::Masked => Some(draw_masks(&self.config.masking, batch.places(), key)?),
+            Method::Cross => None,
+        };
+        let views = None;
         let dropout = Draws::new(seed, &format!("batch {}", batch.number), "dropout").bits();
         let pass = Pass::new(dropout, self.is_half);
-        let output = self.model.step(&StepInput { patches, centers, masks }, &pass)?;
+        let output = self.model.step(&StepInput { patches, centers, masks, views }, &pass)?;
         let loss = f64::from(output.loss.to_scalar::<f32>()?);
         let gradients = Gradients::of(&output.loss, &pass.tape, &self.parameters)?;
         Ok((gradients, loss, StepMeasures::of(&output)?))

@@ -29,4 +29,4 @@ mod voxel;
 
 pub use cloud::{Cloud, farthest_from_centroid};
 pub use error::{Error, Result};
-pub use voxel::{CellEdge, VoxelBlocks, voxel_blocks};
+pub use voxel::{CellEdge, VoxelBlocks, VoxelGrid, voxel_blocks};

@@ -36,6 +36,34 @@ pub struct VoxelBlocks {
     pub edge: f64,
 }
 
+/// The grid that blocks are cut with: cells of one edge from the cloud's lowest corner.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VoxelGrid {
+    low: [f64; 3],
+    /// Edge of the cells.
+    pub edge: f64,
+}
+
+impl VoxelGrid {
+    /// The grid of [`voxel_blocks`] with the same arguments.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of(points: &[[f32; 3]], groups: usize, edge: CellEdge) -> Result<Self> {
+        let (low, relative) = from_corner(points, edge)?;
+        let edge = match edge {
+            CellEdge::Fixed(edge) => edge,
+            CellEdge::Auto => search(&relative, groups)?.0,
+        };
+        Ok(Self { low, edge })
+    }
+
+    /// The cell that a point lies in.
+    pub fn cell(&self, point: [f32; 3]) -> [i32; 3] {
+        std::array::from_fn(|a| ((f64::from(point[a]) - self.low[a]) / self.edge) as i32)
+    }
+}
+
 /// A cell: its points in index order and their mean relative to the lowest corner.
 struct Cell {
     points: Vec<u32>,
@@ -53,17 +81,10 @@ struct Cell {
 /// Fails if the cloud is empty or not finite, a fixed edge is not positive, `size` exceeds 65,535, or `Auto` finds too
 /// few distinct points.
 pub fn voxel_blocks(points: &[[f32; 3]], groups: usize, size: usize, edge: CellEdge) -> Result<VoxelBlocks> {
-    if let CellEdge::Fixed(found) = edge
-        && !(found > 0.0 && found.is_finite())
-    {
-        return Err(Error::Edge { found });
-    }
     if size > usize::from(u16::MAX) {
         return Err(Error::BlockSize { found: size });
     }
-    let low = Cloud::new(points).map(|_| lowest_corner(points))?;
-    let relative: Vec<[f64; 3]> =
-        points.iter().map(|p| std::array::from_fn(|a| f64::from(p[a]) - low[a])).collect();
+    let (low, relative) = from_corner(points, edge)?;
     let (edge, cells) = match edge {
         CellEdge::Fixed(edge) => (edge, cells(&relative, edge)),
         CellEdge::Auto => search(&relative, groups)?,
@@ -81,6 +102,18 @@ pub fn voxel_blocks(points: &[[f32; 3]], groups: usize, size: usize, edge: CellE
         blocks.push(&cells[i as usize], &relative, (low, size))?;
     }
     Ok(blocks)
+}
+
+/// The lowest corner, and all points relative to it.
+fn from_corner(points: &[[f32; 3]], edge: CellEdge) -> Result<([f64; 3], Vec<[f64; 3]>)> {
+    if let CellEdge::Fixed(found) = edge
+        && !(found > 0.0 && found.is_finite())
+    {
+        return Err(Error::Edge { found });
+    }
+    let low = Cloud::new(points).map(|_| lowest_corner(points))?;
+    let relative = |p: &[f32; 3]| std::array::from_fn(|a| f64::from(p[a]) - low[a]);
+    Ok((low, points.iter().map(relative).collect()))
 }
 
 fn lowest_corner(points: &[[f32; 3]]) -> [f64; 3] {
@@ -229,6 +262,27 @@ mod tests {
             let blocks = voxel_blocks(&points, groups, size, CellEdge::Auto).unwrap();
             let twin = twin(&points, (groups, size), blocks.edge);
             assert_eq!((blocks.center_indices, blocks.patch_indices), twin, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn the_grid_is_that_of_the_blocks() {
+        for (seed, edge) in [(1, CellEdge::Auto), (2, CellEdge::Fixed(0.21)), (3, CellEdge::Auto)] {
+            let points = cloud(500, seed);
+            let blocks = voxel_blocks(&points, 30, 8, edge).unwrap();
+            let grid = VoxelGrid::of(&points, 30, edge).unwrap();
+            assert_eq!(grid.edge, blocks.edge);
+            let mut cells = Vec::new();
+            for (patch, &count) in blocks.patch_indices.chunks_exact(8).zip(&blocks.counts) {
+                let of = |i: &u32| grid.cell(points[*i as usize]);
+                assert!(patch.iter().all(|i| of(i) == of(&patch[0])), "a block is a cell");
+                let members = points.iter().filter(|&&p| grid.cell(p) == of(&patch[0])).count();
+                assert_eq!(members.min(8), usize::from(count));
+                cells.push(of(&patch[0]));
+            }
+            cells.sort_unstable();
+            cells.dedup();
+            assert_eq!(cells.len(), blocks.counts.len());
         }
     }
 

@@ -81,6 +81,8 @@ pub enum Norm {
     Layer,
     /// Every channel has mean 0 and variance 1 over all patches of the batch.
     Batch,
+    /// Every vector has length 1.
+    Length,
 }
 
 /// Which tokenizer the target encoder reads from.

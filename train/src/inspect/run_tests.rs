@@ -138,8 +138,11 @@ fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
         let input = StepInput {
             patches: Tensor::from_slice(&patches, (5, 4, 6, 3), &Device::Cpu).unwrap(),
             centers: Tensor::from_slice(&centers, (5, 4, 3), &Device::Cpu).unwrap(),
-            masks: draw_masks(&config.masking, Places { ids: &ids, centers: &centers, cells: None }, key)
-                .unwrap(),
+            masks: Some(
+                draw_masks(&config.masking, Places { ids: &ids, centers: &centers, cells: None }, key)
+                    .unwrap(),
+            ),
+            views: None,
         };
         let output = model.step(&input, &Pass::new(0, false)).unwrap();
         let unexplained = 1.0 - StepMeasures::of(&output).unwrap().r2;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::{Model, StepInput};
+use super::{Model, StepInput, ViewTargets};
 use crate::config::PretrainConfig;
 use crate::masking::Masks;
 use crate::nn::{Parameters, Pass, Role};
@@ -42,8 +42,10 @@ fn check(what: &str, found: &Tensor, want: &Tensor) {
 }
 
 fn config(text: &str) -> PretrainConfig {
-    let common = "preset = \"test\"\n[data]\ngroups = 16\ngroup_size = 8\n";
-    let config: PretrainConfig = toml::from_str(&format!("{common}{text}")).unwrap();
+    let data = "[data]\ngroups = 16\ngroup_size = 8";
+    let (method, text) = text.split_at(text.find('[').unwrap());
+    let config: PretrainConfig =
+        toml::from_str(&format!("preset = \"test\"\n{method}\n{data}\n{text}")).unwrap();
     config.check().unwrap();
     config
 }
@@ -71,7 +73,14 @@ fn loaded(config: &PretrainConfig, golden: &Golden) -> (Model, Parameters) {
 }
 
 fn input(golden: &Golden) -> StepInput {
-    let (patches, centers) = (golden["input/patches"].clone(), golden["input/centers"].clone());
+    let tensor = |name: &str| golden[&format!("input/{name}")].clone();
+    let (patches, centers) = (tensor("patches"), tensor("centers"));
+    if golden.contains_key("input/embeddings") {
+        let (embeddings, poses) = (tensor("embeddings"), tensor("poses"));
+        let (histograms, weights) = (tensor("histograms"), tensor("weights"));
+        let views = Some(ViewTargets { embeddings, poses, histograms, weights });
+        return StepInput { patches, centers, masks: None, views };
+    }
     let b = centers.dim(0).unwrap();
     let (context, targets) = (&golden["input/context"], &golden["input/targets"]);
     let shared = context.rank() == 1;
@@ -88,7 +97,7 @@ fn input(golden: &Golden) -> StepInput {
         context: repeat(context),
         targets: repeat(targets),
     };
-    StepInput { patches, centers, masks }
+    StepInput { patches, centers, masks: Some(masks), views: None }
 }
 
 fn steps_equal(name: &str, text: &str) {
@@ -160,6 +169,14 @@ const BLOCKS: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 2\nh
 #[test]
 fn the_context_aware_decoder_equals_pytorch() {
     steps_equal("jepa_3d", BLOCKS);
+}
+
+const CROSS: &str = "method = \"cross\"\n[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 2\nheads = 3
+[predictor]\nwidth = 6\ndepth = 2\nheads = 3\n[teacher]\nwidth = 10";
+
+#[test]
+fn views_from_points_equal_pytorch() {
+    steps_equal("cross_jepa", CROSS);
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl MaskedJepa {
         pass: &Pass,
         mark: &mut dyn FnMut(&'static str),
     ) -> Result<StepOutput> {
-        let masks = &input.masks;
+        let masks = input.masks.as_ref().expect("the trainer draws masks for this method");
         let seen = Chosen::new(&masks.context, &input.centers)?;
         let (seen_tokens, all_tokens) = self.tokens(input, &seen)?;
         let positions = self.backbone.positions.forward(&input.centers)?;
@@ -94,7 +94,7 @@ impl MaskedJepa {
             loss = (loss + spread)?;
         }
         mark("predictor");
-        Ok(StepOutput { loss, predictions: predictions.detach(), targets })
+        Ok(StepOutput { loss, predictions: predictions.detach(), targets, kind: self.loss.kind })
     }
 
     /// Tokens of the context, with gradient, and of all patches for the target encoder.

@@ -2,6 +2,7 @@
 
 mod backbone;
 mod coordinates;
+mod cross_jepa;
 mod loss;
 mod masked_jepa;
 mod targets;
@@ -9,13 +10,14 @@ mod targets;
 #[cfg(test)]
 mod golden_tests;
 
-use candle_core::{Device, Tensor};
+use candle_core::{D, Device, Tensor};
 
-use crate::config::PretrainConfig;
+use crate::config::{LossKind, Method, PretrainConfig};
 use crate::error::Result;
 use crate::masking::Masks;
 use crate::nn::{Parameters, Pass};
 
+use cross_jepa::CrossJepa;
 use masked_jepa::MaskedJepa;
 
 /// One batch on the model's device.
@@ -25,8 +27,23 @@ pub(crate) struct StepInput {
     pub patches: Tensor,
     /// `[B, G, 3]`.
     pub centers: Tensor,
-    /// Context and targets.
-    pub masks: Masks,
+    /// Context and targets, for methods that hide patches.
+    pub masks: Option<Masks>,
+    /// What a teacher makes of views, for methods that learn from it.
+    pub views: Option<ViewTargets>,
+}
+
+/// Views of a batch and their cached embeddings.
+#[derive(Clone, Debug)]
+pub(crate) struct ViewTargets {
+    /// `[B, V, D_t]`, as the teacher gave them.
+    pub embeddings: Tensor,
+    /// `[B, V, 8]`: where the camera stands.
+    pub poses: Tensor,
+    /// `[B, V, 48]`: histogram of the colours.
+    pub histograms: Tensor,
+    /// `[B, V, 1]`: 1, or 0 where there is no such view.
+    pub weights: Tensor,
 }
 
 /// What one forward pass gives.
@@ -38,6 +55,20 @@ pub(crate) struct StepOutput {
     pub predictions: Tensor,
     /// Like the predictions; without gradient.
     pub targets: Tensor,
+    /// How they are compared.
+    pub kind: LossKind,
+}
+
+impl StepOutput {
+    /// The predictions in the scale of the targets: a cosine loss leaves their lengths free.
+    pub(crate) fn compared(&self) -> Result<Tensor> {
+        if self.kind != LossKind::Cosine {
+            return Ok(self.predictions.clone());
+        }
+        let length = |x: &Tensor| -> Result<Tensor> { Ok(x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?) };
+        let scale = (length(&self.targets)? / (length(&self.predictions)? + 1e-12)?)?;
+        Ok(self.predictions.broadcast_mul(&scale)?)
+    }
 }
 
 /// The model of a run.
@@ -45,13 +76,23 @@ pub(crate) struct StepOutput {
 pub(crate) enum Model {
     /// Point-JEPA and 3D-JEPA.
     Masked(MaskedJepa),
+    /// CrossJEPA.
+    Cross(CrossJepa),
 }
 
 impl Model {
     /// A model with its parameters, drawn from the run's seed.
     pub(crate) fn new(config: &PretrainConfig, device: &Device) -> Result<(Self, Parameters)> {
-        let (model, p) = MaskedJepa::new(config, device)?;
-        Ok((Self::Masked(model), p))
+        Ok(match config.method {
+            Method::Masked => {
+                let (model, p) = MaskedJepa::new(config, device)?;
+                (Self::Masked(model), p)
+            }
+            Method::Cross => {
+                let (model, p) = CrossJepa::new(config, device)?;
+                (Self::Cross(model), p)
+            }
+        })
     }
 
     /// Loss of one batch, in training.
@@ -68,6 +109,7 @@ impl Model {
     ) -> Result<StepOutput> {
         match self {
             Self::Masked(model) => model.step(input, pass, mark),
+            Self::Cross(model) => model.step(input, pass, mark),
         }
     }
 
@@ -76,6 +118,7 @@ impl Model {
     fn masked(&self) -> &MaskedJepa {
         match self {
             Self::Masked(model) => model,
+            Self::Cross(_) => unreachable!("a test of the masked models"),
         }
     }
 
@@ -83,6 +126,7 @@ impl Model {
     pub(crate) fn calibrate(&self, patches: &Tensor) -> Result<()> {
         match self {
             Self::Masked(model) => model.calibrate(patches),
+            Self::Cross(model) => model.calibrate(patches),
         }
     }
 
@@ -93,6 +137,7 @@ impl Model {
     pub(crate) fn features(&self, patches: &Tensor, centers: &Tensor) -> Result<Tensor> {
         match self {
             Self::Masked(model) => model.features(patches, centers),
+            Self::Cross(model) => model.features(patches, centers),
         }
     }
 
@@ -103,6 +148,7 @@ impl Model {
     pub(crate) fn target_latents(&self, patches: &Tensor, centers: &Tensor) -> Result<Option<Tensor>> {
         match self {
             Self::Masked(model) => model.target_latents(patches, centers),
+            Self::Cross(_) => Ok(None),
         }
     }
 }

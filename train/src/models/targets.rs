@@ -1,6 +1,6 @@
 //! What the predictor is asked for: latents of the target encoder, chosen, normed, and rid of what position explains.
 
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 
 use crate::config::{Norm, TargetConfig};
 use crate::error::Result;
@@ -74,10 +74,15 @@ impl Targets {
     }
 }
 
-fn normed(x: &Tensor, norm: Norm) -> Result<Tensor> {
+/// `x [B, G, D]`, normed.
+pub(super) fn normed(x: &Tensor, norm: Norm) -> Result<Tensor> {
     match norm {
         Norm::None => Ok(x.clone()),
         Norm::Layer => layer_norm_plain(x),
+        Norm::Length => {
+            let length = (x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()? + EPSILON)?;
+            Ok(x.broadcast_div(&length)?)
+        }
         Norm::Batch => {
             let (b, g, d) = x.dims3()?;
             let rows = x.reshape((b * g, d))?;

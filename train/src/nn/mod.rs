@@ -11,6 +11,7 @@ mod pass;
 mod positions;
 mod predictor;
 mod tokenizer;
+mod view_predictor;
 
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{Encoder, EncoderSize};
@@ -20,3 +21,4 @@ pub(crate) use pass::{Pass, Rates};
 pub(crate) use positions::PositionEmbedding;
 pub(crate) use predictor::Predictor;
 pub(crate) use tokenizer::Tokenizer;
+pub(crate) use view_predictor::{HISTOGRAM, POSE, ViewPredictor};
