@@ -13,6 +13,8 @@ pub struct Batch {
     pub epoch: u64,
     /// Samples `B`.
     pub rows: usize,
+    /// Patches of a sample `G`: that of the config, or fewer where voxel blocks of a fixed edge are.
+    pub groups: usize,
     /// `[B]`.
     pub sample_ids: Vec<String>,
     /// `[B]`, indices into the dataset's classes.
@@ -23,24 +25,59 @@ pub struct Batch {
     pub centers: Vec<f32>,
     /// `[B,G]`, voxel blocks only: the first points of a patch that are distinct (0 = no block).
     pub counts: Option<Vec<u16>>,
+    /// `[B,G]`, voxel blocks only: the cells of their grids. Their patches are in units of the cell's edge.
+    pub cells: Option<Vec<[i32; 3]>>,
 }
 
 impl Batch {
     /// Where its patches are.
     pub(crate) fn places(&self) -> Places<'_> {
-        Places { ids: &self.sample_ids, centers: &self.centers, cells: None }
+        Places { ids: &self.sample_ids, centers: &self.centers, cells: self.cells.as_deref() }
     }
 
     /// Makes room for `rows` samples of `groups` patches of `size` points, forgetting what was there.
     pub(crate) fn reset(&mut self, rows: usize, [groups, size]: [usize; 2]) {
-        self.rows = rows;
+        (self.rows, self.groups) = (rows, groups);
         self.sample_ids.clear();
         self.labels.clear();
         // Every value is overwritten, so those of a recycled batch may stay.
         self.patches.resize(rows * groups * size * 3, 0.0);
         self.centers.resize(rows * groups * 3, 0.0);
-        self.counts = None;
+        (self.counts, self.cells) = (None, None);
     }
+
+    /// Cuts every sample to the fewest blocks that one of them has; `choose` picks which for (sample id, blocks
+    /// that there are, how many), ascending.
+    pub(crate) fn drop_absent(
+        &mut self,
+        [groups, size]: [usize; 2],
+        choose: impl Fn(&str, usize, usize) -> Vec<u32>,
+    ) {
+        let Some(counts) = self.counts.take() else { return };
+        let present: Vec<Vec<usize>> = counts
+            .chunks_exact(groups)
+            .map(|counts| (0..groups).filter(|&g| counts[g] > 0).collect())
+            .collect();
+        let fewest = present.iter().map(Vec::len).min().unwrap_or(groups);
+        if fewest == groups {
+            self.counts = Some(counts);
+            return;
+        }
+        let mut kept = Vec::with_capacity(self.rows * fewest);
+        for (row, (id, present)) in self.sample_ids.iter().zip(&present).enumerate() {
+            let chosen = choose(id, present.len(), fewest);
+            kept.extend(chosen.into_iter().map(|at| row * groups + present[at as usize]));
+        }
+        self.groups = fewest;
+        self.counts = Some(kept.iter().map(|&at| counts[at]).collect());
+        self.cells = self.cells.take().map(|cells| kept.iter().map(|&at| cells[at]).collect());
+        self.patches = rows_of(&self.patches, size * 3, &kept);
+        self.centers = rows_of(&self.centers, 3, &kept);
+    }
+}
+
+fn rows_of(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
+    rows.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect()
 }
 
 /// An index into a cloud, stored in as few bits as fit.
@@ -79,5 +116,35 @@ pub(crate) fn gather<I: Index>(
             let p = points[index.at()];
             *out = [p[0] - center[0], p[1] - center[1], p[2] - center[2]];
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clouds_are_cut_to_the_fewest_blocks() {
+        let mut batch = Batch { sample_ids: vec!["a".into(), "b".into()], ..Batch::default() };
+        batch.reset(0, [3, 2]);
+        batch.sample_ids = vec!["a".into(), "b".into()];
+        batch.rows = 2;
+        batch.patches = (0..2 * 3 * 2 * 3).map(|i| i as f32).collect();
+        batch.centers = (0..2 * 3 * 3).map(|i| i as f32).collect();
+        batch.cells = Some((0..6).map(|i| [i; 3]).collect());
+        batch.counts = Some(vec![2, 1, 2, 2, 1, 0]);
+        let mut whole = batch.clone();
+        batch.drop_absent([3, 2], |id, present, count| {
+            assert_eq!((present, count), (if id == "a" { 3 } else { 2 }, 2));
+            if id == "a" { vec![0, 2] } else { vec![0, 1] }
+        });
+        assert_eq!((batch.groups, batch.counts), (2, Some(vec![2, 2, 2, 1])));
+        assert_eq!(batch.cells, Some([0, 2, 3, 4].map(|i| [i; 3]).to_vec()));
+        assert_eq!(batch.centers, [0, 2, 3, 4].map(|i| [0, 1, 2].map(|a| (3 * i + a) as f32)).concat());
+        assert_eq!(batch.patches.len(), 2 * 2 * 2 * 3);
+        assert_eq!(batch.patches[6..12], whole.patches[12..18]);
+        whole.counts = Some(vec![1; 6]);
+        whole.drop_absent([3, 2], |_, _, _| unreachable!("nothing is absent"));
+        assert_eq!((whole.groups, whole.centers.len()), (3, 18));
     }
 }

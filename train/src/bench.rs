@@ -61,6 +61,7 @@ impl TrainStep {
             patches: self.patches.clone(),
             centers: self.centers.clone(),
             masks: Some(masks),
+            counts: None,
             views: None,
         };
         let pass = Pass::new(self.steps, false);

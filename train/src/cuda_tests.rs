@@ -58,6 +58,7 @@ fn step(config: &PretrainConfig, device: &Device, is_half: bool) -> Stepped {
         patches: Tensor::from_slice(&patches, (SAMPLES, GROUPS, SIZE, 3), device).unwrap(),
         centers: Tensor::from_slice(&centers, (SAMPLES, GROUPS, 3), device).unwrap(),
         masks: Some(masks),
+        counts: None,
         views: None,
     };
     let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use jepa3d_grouping::CellEdge;
 use jepa3d_schemas::{Manifest, ShapeLetters, ShardReader, UpAxis, file_hash};
 
 use crate::error::{Error, Result};
@@ -67,6 +68,15 @@ impl PreparedDataset {
     /// The axis that points up in the clouds.
     pub fn up_axis(&self) -> UpAxis {
         self.manifest.up_axis
+    }
+
+    /// The cells of voxel blocks; `None` where groups are patches.
+    pub fn cell_edge(&self) -> Option<CellEdge> {
+        let groups = &self.manifest.config["groups"];
+        (groups["kind"] == "voxel").then(|| match groups["voxel_edge"].as_f64() {
+            Some(edge) if edge > 0.0 => CellEdge::Fixed(edge),
+            _ => CellEdge::Auto,
+        })
     }
 
     /// Class names; a label is an index into them.

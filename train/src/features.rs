@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use jepa3d_grouping::CellEdge;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
@@ -52,18 +53,21 @@ pub(crate) fn pool_max_mean(features: &Tensor) -> Result<Vec<f32>> {
 
 /// Tensors of a batch: patches `[B, G, K, 3]`, centers `[B, G, 3]`.
 pub(crate) fn tensors(batch: &Batch, data: &DataConfig, device: &Device) -> Result<(Tensor, Tensor)> {
-    let (b, g, k) = (batch.rows, data.groups, data.group_size);
+    let (b, g, k) = (batch.rows, batch.groups, data.group_size);
     let patches = Tensor::from_slice(&batch.patches, (b, g, k, 3), device)?;
     let centers = Tensor::from_slice(&batch.centers, (b, g, 3), device)?;
     Ok((patches, centers))
 }
 
 /// How samples are read for evaluation: stored order and grouping, no augmentation.
-pub(crate) fn eval_config(data: &DataConfig) -> EvalConfig {
+///
+/// Batches of one where clouds may have different numbers of voxel blocks: others must not decide which count.
+pub(crate) fn eval_config(data: &DataConfig, dataset: &PreparedDataset) -> EvalConfig {
+    let is_uneven = matches!(dataset.cell_edge(), Some(CellEdge::Fixed(_)));
     EvalConfig {
         groups: data.groups,
         group_size: data.group_size,
-        batch: 64,
+        batch: if is_uneven { 1 } else { 64 },
         threads: data.threads,
         ..EvalConfig::default()
     }
@@ -84,7 +88,7 @@ pub(crate) fn features_of(
     let all: Vec<String> = dataset.splits().into_iter().map(|(name, _)| name.to_owned()).collect();
     let splits = if splits.is_empty() { &all } else { splits };
     for split in splits {
-        for_each_in_order(dataset, &[split.as_str()], &eval_config(data), |batch| {
+        for_each_in_order(dataset, &[split.as_str()], &eval_config(data, dataset), |batch| {
             let (patches, centers) = tensors(&batch, data, device)?;
             let features = model.features(&patches, &centers)?;
             set.width = pooling.width(features.dim(2)?);

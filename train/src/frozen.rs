@@ -59,7 +59,7 @@ impl FrozenEncoder {
         let device = device_of(device)?;
         let (model, _) = Model::new(config, &device)?;
         if config.model.calibrate {
-            model.calibrate(&Subset::of(config, dataset, &device)?.patches()?)?;
+            Subset::of(config, dataset, &device)?.calibrate(&model)?;
         }
         let source = format!("random weights of seed {}", config.run.seed);
         Ok(Self { model, config: config.clone(), device, source, fingerprint: None })
@@ -99,7 +99,7 @@ impl FrozenEncoder {
         let b = centers.len() / 3 / g;
         let patches = Tensor::from_slice(patches, (b, g, k, 3), &self.device)?;
         let centers = Tensor::from_slice(centers, (b, g, 3), &self.device)?;
-        let input = StepInput { patches, centers, masks: Some(masks.clone()), views: None };
+        let input = StepInput { patches, centers, masks: Some(masks.clone()), counts: None, views: None };
         let output = self.model.step(&input, &Pass::new(0, false))?;
         let rows = b * masks.blocks * masks.target_len;
         let targets = output.targets.reshape((rows, ()))?;

@@ -76,6 +76,8 @@ pub(crate) struct SubsetMeasures {
 /// A fixed subset of clouds.
 pub(crate) struct Subset {
     batches: Vec<(Tensor, Tensor)>,
+    /// Distinct points of voxel blocks, in the order of the patches.
+    counts: Option<Vec<u16>>,
     basis: PositionBasis,
     groups: usize,
 }
@@ -88,7 +90,7 @@ impl Subset {
         device: &Device,
     ) -> Result<Self> {
         let d = &config.data;
-        let (split, eval) = ([d.split.as_str()], eval_config(d));
+        let (split, eval) = ([d.split.as_str()], eval_config(d, dataset));
         let mut ids = Vec::new();
         for_each_in_order(dataset, &split, &eval, |batch| {
             ids.extend_from_slice(&batch.sample_ids);
@@ -96,7 +98,7 @@ impl Subset {
         })?;
         let mut is_wanted = vec![false; ids.len()];
         fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
-        let (mut at, mut batches) = (0, Vec::new());
+        let (mut at, mut batches, mut counts) = (0, Vec::new(), Vec::new());
         for_each_in_order(dataset, &split, &eval, |batch| {
             let wanted: Vec<u32> = (0..batch.rows as u32).filter(|&i| is_wanted[at + i as usize]).collect();
             at += batch.rows;
@@ -104,22 +106,33 @@ impl Subset {
                 let (patches, centers) = tensors(&batch, d, device)?;
                 let rows = Tensor::from_vec(wanted.clone(), wanted.len(), device)?;
                 batches.push((patches.index_select(&rows, 0)?, centers.index_select(&rows, 0)?));
+                if let Some(all) = &batch.counts {
+                    let of = |i: u32| all[i as usize * batch.groups..][..batch.groups].to_vec();
+                    counts.extend(wanted.into_iter().map(of));
+                }
             }
             Ok(())
         })?;
-        Self::new(batches)
+        Self::new(batches, counts)
     }
 
-    /// `batches`: patches `[B, G, K, 3]` and centers `[B, G, 3]`.
-    fn new(batches: Vec<(Tensor, Tensor)>) -> Result<Self> {
-        let groups = batches.first().map_or(Ok(0), |(_, centers)| centers.dim(1))?;
-        Ok(Self { batches, basis: PositionBasis::default(), groups })
+    /// `batches`: patches `[B, G, K, 3]` and centers `[B, G, 3]`; `counts`: none, or those of every cloud.
+    ///
+    /// Clouds with more voxel blocks than others keep their first, which are spread the widest.
+    fn new(batches: Vec<(Tensor, Tensor)>, counts: Vec<Vec<u16>>) -> Result<Self> {
+        let sizes = batches.iter().map(|(_, centers)| Ok(centers.dim(1)?)).collect::<Result<Vec<_>>>()?;
+        let groups = sizes.into_iter().min().unwrap_or(0);
+        let first = |x: &Tensor| -> Result<Tensor> { Ok(x.narrow(1, 0, groups)?.contiguous()?) };
+        let batches = batches.iter().map(|(patches, centers)| Ok((first(patches)?, first(centers)?)));
+        let flat = counts.iter().flat_map(|counts| &counts[..groups]).copied().collect();
+        let counts = (!counts.is_empty()).then_some(flat);
+        Ok(Self { batches: batches.collect::<Result<_>>()?, counts, basis: PositionBasis::default(), groups })
     }
 
-    /// Its patches, `[n, G, K, 3]`.
-    pub(crate) fn patches(&self) -> Result<Tensor> {
+    /// Sets the running statistics of a model's batch norms to those of its patches.
+    pub(crate) fn calibrate(&self, model: &Model) -> Result<()> {
         let patches: Vec<&Tensor> = self.batches.iter().map(|(patches, _)| patches).collect();
-        Ok(Tensor::cat(&patches, 0)?)
+        model.calibrate(&Tensor::cat(&patches, 0)?, self.counts.as_deref())
     }
 
     pub(crate) fn measure(&self, model: &Model) -> Result<SubsetMeasures> {

@@ -137,7 +137,7 @@ impl Trainer {
         let metrics = MetricsWriter::open(&folder.path, (step > 0).then_some(step))?;
         let subset = Subset::of(&config, &dataset, &device)?;
         if config.model.calibrate && step == 0 {
-            model.calibrate(&subset.patches()?)?;
+            subset.calibrate(&model)?;
         }
         let length = Length { steps_per_epoch, epochs: config.run.epochs };
         let saved = (step > 0).then_some(step);
@@ -278,7 +278,9 @@ impl Trainer {
         let views = None;
         let dropout = Draws::new(seed, &format!("batch {}", batch.number), "dropout").bits();
         let pass = Pass::new(dropout, self.is_half);
-        let output = self.model.step(&StepInput { patches, centers, masks, views }, &pass)?;
+        let output = self
+            .model
+            .step(&StepInput { patches, centers, counts: batch.counts.clone(), masks, views }, &pass)?;
         let loss = f64::from(output.loss.to_scalar::<f32>()?);
         let gradients = Gradients::of(&output.loss, &pass.tape, &self.parameters)?;
         Ok((gradients, loss, StepMeasures::of(&output)?))

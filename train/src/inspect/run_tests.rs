@@ -142,6 +142,7 @@ fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
                 draw_masks(&config.masking, Places { ids: &ids, centers: &centers, cells: None }, key)
                     .unwrap(),
             ),
+            counts: None,
             views: None,
         };
         let output = model.step(&input, &Pass::new(0, false)).unwrap();

@@ -137,20 +137,27 @@ impl Feed {
         let [groups, size] = [self.config.groups, self.config.group_size];
         let patches = batch.patches.chunks_exact_mut(groups * size * 3);
         let places = patches.zip(batch.centers.chunks_exact_mut(groups * 3));
-        let mut counts = Vec::new();
+        let (mut counts, mut cells) = (Vec::new(), Vec::new());
         for ((decoded, row), (patches, centers)) in rows.zip(places) {
             let sample = Row { feed: self, decoded, row, epoch: batch.epoch };
             batch.sample_ids.push(sample.id().to_owned());
             batch.labels.push(decoded.labels[row]);
             let own = || augment.draw(self.dataset.up_axis(), sample.draws("augment"));
             let change = shared.clone().unwrap_or_else(own);
-            let mut place = Place { patches, centers, counts: &mut counts };
+            let mut place = Place { patches, centers, counts: &mut counts, cells: &mut cells };
             match self.config.patches_from {
                 PatchesFrom::Shard => sample.stored_patches(&change, scratch, &mut place),
                 PatchesFrom::Online => sample.online_patches(&change, scratch, &mut place)?,
             }
         }
+        batch.cells = (!cells.is_empty()).then_some(cells);
         batch.counts = (!counts.is_empty()).then_some(counts);
+        let purpose = format!("epoch {} blocks", batch.epoch);
+        let is_drawn = matches!(self.order, Order::Shuffled { .. });
+        batch.drop_absent([groups, size], |id, present, count| match is_drawn {
+            true => Draws::new(self.config.seed, id, &purpose).distinct_sorted(present, count),
+            false => (0..count as u32).collect(),
+        });
         Ok(())
     }
 }

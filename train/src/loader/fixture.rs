@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jepa3d_grouping::Cloud;
+use jepa3d_grouping::{CellEdge, Cloud, voxel_blocks};
 use jepa3d_schemas::{
     Draws, Manifest, RowGroupEncoder, SCHEMA_VERSION, SCHEMA_VERSION_KEY, Sample, ShapeLetters, ShardEntry,
     ShardWriter, SplitCounts, Table, UpAxis, WriteOptions, file_hash,
@@ -43,12 +43,22 @@ fn sample(id: &str, label: i32) -> Sample {
     sample
 }
 
-/// Makes the groupings voxel blocks: counts from 0 to `K`, centroids that are no points.
+/// Makes the groupings voxel blocks.
 fn with_blocks(mut sample: Sample) -> Sample {
-    let mut draws = Draws::new(0, &sample.sample_id, "blocks");
-    let blocks = SHAPE.R * SHAPE.G;
-    sample.patch_counts = Some((0..blocks).map(|_| draws.index(SHAPE.K + 1) as u16).collect());
-    sample.centers = Some((0..3 * blocks).map(|_| draws.range(-1.0, 1.0) as f32).collect());
+    let points = sample.points.as_chunks::<3>().0.to_vec();
+    let (mut centers, mut counts) = (Vec::new(), Vec::new());
+    sample.center_indices.clear();
+    sample.patch_indices.clear();
+    for subset in sample.subset.as_ref().unwrap().chunks_exact(SHAPE.N) {
+        let part: Vec<[f32; 3]> = subset.iter().map(|&i| points[i as usize]).collect();
+        let blocks = voxel_blocks(&part, SHAPE.G, SHAPE.K, CellEdge::Auto).unwrap();
+        let in_cloud = |i: &u32| subset[*i as usize];
+        sample.center_indices.extend(blocks.center_indices.iter().map(in_cloud));
+        sample.patch_indices.extend(blocks.patch_indices.iter().map(in_cloud));
+        centers.extend(blocks.centers.into_iter().flatten());
+        counts.extend(blocks.counts);
+    }
+    (sample.patch_counts, sample.centers) = (Some(counts), Some(centers));
     sample
 }
 
@@ -84,7 +94,11 @@ pub(crate) fn write(folder: &Path, shards: &[(&str, usize)], group: usize) {
         entries.push(ShardEntry { file, split: split.into(), rows, bytes, hash });
         splits.entry(split.into()).or_default().written += rows;
     }
-    manifest(entries, splits).write(folder).unwrap();
+    let mut manifest = manifest(entries, splits);
+    if manifest.splits.contains_key("blocks") {
+        manifest.config = serde_json::json!({"groups": {"kind": "voxel"}});
+    }
+    manifest.write(folder).unwrap();
 }
 
 fn manifest(shards: Vec<ShardEntry>, splits: BTreeMap<String, SplitCounts>) -> Manifest {

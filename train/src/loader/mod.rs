@@ -237,7 +237,7 @@ fn feed(
     let kept = is_kept.then(|| Arc::new(Slots::new(row_groups.len(), true, Arc::clone(&resident))));
     Feed {
         dataset: Arc::clone(dataset),
-        columns: row_group::columns(&config),
+        columns: row_group::columns(&config, dataset.cell_edge().is_some()),
         config,
         row_groups,
         rows,

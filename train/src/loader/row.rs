@@ -26,6 +26,8 @@ pub(super) struct Place<'a> {
     pub centers: &'a mut [f32],
     /// Voxel blocks append `G` to it.
     pub counts: &'a mut Vec<u16>,
+    /// As counts.
+    pub cells: &'a mut Vec<[i32; 3]>,
 }
 
 /// A row of a decoded row group, in an epoch.
@@ -80,6 +82,11 @@ impl Row<'_> {
         match &stored.patches {
             Indices::Short(all) => gather(points, &all[grouping.patches], shape.K, centers, place.patches),
             Indices::Long(all) => gather(points, &all[grouping.patches], shape.K, centers, place.patches),
+        }
+        if let Some((cells, edge)) = grouping.grid {
+            // Blocks are in units of their cells.
+            place.patches.iter_mut().for_each(|x| *x /= edge);
+            place.cells.extend_from_slice(&cells[..config.groups]);
         }
         let counts = grouping.counts.iter().flat_map(|counts| &counts[..config.groups]);
         place.counts.extend(counts.map(|&count| count.min(config.group_size as u16)));

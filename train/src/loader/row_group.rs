@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use jepa3d_grouping::{CellEdge, VoxelGrid};
 use jepa3d_schemas::{Error as DataError, ListColumn, RowGroup, ShapeLetters, ShardReader};
 
 use super::LoaderConfig;
@@ -9,12 +10,12 @@ use crate::augment::PatchesFrom;
 use crate::dataset::{PreparedDataset, RowGroupAt};
 use crate::error::Result;
 
-/// The columns that `config` needs, and no others.
-pub(super) fn columns(config: &LoaderConfig) -> Vec<&'static str> {
+/// The columns that `config` needs, and no others; the grid of voxel blocks follows from the points of a grouping.
+pub(super) fn columns(config: &LoaderConfig, has_blocks: bool) -> Vec<&'static str> {
     let mut columns = vec!["sample_id", "label", "points"];
     if config.patches_from == PatchesFrom::Shard {
         columns.extend(["center_indices", "patch_indices", "patch_counts", "centers"]);
-        if config.augment.normalize {
+        if config.augment.normalize || has_blocks {
             columns.push("subset");
         }
     }
@@ -25,6 +26,15 @@ pub(super) fn columns(config: &LoaderConfig) -> Vec<&'static str> {
 pub(super) enum Indices {
     Short(Vec<u16>),
     Long(Vec<u32>),
+}
+
+impl Indices {
+    fn at(&self, at: usize) -> usize {
+        match self {
+            Self::Short(all) => usize::from(all[at]),
+            Self::Long(all) => all[at] as usize,
+        }
+    }
 }
 
 /// The groupings of the rows: `R` of them, each with `G` patches of `K` points.
@@ -39,6 +49,16 @@ pub(super) struct Groupings {
     pub counts: Option<Vec<u16>>,
     /// `[rows,R,G,3]`, voxel blocks only.
     pub centroids: Option<Vec<[f32; 3]>>,
+    /// Voxel blocks only.
+    pub grids: Option<Grids>,
+}
+
+/// Where voxel blocks lie in their grids.
+pub(super) struct Grids {
+    /// `[rows,R,G]`: the cell of a block.
+    cells: Vec<[i32; 3]>,
+    /// `[rows,R]`: edge of the cells.
+    edges: Vec<f32>,
 }
 
 /// One grouping of one row, all `G` centers and `K` points a patch of it.
@@ -51,6 +71,8 @@ pub(super) struct Grouping<'a> {
     pub subset: &'a [u32],
     /// `[G]`, voxel blocks only.
     pub counts: Option<&'a [u16]>,
+    /// Cells `[G]` and their edge, voxel blocks only.
+    pub grid: Option<(&'a [[i32; 3]], f32)>,
     /// Where its patches lie in [`Groupings::patches`], `[G,K]`.
     pub patches: Range<usize>,
 }
@@ -65,6 +87,7 @@ impl Groupings {
             patches: blocks.start * shape.K..blocks.end * shape.K,
             centroids: self.centroids.as_ref().map_or(&[], |all| &all[blocks.clone()]),
             counts: self.counts.as_ref().map(|all| &all[blocks.clone()]),
+            grid: self.grids.as_ref().map(|grids| (&grids.cells[blocks.clone()], grids.edges[at])),
             subset: subset.map_or(&[], |all| &all[number * shape.N..][..shape.N]),
             centers: &self.centers[blocks],
         }
@@ -100,13 +123,16 @@ impl Decoded {
         let mut group = ShardReader::open(&path)?.read_row_group(at.index, columns)?;
         let wrong = |(what, expected, found): Wrong| DataError::contract(&path, what, expected, found);
         let points = group.points.take().ok_or_else(|| wrong(absent("points")))?;
-        let groupings = if columns.contains(&"patch_indices") {
-            Some(groupings(&mut group, &points, dataset.shape()).map_err(wrong)?)
-        } else {
-            None
+        let mut groupings = match columns.contains(&"patch_indices") {
+            true => Some(groupings(&mut group, &points, dataset.shape()).map_err(wrong)?),
+            false => None,
         };
         if let Some(&end) = points.ends.iter().find(|&&end| end % 3 != 0) {
             return Err(wrong(("points".into(), "three coordinates a point".into(), end.to_string())).into());
+        }
+        if let (Some(groupings), Some(edge)) = (&mut groupings, dataset.cell_edge()) {
+            let grids = Grids::of(groupings, &points, dataset.shape(), edge);
+            groupings.grids = Some(grids.map_err(wrong)?);
         }
         Ok(Self {
             rows: group.rows,
@@ -163,7 +189,37 @@ fn groupings(
         subset,
         counts: counts.map(|counts| counts.values),
         centroids: centroids.map(|centers| centers.values.as_chunks::<3>().0.to_vec()),
+        grids: None,
     })
+}
+
+impl Grids {
+    /// The grids that the blocks were cut with: found again from the points of each grouping.
+    fn of(
+        groupings: &Groupings,
+        points: &ListColumn<f32>,
+        shape: ShapeLetters,
+        edge: CellEdge,
+    ) -> Result<Self, Wrong> {
+        let (mut found, rows) = (Self { cells: Vec::new(), edges: Vec::new() }, points.ends.len());
+        let mut part = Vec::new();
+        for (row, number) in (0..rows).flat_map(|row| (0..shape.R).map(move |number| (row, number))) {
+            let all = points.row(row).unwrap_or_default().as_chunks::<3>().0;
+            let grouping = groupings.of(row, number, shape);
+            part.clear();
+            match grouping.subset {
+                [] => part.extend_from_slice(all),
+                subset => part.extend(subset.iter().map(|&i| all[i as usize])),
+            }
+            let grid = VoxelGrid::of(&part, shape.G, edge).map_err(|e| {
+                (format!("voxel blocks of row {row}"), "points that a grid fits".to_owned(), e.to_string())
+            })?;
+            found.edges.push(grid.edge as f32);
+            let first = grouping.patches.step_by(shape.K);
+            found.cells.extend(first.map(|at| grid.cell(all[groupings.patches.at(at)])));
+        }
+        Ok(found)
+    }
 }
 
 /// Every row must be there with `width` values.

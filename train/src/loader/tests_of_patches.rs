@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jepa3d_grouping::{CellEdge, VoxelGrid};
 use jepa3d_schemas::Draws;
 
 use super::fixture::{SHAPE, write};
@@ -148,11 +149,21 @@ fn voxel_blocks_come_with_their_centroids_and_counts() {
             assert!(counts.iter().map(|&count| count.min(3)).eq(found.iter().copied()));
             let first = cloud(sample)[sample.patch_indices[r * SHAPE.G * SHAPE.K] as usize];
             let width = groups * size * 3;
-            assert_eq!(batch.patches[i * width..][..3], [0, 1, 2].map(|a| first[a] - centers[a]));
+            let part: Vec<[f32; 3]> = sample.subset.as_ref().unwrap()[r * SHAPE.N..(r + 1) * SHAPE.N]
+                .iter()
+                .map(|&i| cloud(sample)[i as usize])
+                .collect();
+            let grid = VoxelGrid::of(&part, SHAPE.G, CellEdge::Auto).unwrap();
+            let edge = grid.edge as f32;
+            assert_eq!(batch.patches[i * width..][..3], [0, 1, 2].map(|a| (first[a] - centers[a]) / edge));
+            let cells = &batch.cells.as_ref().unwrap()[i * groups..][..groups];
+            let members = sample.patch_indices[r * SHAPE.G * SHAPE.K..].iter().step_by(SHAPE.K);
+            assert!(members.zip(cells).all(|(&i, cell)| grid.cell(cloud(sample)[i as usize]) == *cell));
             // One factor for points and centroids.
             let norm = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>().sqrt();
             let factor = norm(&changed.centers[i * groups * 3..][..3]) / norm(&centers[..3]);
-            let ratio = norm(&changed.patches[i * width..][..3]) / norm(&batch.patches[i * width..][..3]);
+            let ratio =
+                norm(&changed.patches[i * width..][..width]) / norm(&batch.patches[i * width..][..width]);
             assert!((factor - ratio).abs() < 1e-4 && (factor - 1.0).abs() > 1e-4, "{factor} {ratio}");
         }
     }

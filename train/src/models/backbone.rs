@@ -74,6 +74,12 @@ impl Chosen {
         Ok(chosen.reshape((self.samples, self.rows.dim(0)? / self.samples, c))?)
     }
 
+    /// `[B, G]` to `[B, n]`.
+    pub(super) fn counts_of(&self, counts: &[u16]) -> Result<Vec<u16>> {
+        let rows: Vec<u32> = self.rows.to_vec1()?;
+        Ok(rows.into_iter().map(|row| counts[row as usize]).collect())
+    }
+
     /// `[B, G, K, 3]` to `[B, n, K, 3]`.
     pub(super) fn patches_of(&self, patches: &Tensor) -> Result<Tensor> {
         let (b, g, k, axes) = patches.dims4()?;

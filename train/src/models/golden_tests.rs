@@ -79,7 +79,7 @@ fn input(golden: &Golden) -> StepInput {
         let (embeddings, poses) = (tensor("embeddings"), tensor("poses"));
         let (histograms, weights) = (tensor("histograms"), tensor("weights"));
         let views = Some(ViewTargets { embeddings, poses, histograms, weights });
-        return StepInput { patches, centers, masks: None, views };
+        return StepInput { patches, centers, masks: None, counts: None, views };
     }
     let b = centers.dim(0).unwrap();
     let (context, targets) = (&golden["input/context"], &golden["input/targets"]);
@@ -97,7 +97,7 @@ fn input(golden: &Golden) -> StepInput {
         context: repeat(context),
         targets: repeat(targets),
     };
-    StepInput { patches, centers, masks: Some(masks), views: None }
+    StepInput { patches, centers, masks: Some(masks), counts: None, views: None }
 }
 
 fn steps_equal(name: &str, text: &str) {

@@ -101,17 +101,18 @@ impl MaskedJepa {
     fn tokens(&self, input: &StepInput, seen: &Chosen) -> Result<(Tensor, Tensor)> {
         let tokenizer = &self.backbone.tokenizer;
         let Some(target) = &self.target_tokenizer else {
-            let all = tokenizer.train(&input.patches)?;
+            let all = tokenizer.train(&input.patches, input.counts.as_deref())?;
             return Ok((seen.of(&all)?, all));
         };
-        let context = tokenizer.train(&seen.patches_of(&input.patches)?)?;
+        let counts = input.counts.as_ref().map(|counts| seen.counts_of(counts)).transpose()?;
+        let context = tokenizer.train(&seen.patches_of(&input.patches)?, counts.as_deref())?;
         target.take_statistics(tokenizer)?;
         Ok((context, target.eval(&input.patches)?))
     }
 
     /// Sets the running statistics of the batch norms to those of these patches.
-    pub(crate) fn calibrate(&self, patches: &Tensor) -> Result<()> {
-        self.backbone.tokenizer.calibrate(patches)?;
+    pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
+        self.backbone.tokenizer.calibrate(patches, counts)?;
         match &self.target_tokenizer {
             Some(target) => target.take_statistics(&self.backbone.tokenizer),
             None => Ok(()),

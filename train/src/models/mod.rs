@@ -27,6 +27,8 @@ pub(crate) struct StepInput {
     pub patches: Tensor,
     /// `[B, G, 3]`.
     pub centers: Tensor,
+    /// `[B, G]`: distinct points of voxel blocks.
+    pub counts: Option<Vec<u16>>,
     /// Context and targets, for methods that hide patches.
     pub masks: Option<Masks>,
     /// What a teacher makes of views, for methods that learn from it.
@@ -122,11 +124,11 @@ impl Model {
         }
     }
 
-    /// Sets the running statistics of the batch norms to those of these patches `[n, G, K, 3]`.
-    pub(crate) fn calibrate(&self, patches: &Tensor) -> Result<()> {
+    /// Sets the running statistics of the batch norms to those of these patches `[n, G, K, 3]`, `counts [n, G]`.
+    pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
         match self {
-            Self::Masked(model) => model.calibrate(patches),
-            Self::Cross(model) => model.calibrate(patches),
+            Self::Masked(model) => model.calibrate(patches, counts),
+            Self::Cross(model) => model.calibrate(patches, counts),
         }
     }
 

@@ -5,6 +5,7 @@ use candle_core::{Tensor, Var};
 use super::parameters::{Parameters, Role};
 use crate::error::Result;
 use crate::kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
+use crate::kernels::tokenizer_composite::tokenize_counted;
 
 /// Share of a batch's statistics in the running ones.
 const MOMENTUM: f64 = 0.1;
@@ -97,10 +98,9 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// Sets the running statistics to those of `patches [B, G, K, 3]`.
-    pub(crate) fn calibrate(&self, patches: &Tensor) -> Result<()> {
-        let (b, g, k, _) = patches.dims4()?;
-        match tokenize(&patches.reshape((b * g, k, 3))?, &self.weights, &Mode::Train)?.1 {
+    /// Sets the running statistics to those of `patches [B, G, K, 3]` with as many `counts` as patches, or none.
+    pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
+        match self.in_training(patches, counts)?.1 {
             Some(stats) => self.follow(&stats, 1.0),
             None => Ok(()),
         }
@@ -109,16 +109,29 @@ impl Tokenizer {
     /// Tokens in training; updates the running statistics, so it runs once a batch.
     ///
     /// # Shapes
-    /// `patches [B, G, K, 3]` to `[B, G, D]`.
-    pub(crate) fn train(&self, patches: &Tensor) -> Result<Tensor> {
-        let (b, g, k, _) = patches.dims4()?;
-        let flat = patches.reshape((b * g, k, 3))?;
-        let (tokens, stats) = tokenize(&flat, &self.weights, &Mode::Train)?;
+    /// `patches [B, G, K, 3]`, `counts [B, G]` of voxel blocks, to `[B, G, D]`.
+    pub(crate) fn train(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<Tensor> {
+        let (b, g, _, _) = patches.dims4()?;
+        let (tokens, stats) = self.in_training(patches, counts)?;
         if let Some(stats) = stats {
             self.follow(&stats, MOMENTUM)?;
         }
         let width = tokens.dim(1)?;
         Ok(tokens.reshape((b, g, width))?)
+    }
+
+    /// The kernel, or for voxel blocks candle's operators.
+    fn in_training(
+        &self,
+        patches: &Tensor,
+        counts: Option<&[u16]>,
+    ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
+        let (b, g, k, _) = patches.dims4()?;
+        let flat = patches.reshape((b * g, k, 3))?;
+        Ok(match counts {
+            None => tokenize(&flat, &self.weights, &Mode::Train)?,
+            Some(counts) => tokenize_counted(&flat, &self.weights, counts)?,
+        })
     }
 
     /// Tokens with the running statistics, without gradient.

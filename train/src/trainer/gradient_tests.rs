@@ -49,7 +49,7 @@ fn input(trainer: &Trainer) -> StepInput {
     let is_masked = config.method == Method::Masked;
     let masks = is_masked.then(|| draw_masks(&config.masking, batch.places(), (1, 0, 0)).unwrap());
     let views = (!is_masked).then(|| views(batch.rows, config.teacher.width));
-    StepInput { patches, centers, masks, views }
+    StepInput { patches, centers, counts: batch.counts.clone(), masks, views }
 }
 
 /// Two views of each of `b` samples, the last without its second.

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor, Var};
 use jepa3d_schemas::Draws;
 
 use super::{BatchStats, Mode, TokenizerWeights, tokenize};
-use crate::kernels::tokenizer_composite::tokenize_composite;
+use crate::kernels::tokenizer_composite::{tokenize_composite, tokenize_counted};
 
 type Tokenizer =
     fn(&Tensor, &TokenizerWeights, &Mode<'_>) -> candle_core::Result<(Tensor, Option<[BatchStats; 2]>)>;
@@ -186,6 +186,29 @@ fn tokens_without_gradient_change_nothing() {
     let (_, found) = run(tokenize, &x, &vars, &Mode::Train, &gradient);
     let (_, expected) = run(tokenize_composite, &x, &vars, &Mode::Train, &gradient);
     assert_gradients(&found, &expected, &Mode::Train, "fused");
+}
+
+#[test]
+fn repeats_of_voxel_blocks_count_for_nothing() {
+    let mut draws = Draws::new(15, "tokenizer", "blocks");
+    let (vars, distinct) = (vars(&mut draws, [8, 16, 32, 12]), patches(&mut draws, 20, 5));
+    // The same points, cyclically repeated to eight.
+    let rows = Tensor::new(&[0u32, 1, 2, 3, 4, 0, 1, 2], &Device::Cpu).unwrap();
+    let repeated = distinct.index_select(&rows, 1).unwrap();
+    let gradient = variable(&mut draws, &[20, 12], 0.0, 1.0).as_tensor().clone();
+    let counted: Tokenizer = |x, w, _| tokenize_counted(x, w, &vec![5; x.dim(0)?]);
+    let (found, gradients) = run(counted, &repeated, &vars, &Mode::Train, &gradient);
+    let (expected, wanted) = run(tokenize, &distinct, &vars, &Mode::Train, &gradient);
+    assert_gradients(&gradients, &wanted, &Mode::Train, "counted");
+    assert_near(&found, &expected, "tokens");
+    let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+    let stats = |tokenizer: Tokenizer, x: &Tensor| tokenizer(x, &weights(&vars), &Mode::Train).unwrap().1;
+    let [found, known] = [stats(counted, &repeated), stats(tokenize, &distinct)].map(Option::unwrap);
+    for (found, known) in found.iter().zip(&known) {
+        assert!(near(&found.mean, &known.mean) && near(&found.var, &known.var));
+    }
+    let error = tokenize_counted(&repeated, &weights(&vars), &[9; 20]).unwrap_err().to_string();
+    assert!(error.starts_with("tokenizer: counts: expected 20 from 1 to 8, found 20: [9"), "{error}");
 }
 
 #[test]

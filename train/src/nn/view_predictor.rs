@@ -1,0 +1,106 @@
+//! The predictor of CrossJEPA (Perera et al., arXiv 2511.18424): the embedding of a view from the tokens of the points and a
+//! query that says which view.
+//!
+//! Direction and conditioning are the paper's; sizes and the form of the query are ours.
+
+use candle_core::Tensor;
+
+use super::encoder::{Encoder, EncoderSize};
+use super::linear::Linear;
+use super::parameters::Parameters;
+use super::pass::{Pass, Rates};
+use super::positions::PositionEmbedding;
+use crate::config::{CrossConfig, ModelConfig, PredictorConfig};
+use crate::error::Result;
+
+/// Numbers that say where a camera stands.
+pub(crate) const POSE: usize = 8;
+/// Numbers of a colour histogram.
+pub(crate) const HISTOGRAM: usize = 48;
+/// Channels of an MLP between its layers.
+const HIDDEN: usize = 128;
+
+/// `inputs -> 128 -> GELU -> width`.
+#[derive(Clone, Debug)]
+struct Mlp(Linear, Linear);
+
+impl Mlp {
+    fn new(p: &mut Parameters, name: &str, inputs: usize, width: usize) -> Result<Self> {
+        let first = Linear::new(p, &format!("{name}.0"), inputs, HIDDEN)?;
+        Ok(Self(first, Linear::new(p, &format!("{name}.2"), HIDDEN, width)?))
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.1.forward(&self.0.forward(x)?.gelu_erf()?)
+    }
+}
+
+/// Joint self-attention over `[query, tokens]`; the query's row becomes the embedding.
+#[derive(Clone, Debug)]
+pub(crate) struct ViewPredictor {
+    embed: Linear,
+    positions: PositionEmbedding,
+    query: Tensor,
+    pose: Option<Mlp>,
+    histogram: Option<Mlp>,
+    blocks: Encoder,
+    project: Linear,
+}
+
+impl ViewPredictor {
+    /// `outputs`: numbers of an embedding.
+    pub(crate) fn new(
+        p: &mut Parameters,
+        name: &str,
+        (model, config, cross): (&ModelConfig, &PredictorConfig, &CrossConfig),
+        outputs: usize,
+    ) -> Result<Self> {
+        let at = |part: &str| format!("{name}.{part}");
+        let width = config.width;
+        let size = EncoderSize { width, depth: config.depth, heads: config.heads };
+        let rates = Rates {
+            hidden: config.dropout,
+            attention: config.attention_dropout,
+            path: vec![config.drop_path; config.depth],
+        };
+        let mut mlp = |is_on: bool, part: &str, inputs: usize| {
+            is_on.then(|| Mlp::new(p, &at(part), inputs, width)).transpose()
+        };
+        let (pose, histogram) =
+            (mlp(cross.pose, "pose", POSE)?, mlp(cross.histogram, "histogram", HISTOGRAM)?);
+        Ok(Self {
+            embed: Linear::new(p, &at("predictor_embed"), model.width, width)?,
+            positions: PositionEmbedding::new(p, &at("positional_encoding"), model.positions, width)?,
+            query: p.truncated_normal(&at("mask_token"), &[1, 1, width], 0.02)?,
+            pose,
+            histogram,
+            blocks: Encoder::new(p, &at("predictor"), size, rates, false)?,
+            project: Linear::new(p, &at("predictor_proj"), width, outputs)?,
+        })
+    }
+
+    /// Every view for itself; the tokens of a cloud serve all its views.
+    ///
+    /// # Shapes
+    /// `tokens [B, G, D]`, `centers [B, G, 3]`, `poses [B, V, 8]`, `histograms [B, V, 48]` to `[B, V, outputs]`.
+    pub(crate) fn forward(
+        &self,
+        (tokens, centers): (&Tensor, &Tensor),
+        (poses, histograms): (&Tensor, &Tensor),
+        pass: &Pass,
+    ) -> Result<Tensor> {
+        let known = (self.embed.forward_in(tokens, pass.is_half)? + self.positions.forward(centers)?)?;
+        let ((b, g, width), views) = (known.dims3()?, poses.dim(1)?);
+        let mut query = self.query.broadcast_as((b, views, width))?.contiguous()?;
+        for (mlp, facts) in [(&self.pose, poses), (&self.histogram, histograms)] {
+            if let Some(mlp) = mlp {
+                query = (query + mlp.forward(facts)?)?;
+            }
+        }
+        let known = known.unsqueeze(1)?.broadcast_as((b, views, g, width))?.reshape((b * views, g, width))?;
+        let sequence = Tensor::cat(&[query.reshape((b * views, 1, width))?, known], 1)?;
+        let out = self.blocks.train(&sequence, None, pass)?.narrow(1, 0, 1)?;
+        let out = self.project.forward_in(&out.contiguous()?, pass.is_half)?;
+        Ok(out.reshape((b, views, out.dim(2)?))?)
+    }
+}
