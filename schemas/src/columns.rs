@@ -11,6 +11,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::sample::Sample;
+use crate::teacher_columns::{teacher_column_names, teachers_schema};
 use crate::view_columns::{view_column_names, views_schema};
 
 /// Numbers that describe a box in the `boxes` column.
@@ -39,6 +40,8 @@ pub enum Table {
     Points,
     /// One row a [`crate::View`].
     Views,
+    /// One row a [`crate::TeacherRow`]; every cache has a folder of its own in that of the table.
+    Teachers,
 }
 
 impl Table {
@@ -47,6 +50,7 @@ impl Table {
         match self {
             Self::Points => "points",
             Self::Views => "views",
+            Self::Teachers => "teachers",
         }
     }
 
@@ -61,6 +65,7 @@ impl Table {
         match self {
             Self::Points => column_names().collect(),
             Self::Views => view_column_names().collect(),
+            Self::Teachers => teacher_column_names().collect(),
         }
     }
 
@@ -68,6 +73,7 @@ impl Table {
         match self {
             Self::Points => points_schema(),
             Self::Views => views_schema(),
+            Self::Teachers => teachers_schema(),
         }
     }
 }

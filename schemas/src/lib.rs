@@ -21,6 +21,8 @@ mod seed;
 mod shard_file;
 mod shard_reader;
 mod shard_writer;
+mod teacher_columns;
+mod teacher_manifest;
 mod view;
 mod view_columns;
 mod view_reader;
@@ -42,6 +44,8 @@ pub use shard_reader::{CLOUD_COLUMNS, RowGroup, ShardReader};
 pub use shard_writer::{
     Metadata, ShardWriter, TEMPORARY_SUFFIX, WrittenShard, file_hash, is_temporary, write_atomically,
 };
+pub use teacher_columns::{HISTOGRAM_NUMBERS, POSE_NUMBERS, TeacherGroup, TeacherReader, TeacherRow};
+pub use teacher_manifest::{TEACHER_FILE, TeacherFacts, TeacherManifest};
 pub use view::{Correspondences, NO_POINT, View};
 pub use view_columns::{check_view, view_column_names};
 pub use view_reader::{CAMERA_COLUMNS, ViewGroup, ViewReader};

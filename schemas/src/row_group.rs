@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::list_chunk::{Scratch, StoredChunk, encode_lists};
 use crate::sample::Sample;
 use crate::shard_writer::Metadata;
+use crate::teacher_columns::{TeacherRow, encode_teachers};
 use crate::view::View;
 use crate::view_columns::{camera_rows, encode_views};
 
@@ -189,6 +190,15 @@ impl RowGroupEncoder {
         assert_eq!(self.table, Table::Views, "views are rows of views");
         let cameras = camera_rows(views);
         self.encode_columns(views.len(), &encode_views(views, &cameras)?)
+    }
+
+    /// Encodes and compresses a teacher's rows as one row group of `teachers`.
+    ///
+    /// # Errors
+    /// Fails if embeddings differ in length.
+    pub fn encode_teachers(&self, rows: &[TeacherRow]) -> Result<EncodedRowGroup> {
+        assert_eq!(self.table, Table::Teachers, "embeddings are rows of teachers");
+        self.encode_columns(rows.len(), &encode_teachers(rows)?)
     }
 
     fn encode_columns(&self, rows: usize, columns: &[Column<'_>]) -> Result<EncodedRowGroup> {

@@ -147,6 +147,30 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// The dataset has no views, which a teacher needs.
+    #[error("{folder}: expected views, found none (prepare --only views adds them)", folder = folder.display())]
+    NoViews {
+        /// The prepared dataset.
+        folder: PathBuf,
+    },
+    /// There is no complete cache of embeddings of this name.
+    #[error("{path}: expected a complete cache {name}, found none (jepa3d teacher makes one)", path = path.display())]
+    NoTeacher {
+        /// Where its manifest would be.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+    },
+    /// A cache lacks a sample, or one of its views.
+    #[error("{path}: sample {id}{view}: expected an embedding, found none", path = path.display(), view = of_view(*view))]
+    NoEmbedding {
+        /// The cache.
+        path: PathBuf,
+        /// The sample.
+        id: String,
+        /// The view; without one the sample has none at all.
+        view: Option<u16>,
+    },
     /// A cloud cannot be grouped.
     #[error("sample {id}: cannot be grouped: {found}")]
     Regroup {
@@ -174,6 +198,10 @@ fn kept(last: Option<u64>) -> String {
         Some(step) => format!("the checkpoint of step {step} is the last good one"),
         None => "there is no checkpoint yet".to_owned(),
     }
+}
+
+fn of_view(view: Option<u16>) -> String {
+    view.map_or_else(String::new, |view| format!(", view {view}"))
 }
 
 /// Result of this crate.

@@ -42,6 +42,7 @@ mod online_probe;
 mod optim;
 mod run_folder;
 mod schedule;
+mod teacher;
 mod trainer;
 
 pub use augment::{Augment, PatchesFrom, Per};
@@ -77,4 +78,8 @@ pub use kernels::tokenizer_composite::tokenize_composite;
 pub use loader::{EvalConfig, Loader, LoaderConfig, for_each_in_order};
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, plot_curves, read_metrics};
 pub use run_folder::CONFIG_FILE;
+pub use teacher::{
+    CacheProgress, CacheReport, CachedView, MeanStd, PosResample, Teacher, TeacherCache, TokenPool,
+    VitConfig, cache_teacher,
+};
 pub use trainer::{Ended, Event, PretrainRequest, Trainer};

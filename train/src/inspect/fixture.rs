@@ -12,12 +12,12 @@ use jepa3d_schemas::{
 };
 
 /// Stored points of a sample.
-pub(super) const POINTS: usize = 48;
+pub(crate) const POINTS: usize = 48;
 /// Image size of a view.
-pub(super) const SIZE: (u32, u32) = (64, 64);
+pub(crate) const SIZE: (u32, u32) = (64, 64);
 
 /// A cloud of seeded points in the unit cube about the origin, two groupings of 4 patches of 8.
-pub(super) fn sample(id: &str) -> Sample {
+pub(crate) fn sample(id: &str) -> Sample {
     let mut draws = Draws::new(0, id, "fixture");
     Sample {
         sample_id: id.into(),
@@ -39,7 +39,7 @@ pub(super) fn sample(id: &str) -> Sample {
 
 /// A view of a sample from 3 units away along `-z`, turned about y by a quarter for each number;
 /// every third point counts as hidden.
-pub(super) fn view(sample: &Sample, number: u16) -> View {
+pub(crate) fn view(sample: &Sample, number: u16) -> View {
     let (sin, cos) = [(0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0)][usize::from(number) % 4];
     let rows = [cos, 0.0, sin, 0.0, 0.0, 1.0, 0.0, 0.0, -sin, 0.0, cos, 3.0];
     let camera = Camera {
@@ -79,7 +79,7 @@ fn png(write: impl Fn(&mut Cursor<Vec<u8>>) -> image::ImageResult<()>) -> Vec<u8
 
 /// Writes `train` (a0 .. a4 in two shards) and `val` (b0) in row groups of two samples, and a
 /// catalog with one quarantined object, `c0`. With `views`, sample `a1` has none, the others three.
-pub(super) fn write_dataset(folder: &Path, views: bool) {
+pub(crate) fn write_dataset(folder: &Path, views: bool) {
     let shards = [("train", &["a0", "a1", "a2"][..]), ("train", &["a3", "a4"]), ("val", &["b0"])];
     std::fs::create_dir_all(folder.join("points")).unwrap();
     let (mut entries, mut view_entries, mut catalog) = (Vec::new(), Vec::new(), Vec::new());

@@ -36,7 +36,7 @@ mod viewer_page;
 mod recording;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 #[cfg(feature = "rerun")]
 mod recording_tests;

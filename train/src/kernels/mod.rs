@@ -18,6 +18,7 @@ pub mod tokenizer_composite;
 mod view;
 
 pub(crate) use dropout::{Mask, key_of};
+pub(crate) use norm::EPSILON as NORM_EPSILON;
 pub(crate) use stack::{BlockTensors, Stack, StackDrop};
 pub(crate) use tape::Tape;
 pub(crate) use view::CpuView;
