@@ -128,6 +128,26 @@ impl Augment {
     }
 }
 
+/// The turn that lifts `from` to where `to` is: about the third axis, a quarter, so that both sets have their floors in the
+/// same plane. `None` if they are the same.
+pub(crate) fn upright(from: UpAxis, to: UpAxis) -> Option<[[f32; 3]; 3]> {
+    let axis = |up: UpAxis| match up {
+        UpAxis::X => 0usize,
+        UpAxis::Y => 1,
+        UpAxis::Z => 2,
+    };
+    let (from, to) = (axis(from), axis(to));
+    let mut turn = [[0.0; 3]; 3];
+    if from == to {
+        return None;
+    }
+    let third = 3 - from - to;
+    turn[third][third] = 1.0;
+    turn[to][from] = 1.0;
+    turn[from][to] = -1.0;
+    Some(turn)
+}
+
 /// Rotation by `angle` about `up`, counter-clockwise seen from its tip, rows of `a_from_b`.
 fn rotation(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
     let (sin, cos) = (libm::sin(angle), libm::cos(angle));
@@ -149,6 +169,16 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    /// The same, then a turn.
+    pub(crate) fn then(mut self, turn: Option<[[f32; 3]; 3]>) -> Self {
+        let Some(turn) = turn else { return self };
+        let along = |row: [f32; 3], v: [f32; 3]| row[0] * v[0] + row[1] * v[1] + row[2] * v[2];
+        let m = self.matrix;
+        self.matrix = turn.map(|row| [0, 1, 2].map(|j| along(row, [m[0][j], m[1][j], m[2][j]])));
+        self.moved = turn.map(|row| along(row, self.moved));
+        self
+    }
+
     /// Changes `points [S,3]` in place; the mean and the largest norm are those of `members`
     /// (all points if empty), the jitter comes from `draws`.
     pub(crate) fn apply(&self, points: &mut [[f32; 3]], members: &[u32], draws: impl FnOnce() -> Draws) {
@@ -192,4 +222,30 @@ fn sphere(points: &[[f32; 3]], members: &[u32]) -> ([f32; 3], f32) {
         most = most.max(x * x + y * y + z * z);
     });
     (center, if most > 0.0 { most.sqrt() } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_lift_one_axis_to_another_and_keep_handedness() {
+        let axes = [UpAxis::X, UpAxis::Y, UpAxis::Z];
+        for (f, t) in (0..3).flat_map(|f| (0..3).map(move |t| (f, t))) {
+            let Some(m) = upright(axes[f], axes[t]) else {
+                assert_eq!(f, t);
+                continue;
+            };
+            assert_eq!([m[0][f], m[1][f], m[2][f]], [0, 1, 2].map(|k| if k == t { 1.0 } else { 0.0 }));
+            let minor = |a: usize, b: usize| m[1][a] * m[2][b] - m[1][b] * m[2][a];
+            let determinant = m[0][0] * minor(1, 2) - m[0][1] * minor(0, 2) + m[0][2] * minor(0, 1);
+            assert_eq!(determinant, 1.0, "a turn, no mirror");
+        }
+        let change = Augment { rotate_up: 1.0, ..Augment::default() };
+        let change = change.draw(UpAxis::Y, Draws::new(1, "a", "b")).then(upright(UpAxis::Y, UpAxis::Z));
+        let mut points = [[0.0, 2.0, 0.0], [1.0, 0.5, 0.0]];
+        change.apply(&mut points, &[], || unreachable!("no jitter"));
+        assert_eq!(points[0], [0.0, 0.0, 2.0], "up stays up");
+        assert!((points[1][2] - 0.5).abs() < 1e-6);
+    }
 }

@@ -35,6 +35,9 @@ pub struct RunState {
     pub steps_per_epoch: u64,
     /// Fingerprint of the dataset.
     pub fingerprint: String,
+    /// What the teacher's cache was made from, where the method learns from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
     /// The resolved config, TOML, without what may differ when the run is continued.
     pub config: String,
     /// The best online probe: step and accuracy.

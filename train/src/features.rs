@@ -68,6 +68,7 @@ pub(crate) fn eval_config(data: &DataConfig, dataset: &PreparedDataset) -> EvalC
         groups: data.groups,
         group_size: data.group_size,
         batch: if is_uneven { 1 } else { 64 },
+        up_axis: data.up_axis,
         threads: data.threads,
         ..EvalConfig::default()
     }

@@ -42,6 +42,7 @@ mod online_probe;
 mod optim;
 mod run_folder;
 mod schedule;
+mod step_input;
 mod teacher;
 mod trainer;
 

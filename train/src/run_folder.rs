@@ -78,6 +78,16 @@ impl RunFolder {
     }
 }
 
+/// What a run learns from.
+pub(crate) struct Origin<'a> {
+    /// Of the dataset.
+    pub fingerprint: &'a str,
+    /// Steps of an epoch.
+    pub steps_per_epoch: u64,
+    /// What the teacher's cache was made from.
+    pub teacher: Option<String>,
+}
+
 /// Checks that a checkpoint belongs to this config and dataset.
 ///
 /// # Errors
@@ -86,15 +96,21 @@ pub(crate) fn check_resume(
     path: &Path,
     state: &RunState,
     config: &PretrainConfig,
-    (fingerprint, steps_per_epoch): (&str, u64),
+    from: &Origin<'_>,
 ) -> Result<()> {
     let wrong =
         |expected: String, found: String| Error::Checkpoint { path: path.to_owned(), expected, found };
+    let Origin { fingerprint, steps_per_epoch, .. } = *from;
     if state.fingerprint != fingerprint || state.steps_per_epoch != steps_per_epoch {
         return Err(wrong(
             format!("the dataset it was trained on, fingerprint {}", state.fingerprint),
             format!("{fingerprint} ({steps_per_epoch} steps an epoch, then {})", state.steps_per_epoch),
         ));
+    }
+    if state.teacher != from.teacher {
+        let named = |teacher: &Option<String>| teacher.clone().unwrap_or_else(|| "none".to_owned());
+        let expected = format!("the teacher's cache it learned from, {}", named(&state.teacher));
+        return Err(wrong(expected, named(&from.teacher)));
     }
     let differences = differences(&state.config, &config.to_toml());
     if differences.is_empty() {

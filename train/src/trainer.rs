@@ -13,21 +13,21 @@ use jepa3d_schemas::Draws;
 
 use crate::batch::Batch;
 use crate::checkpoint::{self, RunState};
-use crate::config::{Method, PretrainConfig};
+use crate::config::PretrainConfig;
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::features::{Pooling, features_of, tensors};
+use crate::features::{Pooling, features_of};
 use crate::loader::{Loader, LoaderConfig};
-use crate::masking::draw_masks;
 use crate::metrics::{MetricsWriter, Scalars};
-use crate::models::{Model, StepInput};
+use crate::models::Model;
 use crate::monitor::{Alarms, StepMeasures, Subset};
 use crate::nn::{Parameters, Pass, Role};
 use crate::online_probe::online_probe;
 use crate::optim::{AdamW, Gradients, Update};
-use crate::run_folder::{CONFIG_FILE, RunFolder, check_resume, recorded};
+use crate::run_folder::{CONFIG_FILE, Origin, RunFolder, check_resume, recorded};
 use crate::schedule::{Length, learning_rate, momentum, weight_decay};
+use crate::step_input::InputMaker;
 
 /// What a pretraining run is asked for.
 pub struct PretrainRequest {
@@ -91,6 +91,7 @@ pub struct Trainer {
     folder: RunFolder,
     device: Device,
     is_half: bool,
+    inputs: InputMaker,
     model: Model,
     parameters: Parameters,
     optimizer: AdamW,
@@ -116,6 +117,7 @@ impl Trainer {
         let device = device_of(&device)?;
         let dataset = Arc::new(PreparedDataset::open(&data)?);
         let (folder, checkpoint) = RunFolder::open(&out, resume)?;
+        let inputs = InputMaker::new(&config, &dataset, &device)?;
         let (model, parameters) = Model::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
         let (mut step, mut best, mut alarms, mut first_position) = (0, None, Alarms::default(), None);
@@ -126,7 +128,9 @@ impl Trainer {
         if let Some(mut checkpoint) = checkpoint {
             let last = folder.last();
             let state = checkpoint.state(&last)?.clone();
-            check_resume(&last, &state, &config, (dataset.fingerprint(), steps_per_epoch))?;
+            let from =
+                Origin { fingerprint: dataset.fingerprint(), steps_per_epoch, teacher: inputs.teacher() };
+            check_resume(&last, &state, &config, &from)?;
             parameters.set(&last, &checkpoint.tensors)?;
             optimizer.restore(checkpoint.moments(&last, &parameters)?, state.step);
             (step, best, first_position) = (state.step, state.best, state.first_position);
@@ -147,6 +151,7 @@ impl Trainer {
             folder,
             device,
             is_half,
+            inputs,
             model,
             parameters,
             optimizer,
@@ -268,19 +273,10 @@ impl Trainer {
     }
 
     fn forward_backward(&self, batch: &Batch) -> Result<(Gradients, f64, StepMeasures)> {
-        let (patches, centers) = tensors(batch, &self.config.data, &self.device)?;
-        let seed = self.config.run.seed;
-        let key = (seed, batch.epoch, batch.number);
-        let masks = match self.config.method {
-            Method::Masked => Some(draw_masks(&self.config.masking, batch.places(), key)?),
-            Method::Cross => None,
-        };
-        let views = None;
-        let dropout = Draws::new(seed, &format!("batch {}", batch.number), "dropout").bits();
+        let input = self.inputs.of(batch)?;
+        let dropout = Draws::new(self.config.run.seed, &format!("batch {}", batch.number), "dropout").bits();
         let pass = Pass::new(dropout, self.is_half);
-        let output = self
-            .model
-            .step(&StepInput { patches, centers, counts: batch.counts.clone(), masks, views }, &pass)?;
+        let output = self.model.step(&input, &pass)?;
         let loss = f64::from(output.loss.to_scalar::<f32>()?);
         let gradients = Gradients::of(&output.loss, &pass.tape, &self.parameters)?;
         Ok((gradients, loss, StepMeasures::of(&output)?))
@@ -365,6 +361,7 @@ impl Trainer {
 
     fn state(&self) -> RunState {
         RunState {
+            teacher: self.inputs.teacher(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             step: self.step,
             steps_per_epoch: self.length.steps_per_epoch,
@@ -405,6 +402,7 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         group_size: d.group_size,
         shuffle_buffer: d.shuffle_buffer,
         augment: d.augment.clone(),
+        up_axis: d.up_axis,
         seed: config.run.seed,
         prefetch: d.prefetch,
         ..LoaderConfig::default()

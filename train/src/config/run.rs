@@ -1,5 +1,6 @@
 //! Settings of the run, the loader and the monitors.
 
+use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
 
 /// Seed, length and checkpoints of a run.
@@ -46,6 +47,10 @@ pub struct DataConfig {
     pub threads: usize,
     /// Batches that are ready ahead of time.
     pub prefetch: usize,
+    /// Clouds are turned so that this axis is up, here and where features are made: for encoders that are trained on one
+    /// dataset and used on another. Left out: as they are stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_axis: Option<UpAxis>,
     /// Random motions of the clouds.
     pub augment: crate::augment::Augment,
 }
@@ -61,6 +66,7 @@ impl Default for DataConfig {
             shuffle_buffer: 65_536,
             threads: 1,
             prefetch: 4,
+            up_axis: None,
             augment: crate::augment::Augment::default(),
         }
     }

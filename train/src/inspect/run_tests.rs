@@ -117,6 +117,7 @@ fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
     let config = config(MaskKind::Region);
     let (model, parameters) = crate::models::Model::new(&config, &Device::Cpu).unwrap();
     let mut state = crate::checkpoint::RunState {
+        teacher: None,
         tool_version: "0".into(),
         step: 5,
         steps_per_epoch: 2,

@@ -9,7 +9,7 @@ use super::LoaderConfig;
 use super::plan::{Cell, Plan, Plans, Resident, Slots, groups_of};
 use super::row::{Place, Row, Scratch};
 use super::row_group::Decoded;
-use crate::augment::{PatchesFrom, Per};
+use crate::augment::{PatchesFrom, Per, upright};
 use crate::batch::Batch;
 use crate::dataset::{PreparedDataset, RowGroupAt};
 use crate::epoch_order::{EpochOrder, RowAt, Schedule};
@@ -123,6 +123,11 @@ impl Feed {
         decoded.as_ref().map_err(Arc::clone)
     }
 
+    /// The turn that stands clouds on the floor that the config asks for.
+    pub(super) fn turn(&self) -> Option<[[f32; 3]; 3]> {
+        upright(self.dataset.up_axis(), self.config.up_axis?)
+    }
+
     fn fill<'a>(
         &self,
         batch: &mut Batch,
@@ -132,7 +137,7 @@ impl Feed {
         let augment = &self.config.augment;
         let shared = (augment.per == Per::Batch).then(|| {
             let draws = Draws::new(self.config.seed, &format!("batch {}", batch.number), "augment");
-            augment.draw(self.dataset.up_axis(), draws)
+            augment.draw(self.dataset.up_axis(), draws).then(self.turn())
         });
         let [groups, size] = [self.config.groups, self.config.group_size];
         let patches = batch.patches.chunks_exact_mut(groups * size * 3);
@@ -142,7 +147,7 @@ impl Feed {
             let sample = Row { feed: self, decoded, row, epoch: batch.epoch };
             batch.sample_ids.push(sample.id().to_owned());
             batch.labels.push(decoded.labels[row]);
-            let own = || augment.draw(self.dataset.up_axis(), sample.draws("augment"));
+            let own = || augment.draw(self.dataset.up_axis(), sample.draws("augment")).then(self.turn());
             let change = shared.clone().unwrap_or_else(own);
             let mut place = Place { patches, centers, counts: &mut counts, cells: &mut cells };
             match self.config.patches_from {

@@ -28,6 +28,8 @@ use std::thread::JoinHandle;
 
 pub use crate::augment::PatchesFrom;
 
+use jepa3d_schemas::UpAxis;
+
 use crate::augment::Augment;
 pub use crate::batch::Batch;
 use crate::config::out_of_range;
@@ -60,6 +62,8 @@ pub struct LoaderConfig {
     pub shuffle_buffer: usize,
     /// How samples are changed. Default not at all.
     pub augment: Augment,
+    /// Clouds are turned so that this axis is up. Default as they are stored.
+    pub up_axis: Option<UpAxis>,
     /// Seed of order, groupings and augmentation. Default 0.
     pub seed: u64,
     /// Batches made ahead, over all threads. Default 4.
@@ -82,6 +86,7 @@ impl Default for LoaderConfig {
             group_size: 32,
             shuffle_buffer: 8192,
             augment: Augment::default(),
+            up_axis: None,
             seed: 0,
             prefetch: 4,
             rank: 0,
@@ -268,6 +273,8 @@ pub struct EvalConfig {
     pub random_start: Option<u64>,
     /// Points `N` of such a subset. Default 1024.
     pub points: usize,
+    /// Clouds are turned so that this axis is up. Default as they are stored.
+    pub up_axis: Option<UpAxis>,
 }
 
 impl Default for EvalConfig {
@@ -280,6 +287,7 @@ impl Default for EvalConfig {
             normalize: false,
             random_start: None,
             points: 1024,
+            up_axis: None,
         }
     }
 }
@@ -306,6 +314,7 @@ pub fn for_each_in_order(
         group_size: config.group_size,
         shuffle_buffer: 0,
         augment: Augment { normalize: config.normalize, ..Augment::default() },
+        up_axis: config.up_axis,
         seed: config.random_start.unwrap_or(0),
         ..LoaderConfig::default()
     };

@@ -60,7 +60,7 @@ impl Row<'_> {
         let grouping = stored.of(self.row, number, shape);
         let Scratch { cloud, members, centers, .. } = scratch;
         let (mut points, mut centroids) = (self.decoded.points(self.row), grouping.centroids);
-        if !config.augment.is_identity() {
+        if !config.augment.is_identity() || self.feed.turn().is_some() {
             cloud.clear();
             cloud.extend_from_slice(points);
             // Centroids are no points of the cloud: they move with it, as its last ones, and count for nothing.

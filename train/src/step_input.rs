@@ -1,0 +1,123 @@
+//! From a batch to what a model's step takes: tensors, masks, views of a teacher's cache. All draws are functions of (seed,
+//! epoch, batch, sample).
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use jepa3d_schemas::Draws;
+
+use crate::batch::Batch;
+use crate::config::{Method, PretrainConfig, out_of_range};
+use crate::dataset::PreparedDataset;
+use crate::error::Result;
+use crate::features::tensors;
+use crate::masking::draw_masks;
+use crate::models::{StepInput, ViewTargets};
+use crate::nn::{HISTOGRAM, POSE};
+use crate::teacher::{CachedView, TeacherCache};
+
+/// What a run's steps are made from, besides batches.
+pub(crate) struct InputMaker {
+    config: PretrainConfig,
+    device: Device,
+    teacher: Option<TeacherCache>,
+}
+
+impl InputMaker {
+    /// Opens the teacher's cache where the method learns from one.
+    ///
+    /// # Errors
+    /// Fails if the dataset has no such cache, or its embeddings have another width than the config states.
+    pub(crate) fn new(
+        config: &PretrainConfig,
+        dataset: &Arc<PreparedDataset>,
+        device: &Device,
+    ) -> Result<Self> {
+        let teacher = match config.method {
+            Method::Masked => None,
+            Method::Cross => {
+                let cache = TeacherCache::open(dataset, &config.teacher.name, &[&config.data.split])?;
+                if cache.width() != config.teacher.width {
+                    let expected =
+                        format!("the width {} of the cache {:?}", cache.width(), config.teacher.name);
+                    return Err(out_of_range("teacher.width", expected, config.teacher.width));
+                }
+                Some(cache)
+            }
+        };
+        Ok(Self { config: config.clone(), device: device.clone(), teacher })
+    }
+
+    /// What the teacher's cache was made from.
+    pub(crate) fn teacher(&self) -> Option<String> {
+        let facts = self.teacher.as_ref()?.facts();
+        Some(format!(
+            "{} {} ({}; {}), views {}",
+            facts.kind, facts.weights, facts.preprocessing, facts.pooling, facts.views_plan
+        ))
+    }
+
+    /// The input of one step.
+    ///
+    /// # Errors
+    /// Fails if masks leave no context, or the cache lacks a sample.
+    pub(crate) fn of(&self, batch: &Batch) -> Result<StepInput> {
+        let (patches, centers) = tensors(batch, &self.config.data, &self.device)?;
+        let key = (self.config.run.seed, batch.epoch, batch.number);
+        let masks = match self.config.method {
+            Method::Masked => Some(draw_masks(&self.config.masking, batch.places(), key)?),
+            Method::Cross => None,
+        };
+        let views = self.teacher.as_ref().map(|teacher| self.views(teacher, batch)).transpose()?;
+        Ok(StepInput { patches, centers, counts: batch.counts.clone(), masks, views })
+    }
+
+    /// For every sample views drawn without replacement from those that say something; where a sample has fewer, weights
+    /// of 0 stand in.
+    fn views(&self, teacher: &TeacherCache, batch: &Batch) -> Result<ViewTargets> {
+        let (b, count, width) = (batch.rows, self.config.cross.views, teacher.width());
+        let mut rows = Rows::default();
+        for id in &batch.sample_ids {
+            let valid: Vec<CachedView<'_>> = teacher.views(id)?.filter(|view| view.valid).collect();
+            let purpose = format!("views of epoch {}", batch.epoch);
+            let mut draws = Draws::new(self.config.run.seed, id, &purpose);
+            let chosen = draws.distinct_sorted(valid.len(), count.min(valid.len()));
+            chosen.iter().for_each(|&at| rows.push(&valid[at as usize]));
+            (chosen.len()..count).for_each(|_| rows.push_nothing(width));
+        }
+        let tensor = |values: Vec<f32>, numbers: usize| -> Result<Tensor> {
+            Ok(Tensor::from_vec(values, (b, count, numbers), &self.device)?)
+        };
+        Ok(ViewTargets {
+            embeddings: tensor(rows.embeddings, width)?,
+            poses: tensor(rows.poses, POSE)?,
+            histograms: tensor(rows.histograms, HISTOGRAM)?,
+            weights: tensor(rows.weights, 1)?,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Rows {
+    embeddings: Vec<f32>,
+    poses: Vec<f32>,
+    histograms: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Rows {
+    fn push(&mut self, view: &CachedView<'_>) {
+        self.embeddings.extend_from_slice(view.embedding);
+        self.poses.extend_from_slice(view.pose);
+        self.histograms.extend_from_slice(view.histogram);
+        self.weights.push(1.0);
+    }
+
+    fn push_nothing(&mut self, width: usize) {
+        let zeros = |values: &mut Vec<f32>, numbers: usize| values.extend(std::iter::repeat_n(0.0, numbers));
+        zeros(&mut self.embeddings, width);
+        zeros(&mut self.poses, POSE);
+        zeros(&mut self.histograms, HISTOGRAM);
+        self.weights.push(0.0);
+    }
+}
