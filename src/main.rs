@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{convert, embed, inspect, prepare, pretrain, probe, stats, verify};
+use commands::{convert, embed, inspect, prepare, pretrain, probe, stats, teacher, verify};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -36,6 +36,8 @@ enum Command {
     Verify(verify::Args),
     /// Classes, splits, sizes, extents, times and bytes.
     Stats(stats::Args),
+    /// Cache a frozen image encoder's embeddings of the views; run it again to continue.
+    Teacher(teacher::Args),
     /// Pretrain an encoder on prepared shards; --resume continues.
     Pretrain(pretrain::Args),
     /// Features of a frozen encoder, one vector a sample, as Parquet.
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Teacher(args) => teacher::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Probe(args) => probe::run(&args),

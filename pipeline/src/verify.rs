@@ -2,6 +2,7 @@
 
 mod rows;
 mod tables;
+mod teachers;
 mod view;
 mod views;
 
@@ -19,6 +20,7 @@ use crate::error::Result;
 use crate::run::PLAN_KEY;
 use rows::check_sample;
 use tables::{Found, check_listing, check_tables};
+use teachers::check_teachers;
 use views::check_views;
 
 /// Something that is not as it should be.
@@ -52,6 +54,8 @@ pub struct Verification {
     pub views: usize,
     /// Correspondences that were projected back.
     pub correspondences: usize,
+    /// Embeddings in caches of teachers that were checked against their views.
+    pub embeddings: usize,
     /// Problems, by file and sample.
     pub problems: Vec<Problem>,
 }
@@ -63,7 +67,8 @@ pub struct Verification {
 /// sorted by (distance, index), a label of its class, and an id in order. Every view must stand in
 /// the row group of its sample, decode to the size it states, have a finite rigid camera, and
 /// each correspondence must be the projection of its point. Catalog, quarantine and fingerprint
-/// must agree with the shards, and no other file may lie between them.
+/// must agree with the shards, and no other file may lie between them. A complete cache of embeddings
+/// must be of these views and hold a row for each.
 ///
 /// # Errors
 /// Fails if there is no readable manifest, or its config is of another version.
@@ -100,8 +105,9 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
     }
     check_listing(folder, &manifest, &mut problems);
     check_tables(folder, &manifest, &found, &mut problems);
+    let embeddings = check_teachers(folder, &manifest, &mut problems);
     let views = found.views.values().map(|&count| count as usize).sum();
-    Ok(Verification { rows: found.ids.len(), views, correspondences, manifest, problems })
+    Ok(Verification { rows: found.ids.len(), views, correspondences, embeddings, manifest, problems })
 }
 
 /// A shard to check; views are checked against the points they belong to.

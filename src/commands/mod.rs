@@ -8,6 +8,7 @@ pub(crate) mod pretrain;
 pub(crate) mod probe;
 mod progress;
 pub(crate) mod stats;
+pub(crate) mod teacher;
 pub(crate) mod verify;
 
 use std::io::Write;

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         None if args.finalize => Part::Finalize,
         None => Part::Whole,
     };
-    let (mut meter, mut has_begun) = (Meter::new(), false);
+    let (mut meter, mut has_begun) = (Meter::new("objects"), false);
     let only_views = args.only == Some(Only::Views);
     let request = Request { part, only_views, threads: threads(args.threads) };
     let result = jepa3d_pipeline::run(&plan, &args.out, request, &mut |p| {

@@ -37,8 +37,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             None => String::new(),
             Some(_) => format!(", {} views with {} correspondences", report.views, report.correspondences),
         };
+        let embeddings = match report.embeddings {
+            0 => String::new(),
+            n => format!(", {n} embeddings"),
+        };
         print(format!(
-            "{problems}{folder}: {rows} rows in {shards} shards{views}, {quarantined} quarantined: {verdict}\n"
+            "{problems}{folder}: {rows} rows in {shards} shards{views}{embeddings}, {quarantined} quarantined: {verdict}\n"
         ))?;
     }
     Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::Failed })

@@ -18,5 +18,6 @@ mod output_folder;
 mod pretrain;
 mod repair;
 mod same_bytes;
+mod teacher;
 mod views;
 mod views_bad_input;

@@ -1,0 +1,128 @@
+//! Caches of embeddings against the views they belong to: same facts, same shards, a row for every view.
+
+use std::path::Path;
+
+use jepa3d_schemas::{
+    Manifest, ShardEntry, Table, TeacherFacts, TeacherGroup, TeacherManifest, TeacherReader, ViewReader,
+};
+
+use super::{Checked, Problem, check_bytes};
+
+/// Checks every complete cache; one that is still being made belongs to no manifest yet. Returns the number of rows.
+pub(super) fn check_teachers(folder: &Path, manifest: &Manifest, problems: &mut Vec<Problem>) -> usize {
+    let mut checked = Checked::default();
+    let mut rows = 0;
+    for name in names(folder) {
+        let file = format!("{}/{name}/{}", Table::Teachers.folder(), jepa3d_schemas::TEACHER_FILE);
+        match TeacherManifest::find(folder, &name) {
+            Ok(None) => {}
+            Err(error) => checked.report(&file, None, error.to_string()),
+            Ok(Some(cache)) => {
+                rows += check_cache(folder, (&name, &file), &cache, manifest, &mut checked);
+            }
+        }
+    }
+    problems.append(&mut checked.problems);
+    rows
+}
+
+/// The folders of caches, in order; none if there is no such folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join(Table::Teachers.folder())).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn check_cache(
+    folder: &Path,
+    (name, file): (&str, &str),
+    cache: &TeacherManifest,
+    manifest: &Manifest,
+    checked: &mut Checked,
+) -> usize {
+    let Some(views) = &manifest.views else {
+        checked.report(file, None, "expected views in the manifest, found none".to_owned());
+        return 0;
+    };
+    let of_dataset = TeacherFacts {
+        fingerprint: manifest.fingerprint.clone(),
+        views_plan: views.plan.clone(),
+        ..cache.facts.clone()
+    };
+    if let Err(error) = of_dataset.check_same(&folder.join(file), &cache.facts) {
+        checked.report(file, None, error.to_string());
+        return 0;
+    }
+    let (mut rows, mut valid) = (0, 0);
+    for views in &views.shards {
+        let beside = TeacherManifest::shard_beside(name, &views.file);
+        let Some(shard) = cache.shards.iter().find(|shard| shard.file == beside) else {
+            checked.report(file, None, format!("shards: expected {beside}, found none of this name"));
+            continue;
+        };
+        match check_shard(folder, shard, views, &cache.facts) {
+            Ok(found) => (rows, valid) = (rows + shard.rows, valid + found),
+            Err(what) => checked.report(&shard.file, None, what),
+        }
+    }
+    if rows == cache.rows() && valid != cache.valid {
+        checked.report(file, None, format!("valid rows: expected {valid}, found {}", cache.valid));
+    }
+    rows
+}
+
+/// Checks a shard, bytes first; returns its valid rows.
+fn check_shard(
+    folder: &Path,
+    shard: &ShardEntry,
+    views: &ShardEntry,
+    facts: &TeacherFacts,
+) -> Result<usize, String> {
+    let path = folder.join(&shard.file);
+    check_bytes(&path, shard)?;
+    let text = |e: jepa3d_schemas::Error| e.to_string();
+    let reader = TeacherReader::open(&path).map_err(text)?;
+    facts.check_footer(&path, reader.metadata()).map_err(text)?;
+    let views = ViewReader::open(&folder.join(&views.file)).map_err(text)?;
+    if reader.row_groups() != views.row_groups() {
+        let (expected, found) = (views.row_groups(), reader.row_groups());
+        return Err(format!("row groups: expected {expected} as in the views, found {found}"));
+    }
+    let mut valid = 0;
+    for group in 0..reader.row_groups() {
+        let keys = views.read_row_group(group, &["sample_id", "view"]).map_err(text)?;
+        let rows = reader.read_row_group(group, &[]).map_err(text)?;
+        if (&keys.sample_id, &keys.view) != (&rows.sample_id, &rows.view) {
+            return Err(format!(
+                "row group {group}: expected the samples and views of the views, found others"
+            ));
+        }
+        valid += check_rows(&rows, facts.width)?;
+    }
+    Ok(valid)
+}
+
+/// Every embedding has its length and is finite; one that is not valid is zero.
+fn check_rows(rows: &TeacherGroup, width: usize) -> Result<usize, String> {
+    let mut valid = 0;
+    for i in 0..rows.rows {
+        let row = rows.row(i).ok_or_else(|| format!("row {i}: lists of other lengths"))?;
+        let at = format!("{} view {}", row.sample_id, row.view);
+        if row.embedding.len() != width {
+            return Err(format!("{at}: embedding: expected {width} numbers, found {}", row.embedding.len()));
+        }
+        let numbers = || row.embedding.iter().chain(&row.pose).chain(&row.histogram);
+        if let Some(found) = numbers().find(|x| !x.is_finite()) {
+            return Err(format!("{at}: expected finite numbers, found {found}"));
+        }
+        if !row.valid && row.embedding.iter().any(|&x| x != 0.0) {
+            return Err(format!("{at}: expected zeros in a row that is not valid, found others"));
+        }
+        valid += usize::from(row.valid);
+    }
+    Ok(valid)
+}
