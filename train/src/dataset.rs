@@ -96,14 +96,7 @@ impl PreparedDataset {
     /// Fails if a split does not exist or is empty, or a shard of one is missing, is no shard, or
     /// holds other than the rows that the manifest states. Only the shards' footers are read.
     pub fn row_groups(&self, splits: &[&str]) -> Result<Vec<RowGroupAt>> {
-        let known = self.splits();
-        if let Some(split) = splits.iter().find(|split| known.iter().all(|(name, _)| name != *split)) {
-            return Err(Error::NoSplit {
-                folder: self.folder.clone(),
-                split: (*split).to_owned(),
-                splits: known.into_iter().map(|(name, _)| name.to_owned()).collect(),
-            });
-        }
+        self.check_splits(splits)?;
         let mut groups = Vec::new();
         for (shard, entry) in self.manifest.shards.iter().enumerate() {
             if !splits.is_empty() && !splits.contains(&entry.split.as_str()) {
@@ -121,6 +114,19 @@ impl PreparedDataset {
             }));
         }
         Ok(groups)
+    }
+
+    /// Refuses names that are no split with samples.
+    pub(crate) fn check_splits(&self, splits: &[&str]) -> Result<()> {
+        let known = self.splits();
+        if let Some(split) = splits.iter().find(|split| known.iter().all(|(name, _)| name != *split)) {
+            return Err(Error::NoSplit {
+                folder: self.folder.clone(),
+                split: (*split).to_owned(),
+                splits: known.into_iter().map(|(name, _)| name.to_owned()).collect(),
+            });
+        }
+        Ok(())
     }
 
     /// The file of a shard.

@@ -48,10 +48,11 @@ impl TeacherCache {
     /// Reads the cache `name` of `dataset`: the shards of `splits`, without names those of all splits.
     ///
     /// # Errors
-    /// Fails if there is no complete cache of that name, it was made from other samples or images (the error names the
+    /// Fails if there is no such split, there is no complete cache of that name, it was made from other samples or images (the error names the
     /// fact with both values), a shard is not the one that was written, or it lacks a view: the error names the first.
     pub fn open(dataset: &PreparedDataset, name: &str, splits: &[&str]) -> Result<Self> {
         check_name(name)?;
+        dataset.check_splits(splits)?;
         let path = TeacherManifest::path(dataset.folder(), name);
         let Some(manifest) = TeacherManifest::find(dataset.folder(), name)? else {
             return Err(Error::NoTeacher { path, name: name.to_owned() });

@@ -146,45 +146,40 @@ mod tests {
         out
     }
 
-    /// The definition, cell by cell and bin by bin, with a padded copy and triangular weights.
-    fn brute_force(image: &[f32]) -> Vec<f64> {
-        let pad = |i: i64| if i < 0 { -i } else if i >= 224 { 446 - i } else { i } as usize;
-        let at = |c: usize, y: i64, x: i64| image[c * 224 * 224 + pad(y) * 224 + pad(x)];
-        let weights = [-1.0f32, 0.0, 1.0];
-        let smooth = [1.0f32, 2.0, 1.0];
-        let mut gradients = Vec::new();
-        for i in 0..224 * 224i64 {
-            let mut all: Vec<(f64, f64)> = Vec::new();
-            for c in 0..3 {
-                let (mut gx, mut gy) = (0.0f64, 0.0f64);
-                for dy in 0..3 {
-                    for dx in 0..3 {
-                        let v = f64::from(at(c, i / 224 + dy - 1, i % 224 + dx - 1));
-                        gx += v * f64::from(weights[dx as usize] * smooth[dy as usize]);
-                        gy += v * f64::from(weights[dy as usize] * smooth[dx as usize]);
-                    }
-                }
-                all.push((gx, gy));
+    /// Magnitude and angle in degrees of every pixel's strongest gradient, by correlation with the two kernels.
+    fn gradients(image: &[f32]) -> Vec<(f64, f64)> {
+        let pad = |i: i64| if i < 0 { -i } else { i.min(446 - i) } as usize;
+        let at = |c: usize, y: i64, x: i64| f64::from(image[c * 224 * 224 + pad(y) * 224 + pad(x)]);
+        let (slope, smooth) = ([-1.0, 0.0, 1.0], [1.0, 2.0, 1.0]);
+        let gradient = |i: i64, c: usize| {
+            let (mut gx, mut gy) = (0.0f64, 0.0f64);
+            for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
+                let v = at(c, i / 224 + dy as i64 - 1, i % 224 + dx as i64 - 1);
+                gx += v * slope[dx] * smooth[dy];
+                gy += v * slope[dy] * smooth[dx];
             }
-            let size = |g: &(f64, f64)| g.0.hypot(g.1);
-            let best =
-                all.iter().fold(all[0], |best, g| if size(g) > size(&best) + 1e-7 { *g } else { best });
-            gradients.push((size(&best), best.1.atan2(best.0).to_degrees().rem_euclid(180.0)));
-        }
+            (gx.hypot(gy), gy.atan2(gx).to_degrees().rem_euclid(180.0))
+        };
+        let strongest =
+            |i| (1..3).map(|c| gradient(i, c)).fold(gradient(i, 0), |a, b| if b.0 > a.0 { b } else { a });
+        (0..224 * 224).map(strongest).collect()
+    }
+
+    /// The definition, cell by cell and bin by bin, with triangular weights.
+    fn brute_force(image: &[f32]) -> Vec<f64> {
+        let gradients = gradients(image);
         let mut out = Vec::new();
         for side in [1, 2, 4, 8usize] {
             let mut level = Vec::new();
-            for cell in 0..side * side {
-                for bin in 0..9 {
-                    let mut sum = 0.0;
-                    for (i, &(size, angle)) in gradients.iter().enumerate() {
-                        let of = (i / 224 * side / 224) * side + i % 224 * side / 224;
-                        let off = (angle - (20.0 * bin as f64 + 10.0)).abs();
-                        let off = off.min(180.0 - off);
-                        sum += if of == cell { size * (1.0 - off / 20.0).max(0.0) } else { 0.0 };
-                    }
-                    level.push(sum);
+            for (cell, bin) in (0..side * side).flat_map(|cell| (0..9).map(move |bin| (cell, bin))) {
+                let mut sum = 0.0;
+                for (i, &(size, angle)) in gradients.iter().enumerate() {
+                    let of = (i / 224 * side / 224) * side + i % 224 * side / 224;
+                    let off = (angle - (20.0 * f64::from(bin) + 10.0)).abs();
+                    let off = off.min(180.0 - off);
+                    sum += if of == cell { size * (1.0 - off / 20.0).max(0.0) } else { 0.0 };
                 }
+                level.push(sum);
             }
             let length = level.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-6);
             out.extend(level.into_iter().map(|x| x / length));

@@ -82,6 +82,8 @@ fn a_cache_is_read_back_by_sample() {
     assert_eq!(cache.views("a1").map(|_| ()).unwrap_err().to_string(), text);
     let dataset = PreparedDataset::open(dir.path()).unwrap();
     assert_eq!(TeacherCache::open(&dataset, "hog", &["val"]).unwrap().samples(), 1);
+    let error = TeacherCache::open(&dataset, "hog", &["vall"]).unwrap_err().to_string();
+    assert!(error.ends_with("split: expected one of train, val; found \"vall\""), "{error}");
 }
 
 #[test]

@@ -56,16 +56,9 @@ impl VitWeights {
         }
         let patch_bias = numbers(&t.shaped("patch_embed.proj.bias", &[width])?)?;
         let mut cls = numbers(&t.shaped("cls_token", &[1, 1, width])?)?;
-        let (mut registers, own_positions) = t.registers(width)?;
+        let (mut registers, is_timm) = t.registers(width)?;
         let positions = t.take("pos_embed")?;
-        let [1, rows, w] = *positions.dims() else {
-            return Err(t.wrong("pos_embed of shape [1, n, D]", positions.dims()));
-        };
-        let candidates = if own_positions { vec![0, 1 + registers.len() / width, 1] } else { vec![1] };
-        let prefix = candidates.into_iter().find(|&prefix| square_root(rows - prefix.min(rows)).is_some());
-        let (Some(prefix), true) = (prefix, w == width) else {
-            return Err(t.wrong("pos_embed of a square grid of patches", positions.dims()));
-        };
+        let (prefix, side) = t.grid(&positions, (width, registers.len() / width), is_timm)?;
         let mut positions = numbers(&positions)?;
         let patches = positions.split_off(prefix * width);
         let others = cls.iter_mut().chain(registers.iter_mut());
@@ -73,7 +66,6 @@ impl VitWeights {
         let blocks = t.blocks(width, scale)?;
         let norm = (t.vector("norm.weight", width)?, t.vector("norm.bias", width)?);
         t.check_empty()?;
-        let side = square_root(rows - prefix).unwrap_or(0);
         let patch_weight = numbers(&patch_weight)?;
         Ok(Self {
             width,
@@ -162,6 +154,22 @@ impl Tensors {
             [1, _, w] if w == width => Ok((numbers(&tensor)?, is_timm)),
             _ => Err(self.wrong(format!("{name} of shape [1, R, {width}]"), tensor.dims())),
         }
+    }
+
+    /// Of positions `[1, n, D]`, how many belong to other tokens than patches, and the side of the patches' grid.
+    fn grid(&self, positions: &Tensor, sizes: (usize, usize), is_timm: bool) -> Result<(usize, usize)> {
+        let (width, registers) = sizes;
+        // With registers timm may have positions on patches only, or on every token.
+        let candidates = if is_timm { vec![0, 1 + registers, 1] } else { vec![1] };
+        let side = |rows: usize, prefix: usize| square_root(rows.checked_sub(prefix)?);
+        let found = match *positions.dims() {
+            [1, rows, w] if w == width => {
+                candidates.into_iter().find_map(|prefix| Some((prefix, side(rows, prefix)?)))
+            }
+            _ => None,
+        };
+        let expected = || format!("pos_embed of shape [1, n, {width}] for a square grid of patches");
+        found.ok_or_else(|| self.wrong(expected(), positions.dims()))
     }
 
     fn blocks(&mut self, width: usize, scale: f64) -> Result<Vec<BlockTensors>> {
