@@ -4,10 +4,10 @@ use std::path::Path;
 
 use jepa3d_datasets::DatasetConfig;
 use jepa3d_render::ViewsConfig;
-use jepa3d_schemas::{ShapeLetters, config_table};
+use jepa3d_schemas::{ConfigError, ShapeLetters, config_table};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::normalize::Frame;
 
 /// Everything that decides the bytes of a prepared dataset.
@@ -150,11 +150,9 @@ impl PrepareConfig {
             // The same for the default rig.
             rig.entry("kind").or_insert_with(|| "fibonacci".into());
         }
-        let config: Self =
-            toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::ConfigFile {
-                path: path.unwrap_or(Path::new("(defaults)")).to_owned(),
-                reason: e.to_string().trim_end().to_owned(),
-            })?;
+        let config: Self = toml::Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| ConfigError::file(path.unwrap_or(Path::new("(defaults)")), &e))?;
         config.check()?;
         Ok(config)
     }
@@ -178,16 +176,11 @@ impl PrepareConfig {
         for (key, found, low, high) in ranges {
             if !(low..=high).contains(&found) {
                 let expected = format!("{low} to {high}");
-                return Err(Error::Config { key: key.into(), expected, found: found.to_string() });
+                return Err(ConfigError::setting(key, expected, found).into());
             }
         }
         if !(g.voxel_edge.is_finite() && g.voxel_edge >= 0.0) {
-            let found = g.voxel_edge.to_string();
-            return Err(Error::Config {
-                key: "groups.voxel_edge".into(),
-                expected: "0 or a length".into(),
-                found,
-            });
+            return Err(ConfigError::setting("groups.voxel_edge", "0 or a length", g.voxel_edge).into());
         }
         Ok(self.views.as_ref().map_or(Ok(()), ViewsConfig::check)?)
     }

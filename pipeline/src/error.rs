@@ -15,27 +15,9 @@ pub enum Error {
     /// A setting of `[views]` is out of range.
     #[error("config: {0}")]
     Render(#[from] jepa3d_render::Error),
-    /// A setting is unknown or out of range.
-    #[error("config: {key}: expected {expected}, found {found}")]
-    Config {
-        /// Dotted key.
-        key: String,
-        /// Legal values.
-        expected: String,
-        /// The value given.
-        found: String,
-    },
-    /// A config file or override has no form of one.
+    /// A config file, an override or a setting is wrong.
     #[error(transparent)]
-    ConfigTable(#[from] jepa3d_schemas::ConfigTableError),
-    /// A config file does not hold this config.
-    #[error("{path}: {reason}", path = path.display())]
-    ConfigFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the place.
-        reason: String,
-    },
+    Config(#[from] jepa3d_schemas::ConfigError),
     /// The output folder belongs to another plan.
     #[error(
         "{path}: was prepared by another config or from other objects: plan expected {expected}, found {found}; \

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use jepa3d_datasets::Dataset;
 use jepa3d_render::ViewsConfig;
-use jepa3d_schemas::Table;
+use jepa3d_schemas::{ConfigError, Table};
 
 use crate::config::PrepareConfig;
 use crate::error::{Error, Result};
@@ -94,11 +94,8 @@ impl Plan {
 fn check_ids(dataset: &dyn Dataset) -> Result<()> {
     for i in 1..dataset.len() {
         if dataset.id(i - 1) >= dataset.id(i) {
-            return Err(Error::Config {
-                key: "dataset".into(),
-                expected: "unique ids in ascending order".into(),
-                found: format!("{:?} before {:?}", dataset.id(i - 1), dataset.id(i)),
-            });
+            let found = format!("{:?} before {:?}", dataset.id(i - 1), dataset.id(i));
+            return Err(ConfigError::setting("dataset", "unique ids in ascending order", found).into());
         }
     }
     Ok(())

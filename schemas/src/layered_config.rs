@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// A config that is no table.
+/// What is wrong with a config.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConfigTableError {
+pub enum ConfigError {
     /// An override is no `key=value`.
     #[error("config: --set: expected {expected}, found \"{found}\"")]
     Set {
@@ -14,14 +14,37 @@ pub enum ConfigTableError {
         /// The text given.
         found: String,
     },
-    /// The file cannot be read or parsed.
+    /// The file cannot be read or parsed, or does not hold the config that was asked for.
     #[error("{path}: {reason}", path = path.display())]
     File {
         /// The config file.
         path: PathBuf,
-        /// Why not.
+        /// Why not, with the place.
         reason: String,
     },
+    /// A setting is unknown or out of range.
+    #[error("config: {key}: expected {expected}, found {found}")]
+    Setting {
+        /// Dotted key.
+        key: String,
+        /// Legal values.
+        expected: String,
+        /// The value given.
+        found: String,
+    },
+}
+
+impl ConfigError {
+    /// A setting that is unknown or out of range.
+    pub fn setting(key: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Setting { key: key.into(), expected: expected.into(), found: found.to_string() }
+    }
+
+    /// A file that does not hold the config that was asked for: in one line, for an override has no place in the file that
+    /// could be shown.
+    pub fn file(path: &Path, reason: &impl ToString) -> Self {
+        Self::File { path: path.to_owned(), reason: reason.to_string().trim_end().replace('\n', " ") }
+    }
 }
 
 /// The keys of a config file (none: no keys), with `key=value` overrides on top; keys are dotted, values are
@@ -29,20 +52,19 @@ pub enum ConfigTableError {
 ///
 /// # Errors
 /// Fails if the file cannot be read or parsed, or an override has another form.
-pub fn config_table(path: Option<&Path>, overrides: &[String]) -> Result<toml::Table, ConfigTableError> {
+pub fn config_table(path: Option<&Path>, overrides: &[String]) -> Result<toml::Table, ConfigError> {
     let mut table = match path {
         None => toml::Table::new(),
         Some(path) => read(path)?,
     };
     for text in overrides {
-        apply(&mut table, text)
-            .map_err(|expected| ConfigTableError::Set { expected, found: text.clone() })?;
+        apply(&mut table, text).map_err(|expected| ConfigError::Set { expected, found: text.clone() })?;
     }
     Ok(table)
 }
 
-fn read(path: &Path) -> Result<toml::Table, ConfigTableError> {
-    let wrong = |reason: String| ConfigTableError::File { path: path.to_owned(), reason };
+fn read(path: &Path) -> Result<toml::Table, ConfigError> {
+    let wrong = |reason: String| ConfigError::File { path: path.to_owned(), reason };
     let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
     text.parse().map_err(|e: toml::de::Error| wrong(e.to_string().trim_end().to_owned()))
 }

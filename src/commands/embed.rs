@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jepa3d_train::{FrozenEncoder, Pooling, PreparedDataset};
 use serde::Serialize;
 
-use super::{Outcome, print, print_json};
+use super::{Machine, Outcome, print, print_json};
 
 /// Arguments of `embed`.
 #[derive(clap::Args)]
@@ -25,15 +25,8 @@ pub(crate) struct Args {
     /// Only this split (repeatable).
     #[arg(long = "split", value_name = "NAME")]
     splits: Vec<String>,
-    /// Where tensors live.
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Threads; default: all cores.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Print the report as JSON on standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    machine: Machine,
 }
 
 /// How tokens become one vector.
@@ -64,15 +57,15 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    jepa3d_train::use_threads(super::threads(args.threads));
+    jepa3d_train::use_threads(super::threads(args.machine.threads));
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
-    let encoder = FrozenEncoder::open(&args.run, &args.device)?;
+    let encoder = FrozenEncoder::open(&args.run, &args.machine.device)?;
     let pooling = Pooling::from(args.pool);
     let set = encoder.features(&dataset, &args.splits, pooling)?;
     let (samples, width) = (set.len(), set.width);
     encoder.write(&args.out, set, (&dataset, pooling))?;
     let (encoder, pooling) = (encoder.source(), pooling.name());
-    if args.json {
+    if args.machine.json {
         print_json(&Report { out: &args.out, samples, width, pooling, encoder })?;
     } else {
         print(format!(

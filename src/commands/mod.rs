@@ -23,6 +23,20 @@ pub(crate) enum Outcome {
     Failed,
 }
 
+/// Where a command runs and how it reports.
+#[derive(clap::Args)]
+pub(crate) struct Machine {
+    /// Where tensors live.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Threads; default: all cores.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print the report as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
 /// The number of threads asked for, or that of the machine.
 pub(crate) fn threads(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)

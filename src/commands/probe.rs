@@ -11,7 +11,7 @@ use jepa3d_train::{
 use serde::Serialize;
 
 use super::embed::Pool;
-use super::{Outcome, print, print_json, tell};
+use super::{Machine, Outcome, print, print_json, tell};
 
 /// Arguments of `probe`.
 #[derive(clap::Args)]
@@ -46,15 +46,8 @@ pub(crate) struct Args {
     /// Only nearest neighbours and the largest number of labels.
     #[arg(long)]
     light: bool,
-    /// Where tensors live.
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Threads; default: all cores.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Print the tables as JSON on standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    machine: Machine,
 }
 
 /// Solvers by name.
@@ -75,7 +68,7 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    jepa3d_train::use_threads(super::threads(args.threads));
+    jepa3d_train::use_threads(super::threads(args.machine.threads));
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     let config = config(args);
     let mut report = Report { runs: vec![], seeds: vec![], pretrained: vec![], random: vec![] };
@@ -83,11 +76,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let mut splits = vec![args.train_split.clone()];
     splits.extend(args.test_split.clone());
     for path in &args.runs {
-        let encoder = FrozenEncoder::open(path, &args.device)?;
+        let encoder = FrozenEncoder::open(path, &args.machine.device)?;
         report.pretrained.push(probe(&encoder.features(&dataset, &splits, pooling)?, &config)?);
         report.seeds.push(encoder.config().run.seed);
         if !args.no_random {
-            let random = FrozenEncoder::random(encoder.config(), &dataset, &args.device)?;
+            let random = FrozenEncoder::random(encoder.config(), &dataset, &args.machine.device)?;
             report.random.push(probe(&random.features(&dataset, &splits, pooling)?, &config)?);
         }
         report.runs.push(encoder.source().to_owned());
@@ -120,7 +113,7 @@ fn config(args: &Args) -> ProbeConfig {
 }
 
 fn show(args: &Args, report: &Report) -> anyhow::Result<Outcome> {
-    if args.json {
+    if args.machine.json {
         print_json(report)?;
         return Ok(Outcome::Done);
     }

@@ -8,11 +8,10 @@ Usage: python cross_jepa.py            (torch 2.x, numpy, safetensors; writes in
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 
 import point_jepa as base
-from point_jepa import B, HERE, Tokenizer, Transformer, f32, position_mlp, rounded
+from point_jepa import B, Tokenizer, Transformer, f32, position_mlp, rounded
 
 SIZES = dict(width=12, depth=2, heads=3, p_width=6, p_depth=2, p_heads=3, c1=8, c2=16, c3=32)
 V, DT = 2, 10
@@ -69,24 +68,17 @@ def golden(seed):
     views = dict(embeddings=2 * normal(B, V, DT) + 1, poses=normal(B, V, 8), histograms=normal(B, V, 48).abs())
     views["weights"] = torch.ones(B, V, 1, dtype=torch.float64)
     views["weights"][1, 0] = 0.0
-    tensors = {f"weights/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.state_dict().items()}
-    tensors |= {"input/patches": f32(patches), "input/centers": f32(centers)}
+    tensors = base.base_tensors(model, patches, centers)
     tensors |= {f"input/{n}": f32(t) for n, t in views.items()}
     model.train()
     out = model(patches, centers, **views)
-    encoder = model.tokenizer.embedding.encoder
-    if encoder.max_gap < base.MAX_GAP or encoder.relu_gap < base.RELU_GAP:
+    if not base.is_clear(model):
         return None
     tensors |= {f"out/{n}": f32(t.detach()) for n, t in out.items()}
     out["loss"].backward()
-    tensors |= {f"grad/{n}": f32(p.grad) for n, p in base.trained(model).items()}
-    tensors |= {f"after/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.named_buffers()}
-    base.adamw(model, False).step()
-    tensors |= {f"adamw/{n}": f32(p.detach()) for n, p in base.trained(model).items()}
-    return tensors
+    return tensors | base.learned(model, False)
+
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    seed, tensors = next((s, t) for s in range(2000) if (t := golden(s)) is not None)
-    save_file(tensors, HERE / "cross_jepa.safetensors", metadata={"seed": str(seed)})
-    print(f"seed {seed}, loss {tensors['out/loss'].item():.6f}, {(HERE / 'cross_jepa.safetensors').stat().st_size} bytes")
+    base.write_first("cross_jepa.safetensors", golden)

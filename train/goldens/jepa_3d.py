@@ -9,11 +9,10 @@ Usage: python jepa_3d.py            (torch 2.x, numpy, safetensors; writes into 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 
 import point_jepa as base
-from point_jepa import B, G, HERE, Mlp, Tokenizer, Transformer, attention, f32, pick, position_mlp
+from point_jepa import B, G, Mlp, Tokenizer, Transformer, attention, f32, pick, position_mlp
 
 SIZES = dict(width=12, depth=2, heads=3, p_width=6, p_depth=2, p_heads=3, c1=8, c2=16, c3=32)
 M, L, N = 4, 3, 4
@@ -105,27 +104,17 @@ def golden(seed):
     base.draw_weights(model, generator)
     patches, centers = base.draw_clouds(generator)
     context_at, targets_at = draw_blocks(rng)
-    tensors = {f"weights/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.state_dict().items()}
-    tensors |= {"input/patches": f32(patches), "input/centers": f32(centers)}
+    tensors = base.base_tensors(model, patches, centers)
     tensors |= {"input/context": context_at.contiguous(), "input/targets": targets_at.contiguous()}
     model.train()
     out = model(patches, centers, context_at, targets_at)
-    encoder = model.tokenizer.embedding.encoder
-    if encoder.max_gap < base.MAX_GAP or encoder.relu_gap < base.RELU_GAP:
+    if not base.is_clear(model):
         return None
     tensors |= {f"out/{n}": f32(t.detach()) for n, t in out.items()}
     out["loss"].backward()
-    tensors |= {f"grad/{n}": f32(p.grad) for n, p in base.trained(model).items()}
-    tensors |= {f"after/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.named_buffers()}
-    base.adamw(model, False).step()
-    tensors |= {f"adamw/{n}": f32(p.detach()) for n, p in base.trained(model).items()}
-    for (name, ours), theirs in zip(model.teacher.ema_model.named_parameters(), model.student.parameters()):
-        tensors[f"ema/teacher.ema_model.{name}"] = f32(ours * base.TAU + theirs.detach() * (1 - base.TAU))
-    return tensors
+    return tensors | base.learned(model, False)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    seed, tensors = next((s, t) for s in range(2000) if (t := golden(s)) is not None)
-    save_file(tensors, HERE / "jepa_3d.safetensors", metadata={"seed": str(seed)})
-    print(f"seed {seed}, loss {tensors['out/loss'].item():.6f}, {(HERE / 'jepa_3d.safetensors').stat().st_size} bytes")
+    base.write_first("jepa_3d.safetensors", golden)

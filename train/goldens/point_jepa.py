@@ -301,6 +301,30 @@ def adamw(model, decay_all):
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=LR, betas=BETAS, eps=EPS)
 
 
+def base_tensors(model, patches, centers):
+    """Weights and clouds under their golden names."""
+    tensors = {f"weights/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.state_dict().items()}
+    return tensors | {"input/patches": f32(patches), "input/centers": f32(centers)}
+
+
+def is_clear(model):
+    """Whether no maximum and no ReLU of the last forward is too close to a tie."""
+    encoder = model.tokenizer.embedding.encoder
+    return encoder.max_gap >= MAX_GAP and encoder.relu_gap >= RELU_GAP
+
+
+def learned(model, decay_all):
+    """After the backward: gradients, running statistics, parameters after one step of AdamW, the EMA of the student."""
+    tensors = {f"grad/{n}": f32(p.grad) for n, p in trained(model).items()}
+    tensors |= {f"after/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.named_buffers()}
+    adamw(model, decay_all).step()
+    tensors |= {f"adamw/{n}": f32(p.detach()) for n, p in trained(model).items()}
+    if hasattr(model, "teacher"):
+        for (name, ours), theirs in zip(model.teacher.ema_model.named_parameters(), model.student.parameters()):
+            tensors[f"ema/teacher.ema_model.{name}"] = f32(ours * TAU + theirs.detach() * (1 - TAU))
+    return tensors
+
+
 def golden(kind, seed):
     """One file's tensors, or None where a maximum or a ReLU is too close to a tie."""
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
@@ -308,8 +332,7 @@ def golden(kind, seed):
     draw_weights(model, generator)
     patches, centers = draw_clouds(generator)
     context_at, targets_at, tensors = draw_masks(kind, centers, rng)
-    tensors |= {f"weights/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.state_dict().items()}
-    tensors |= {"input/patches": f32(patches), "input/centers": f32(centers)}
+    tensors |= base_tensors(model, patches, centers)
     tensors |= {"input/context": context_at.to(torch.int64).contiguous(), "input/targets": targets_at.to(torch.int64).contiguous()}
     if kind != "coordinates":
         tensors |= {"weights/teacher.initted": torch.ones(1), "weights/teacher.step": torch.tensor([7])}
@@ -317,8 +340,7 @@ def golden(kind, seed):
         tensors["out/tokens_eval"] = f32(model.eval().tokenizer(patches))
     model.train()
     out = getattr(model, kind)(patches, centers, context_at, targets_at)
-    encoder = model.tokenizer.embedding.encoder
-    if encoder.max_gap < MAX_GAP or encoder.relu_gap < RELU_GAP:
+    if not is_clear(model):
         return None
     tensors |= {f"out/{n}": f32(t.detach()) for n, t in out.items()}
     out["tokens"].retain_grad()
@@ -328,18 +350,13 @@ def golden(kind, seed):
     # BatchNorm takes away again what the first convolution's last bias adds, so its gradient is 0 but for rounding.
     silent = [n for n, p in trained(model).items() if p.grad.abs().max() < 1e-12]
     assert silent == ["tokenizer.embedding.encoder.first_conv.3.bias"], silent
-    tensors |= {f"grad/{n}": f32(p.grad) for n, p in trained(model).items()}
-    tensors |= {f"after/{n}": f32(t) if t.is_floating_point() else t.clone() for n, t in model.named_buffers()}
-    adamw(model, kind == "latent").step()
-    tensors |= {f"adamw/{n}": f32(p.detach()) for n, p in trained(model).items()}
-    if kind != "coordinates":
-        for ours, theirs in zip(model.teacher.ema_model.named_parameters(), model.student.parameters()):
-            tensors[f"ema/teacher.ema_model.{ours[0]}"] = f32(ours[1] * TAU + theirs.detach() * (1 - TAU))
+    tensors |= learned(model, kind == "latent")
     return tensors
 
 
-def write_model(name, kind):
-    seed, tensors = next((s, t) for s in range(2000) if (t := golden(kind, s)) is not None)
+def write_first(name, golden):
+    """The first seed whose golden is clear."""
+    seed, tensors = next((s, t) for s in range(2000) if (t := golden(s)) is not None)
     save_file(tensors, HERE / name, metadata={"seed": str(seed)})
     print(f"{name}: seed {seed}, loss {tensors['out/loss'].item():.6f}, {(HERE / name).stat().st_size} bytes")
 
@@ -447,9 +464,9 @@ def write_schedules():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    write_model("point_jepa.safetensors", "latent")
-    write_model("point_jepa_region.safetensors", "region")
-    write_model("point_jepa_coordinates.safetensors", "coordinates")
+    write_first("point_jepa.safetensors", lambda seed: golden("latent", seed))
+    write_first("point_jepa_region.safetensors", lambda seed: golden("region", seed))
+    write_first("point_jepa_coordinates.safetensors", lambda seed: golden("coordinates", seed))
     write_operations()
     write_orders()
     write_schedules()

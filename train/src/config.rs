@@ -8,7 +8,7 @@ mod task;
 
 use std::path::Path;
 
-use jepa3d_schemas::config_table;
+use jepa3d_schemas::{ConfigError, config_table};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -79,10 +79,8 @@ impl PretrainConfig {
     /// Fails if the file cannot be read or parsed, a key is unknown, or a value is out of range.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         let table = config_table(Some(path), overrides)?;
-        let config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
-            // In one line: an override has no place in the file that could be shown.
-            Error::ConfigFile { path: path.to_owned(), reason: e.to_string().trim_end().replace('\n', " ") }
-        })?;
+        let config: Self =
+            toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::file(path, &e))?;
         config.check()?;
         Ok(config)
     }
@@ -237,5 +235,5 @@ impl PretrainConfig {
 
 /// A setting that is out of range.
 pub(crate) fn out_of_range(key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
-    Error::Config { key: key.into(), expected: expected.into(), found: found.to_string() }
+    ConfigError::setting(key, expected, found).into()
 }

@@ -63,27 +63,9 @@ pub enum Error {
         /// What was given.
         found: String,
     },
-    /// A setting is unknown or out of range.
-    #[error("config: {key}: expected {expected}, found {found}")]
-    Config {
-        /// Dotted key.
-        key: String,
-        /// Legal values.
-        expected: String,
-        /// The value given.
-        found: String,
-    },
-    /// A config file or override has no form of one.
+    /// A config file, an override or a setting is wrong.
     #[error(transparent)]
-    ConfigTable(#[from] jepa3d_schemas::ConfigTableError),
-    /// A config file does not hold this config.
-    #[error("{path}: {reason}", path = path.display())]
-    ConfigFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the place.
-        reason: String,
-    },
+    Config(#[from] jepa3d_schemas::ConfigError),
     /// Parameters of a checkpoint do not fit the model.
     #[error("{path}: does not fit the model: {wrong}", path = path.display(), wrong = wrong.join("; "))]
     Misfit {

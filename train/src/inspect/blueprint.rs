@@ -20,9 +20,13 @@ pub(super) fn blueprint(cameras: &[&str]) -> Blueprint {
         let right = Vertical::new([images(cameras), texts()]).with_row_shares([3.0, 1.0]);
         Horizontal::new([left.into(), right.into()]).with_column_shares([1.2, 1.0]).into()
     };
+    paused(root, TIMELINE)
+}
+
+/// Panes with folded panels around them. Paused: one sees the first step of the timeline, not the last to arrive.
+pub(super) fn paused(root: ContainerLike, timeline: &str) -> Blueprint {
     let small = PanelState::Collapsed;
-    // Paused: one sees the first sample, not the last to arrive.
-    let time = TimePanel::new().with_state(small).with_timeline(TIMELINE).with_play_state(PlayState::Paused);
+    let time = TimePanel::new().with_state(small).with_timeline(timeline).with_play_state(PlayState::Paused);
     Blueprint::new(root)
         .with_auto_views(false)
         .with_auto_layout(false)

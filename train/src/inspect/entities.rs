@@ -168,10 +168,7 @@ impl Scribe<'_> {
         colors: &[Color],
         radius: f32,
     ) -> RecordingStreamResult<()> {
-        let points = rerun::Points3D::new(points)
-            .with_colors(colors.iter().map(paint))
-            .with_radii([rerun::Radius::new_ui_points(radius)]);
-        self.stream.log(path, &points)
+        self.stream.log(path, &colored(points, colors, radius))
     }
 
     /// Takes away the cameras of earlier samples that this one does not have.
@@ -218,6 +215,13 @@ impl Scribe<'_> {
         let points = positions(&sample.points, known());
         self.log_points(correspondences_path(&view.name), points, &colors, DOT)
     }
+}
+
+/// Points in colours, of one size on screen.
+pub(super) fn colored(points: Vec<[f32; 3]>, colors: &[Color], radius: f32) -> rerun::Points3D {
+    rerun::Points3D::new(points)
+        .with_colors(colors.iter().map(paint))
+        .with_radii([rerun::Radius::new_ui_points(radius)])
 }
 
 fn paint(&[r, g, b]: &Color) -> rerun::Color {

@@ -1,11 +1,10 @@
 //! Which panes the viewer opens for a run: clouds with their masks on the left, curves on the right.
 
-use rerun::blueprint::components::{PanelState, PlayState};
 use rerun::blueprint::{
-    Blueprint, BlueprintPanel, ContainerLike, Grid, Horizontal, SelectionPanel, Spatial3DView, Tabs,
-    TextDocumentView, TimePanel, TimeSeriesView,
+    Blueprint, ContainerLike, Grid, Horizontal, Spatial3DView, Tabs, TextDocumentView, TimeSeriesView,
 };
 
+use super::blueprint::paused;
 use super::run::RunView;
 use super::run_entities::{STEP, cloud_path, group, metric_path, names};
 
@@ -33,15 +32,7 @@ pub(super) fn blueprint(run: &RunView) -> Blueprint {
         }
         Horizontal::new([Tabs::new(left).into(), right.into()]).with_column_shares([1.3, 1.0]).into()
     };
-    let small = PanelState::Collapsed;
-    // Paused: one sees the first draw, and steps through the others.
-    let time = TimePanel::new().with_state(small).with_timeline(STEP).with_play_state(PlayState::Paused);
-    Blueprint::new(root)
-        .with_auto_views(false)
-        .with_auto_layout(false)
-        .with_blueprint_panel(BlueprintPanel::from_state(small))
-        .with_selection_panel(SelectionPanel::from_state(small))
-        .with_time_panel(time)
+    paused(root, STEP)
 }
 
 fn clouds(run: &RunView, what: &str, title: &str) -> ContainerLike {

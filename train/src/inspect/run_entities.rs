@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rerun::{EntityPath, RecordingStream, RecordingStreamResult, TimeColumn};
 
 use super::colors::{self, CONTEXT, Color, UNUSED, of_block};
+use super::entities::colored;
 use super::masked::{CloudMasks, MaskedCloud, PatchRole};
 use super::run::RunView;
 use super::run_blueprint::blueprint;
@@ -159,10 +160,7 @@ fn log_points(
     colors: &[Color],
     radius: f32,
 ) -> RecordingStreamResult<()> {
-    let points = rerun::Points3D::new(points)
-        .with_colors(colors.iter().map(|&[r, g, b]| rerun::Color::from_rgb(r, g, b)))
-        .with_radii([rerun::Radius::new_ui_points(radius)]);
-    stream.log(path, &points)
+    stream.log(path, &colored(points, colors, radius))
 }
 
 /// Config and colours in words.
