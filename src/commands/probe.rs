@@ -1,12 +1,12 @@
 //! `jepa3d probe`: the table of everything that frozen features are measured by, beside random weights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
 use jepa3d_train::{
     Column, Evaluation, Extent, FrozenEncoder, Pooling, PreparedDataset, ProbeConfig, ProbeTable, Solver,
-    print_columns, probe,
+    print_columns, probe, read_metrics,
 };
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::{Machine, Outcome, print, print_json, tell};
 /// Arguments of `probe`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run folders or checkpoints; several are seeds of one experiment, shown as mean and deviation.
+    /// Run folders or checkpoints; those of one preset are seeds of one experiment, shown as mean and deviation.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// Folder of the prepared dataset.
@@ -59,19 +59,36 @@ enum SolverName {
     OvrL2,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Report {
     runs: Vec<String>,
+    presets: Vec<String>,
     seeds: Vec<u64>,
+    /// Seconds that the steps of a run took; none if its record is not beside it.
+    seconds: Vec<Option<f64>>,
     pretrained: Vec<ProbeTable>,
     random: Vec<ProbeTable>,
+}
+
+impl Report {
+    /// The presets in the order in which they were named, and the runs of each.
+    fn by_preset(&self) -> Vec<(&str, Vec<usize>)> {
+        let mut found: Vec<(&str, Vec<usize>)> = Vec::new();
+        for (i, preset) in self.presets.iter().enumerate() {
+            match found.iter_mut().find(|(name, _)| name == preset) {
+                Some((_, runs)) => runs.push(i),
+                None => found.push((preset, vec![i])),
+            }
+        }
+        found
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     jepa3d_train::use_threads(super::threads(args.machine.threads));
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     let config = config(args);
-    let mut report = Report { runs: vec![], seeds: vec![], pretrained: vec![], random: vec![] };
+    let mut report = Report::default();
     let pooling = Pooling::from(args.pool);
     let mut splits = vec![args.train_split.clone()];
     splits.extend(args.test_split.clone());
@@ -79,20 +96,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         let encoder = FrozenEncoder::open(path, &args.machine.device)?;
         report.pretrained.push(probe(&encoder.features(&dataset, &splits, pooling)?, &config)?);
         report.seeds.push(encoder.config().run.seed);
+        report.presets.push(encoder.config().preset.clone());
+        report.seconds.push(seconds(path));
         if !args.no_random {
             let random = FrozenEncoder::random(encoder.config(), &dataset, &args.machine.device)?;
             report.random.push(probe(&random.features(&dataset, &splits, pooling)?, &config)?);
         }
         report.runs.push(encoder.source().to_owned());
     }
-    if has_other_widths(&report.pretrained) {
-        bail!("runs: expected seeds of one architecture, found features of several widths");
+    for (preset, runs) in report.by_preset() {
+        if runs.iter().any(|&i| report.pretrained[i].width != report.pretrained[runs[0]].width) {
+            bail!("runs of {preset}: expected seeds of one architecture, found features of several widths");
+        }
     }
     show(args, &report)
 }
 
-fn has_other_widths(tables: &[ProbeTable]) -> bool {
-    tables.windows(2).any(|pair| pair[0].width != pair[1].width)
+/// What the steps of a run took, by its record.
+fn seconds(run: &Path) -> Option<f64> {
+    let folder = if run.is_dir() { run } else { run.parent()? };
+    let log = read_metrics(folder).ok()?;
+    Some(log.iter().filter_map(|entry| entry.values.get("step_ms")).sum::<f64>() / 1e3)
 }
 
 fn config(args: &Args) -> ProbeConfig {
@@ -118,11 +142,45 @@ fn show(args: &Args, report: &Report) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     report.runs.iter().for_each(|run| tell(format_args!("encoder: {run}")));
-    let column = |title, tables| Column { title, seeds: &report.seeds, tables };
-    let mut columns = vec![column("pretrained", report.pretrained.as_slice())];
-    if !report.random.is_empty() {
-        columns.push(column("random weights", report.random.as_slice()));
+    let presets = report.by_preset();
+    let groups: Vec<Group> = presets.iter().map(|(preset, runs)| Group::new(preset, runs, report)).collect();
+    let is_one = groups.len() == 1;
+    let mut columns = Vec::new();
+    for group in &groups {
+        let seeds = &group.seeds;
+        let title = if is_one { "pretrained" } else { group.preset };
+        columns.push(Column { title, seeds, tables: &group.pretrained });
+        if !group.random.is_empty() {
+            let title = if is_one { "random weights" } else { "its random weights" };
+            columns.push(Column { title, seeds, tables: &group.random });
+        }
+    }
+    for (group, seconds) in groups.iter().filter_map(|group| Some((group, group.seconds?))) {
+        tell(format_args!("{}: {seconds:.0} s of training", group.preset));
     }
     print(print_columns(&columns))?;
     Ok(Outcome::Done)
+}
+
+/// The runs of one preset.
+struct Group<'a> {
+    preset: &'a str,
+    seeds: Vec<u64>,
+    pretrained: Vec<ProbeTable>,
+    random: Vec<ProbeTable>,
+    /// Of all its runs together.
+    seconds: Option<f64>,
+}
+
+impl<'a> Group<'a> {
+    fn new(preset: &'a str, runs: &[usize], report: &Report) -> Self {
+        let of = |tables: &[ProbeTable]| runs.iter().filter_map(|&i| tables.get(i).cloned()).collect();
+        Self {
+            preset,
+            seeds: runs.iter().map(|&i| report.seeds[i]).collect(),
+            pretrained: of(&report.pretrained),
+            random: of(&report.random),
+            seconds: runs.iter().map(|&i| report.seconds[i]).sum(),
+        }
+    }
 }

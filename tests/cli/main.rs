@@ -15,6 +15,7 @@ mod inspect;
 mod kill;
 mod left_overs;
 mod output_folder;
+mod presets;
 mod pretrain;
 mod repair;
 mod same_bytes;

@@ -72,11 +72,7 @@ impl PreparedDataset {
 
     /// The cells of voxel blocks; `None` where groups are patches.
     pub fn cell_edge(&self) -> Option<CellEdge> {
-        let groups = &self.manifest.config["groups"];
-        (groups["kind"] == "voxel").then(|| match groups["voxel_edge"].as_f64() {
-            Some(edge) if edge > 0.0 => CellEdge::Fixed(edge),
-            _ => CellEdge::Auto,
-        })
+        cell_edge(&self.manifest)
     }
 
     /// Class names; a label is an index into them.
@@ -154,4 +150,12 @@ impl PreparedDataset {
         }
         Ok(())
     }
+}
+/// The cells of voxel blocks; `None` where groups are patches.
+pub(crate) fn cell_edge(manifest: &Manifest) -> Option<CellEdge> {
+    let groups = &manifest.config["groups"];
+    (groups["kind"] == "voxel").then(|| match groups["voxel_edge"].as_f64() {
+        Some(edge) if edge > 0.0 => CellEdge::Fixed(edge),
+        _ => CellEdge::Auto,
+    })
 }

@@ -1,12 +1,14 @@
 //! Clouds as a run sees them: which patches are context, which are predicted, and how well.
 
+use jepa3d_grouping::{CellEdge, VoxelGrid};
 use jepa3d_schemas::{Draws, Manifest, Sample};
 
 use super::groups::Groups;
 use super::select::Specimen;
-use crate::augment::PatchesFrom;
+use crate::augment::{PatchesFrom, upright};
 use crate::batch::gather;
 use crate::config::{DataConfig, PretrainConfig};
+use crate::dataset::cell_edge;
 use crate::error::{Error, Result};
 use crate::frozen::FrozenEncoder;
 use crate::loader::Regrouper;
@@ -55,8 +57,10 @@ pub(crate) struct MaskedCloud {
     pub centers: Vec<[f32; 3]>,
     /// The patch that shows each point.
     pub owners: Vec<Option<usize>>,
-    /// `[G,K]`, minus the center.
+    /// `[G,K]`, minus the center; of voxel blocks in units of the cell's edge.
     pub patches: Vec<[f32; 3]>,
+    /// `[G]`, of voxel blocks.
+    pub cells: Option<Vec<[i32; 3]>>,
     /// One a draw.
     pub draws: Vec<CloudMasks>,
 }
@@ -75,10 +79,20 @@ impl MaskedCloud {
         let (sample, data) = (&specimen.sample, &config.data);
         let (points, centers, groups) = match data.patches_from {
             PatchesFrom::Shard => stored(sample, manifest, grouping, data),
-            PatchesFrom::Online => fresh(sample, data, config.run.seed)?,
+            PatchesFrom::Online => fresh(sample, manifest, data, config.run.seed)?,
         };
         let mut patches = vec![[0.0; 3]; data.groups * data.group_size];
         gather(&points, &groups.patches, data.group_size, &centers, patches.as_flattened_mut());
+        let cells = match cell_edge(manifest) {
+            Some(edge) => {
+                let grid = grid(sample, (manifest, grouping), edge)?;
+                patches.as_flattened_mut().iter_mut().for_each(|x| *x /= grid.edge as f32);
+                let all = sample.points.as_chunks::<3>().0;
+                let first = groups.patches.iter().step_by(data.group_size);
+                Some(first.map(|&i| grid.cell(all[i as usize])).collect())
+            }
+            None => None,
+        };
         Ok(Self {
             id: sample.sample_id.clone(),
             category: sample.category.clone(),
@@ -86,35 +100,58 @@ impl MaskedCloud {
             points,
             centers,
             patches,
+            cells,
             draws: Vec::new(),
         })
     }
 }
 
+/// The grid that the blocks of a stored grouping were cut with.
+fn grid(sample: &Sample, (manifest, grouping): (&Manifest, usize), edge: CellEdge) -> Result<VoxelGrid> {
+    let (shape, all) = (manifest.shape, sample.points.as_chunks::<3>().0);
+    let part: Vec<[f32; 3]> = match sample.subset.as_deref() {
+        Some(subset) if !subset.is_empty() => {
+            subset[grouping * shape.N..(grouping + 1) * shape.N].iter().map(|&i| all[i as usize]).collect()
+        }
+        _ => all.to_vec(),
+    };
+    VoxelGrid::of(&part, shape.G, edge)
+        .map_err(|e| Error::Regroup { id: sample.sample_id.clone(), found: e.to_string() })
+}
+
 type Grouped = (Vec<[f32; 3]>, Vec<[f32; 3]>, Groups);
+
+/// Stands a point on the floor that the config asks for.
+fn turned(manifest: &Manifest, data: &DataConfig) -> impl Fn(&[f32; 3]) -> [f32; 3] {
+    let turn = data.up_axis.and_then(|up| upright(manifest.up_axis, up));
+    move |p| turn.map_or(*p, |m| m.map(|row| row[0] * p[0] + row[1] * p[1] + row[2] * p[2]))
+}
 
 fn stored(sample: &Sample, manifest: &Manifest, grouping: usize, data: &DataConfig) -> Grouped {
     let shape = manifest.shape;
-    let points = sample.points.as_chunks::<3>().0.to_vec();
+    let turned = turned(manifest, data);
+    let points: Vec<[f32; 3]> = sample.points.as_chunks::<3>().0.iter().map(&turned).collect();
     let groups = Groups::of(sample, shape.R, grouping).first(data.groups, (shape.K, data.group_size));
     let centers = match &sample.centers {
         // Voxel blocks have centroids, which are no points of the cloud.
         Some(all) if !all.is_empty() => {
             let all = all.as_chunks::<3>().0;
-            all[grouping * shape.G..][..data.groups].to_vec()
+            all[grouping * shape.G..][..data.groups].iter().map(&turned).collect()
         }
         _ => groups.centers.iter().map(|&i| points[i as usize]).collect(),
     };
     (points, centers, groups)
 }
 
-fn fresh(sample: &Sample, data: &DataConfig, seed: u64) -> Result<Grouped> {
+fn fresh(sample: &Sample, manifest: &Manifest, data: &DataConfig, seed: u64) -> Result<Grouped> {
     let id = &sample.sample_id;
-    let mut regrouper = Regrouper::default();
+    let (mut regrouper, turned) = (Regrouper::default(), turned(manifest, data));
     let starts = Draws::new(seed, id, "epoch 0 regroup");
     let sizes = [data.points, data.groups, data.group_size];
     let found = regrouper
-        .regroup(sample.points.as_chunks::<3>().0, sizes, starts, |_| {})
+        .regroup(sample.points.as_chunks::<3>().0, sizes, starts, |points| {
+            points.iter_mut().for_each(|p| *p = turned(p))
+        })
         .map_err(|e| Error::Regroup { id: id.clone(), found: e.to_string() })?;
     let centers = found.centers.iter().map(|&i| found.points[i as usize]).collect();
     let groups = Groups { centers: found.centers, patches: found.patches, counts: None };
@@ -135,13 +172,13 @@ pub(crate) fn draw(
     let ids: Vec<String> = clouds.iter().map(|cloud| cloud.id.clone()).collect();
     let centers: Vec<[f32; 3]> = clouds.iter().flat_map(|cloud| &cloud.centers).copied().collect();
     let patches: Vec<[f32; 3]> = clouds.iter().flat_map(|cloud| &cloud.patches).copied().collect();
+    let cells: Vec<[i32; 3]> =
+        clouds.iter().filter_map(|cloud| cloud.cells.as_ref()).flatten().copied().collect();
+    let cells = (!cells.is_empty()).then_some(cells.as_slice());
     for DrawAt { epoch, batch, .. } in at {
         let key = (config.run.seed, *epoch, *batch);
-        let masks = draw_masks(
-            &config.masking,
-            Places { ids: &ids, centers: centers.as_flattened(), cells: None },
-            key,
-        )?;
+        let masks =
+            draw_masks(&config.masking, Places { ids: &ids, centers: centers.as_flattened(), cells }, key)?;
         let errors = match encoder {
             Some(encoder) => encoder.patch_errors(patches.as_flattened(), centers.as_flattened(), &masks)?,
             None => None,

@@ -140,7 +140,7 @@ impl RunView {
         let wanted = Query { split: Some(split.clone()), ..query.clouds.clone() };
         let shown = Selection::new(data, &wanted)?;
         self.check_groups(&shown)?;
-        self.up_axis = shown.manifest().up_axis;
+        self.up_axis = self.config.data.up_axis.unwrap_or(shown.manifest().up_axis);
         let encoder = self.encoder(folder, &shown)?;
         let mut clouds = self.read(&shown)?;
         let count = clouds.len();
