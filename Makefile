@@ -12,15 +12,22 @@ PYTHON ?= python3
 	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
 	bench-probe bench-train bench-formats bench-nuscenes-tables cuda-check test-cuda
 
-# Prepare the built-in set with views, verify it, show what is in it; pretrain on it, probe it beside random weights.
+# Prepare the built-in set with views, verify it, show what is in it; embed the views; pretrain all three variants on it,
+# probe them beside random weights.
 demo: build
 	$(JEPA3D) prepare configs/prepare/synthetic-views.toml --out $(OUT)/synthetic
 	$(JEPA3D) verify $(OUT)/synthetic
 	$(JEPA3D) stats $(OUT)/synthetic --plots $(OUT)/synthetic-plots
 	$(JEPA3D) inspect $(OUT)/synthetic --limit 16 --contact-sheet $(OUT)/synthetic.png --save $(OUT)/synthetic.rrd
+	$(JEPA3D) teacher $(OUT)/synthetic --teacher hog
 	$(JEPA3D) pretrain configs/pretrain/point-jepa-region-small.toml --data $(OUT)/synthetic --out $(OUT)/run --resume \
-		--set run.epochs=60 --set monitor.print_every=140
+		--set run.epochs=100 --set monitor.print_every=140 --set monitor.probe_every=10
+	$(JEPA3D) pretrain configs/pretrain/3d-jepa-small.toml --data $(OUT)/synthetic --out $(OUT)/run-3d --resume \
+		--set run.epochs=60 --set monitor.print_every=140 --set monitor.probe_every=10
+	$(JEPA3D) pretrain configs/pretrain/cross-jepa-small.toml --data $(OUT)/synthetic --out $(OUT)/run-cross --resume \
+		--set run.epochs=60 --set optim.warmup_epochs=5 --set monitor.print_every=140 --set monitor.probe_every=10
 	$(JEPA3D) probe $(OUT)/run --data $(OUT)/synthetic --test-split test --labels 1,5,10
+	$(JEPA3D) probe $(OUT)/run $(OUT)/run-3d $(OUT)/run-cross --data $(OUT)/synthetic --test-split test --light --labels 20
 	$(JEPA3D) inspect $(OUT)/run --data $(OUT)/synthetic --curves $(OUT)/run-curves.png \
 		--contact-sheet $(OUT)/run-masks.png --save $(OUT)/run.rrd
 

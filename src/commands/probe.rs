@@ -143,7 +143,8 @@ fn show(args: &Args, report: &Report) -> anyhow::Result<Outcome> {
     }
     report.runs.iter().for_each(|run| tell(format_args!("encoder: {run}")));
     let presets = report.by_preset();
-    let groups: Vec<Group> = presets.iter().map(|(preset, runs)| Group::new(preset, runs, report)).collect();
+    let groups: Vec<Group<'_>> =
+        presets.iter().map(|(preset, runs)| Group::new(preset, runs, report)).collect();
     let is_one = groups.len() == 1;
     let mut columns = Vec::new();
     for group in &groups {
