@@ -1,5 +1,7 @@
 //! Caches of embeddings on disk: what is written is read back, and other facts are named.
 
+#![allow(clippy::unwrap_used, reason = "helpers beside the tests unwrap as they do")]
+
 use std::path::Path;
 
 use jepa3d_schemas::{

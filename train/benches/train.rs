@@ -23,7 +23,8 @@ fn config(size: &str, batch: usize) -> PretrainConfig {
     let model =
         ModelConfig { width, depth, heads, dropout, attention_dropout, drop_path, ..Default::default() };
     let (width, depth) = (width / 2, depth / 2);
-    config.predictor = PredictorConfig { width, depth, heads, dropout, attention_dropout, drop_path };
+    let rates = PredictorConfig { dropout, attention_dropout, drop_path, ..PredictorConfig::default() };
+    config.predictor = PredictorConfig { width, depth, heads, ..rates };
     config.model = model;
     config.optim = OptimConfig { batch, decay_all: true, ..Default::default() };
     config
