@@ -42,6 +42,14 @@ impl StepMeasures {
     }
 }
 
+impl StepMeasures {
+    /// Of several batches of one step.
+    pub(crate) fn mean(all: &[Self]) -> Self {
+        let mean = |of: fn(&Self) -> f64| all.iter().map(of).sum::<f64>() / all.len().max(1) as f64;
+        Self { pred_std: mean(|m| m.pred_std), target_std: mean(|m| m.target_std), r2: mean(|m| m.r2) }
+    }
+}
+
 /// Standard deviation of every channel over the rows, mean over the channels.
 fn channel_std(values: &[f32], width: usize) -> f64 {
     let (mut sums, mut squares) = (vec![0.0f64; width], vec![0.0f64; width]);

@@ -3,7 +3,9 @@
 //! Nothing is drawn from a stateful generator: order, augmentation, masks and dropout are functions of (seed, epoch,
 //! batch, sample), so a checkpoint is parameters, moments and a step number.
 
-use std::path::PathBuf;
+mod look;
+mod request;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -17,72 +19,17 @@ use crate::config::PretrainConfig;
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::features::{Pooling, features_of};
 use crate::loader::{Loader, LoaderConfig};
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::Model;
 use crate::monitor::{Alarms, StepMeasures, Subset};
 use crate::nn::{Parameters, Pass, Role};
-use crate::online_probe::online_probe;
 use crate::optim::{AdamW, Gradients, Update};
 use crate::run_folder::{CONFIG_FILE, Origin, RunFolder, check_resume, recorded};
 use crate::schedule::{Length, learning_rate, momentum, weight_decay};
 use crate::step_input::InputMaker;
 
-/// What a pretraining run is asked for.
-pub struct PretrainRequest {
-    /// The resolved config.
-    pub config: PretrainConfig,
-    /// Folder of the prepared dataset.
-    pub data: PathBuf,
-    /// The run folder.
-    pub out: PathBuf,
-    /// Continue the run in `out`, if there is one.
-    pub resume: bool,
-    /// Where tensors live: `cpu`, or `cuda:N` in a build with the feature `cuda`.
-    pub device: String,
-    /// Products in bf16 (devices that are fast at them).
-    pub is_half: bool,
-}
-
-/// What the loop tells while it runs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The run begins, or continues after `step`.
-    Begin {
-        /// Parameters that are trained.
-        parameters: usize,
-        /// Samples of the split.
-        samples: u64,
-        /// Steps of an epoch.
-        steps_per_epoch: u64,
-        /// Steps done before.
-        step: u64,
-        /// Steps of the whole run.
-        steps: u64,
-    },
-    /// How batches are made and what runs where.
-    Header(String),
-    /// Scalars of a step, every `monitor.print_every` steps.
-    Step(Vec<(&'static str, f64)>),
-    /// An online probe: step, kNN-20 and few-label accuracy, effective rank.
-    Probe(u64, Vec<(&'static str, f64)>),
-    /// A monitor has raised an alarm.
-    Alarm(String),
-    /// A checkpoint was written after this step.
-    Checkpoint(u64),
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// All steps are done.
-    Done,
-    /// Asked to stop; the checkpoint can be resumed.
-    Stopped,
-    /// A collapse was reported and the config says to stop then.
-    Collapsed,
-}
+pub use request::{Ended, Event, PretrainRequest};
 
 /// A run in progress.
 pub struct Trainer {
@@ -223,23 +170,22 @@ impl Trainer {
         let (mut waited, mut loss) = (0.0, 0.0);
         let mut sum: Option<Gradients> = None;
         let accumulate = self.config.optim.accumulate;
-        let mut measures = None;
+        let mut measures = Vec::with_capacity(accumulate);
         for _ in 0..accumulate {
             let before = Instant::now();
             let batch = self.loader.next()?;
             waited += before.elapsed().as_secs_f64();
             let (gradients, value, seen) = self.forward_backward(&batch)?;
             loss += value / accumulate as f64;
-            measures = Some(seen);
+            measures.push(seen);
             match &mut sum {
                 Some(sum) => sum.add(&gradients)?,
                 None => sum = Some(gradients),
             }
             self.loader.recycle(batch);
         }
-        let (Some(gradients), Some(measures)) = (sum, measures) else {
-            unreachable!("at least one batch is accumulated")
-        };
+        let gradients = sum.unwrap_or_else(|| unreachable!("at least one batch is accumulated"));
+        let measures = StepMeasures::mean(&measures);
         let (lr, tau, norm) = self.update(&gradients, loss)?;
         self.step += 1;
         let seconds = start.elapsed().as_secs_f64();
@@ -319,44 +265,6 @@ impl Trainer {
         }
         let patience = self.config.monitor.patience;
         Ok(self.alarms.0.values().any(|&count| count >= patience))
-    }
-
-    /// The online probe and the monitors of the fixed subset.
-    fn look(&mut self, tell: &mut dyn FnMut(Event)) -> Result<()> {
-        let measures = self.subset.measure(&self.model)?;
-        let mut values = vec![("rank", measures.rank), ("position/encoder", measures.position_encoder)];
-        values.extend(measures.position_target.map(|share| ("position/target", share)));
-        values.push(("cloud/encoder", measures.cloud_encoder));
-        if self.step == 0 {
-            self.first_position = self.first_position.or(measures.position_target);
-        } else {
-            let alarms = self.alarms.subset(&self.config.monitor, &measures, self.first_position);
-            alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
-        }
-        values.extend(self.light_probe(tell)?);
-        if let Some(&(_, accuracy)) = values.iter().find(|(name, _)| *name == "probe/knn20")
-            && self.best.is_none_or(|(_, best)| accuracy > best)
-        {
-            self.best = Some((self.step, accuracy));
-            checkpoint::write(&self.folder.best(), &self.parameters, None, &self.state())?;
-        }
-        tell(Event::Probe(self.step, values.clone()));
-        self.record(values)
-    }
-
-    /// kNN-20 and few labels on the validation part, as far as there are labels; what is left out is told at the start.
-    fn light_probe(&self, tell: &mut dyn FnMut(Event)) -> Result<Vec<(&'static str, f64)>> {
-        let splits = std::slice::from_ref(&self.config.data.split);
-        let wanted = (&self.config.data, splits);
-        let features = features_of(&self.model, &self.dataset, wanted, Pooling::MaxMean, &self.device)?;
-        let found = online_probe(&features, &self.config.data.split)?;
-        let is_start = self.step == 0;
-        found.left_out.filter(|_| is_start).into_iter().for_each(|text| tell(Event::Header(text)));
-        let random = found.values.iter().filter(|_| is_start).map(|&(name, value)| match name {
-            "probe/knn20" => ("random/knn20", value),
-            _ => ("random/labels20", value),
-        });
-        Ok(found.values.iter().copied().chain(random).collect())
     }
 
     fn state(&self) -> RunState {

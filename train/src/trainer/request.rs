@@ -1,0 +1,60 @@
+//! What a run is asked for, what it tells on the way, and how it ends.
+
+use std::path::PathBuf;
+
+use crate::config::PretrainConfig;
+
+/// What a pretraining run is asked for.
+pub struct PretrainRequest {
+    /// The resolved config.
+    pub config: PretrainConfig,
+    /// Folder of the prepared dataset.
+    pub data: PathBuf,
+    /// The run folder.
+    pub out: PathBuf,
+    /// Continue the run in `out`, if there is one.
+    pub resume: bool,
+    /// Where tensors live: `cpu`, or `cuda:N` in a build with the feature `cuda`.
+    pub device: String,
+    /// Products in bf16 (devices that are fast at them).
+    pub is_half: bool,
+}
+
+/// What the loop tells while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The run begins, or continues after `step`.
+    Begin {
+        /// Parameters that are trained.
+        parameters: usize,
+        /// Samples of the split.
+        samples: u64,
+        /// Steps of an epoch.
+        steps_per_epoch: u64,
+        /// Steps done before.
+        step: u64,
+        /// Steps of the whole run.
+        steps: u64,
+    },
+    /// How batches are made and what runs where.
+    Header(String),
+    /// Scalars of a step, every `monitor.print_every` steps.
+    Step(Vec<(&'static str, f64)>),
+    /// An online probe: step, kNN-20 and few-label accuracy, effective rank.
+    Probe(u64, Vec<(&'static str, f64)>),
+    /// A monitor has raised an alarm.
+    Alarm(String),
+    /// A checkpoint was written after this step.
+    Checkpoint(u64),
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps are done.
+    Done,
+    /// Asked to stop; the checkpoint can be resumed.
+    Stopped,
+    /// A collapse was reported and the config says to stop then.
+    Collapsed,
+}
