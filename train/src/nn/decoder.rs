@@ -7,15 +7,13 @@
 use candle_core::Tensor;
 
 use super::attention::{attend, split_heads};
+use super::encoder::MLP_RATIO;
 use super::linear::{LayerNorm, Linear};
 use super::parameters::Parameters;
 use super::pass::Pass;
 use super::positions::PositionEmbedding;
 use crate::config::{ModelConfig, PredictorConfig};
 use crate::error::Result;
-
-/// Ratio of the MLP's hidden width.
-const MLP_RATIO: usize = 4;
 
 /// `x += SA(norm1 x)`; `x += CA(norm2 x, norm_context context)`; `x += MLP(norm3 x)`.
 #[derive(Clone, Debug)]

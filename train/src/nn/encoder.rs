@@ -11,11 +11,12 @@ use super::attention::softmax;
 use super::linear::{LayerNorm, Linear};
 use super::parameters::{Parameters, Role};
 use super::pass::{Pass, Rates};
+use crate::config::PredictorConfig;
 use crate::error::Result;
 use crate::kernels::{BlockTensors, Mask, Stack, StackDrop, key_of};
 
 /// Ratio of the MLP's hidden width.
-const MLP_RATIO: usize = 4;
+pub(super) const MLP_RATIO: usize = 4;
 
 /// One block as layers.
 #[derive(Clone, Debug)]
@@ -101,6 +102,17 @@ impl Encoder {
         let blocks = (0..size.depth).map(|i| block(i, p)).collect::<Result<Vec<_>>>()?;
         let norm = LayerNorm::new(p, &format!("{name}.norm"), size.width)?;
         Ok(Self::from_blocks(blocks, norm, size.heads, rates, every_block))
+    }
+
+    /// The blocks of a predictor: positions once at the input, the same stochastic depth in every block.
+    pub(super) fn of_predictor(p: &mut Parameters, name: &str, config: &PredictorConfig) -> Result<Self> {
+        let size = EncoderSize { width: config.width, depth: config.depth, heads: config.heads };
+        let rates = Rates {
+            hidden: config.dropout,
+            attention: config.attention_dropout,
+            path: vec![config.drop_path; config.depth],
+        };
+        Self::new(p, name, size, rates, false)
     }
 
     fn from_blocks(

@@ -4,10 +4,10 @@
 
 use candle_core::Tensor;
 
-use super::encoder::{Encoder, EncoderSize};
+use super::encoder::Encoder;
 use super::linear::Linear;
 use super::parameters::{Parameters, Role};
-use super::pass::{Pass, Rates};
+use super::pass::Pass;
 use super::positions::PositionEmbedding;
 use crate::config::{ModelConfig, Positions, PredictorConfig};
 use crate::error::Result;
@@ -31,12 +31,6 @@ impl Predictor {
         outputs: usize,
     ) -> Result<Self> {
         let at = |part: &str| format!("{name}.{part}");
-        let size = EncoderSize { width: config.width, depth: config.depth, heads: config.heads };
-        let rates = Rates {
-            hidden: config.dropout,
-            attention: config.attention_dropout,
-            path: vec![config.drop_path; config.depth],
-        };
         let token = [1, 1, config.width];
         // Zero as in the official code; the project's own preset draws it (method: truncated normal, 0.02).
         let mask_token = match model.positions {
@@ -52,7 +46,7 @@ impl Predictor {
             embed: Linear::new(p, &at("predictor_embed"), model.width, config.width)?,
             positions: PositionEmbedding::new(p, &at("positional_encoding"), model.positions, config.width)?,
             mask_token,
-            blocks: Encoder::new(p, &at("predictor"), size, rates, false)?,
+            blocks: Encoder::of_predictor(p, &at("predictor"), config)?,
             project: Linear::new(p, &at("predictor_proj"), config.width, outputs)?,
         })
     }

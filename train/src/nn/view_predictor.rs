@@ -5,10 +5,10 @@
 
 use candle_core::Tensor;
 
-use super::encoder::{Encoder, EncoderSize};
+use super::encoder::Encoder;
 use super::linear::Linear;
 use super::parameters::Parameters;
-use super::pass::{Pass, Rates};
+use super::pass::Pass;
 use super::positions::PositionEmbedding;
 use crate::config::{CrossConfig, ModelConfig, PredictorConfig};
 use crate::error::Result;
@@ -57,12 +57,6 @@ impl ViewPredictor {
     ) -> Result<Self> {
         let at = |part: &str| format!("{name}.{part}");
         let width = config.width;
-        let size = EncoderSize { width, depth: config.depth, heads: config.heads };
-        let rates = Rates {
-            hidden: config.dropout,
-            attention: config.attention_dropout,
-            path: vec![config.drop_path; config.depth],
-        };
         let mut mlp = |is_on: bool, part: &str, inputs: usize| {
             is_on.then(|| Mlp::new(p, &at(part), inputs, width)).transpose()
         };
@@ -74,7 +68,7 @@ impl ViewPredictor {
             query: p.truncated_normal(&at("mask_token"), &[1, 1, width], 0.02)?,
             pose,
             histogram,
-            blocks: Encoder::new(p, &at("predictor"), size, rates, false)?,
+            blocks: Encoder::of_predictor(p, &at("predictor"), config)?,
             project: Linear::new(p, &at("predictor_proj"), width, outputs)?,
         })
     }
