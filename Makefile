@@ -8,28 +8,96 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 JEPA3D = $(TARGET)/release/jepa3d
 PYTHON ?= python3
 
-.PHONY: demo build test lint doc test-kill fuzz fuzz-corpus \
+.PHONY: demo shapenet modelnet scanobjectnn nuscenes build test lint doc test-kill fuzz fuzz-corpus \
 	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
 	bench-probe bench-train bench-formats bench-nuscenes-tables cuda-check test-cuda
 
-# Prepare the built-in set with views, verify it, show what is in it; embed the views; pretrain all three variants on it,
-# probe them beside random weights.
+# What demo and the datasets' targets are made of; each of these steps goes on where it was stopped.
+# CONFIG, DATASET, FLAGS: prepare, verify, show what is in it.
+define prepare
+	$(JEPA3D) prepare configs/prepare/$(1).toml --out $(2) $(3)
+	$(JEPA3D) verify $(2)
+	$(JEPA3D) stats $(2) --plots $(2)-plots
+	$(JEPA3D) inspect $(2) --limit 16 --contact-sheet $(2).png --save $(2).rrd
+endef
+# CONFIG, DATASET, RUN, FLAGS
+define pretrain
+	$(JEPA3D) pretrain configs/pretrain/$(1).toml --data $(2) --out $(3) --resume $(4)
+endef
+# RUN, DATASET: curves, masks, a recording of both.
+define look
+	$(JEPA3D) inspect $(1) --data $(2) --curves $(1)-curves.png --contact-sheet $(1)-masks.png --save $(1).rrd
+endef
+
+# Prepare the built-in set with views; embed the views; pretrain all three variants on it, probe them beside random weights.
+OFTEN = --set monitor.print_every=140 --set monitor.probe_every=10
 demo: build
-	$(JEPA3D) prepare configs/prepare/synthetic-views.toml --out $(OUT)/synthetic
-	$(JEPA3D) verify $(OUT)/synthetic
-	$(JEPA3D) stats $(OUT)/synthetic --plots $(OUT)/synthetic-plots
-	$(JEPA3D) inspect $(OUT)/synthetic --limit 16 --contact-sheet $(OUT)/synthetic.png --save $(OUT)/synthetic.rrd
+	$(call prepare,synthetic-views,$(OUT)/synthetic)
 	$(JEPA3D) teacher $(OUT)/synthetic --teacher hog
-	$(JEPA3D) pretrain configs/pretrain/point-jepa-region-small.toml --data $(OUT)/synthetic --out $(OUT)/run --resume \
-		--set run.epochs=100 --set monitor.print_every=140 --set monitor.probe_every=10
-	$(JEPA3D) pretrain configs/pretrain/3d-jepa-small.toml --data $(OUT)/synthetic --out $(OUT)/run-3d --resume \
-		--set run.epochs=60 --set monitor.print_every=140 --set monitor.probe_every=10
-	$(JEPA3D) pretrain configs/pretrain/cross-jepa-small.toml --data $(OUT)/synthetic --out $(OUT)/run-cross --resume \
-		--set run.epochs=60 --set optim.warmup_epochs=5 --set monitor.print_every=140 --set monitor.probe_every=10
+	$(call pretrain,point-jepa-region-small,$(OUT)/synthetic,$(OUT)/run,--set run.epochs=100 $(OFTEN))
+	$(call pretrain,3d-jepa-small,$(OUT)/synthetic,$(OUT)/run-3d,--set run.epochs=60 $(OFTEN))
+	$(call pretrain,cross-jepa-small,$(OUT)/synthetic,$(OUT)/run-cross,--set run.epochs=60 --set optim.warmup_epochs=5 $(OFTEN))
 	$(JEPA3D) probe $(OUT)/run --data $(OUT)/synthetic --test-split test --labels 1,5,10
 	$(JEPA3D) probe $(OUT)/run $(OUT)/run-3d $(OUT)/run-cross --data $(OUT)/synthetic --test-split test --light --labels 20
-	$(JEPA3D) inspect $(OUT)/run --data $(OUT)/synthetic --curves $(OUT)/run-curves.png \
-		--contact-sheet $(OUT)/run-masks.png --save $(OUT)/run.rrd
+	$(call look,$(OUT)/run,$(OUT)/synthetic)
+
+# The same on a dataset of yours, into $(OUT)/<target>; run it again to go on after a crash. Views are made and embedded if a
+# variant needs them (cross-jepa*). PROBE holds flags of `jepa3d probe`.
+#   make shapenet DATA=folder VARIANTS="point-jepa cross-jepa" SETTINGS="run.epochs=100" PREPARE_SETTINGS="run.limit=1000"
+DATASETS = shapenet modelnet scanobjectnn nuscenes
+shapenet: VARIANTS ?= point-jepa-small cross-jepa-small
+modelnet scanobjectnn: VARIANTS ?= point-jepa-small
+nuscenes: VARIANTS ?= 3d-jepa-scenes
+SETTINGS ?=
+PREPARE_SETTINGS ?=
+TEACHER ?= --teacher hog
+PROBE ?=
+DEVICE ?= cpu
+VIEWS = $(if $(filter cross-jepa%,$(VARIANTS)),-views)
+HERE = $(OUT)/$@
+RUNS = $(addprefix $(HERE)/,$(VARIANTS))
+PROBE_RUNS = $(JEPA3D) probe $(RUNS) --data $(HERE)/prepared --device $(DEVICE) $(PROBE)
+
+# RUN, DATASET: pretrain the variant that the run is named after, write its features, draw it.
+define variant
+	$(call pretrain,$(notdir $(1)),$(2),$(1),--device $(DEVICE) $(addprefix --set ,$(SETTINGS)))
+	$(JEPA3D) embed $(1) --data $(2) --out $(1).parquet --device $(DEVICE)
+	$(call look,$(1),$(2))
+
+endef
+$(DATASETS): build
+	$(call prepare,$@$(VIEWS),$(HERE)/prepared,--data "$(DATA)" $(addprefix --set ,$(PREPARE_SETTINGS)))
+	$(if $(VIEWS),$(JEPA3D) teacher $(HERE)/prepared $(TEACHER))
+	$(foreach run,$(RUNS),$(call variant,$(run),$(HERE)/prepared))
+	@echo '$(PROBE_RUNS)'; $(PROBE_RUNS) || { [ $$? -eq 2 ] && \
+		echo "$@: no probe, for the reason above. Is a class too small? PROBE='--labels 1,5'. All else is in $(HERE)"; }
+
+define shapenet_FOLDER
+  ShapeNetCore v2     <synset>/<model>/models/model_normalized.obj, all.csv
+  ShapeNetCore v1     <synset>/<model>/model.obj
+  ShapeNet55 clouds   shapenet_pc/<synset>-<model>.npy, ShapeNet-55/{train,test}.txt
+endef
+define modelnet_FOLDER
+  meshes, clouds      <class>/{train,test}/*.off or *.pcd
+  normal_resampled    <class>/*.txt, modelnet40_{train,test}.txt, modelnet40_shape_names.txt
+  h5                  ply_data_{train,test}*.h5, shape_names.txt
+endef
+define scanobjectnn_FOLDER
+  h5 files            main_split/{training,test}_objectdataset_augmentedrot_scale75.h5
+                      (PB_T50_RS; others: PREPARE_SETTINGS=dataset.variant=OBJ_BG)
+endef
+define nuscenes_FOLDER
+  archives unpacked   v1.0-mini/*.json, samples/LIDAR_TOP/*.pcd.bin, samples/CAM_*/*.jpg
+                      (others: PREPARE_SETTINGS=dataset.version=v1.0-trainval)
+endef
+define NO_DATA
+make $(1) needs DATA=folder, a folder that holds
+$($(1)_FOLDER)
+More: datasets/src/$(1)/README.md
+endef
+ifeq ($(if $(filter file,$(origin DATA)),,$(DATA)),)
+$(foreach name,$(filter $(DATASETS),$(MAKECMDGOALS)),$(error $(call NO_DATA,$(name))))
+endif
 
 build:
 	$(CARGO) build --release --locked
