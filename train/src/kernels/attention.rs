@@ -47,12 +47,13 @@ impl Heads {
 }
 
 /// `out [T, D]` from `qkv [T, 3D]` (queries, keys, values, each split by head); `probabilities [heads, T, T]`
-/// are set to those before dropout. `first` is the index of the sample's first probability in the batch.
+/// are set to those before dropout. Only the first `keys` tokens are looked at (the rest is padding). `first` is the
+/// index of the sample's first probability in the batch.
 pub(super) fn attend(
     out: &mut [f32],
     probabilities: &mut [f32],
     qkv: &[f32],
-    heads: Heads,
+    (heads, keys): (Heads, usize),
     drop: Option<(Mask, usize)>,
 ) {
     let (t, square) = (heads.tokens, heads.tokens * heads.tokens);
@@ -61,7 +62,7 @@ pub(super) fn attend(
         let p = &mut probabilities[head * square..(head + 1) * square];
         let (q, k) = (heads.part(qkv, Part::Query, head), heads.part(qkv, Part::Key, head));
         scaled_product_into(p, t, Store::Set, heads.scale(), (q, k.transposed()));
-        softmax_rows(p, t);
+        softmax_rows(p, t, keys);
         let used = dropped_form(p, &mut dropped, drop, head * square);
         let v = heads.part(qkv, Part::Value, head);
         let columns = &mut out[head * heads.size()..];
@@ -113,12 +114,14 @@ pub(super) fn attend_backward(
     }
 }
 
-/// Softmax of every row, in place.
-fn softmax_rows(x: &mut [f32], width: usize) {
+/// Softmax of the first `keys` of every row, in place; 0 behind them, so that the backward needs no such bound.
+fn softmax_rows(x: &mut [f32], width: usize, keys: usize) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
             for row in x.chunks_exact_mut(width) {
+                let (row, padding) = row.split_at_mut(keys);
+                padding.fill(0.0);
                 let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 for value in row.iter_mut() {
                     *value = exp(*value - largest);

@@ -12,15 +12,17 @@ use super::rows::{add_column_sums, fill_rows, gelu_of, times_gelu_slope};
 
 /// Sizes of a block and the chunk it runs on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BlockShape {
+pub(super) struct BlockShape<'a> {
     pub heads: Heads,
     pub hidden: usize,
     pub samples: usize,
     /// Number of the chunk's first sample in the batch.
     pub first: usize,
+    /// Tokens of every sample of the chunk that are no padding; `None`: all.
+    pub keys: Option<&'a [u32]>,
 }
 
-impl BlockShape {
+impl BlockShape<'_> {
     pub(super) fn rows(&self) -> usize {
         self.samples * self.heads.tokens
     }
@@ -56,12 +58,12 @@ impl BlockDrop {
         Mask::new(key_of(self.key, site), rate)
     }
 
-    fn attention(&self, shape: &BlockShape, sample: usize) -> Option<(Mask, usize)> {
+    fn attention(&self, shape: &BlockShape<'_>, sample: usize) -> Option<(Mask, usize)> {
         Some((self.mask(0, self.attention)?, (shape.first + sample) * shape.heads.squares()))
     }
 
     /// Dropout of a branch (`site` 1 or 3) and stochastic depth of its samples.
-    fn branch(&self, branch: &mut [f32], shape: &BlockShape, site: u64) {
+    fn branch(&self, branch: &mut [f32], shape: &BlockShape<'_>, site: u64) {
         let sample = shape.heads.tokens * shape.width();
         if let Some(mask) = self.mask(site, self.hidden) {
             mask.apply(branch, shape.first * sample);
@@ -74,7 +76,7 @@ impl BlockDrop {
         }
     }
 
-    fn inner(&self, activation: &mut [f32], shape: &BlockShape) {
+    fn inner(&self, activation: &mut [f32], shape: &BlockShape<'_>) {
         if let Some(mask) = self.mask(2, self.hidden) {
             mask.apply(activation, shape.first * shape.heads.tokens * shape.hidden);
         }
@@ -94,7 +96,7 @@ pub(super) struct Saved {
 }
 
 impl Saved {
-    pub(super) fn new(shape: &BlockShape) -> Self {
+    pub(super) fn new(shape: &BlockShape<'_>) -> Self {
         let (rows, width) = (shape.rows(), shape.width());
         Self {
             input: vec![0.0; rows * width],
@@ -137,7 +139,7 @@ pub(super) fn forward(
     x: &mut [f32],
     w: &Weights<'_>,
     saved: &mut Saved,
-    shape: &BlockShape,
+    shape: &BlockShape<'_>,
     drop: &BlockDrop,
 ) {
     let mut branch = vec![0.0f32; x.len()];
@@ -160,7 +162,7 @@ pub(super) fn forward(
     super::rows::add(x, &branch);
 }
 
-fn each_sample(saved: &mut Saved, shape: &BlockShape, drop: &BlockDrop) {
+fn each_sample(saved: &mut Saved, shape: &BlockShape<'_>, drop: &BlockDrop) {
     let (heads, t) = (shape.heads, shape.heads.tokens);
     let samples = saved
         .attended
@@ -168,7 +170,8 @@ fn each_sample(saved: &mut Saved, shape: &BlockShape, drop: &BlockDrop) {
         .zip(saved.probabilities.chunks_exact_mut(heads.squares()))
         .zip(saved.qkv.chunks_exact(3 * t * heads.width));
     for (i, ((out, probabilities), qkv)) in samples.enumerate() {
-        attend(out, probabilities, qkv, heads, drop.attention(shape, i));
+        let keys = shape.keys.map_or(t, |keys| keys[i] as usize);
+        attend(out, probabilities, qkv, (heads, keys), drop.attention(shape, i));
     }
 }
 
@@ -178,7 +181,7 @@ pub(super) fn backward(
     g: &mut Gradients<'_>,
     w: &Weights<'_>,
     saved: &Saved,
-    (shape, drop): (&BlockShape, &BlockDrop),
+    (shape, drop): (&BlockShape<'_>, &BlockDrop),
 ) {
     let [g0, g1, g2, g3, g4, g5, g6, g7, g8, g9, g10, g11] = g;
     mlp_backward(dx, [g6, g7, g8, g9, g10, g11], w, saved, (shape, drop));
@@ -190,7 +193,7 @@ fn mlp_backward(
     [dnorm, dnorm_bias, dfc1, dfc1_bias, dfc2, dfc2_bias]: [&mut &mut [f32]; 6],
     w: &Weights<'_>,
     saved: &Saved,
-    (shape, drop): (&BlockShape, &BlockDrop),
+    (shape, drop): (&BlockShape<'_>, &BlockDrop),
 ) {
     let mut branch = dx.to_vec();
     drop.branch(&mut branch, shape, 3);
@@ -213,7 +216,7 @@ fn attention_backward(
     [dnorm, dnorm_bias, dqkv_weight, dqkv_bias, dproj, dproj_bias]: [&mut &mut [f32]; 6],
     w: &Weights<'_>,
     saved: &Saved,
-    (shape, drop): (&BlockShape, &BlockDrop),
+    (shape, drop): (&BlockShape<'_>, &BlockDrop),
 ) {
     let (heads, t) = (shape.heads, shape.heads.tokens);
     let mut branch = dx.to_vec();

@@ -49,13 +49,16 @@ pub(crate) struct Stack {
     pub drop: Option<StackDrop>,
     /// Whether the second argument is added before every block.
     pub has_positions: bool,
+    /// Tokens of every sample that are no padding (their keys are looked at), at least 1; `None`: all.
+    pub keys: Option<Arc<Vec<u32>>>,
 }
 
 impl Stack {
-    fn shape(&self, dims: (usize, usize, usize), samples: std::ops::Range<usize>) -> BlockShape {
+    fn shape(&self, dims: (usize, usize, usize), samples: std::ops::Range<usize>) -> BlockShape<'_> {
         let heads = Heads { tokens: dims.1, width: dims.2, heads: self.heads };
         let hidden = self.blocks.first().map_or(0, |block| block[9].elem_count());
-        BlockShape { heads, hidden, samples: samples.len(), first: samples.start }
+        let keys = self.keys.as_ref().map(|keys| &keys[samples.clone()]);
+        BlockShape { heads, hidden, samples: samples.len(), first: samples.start, keys }
     }
 
     fn drop_of(&self, block: usize) -> BlockDrop {

@@ -146,14 +146,29 @@ impl Encoder {
     /// # Shapes
     /// `tokens`, `positions` `[B, T, D]` to `[B, T, D]`.
     pub(crate) fn train(&self, tokens: &Tensor, positions: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+        self.train_padded(tokens, positions, None, pass)
+    }
+
+    /// The same, of samples of which only the first `keys [B]` tokens (at least 1) are looked at; the rest is padding.
+    pub(crate) fn train_padded(
+        &self,
+        tokens: &Tensor,
+        positions: Option<&Tensor>,
+        keys: Option<Arc<Vec<u32>>>,
+        pass: &Pass,
+    ) -> Result<Tensor> {
         let (x, added) = self.input(tokens, positions)?;
         let key = pass.next_key();
         let x = match x.device() {
             Device::Cpu => {
-                let stack = self.stack(Some(key), added.is_some());
+                let stack = Stack { keys, ..self.stack(Some(key), added.is_some()) };
                 stack.train(&x, added.as_ref().unwrap_or(&x), &pass.tape)?
             }
-            _ => self.compose(&x, added.as_ref(), Some((key, pass)), &[])?.0,
+            _ => {
+                let bias = keys.map(|keys| key_bias(&keys, &x)).transpose()?;
+                let training = Training { key, pass, bias: bias.as_ref() };
+                self.compose(&x, added.as_ref(), Some(training), &[])?.0
+            }
         };
         self.norm.forward(&x)
     }
@@ -204,7 +219,7 @@ impl Encoder {
             hidden: self.rates.hidden,
             path: self.rates.path.clone(),
         });
-        Stack { blocks: self.parts.clone(), heads: self.heads, drop, has_positions }
+        Stack { blocks: self.parts.clone(), heads: self.heads, drop, has_positions, keys: None }
     }
 
     /// The blocks from candle's operators: last output, and those named in `keep`.
@@ -212,7 +227,7 @@ impl Encoder {
         &self,
         x: &Tensor,
         added: Option<&Tensor>,
-        training: Option<(u64, &Pass)>,
+        training: Option<Training<'_>>,
         keep: &[usize],
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let (mut x, mut kept) = (x.clone(), Vec::new());
@@ -220,8 +235,8 @@ impl Encoder {
             if let Some(added) = added {
                 x = (x + added)?;
             }
-            let key = training.map(|(key, pass)| (key_of(key, b as u64), pass));
-            x = self.compose_block(block, &x, key, b)?;
+            let training = training.map(|t| Training { key: key_of(t.key, b as u64), ..t });
+            x = self.compose_block(block, &x, training, b)?;
             if keep.binary_search(&b).is_ok() {
                 kept.push(x.clone());
             }
@@ -229,10 +244,10 @@ impl Encoder {
         Ok((x, kept))
     }
 
-    fn compose_block(&self, w: &Block, x: &Tensor, key: Option<(u64, &Pass)>, b: usize) -> Result<Tensor> {
-        let is_half = key.is_some_and(|(_, pass)| pass.is_half);
-        let drop = |x: Tensor, site: u64, rate: f64, per_sample: bool| match key {
-            Some((key, _)) => dropped(&x, Mask::new(key_of(key, site), rate), per_sample),
+    fn compose_block(&self, w: &Block, x: &Tensor, how: Option<Training<'_>>, b: usize) -> Result<Tensor> {
+        let is_half = how.is_some_and(|how| how.pass.is_half);
+        let drop = |x: Tensor, site: u64, rate: f64, per_sample: bool| match how {
+            Some(Training { key, .. }) => dropped(&x, Mask::new(key_of(key, site), rate), per_sample),
             None => Ok(x),
         };
         let path = self.rates.path.get(b).copied().unwrap_or(0.0);
@@ -243,6 +258,10 @@ impl Encoder {
         let part = |i: usize| -> Result<Tensor> { Ok(qkv.get(i)?.contiguous()?) };
         let scale = 1.0 / ((d / self.heads) as f64).sqrt();
         let scores = (part(0)?.matmul(&part(1)?.transpose(2, 3)?)? * scale)?;
+        let scores = match how.and_then(|how| how.bias) {
+            Some(bias) => scores.broadcast_add(bias)?,
+            None => scores,
+        };
         let p = drop(softmax(&scores)?, 0, self.rates.attention, false)?;
         let attended = p.matmul(&part(2)?)?.transpose(1, 2)?.reshape((batch, t, d))?;
         let branch = drop(w.proj.forward_in(&attended, is_half)?, 1, hidden, false)?;
@@ -252,6 +271,24 @@ impl Encoder {
         let branch = drop(w.fc2.forward_in(&h, is_half)?, 3, hidden, false)?;
         Ok((x + drop(branch, 7, path, true)?)?)
     }
+}
+
+/// What a pass in training adds to the blocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Training<'a> {
+    /// Key of its dropout.
+    pub key: u64,
+    pub pass: &'a Pass,
+    /// `[B, 1, 1, T]`: added to the scores of every key.
+    pub bias: Option<&'a Tensor>,
+}
+
+/// 0 for the first `keys [B]` tokens of `x [B, T, D]`, minus infinity for padding.
+pub(super) fn key_bias(keys: &[u32], x: &Tensor) -> Result<Tensor> {
+    let t = x.dim(1)?;
+    let row = |&keys: &u32| (0..t).map(move |at| if at < keys as usize { 0.0 } else { f32::NEG_INFINITY });
+    let values: Vec<f32> = keys.iter().flat_map(row).collect();
+    Ok(Tensor::from_vec(values, (keys.len(), 1, 1, t), x.device())?)
 }
 
 fn dropped(x: &Tensor, mask: Option<Mask>, per_sample: bool) -> Result<Tensor> {

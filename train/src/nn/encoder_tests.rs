@@ -3,7 +3,9 @@
 use candle_core::{Device, Tensor, Var};
 use jepa3d_schemas::Draws;
 
-use super::encoder::{Encoder, EncoderSize};
+use std::sync::Arc;
+
+use super::encoder::{Encoder, EncoderSize, Training, key_bias};
 use super::parameters::{Parameters, Role};
 use super::pass::{Pass, Rates};
 
@@ -20,13 +22,18 @@ fn close(what: &str, a: &Tensor, b: &Tensor) {
 }
 
 fn compare(rates: Rates, every_block: bool, (b, t): (usize, usize)) {
+    compare_padded(rates, every_block, (b, t), None);
+}
+
+fn compare_padded(rates: Rates, every_block: bool, (b, t): (usize, usize), keys: Option<Vec<u32>>) {
     let mut p = Parameters::new(3, &Device::Cpu);
     let size = EncoderSize { width: 24, depth: 3, heads: 3 };
     let encoder = Encoder::new(&mut p, "student", size, rates, every_block).unwrap();
     let mut draws = Draws::new(9, "x", "stack test");
     let [x, positions, g] = [(); 3].map(|()| random(&[b, t, 24], &mut draws));
     let pass = Pass::new(11, false);
-    let fused = encoder.train(&x, Some(&positions), &pass).unwrap();
+    let shared = keys.clone().map(Arc::new);
+    let fused = encoder.train_padded(&x, Some(&positions), shared, &pass).unwrap();
     let fused_gradients = (&fused * &*g).unwrap().sum_all().unwrap().backward().unwrap();
 
     let twin = Pass::new(11, false);
@@ -35,7 +42,9 @@ fn compare(rates: Rates, every_block: bool, (b, t): (usize, usize)) {
         false => ((&*x + &*positions).unwrap(), None),
     };
     let key = twin.next_key();
-    let (out, _) = encoder.compose(&input, added, Some((key, &twin)), &[]).unwrap();
+    let bias = keys.map(|keys| key_bias(&keys, &input).unwrap());
+    let training = Training { key, pass: &twin, bias: bias.as_ref() };
+    let (out, _) = encoder.compose(&input, added, Some(training), &[]).unwrap();
     let composed = encoder.final_norm(&out).unwrap();
     let gradients = (&composed * &*g).unwrap().sum_all().unwrap().backward().unwrap();
 
@@ -51,6 +60,16 @@ fn compare(rates: Rates, every_block: bool, (b, t): (usize, usize)) {
             None => close(&parameter.name, fused_gradients.get(tensor).unwrap(), want),
         }
     }
+}
+
+#[test]
+fn padding_is_not_looked_at() {
+    let keys = |b: usize, t: usize| (0..b).map(|i| 1 + (i * 5 % t) as u32).collect();
+    for (b, t) in [(5, 7), (40, 33), (2, 1)] {
+        compare_padded(Rates::default(), false, (b, t), Some(keys(b, t)));
+    }
+    let rates = Rates { hidden: 0.1, attention: 0.2, path: vec![0.0, 0.1, 0.2] };
+    compare_padded(rates, true, (6, 9), Some(keys(6, 9)));
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl Vit {
             row.iter_mut().zip(&weights.patch_bias).for_each(|(p, bias)| *p += bias);
         }
         let blocks = Arc::new(weights.blocks.clone());
-        let stack = Stack { blocks, heads, drop: None, has_positions: false };
+        let stack = Stack { blocks, heads, drop: None, has_positions: false, keys: None };
         let (_, hash) = file_hash(path).map_err(|e| Error::io(path, e))?;
         Ok(Self { weights, stack, config, size, positions, hash })
     }
