@@ -292,7 +292,7 @@ def trained(model):
 
 def adamw(model, decay_all):
     """Section 2.6 decays everything; section 3 leaves out biases, norms and tokens."""
-    exempt = lambda name, p: not decay_all and (p.dim() == 1 or name.endswith("mask_token"))
+    exempt = lambda name, p: not decay_all and (p.dim() == 1 or name.endswith(("mask_token", "modality")))
     named = trained(model).items()
     groups = [
         dict(params=[p for n, p in named if not exempt(n, p)], weight_decay=DECAY),

@@ -34,6 +34,18 @@ pub enum PatchesFrom {
     Online,
 }
 
+/// Which points a fresh grouping takes of a cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subset {
+    /// Farthest points from a random start: the whole cloud, thinned out.
+    #[default]
+    Farthest,
+    /// The nearest ones, along the ground, to a random point, which becomes the origin there (heights stay): a part of a
+    /// scene at its full density.
+    Crop,
+}
+
 /// `[augment]`: the default changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

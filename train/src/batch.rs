@@ -25,14 +25,57 @@ pub struct Batch {
     pub centers: Vec<f32>,
     /// `[B,G]`, voxel blocks only: the first points of a patch that are distinct (0 = no block).
     pub counts: Option<Vec<u16>>,
+    /// What tells the draws of each sample from others, where an epoch shows samples several times: the id and which time;
+    /// else empty, and the ids serve.
+    pub(crate) keys: Vec<String>,
+    /// One view of every sample, where the method reads views.
+    pub views: Option<ViewPart>,
     /// `[B,G]`, voxel blocks only: the cells of their grids. Their patches are in units of the cell's edge.
     pub cells: Option<Vec<[i32; 3]>>,
 }
 
+/// One view of every sample of a batch, and the patches that it shows.
+///
+/// `T` image tokens of `p` x `p` pixels, at most `Q` patches of a sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ViewPart {
+    /// `[B]`: number of the view within its sample; `u16::MAX` if the sample has none (its pixels are 0 then).
+    pub numbers: Vec<u16>,
+    /// `[B,T,3,p,p]`, colours from -1 to 1.
+    pub pixels: Vec<f32>,
+    /// `[B,Q]`: patches that are asked for, then padding (0).
+    pub patches: Vec<u32>,
+    /// `[B,Q,3]`: mean u / W, v / H and depth of the visible points of each.
+    pub projected: Vec<f32>,
+    /// `[B]`: patches that are asked for.
+    pub counts: Vec<u32>,
+}
+
+impl ViewPart {
+    /// Adds `count` places of padding.
+    pub(crate) fn pad(&mut self, count: usize) {
+        self.patches.resize(self.patches.len() + count, 0);
+        self.projected.resize(self.projected.len() + 3 * count, 0.0);
+    }
+
+    /// Adds a sample without views: `pixels` zeros, `queries` places of padding.
+    pub(crate) fn add_nothing(&mut self, pixels: usize, queries: usize) {
+        self.numbers.push(u16::MAX);
+        self.pixels.resize(self.pixels.len() + pixels, 0.0);
+        self.pad(queries);
+        self.counts.push(0);
+    }
+}
+
 impl Batch {
+    /// What the draws of each sample are keyed by.
+    pub(crate) fn keys(&self) -> &[String] {
+        if self.keys.is_empty() { &self.sample_ids } else { &self.keys }
+    }
+
     /// Where its patches are.
     pub(crate) fn places(&self) -> Places<'_> {
-        Places { ids: &self.sample_ids, centers: &self.centers, cells: self.cells.as_deref() }
+        Places { ids: self.keys(), centers: &self.centers, cells: self.cells.as_deref() }
     }
 
     /// Makes room for `rows` samples of `groups` patches of `size` points, forgetting what was there.
@@ -40,10 +83,11 @@ impl Batch {
         (self.rows, self.groups) = (rows, groups);
         self.sample_ids.clear();
         self.labels.clear();
+        self.keys.clear();
         // Every value is overwritten, so those of a recycled batch may stay.
         self.patches.resize(rows * groups * size * 3, 0.0);
         self.centers.resize(rows * groups * 3, 0.0);
-        (self.counts, self.cells) = (None, None);
+        (self.counts, self.cells, self.views) = (None, None, None);
     }
 
     /// Cuts every sample to the fewest blocks that one of them has; `choose` picks which for (sample id, blocks
@@ -64,7 +108,7 @@ impl Batch {
             return;
         }
         let mut kept = Vec::with_capacity(self.rows * fewest);
-        for (row, (id, present)) in self.sample_ids.iter().zip(&present).enumerate() {
+        for (row, (id, present)) in self.keys().iter().zip(&present).enumerate() {
             let chosen = choose(id, present.len(), fewest);
             kept.extend(chosen.into_iter().map(|at| row * groups + present[at as usize]));
         }

@@ -63,6 +63,7 @@ impl TrainStep {
             masks: Some(masks),
             counts: None,
             views: None,
+            images: None,
         };
         let pass = Pass::new(self.steps, false);
         let output = self.model.marked_step(&input, &pass, mark)?;

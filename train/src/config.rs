@@ -1,6 +1,7 @@
 //! The pretraining config: one TOML a preset, every default documented, `--set key=value` on top.
 
 mod cross;
+mod hybrid;
 mod model;
 mod optim;
 mod run;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use cross::{CrossConfig, Method, TeacherConfig};
+pub use hybrid::HybridConfig;
 pub use model::{ModelConfig, Positions, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub use run::{DataConfig, MonitorConfig, RunConfig};
@@ -57,6 +59,9 @@ pub struct PretrainConfig {
     /// What is said about a view.
     #[serde(default)]
     pub cross: CrossConfig,
+    /// Views as the model reads them, and the two terms of the loss.
+    #[serde(default)]
+    pub hybrid: HybridConfig,
     /// AdamW and its schedules.
     #[serde(default)]
     pub optim: OptimConfig,
@@ -107,6 +112,7 @@ impl PretrainConfig {
             ("data.groups", d.groups, 2, 1 << 16),
             ("data.group_size", d.group_size, 1, 1 << 12),
             ("data.threads", d.threads, 1, 256),
+            ("data.repeat", d.repeat, 1, 1 << 20),
             ("model.width", m.width, 1, 1 << 14),
             ("model.depth", m.depth, 1, 256),
             ("model.tokenizer", m.tokenizer.into_iter().min().unwrap_or(0), 1, 1 << 14),
@@ -162,6 +168,11 @@ impl PretrainConfig {
                 return Err(out_of_range(key, "two ascending shares of 1", format!("[{low}, {high}]")));
             }
         }
+        let [shortest, longest] = m.wavelengths;
+        if !(shortest > 0.0 && shortest <= longest && longest.is_finite()) {
+            let found = format!("[{shortest}, {longest}]");
+            return Err(out_of_range("model.wavelengths", "two ascending positive lengths", found));
+        }
         let drops = [p.dropout, p.attention_dropout, p.drop_path];
         if let (PredictorKind::Decoder, Some(found)) = (p.kind, drops.into_iter().find(|&rate| rate > 0.0)) {
             return Err(out_of_range("predictor.dropout", "0, as all rates of a decoder", found));
@@ -195,8 +206,10 @@ impl PretrainConfig {
     }
 
     fn check_target(&self) -> Result<()> {
-        if self.method == Method::Cross {
-            return self.check_cross();
+        match self.method {
+            Method::Cross => return self.check_cross(),
+            Method::Hybrid => self.check_hybrid()?,
+            Method::Masked => {}
         }
         let (t, depth) = (&self.target, self.model.depth);
         if let Some(found) = t.depths.iter().find(|&&d| d > depth) {
@@ -224,6 +237,50 @@ impl PretrainConfig {
             let expected = "latent targets without remove_position with method = \"cross\"";
             return Err(out_of_range("target", expected, "others"));
         }
+        self.check_cameras()
+    }
+
+    fn check_hybrid(&self) -> Result<()> {
+        let (h, m, p) = (&self.hybrid, &self.model, &self.predictor);
+        if h.image_patch == 0 || h.image_size == 0 || !h.image_size.is_multiple_of(h.image_patch) {
+            let found = format!("{} of {}", h.image_patch, h.image_size);
+            return Err(out_of_range("hybrid.image_patch", "a divisor of hybrid.image_size", found));
+        }
+        if let Some(found) = [m.width, p.width].into_iter().find(|width| !width.is_multiple_of(4)) {
+            return Err(out_of_range(
+                "model.width, predictor.width",
+                "multiples of 4 for image tokens",
+                found,
+            ));
+        }
+        if !(1..=1 << 14).contains(&h.queries) {
+            return Err(out_of_range("hybrid.queries", "1 to 16384", h.queries));
+        }
+        if !(h.visible > 0.0 && h.visible <= 1.0) {
+            return Err(out_of_range("hybrid.visible", "above 0, at most 1", h.visible));
+        }
+        if !(h.local.is_finite() && h.local > 0.0) {
+            let expected = "a positive number: the point tokenizer learns from the local term alone";
+            return Err(out_of_range("hybrid.local", expected, h.local));
+        }
+        for (key, is_right, expected) in [
+            ("predictor.kind", p.kind == PredictorKind::Joint, "joint with method = \"hybrid\""),
+            ("target.kind", self.target.kind == TargetKind::Latent, "latent with method = \"hybrid\""),
+            (
+                "target.tokenizer",
+                self.target.tokenizer == TargetTokenizer::Ema,
+                "ema with method = \"hybrid\", whose whole target side is an average",
+            ),
+        ] {
+            if !is_right {
+                return Err(out_of_range(key, expected, "another"));
+            }
+        }
+        self.check_cameras()
+    }
+
+    /// Cameras do not move with a cloud.
+    fn check_cameras(&self) -> Result<()> {
         let augment = &self.data.augment;
         if augment.rotate_up != 0.0 || augment.mirror.contains(&true) {
             let expected = "no rotation and no mirror: cameras would not turn along";

@@ -60,6 +60,7 @@ fn step(config: &PretrainConfig, device: &Device, is_half: bool) -> Stepped {
         masks: Some(masks),
         counts: None,
         views: None,
+        images: None,
     };
     let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let update = Update { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0, momentum: 0.9 };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jepa3d_grouping::CellEdge;
-use jepa3d_schemas::{Manifest, ShapeLetters, ShardReader, UpAxis, file_hash};
+use jepa3d_schemas::{Manifest, ShapeLetters, ShardEntry, ShardReader, Table, UpAxis, file_hash};
 
 use crate::error::{Error, Result};
 
@@ -18,6 +18,8 @@ pub struct PreparedDataset {
     manifest: Manifest,
     /// One a shard: the outcome of its first hashing.
     checked: Vec<OnceLock<Result<(), Arc<Error>>>>,
+    /// The same for the shards of views beside them.
+    checked_views: Vec<OnceLock<Result<(), Arc<Error>>>>,
 }
 
 /// A row group: the unit of decoding and of shuffling.
@@ -41,8 +43,9 @@ impl PreparedDataset {
         let Some(manifest) = Manifest::find(folder)? else {
             return Err(Error::NotPrepared { folder: folder.to_owned() });
         };
-        let checked = manifest.shards.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { folder: folder.to_owned(), manifest, checked })
+        let unchecked = || manifest.shards.iter().map(|_| OnceLock::new()).collect();
+        let (checked, checked_views) = (unchecked(), unchecked());
+        Ok(Self { folder: folder.to_owned(), manifest, checked, checked_views })
     }
 
     /// The folder.
@@ -136,21 +139,38 @@ impl PreparedDataset {
     /// # Errors
     /// Fails if the file cannot be read or is not the one that was prepared, now and ever after.
     pub(crate) fn check_shard(&self, shard: usize) -> Result<(), Arc<Error>> {
-        self.checked[shard].get_or_init(|| self.hash_shard(shard).map_err(Arc::new)).clone()
+        let check = || hash_shard(&self.shard_path(shard), &self.manifest.shards[shard]).map_err(Arc::new);
+        self.checked[shard].get_or_init(check).clone()
     }
 
-    fn hash_shard(&self, shard: usize) -> Result<()> {
-        let (path, entry) = (self.shard_path(shard), &self.manifest.shards[shard]);
-        let (bytes, hash) = file_hash(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
-        if bytes != entry.bytes {
-            return Err(jepa3d_schemas::Error::contract(&path, "bytes", entry.bytes, bytes).into());
-        }
-        if hash != entry.hash {
-            return Err(jepa3d_schemas::Error::contract(&path, "content hash", &entry.hash, hash).into());
-        }
-        Ok(())
+    /// The file of the views beside a shard of points, compared with its hash like [`PreparedDataset::check_shard`].
+    ///
+    /// # Errors
+    /// As there, and if there are no views.
+    pub(crate) fn check_views(&self, shard: usize) -> Result<PathBuf> {
+        let no_views = || Error::NoViews { folder: self.folder.clone() };
+        let file = Table::Views.file_beside(&self.manifest.shards[shard].file);
+        let views = self.manifest.views.as_ref().ok_or_else(no_views)?;
+        let entry = views.shards.iter().find(|entry| entry.file == file).ok_or_else(no_views)?;
+        let path = self.folder.join(file);
+        let check = || hash_shard(&path, entry).map_err(Arc::new);
+        self.checked_views[shard].get_or_init(check).clone().map_err(Error::Loading)?;
+        Ok(path)
     }
 }
+
+/// Compares a file with what the manifest states of it.
+fn hash_shard(path: &Path, entry: &ShardEntry) -> Result<()> {
+    let (bytes, hash) = file_hash(path).map_err(|e| jepa3d_schemas::Error::io(path, e))?;
+    if bytes != entry.bytes {
+        return Err(jepa3d_schemas::Error::contract(path, "bytes", entry.bytes, bytes).into());
+    }
+    if hash != entry.hash {
+        return Err(jepa3d_schemas::Error::contract(path, "content hash", &entry.hash, hash).into());
+    }
+    Ok(())
+}
+
 /// The cells of voxel blocks; `None` where groups are patches.
 pub(crate) fn cell_edge(manifest: &Manifest) -> Option<CellEdge> {
     let groups = &manifest.config["groups"];

@@ -99,7 +99,14 @@ impl FrozenEncoder {
         let b = centers.len() / 3 / g;
         let patches = Tensor::from_slice(patches, (b, g, k, 3), &self.device)?;
         let centers = Tensor::from_slice(centers, (b, g, 3), &self.device)?;
-        let input = StepInput { patches, centers, masks: Some(masks.clone()), counts: None, views: None };
+        let input = StepInput {
+            patches,
+            centers,
+            masks: Some(masks.clone()),
+            counts: None,
+            views: None,
+            images: None,
+        };
         let output = self.model.step(&input, &Pass::new(0, false))?;
         let rows = b * masks.blocks * masks.target_len;
         let targets = output.targets.reshape((rows, ()))?;

@@ -18,8 +18,11 @@ use crate::features::{eval_config, pool_max_mean, tensors};
 use crate::loader::for_each_in_order;
 use crate::models::{Model, StepOutput};
 
+/// Fewer clouds say nothing about what lies between them or what position explains.
+const MIN_CLOUDS: usize = 4;
+
 /// Measured on every step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StepMeasures {
     /// Standard deviation of a channel over all predictions, mean over channels.
     pub pred_std: f64,
@@ -27,6 +30,8 @@ pub(crate) struct StepMeasures {
     pub target_std: f64,
     /// 1 - squared error / variance of the targets.
     pub r2: f64,
+    /// Terms of a loss that has several.
+    pub terms: Vec<(&'static str, f64)>,
 }
 
 impl StepMeasures {
@@ -38,6 +43,11 @@ impl StepMeasures {
             pred_std: channel_std(&predictions, width),
             target_std: channel_std(&targets, width),
             r2: explained_share(&predictions, &targets, width),
+            terms: output
+                .terms
+                .iter()
+                .map(|(name, term)| Ok((*name, f64::from(term.to_scalar::<f32>()?))))
+                .collect::<Result<_>>()?,
         })
     }
 }
@@ -46,7 +56,14 @@ impl StepMeasures {
     /// Of several batches of one step.
     pub(crate) fn mean(all: &[Self]) -> Self {
         let mean = |of: fn(&Self) -> f64| all.iter().map(of).sum::<f64>() / all.len().max(1) as f64;
-        Self { pred_std: mean(|m| m.pred_std), target_std: mean(|m| m.target_std), r2: mean(|m| m.r2) }
+        let names = all.first().map_or(&[][..], |first| &first.terms).iter().enumerate();
+        let term = |i: usize| all.iter().map(|m| m.terms[i].1).sum::<f64>() / all.len() as f64;
+        Self {
+            pred_std: mean(|m| m.pred_std),
+            target_std: mean(|m| m.target_std),
+            r2: mean(|m| m.r2),
+            terms: names.map(|(i, (name, _))| (*name, term(i))).collect(),
+        }
     }
 }
 
@@ -72,13 +89,16 @@ pub(crate) struct SubsetMeasures {
     pub rank: f64,
     /// Numbers of a pooled feature.
     pub width: usize,
-    /// Share of the variance of the targets that position explains; `None` for coordinates.
+    /// Clouds that it is measured on; the rank cannot be larger.
+    pub clouds: usize,
+    /// Share of the variance of the targets that position explains; `None` for coordinates, and on fewer
+    /// than four clouds.
     pub position_target: Option<f64>,
     /// The same of the encoder's output.
-    pub position_encoder: f64,
+    pub position_encoder: Option<f64>,
     /// Share of the variance of the encoder's output that lies between clouds: near 1, all patches of a
-    /// cloud say the same.
-    pub cloud_encoder: f64,
+    /// cloud say the same. `None` on fewer than four clouds.
+    pub cloud_encoder: Option<f64>,
 }
 
 /// A fixed subset of clouds.
@@ -121,20 +141,20 @@ impl Subset {
             }
             Ok(())
         })?;
-        Self::new(batches, counts)
+        Self::new(batches, counts, PositionBasis::of_monitor(config.model.extent()))
     }
 
     /// `batches`: patches `[B, G, K, 3]` and centers `[B, G, 3]`; `counts`: none, or those of every cloud.
     ///
     /// Clouds with more voxel blocks than others keep their first, which are spread the widest.
-    fn new(batches: Vec<(Tensor, Tensor)>, counts: Vec<Vec<u16>>) -> Result<Self> {
+    fn new(batches: Vec<(Tensor, Tensor)>, counts: Vec<Vec<u16>>, basis: PositionBasis) -> Result<Self> {
         let sizes = batches.iter().map(|(_, centers)| Ok(centers.dim(1)?)).collect::<Result<Vec<_>>>()?;
         let groups = sizes.into_iter().min().unwrap_or(0);
         let first = |x: &Tensor| -> Result<Tensor> { Ok(x.narrow(1, 0, groups)?.contiguous()?) };
         let batches = batches.iter().map(|(patches, centers)| Ok((first(patches)?, first(centers)?)));
         let flat = counts.iter().flat_map(|counts| &counts[..groups]).copied().collect();
         let counts = (!counts.is_empty()).then_some(flat);
-        Ok(Self { batches: batches.collect::<Result<_>>()?, counts, basis: PositionBasis::default(), groups })
+        Ok(Self { batches: batches.collect::<Result<_>>()?, counts, basis, groups })
     }
 
     /// Sets the running statistics of a model's batch norms to those of its patches.
@@ -156,21 +176,22 @@ impl Subset {
                 targets.extend(latents.flatten_all()?.to_vec1::<f32>()?);
             }
         }
-        let share = |vectors: &[f32]| {
-            let patches = PatchVectors { vectors, width, centers: &centers, per_cloud: self.groups };
-            self.basis.share(patches)
+        let clouds = centers.len() / 3 / self.groups.max(1);
+        let patches = |vectors| PatchVectors { vectors, width, centers: &centers, per_cloud: self.groups };
+        let share = |of: PatchVectors<'_>| match of.vectors.is_empty() || clouds < MIN_CLOUDS {
+            true => Ok(None),
+            false => self.basis.share(of).map(Some),
         };
         Ok(SubsetMeasures {
             rank: effective_rank(&pooled, 2 * width)?,
             width: 2 * width,
-            position_target: if targets.is_empty() { None } else { Some(share(&targets)?) },
-            position_encoder: share(&outputs)?,
-            cloud_encoder: cloud_share(PatchVectors {
-                vectors: &outputs,
-                width,
-                centers: &centers,
-                per_cloud: self.groups,
-            })?,
+            clouds,
+            position_target: share(patches(&targets))?,
+            position_encoder: share(patches(&outputs))?,
+            cloud_encoder: match clouds < MIN_CLOUDS {
+                true => None,
+                false => Some(cloud_share(patches(&outputs))?),
+            },
         })
     }
 }
@@ -209,7 +230,7 @@ impl Alarms {
         m: &SubsetMeasures,
         first: Option<f64>,
     ) -> Vec<String> {
-        let least = c.min_rank * m.width as f64;
+        let least = c.min_rank * m.width.min(m.clouds) as f64;
         let rank = format!("effective rank {:.1} of {} is below {least:.1}", m.rank, m.width);
         let mut messages: Vec<String> = self.see(c, "rank", m.rank < least, rank).into_iter().collect();
         if let (Some(share), Some(first)) = (m.position_target, first) {
@@ -221,9 +242,11 @@ impl Alarms {
             );
             messages.extend(self.see(c, "position", 1.0 - share < least, text));
         }
-        let (share, most) = (m.cloud_encoder, c.max_cloud);
-        let text = format!("{share:.3} of the output's variance lies between clouds, above {most}");
-        messages.extend(self.see(c, "cloud", share > most, text));
+        if let Some(share) = m.cloud_encoder {
+            let most = c.max_cloud;
+            let text = format!("{share:.3} of the output's variance lies between clouds, above {most}");
+            messages.extend(self.see(c, "cloud", share > most, text));
+        }
         messages
     }
 }

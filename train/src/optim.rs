@@ -156,13 +156,18 @@ impl AdamW {
                 follow(target.var.as_tensor(), p.var.as_tensor(), update.momentum)?;
             }
         }
+        for p in parameters.of(Role::Statistic) {
+            if let Some(target) = target_of(parameters, &p.name) {
+                follow(target.var.as_tensor(), p.var.as_tensor(), update.momentum)?;
+            }
+        }
         Ok(())
     }
 }
 
 /// Weights decay; biases, norms and tokens do not (unless the config says all do).
 fn decays(p: &Parameter) -> bool {
-    p.var.dims().len() > 1 && !p.name.ends_with("mask_token")
+    p.var.dims().len() > 1 && !p.name.ends_with("mask_token") && !p.name.ends_with("modality")
 }
 
 fn target_of<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a Parameter> {

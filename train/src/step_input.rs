@@ -6,14 +6,14 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use jepa3d_schemas::Draws;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, ViewPart};
 use crate::config::{Method, PretrainConfig, out_of_range};
 use crate::dataset::PreparedDataset;
 use crate::error::Result;
 use crate::features::tensors;
 use crate::masking::draw_masks;
-use crate::models::{StepInput, ViewTargets};
-use crate::nn::{HISTOGRAM, POSE};
+use crate::models::{ImageInput, StepInput, ViewTargets};
+use crate::nn::{HISTOGRAM, POSE, PROJECTED};
 use crate::teacher::{CachedView, TeacherCache};
 
 /// What a run's steps are made from, besides batches.
@@ -34,7 +34,7 @@ impl InputMaker {
         device: &Device,
     ) -> Result<Self> {
         let teacher = match config.method {
-            Method::Masked => None,
+            Method::Masked | Method::Hybrid => None,
             Method::Cross => {
                 let cache = TeacherCache::open(dataset, &config.teacher.name, &[&config.data.split])?;
                 if cache.width() != config.teacher.width {
@@ -65,11 +65,32 @@ impl InputMaker {
         let (patches, centers) = tensors(batch, &self.config.data, &self.device)?;
         let key = (self.config.run.seed, batch.epoch, batch.number);
         let masks = match self.config.method {
-            Method::Masked => Some(draw_masks(&self.config.masking, batch.places(), key)?),
+            Method::Masked | Method::Hybrid => Some(draw_masks(&self.config.masking, batch.places(), key)?),
             Method::Cross => None,
         };
         let views = self.teacher.as_ref().map(|teacher| self.views(teacher, batch)).transpose()?;
-        Ok(StepInput { patches, centers, counts: batch.counts.clone(), masks, views })
+        let images = batch.views.as_ref().map(|views| self.images(views, batch.rows)).transpose()?;
+        Ok(StepInput { patches, centers, counts: batch.counts.clone(), masks, views, images })
+    }
+
+    /// Views as tensors; padding that no sample of the batch needs is cut off.
+    fn images(&self, views: &ViewPart, b: usize) -> Result<ImageInput> {
+        let (h, most) = (&self.config.hybrid, self.config.hybrid.queries);
+        let q = views.counts.iter().copied().max().unwrap_or(0).max(1) as usize;
+        let unit = self.config.model.extent() as f32;
+        let rows = views.projected.chunks_exact(PROJECTED * most);
+        let projected: Vec<f32> = rows
+            .flat_map(|row| row[..PROJECTED * q].as_chunks::<PROJECTED>().0)
+            .flat_map(|&[u, v, depth]| [u, v, depth / unit])
+            .collect();
+        let patches = views.patches.chunks_exact(most).flat_map(|row| &row[..q]).copied().collect();
+        let pixels = (b, h.side() * h.side(), h.pixels());
+        Ok(ImageInput {
+            pixels: Tensor::from_slice(&views.pixels, pixels, &self.device)?,
+            patches,
+            projected: Tensor::from_vec(projected, (b, q, PROJECTED), &self.device)?,
+            counts: views.counts.clone(),
+        })
     }
 
     /// For every sample views drawn without replacement from those that say something; where a sample has fewer, weights
@@ -77,10 +98,10 @@ impl InputMaker {
     fn views(&self, teacher: &TeacherCache, batch: &Batch) -> Result<ViewTargets> {
         let (b, count, width) = (batch.rows, self.config.cross.views, teacher.width());
         let mut rows = Rows::default();
-        for id in &batch.sample_ids {
+        for (id, key) in batch.sample_ids.iter().zip(batch.keys()) {
             let valid: Vec<CachedView<'_>> = teacher.views(id)?.filter(|view| view.valid).collect();
             let purpose = format!("views of epoch {}", batch.epoch);
-            let mut draws = Draws::new(self.config.run.seed, id, &purpose);
+            let mut draws = Draws::new(self.config.run.seed, key, &purpose);
             let chosen = draws.distinct_sorted(valid.len(), count.min(valid.len()));
             chosen.iter().for_each(|&at| rows.push(&valid[at as usize]));
             (chosen.len()..count).for_each(|_| rows.push_nothing(width));

@@ -15,7 +15,7 @@ use jepa3d_schemas::Draws;
 
 use crate::batch::Batch;
 use crate::checkpoint::{self, RunState};
-use crate::config::PretrainConfig;
+use crate::config::{Method, PretrainConfig};
 use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
@@ -190,8 +190,9 @@ impl Trainer {
         self.step += 1;
         let seconds = start.elapsed().as_secs_f64();
         let samples = (accumulate * self.config.optim.batch) as f64;
-        let values = vec![
-            ("loss", loss),
+        let mut values = vec![("loss", loss)];
+        values.extend(&measures.terms);
+        values.extend([
             ("lr", lr),
             ("tau", tau),
             ("grad_norm", norm),
@@ -201,7 +202,7 @@ impl Trainer {
             ("samples_per_s", samples / seconds),
             ("data_ms", waited * 1e3),
             ("step_ms", seconds * 1e3),
-        ];
+        ]);
         self.record(values.clone())?;
         if self.step.is_multiple_of(self.config.monitor.print_every.max(1)) {
             let alarms = self.alarms.step(&self.config.monitor, &measures);
@@ -306,6 +307,9 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         threads: d.threads,
         patches_from: d.patches_from,
         points: d.points,
+        subset: d.subset,
+        repeat: d.repeat,
+        views: (config.method == Method::Hybrid).then(|| config.hybrid.clone()),
         groups: d.groups,
         group_size: d.group_size,
         shuffle_buffer: d.shuffle_buffer,

@@ -10,6 +10,8 @@ pub enum Method {
     Masked,
     /// Embeddings of views from points: CrossJEPA (arXiv 2511.18424).
     Cross,
+    /// Latents of patches from a view that shows them, and the masked term on points beside it: hybrid CrossJEPA.
+    Hybrid,
 }
 
 /// The cached embeddings of a frozen image encoder (`jepa3d teacher`).

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Positions {
     /// A learned MLP `3 -> 128 -> GELU -> D`.
     Mlp,
-    /// Fixed sinusoids of each axis, wavelengths 0.1 to 4.
+    /// Fixed sinusoids of each axis.
     Sinusoid,
 }
 
@@ -26,6 +26,9 @@ pub struct ModelConfig {
     pub heads: usize,
     /// Where positions come from.
     pub positions: Positions,
+    /// Shortest and longest wavelength of sinusoids, in the clouds' units; the longest says how far clouds reach: 4 for the
+    /// unit sphere, 200 for scenes in metres.
+    pub wavelengths: [f64; 2],
     /// Positions are added before every block, or once at the input.
     pub positions_every_block: bool,
     /// Dropout after the projection and both layers of the MLP.
@@ -46,12 +49,20 @@ impl Default for ModelConfig {
             depth: 12,
             heads: 6,
             positions: Positions::Mlp,
+            wavelengths: [0.1, 4.0],
             positions_every_block: true,
             dropout: 0.0,
             attention_dropout: 0.0,
             drop_path: 0.0,
             calibrate: false,
         }
+    }
+}
+
+impl ModelConfig {
+    /// The length that takes the place of the unit sphere's radius.
+    pub(crate) fn extent(&self) -> f64 {
+        self.wavelengths[1] / 4.0
     }
 }
 

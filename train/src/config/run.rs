@@ -37,6 +37,10 @@ pub struct DataConfig {
     pub patches_from: crate::augment::PatchesFrom,
     /// `N`: points of a grouping that is made at every step.
     pub points: usize,
+    /// Which points those are.
+    pub subset: crate::augment::Subset,
+    /// Times that an epoch shows every sample, each with draws of its own: for sets of few large scenes.
+    pub repeat: usize,
     /// `G`: patches of a sample.
     pub groups: usize,
     /// `K`: points of a patch.
@@ -61,6 +65,8 @@ impl Default for DataConfig {
             split: "train".into(),
             patches_from: crate::augment::PatchesFrom::Shard,
             points: 1024,
+            subset: crate::augment::Subset::Farthest,
+            repeat: 1,
             groups: 64,
             group_size: 32,
             shuffle_buffer: 65_536,

@@ -74,18 +74,24 @@ pub struct PositionBasis {
 }
 
 impl Default for PositionBasis {
-    /// The basis of the monitor: two length scales, 64 functions each.
+    /// The basis of the monitor for clouds in the unit sphere.
     fn default() -> Self {
-        Self::new("random-fourier-features", FUNCTIONS, &LENGTH_SCALES)
+        Self::of_monitor(1.0)
     }
 }
 
 impl PositionBasis {
+    /// The basis of the monitor: two length scales, 64 functions each. `extent`: radius of the clouds.
+    pub(crate) fn of_monitor(extent: f64) -> Self {
+        Self::new("random-fourier-features", FUNCTIONS, &LENGTH_SCALES, extent)
+    }
+
     /// Random Fourier features (Rahimi, Recht, NeurIPS 2007) of Gaussian kernels, always the same for one purpose.
-    pub(crate) fn new(purpose: &str, functions: usize, length_scales: &[f64]) -> Self {
+    /// Length scales are in units of `extent`.
+    pub(crate) fn new(purpose: &str, functions: usize, length_scales: &[f64], extent: f64) -> Self {
         let mut draws = Draws::new(0, "position", purpose);
         let mut wave = |scale: f64| {
-            let [x, y, z] = [(); 3].map(|()| draws.normal() / scale);
+            let [x, y, z] = [(); 3].map(|()| draws.normal() / (scale * extent));
             [x, y, z, draws.range(0.0, std::f64::consts::TAU)]
         };
         let scales = length_scales.iter().flat_map(|&scale| std::iter::repeat_n(scale, functions));

@@ -150,7 +150,7 @@ fn heading(canvas: &mut Canvas, run: &RunView, layout: &Layout, ends: Option<(f3
 
 /// Which error has which colour.
 fn legend(canvas: &mut Canvas, (x, y): (u32, u32), (side, (low, high)): (u32, (f32, f32))) {
-    let title = "unexplained share of target variance, last draw";
+    let title = "unexplained share, last draw";
     let up = y - HEADING;
     let left = (x + side).saturating_sub(title.len() as u32 * CHARACTER);
     canvas.text([left, up], title, FAINT);

@@ -145,6 +145,7 @@ fn errors_of_a_checkpoint_are_shares_of_the_targets_variance() {
             ),
             counts: None,
             views: None,
+            images: None,
         };
         let output = model.step(&input, &Pass::new(0, false)).unwrap();
         let unexplained = 1.0 - StepMeasures::of(&output).unwrap().r2;

@@ -10,7 +10,7 @@ use super::plan::{Cell, Plan, Plans, Resident, Slots, groups_of};
 use super::row::{Place, Row, Scratch};
 use super::row_group::Decoded;
 use crate::augment::{PatchesFrom, Per, upright};
-use crate::batch::Batch;
+use crate::batch::{Batch, ViewPart};
 use crate::dataset::{PreparedDataset, RowGroupAt};
 use crate::epoch_order::{EpochOrder, RowAt, Schedule};
 use crate::error::{Error, Result};
@@ -29,6 +29,8 @@ pub(super) struct Feed {
     pub config: LoaderConfig,
     pub row_groups: Vec<RowGroupAt>,
     pub columns: Vec<&'static str>,
+    /// Behind renders.
+    pub background: [u8; 3],
     pub rows: EpochOrder,
     pub schedule: Schedule,
     pub order: Order,
@@ -63,7 +65,11 @@ impl Feed {
     fn plan(&self, epoch: u64) -> Arc<Plan> {
         self.plans.of(epoch, || {
             let (order, start) = match self.order {
-                Order::Shuffled { first } => (self.rows.rows(epoch), first),
+                Order::Shuffled { first } => {
+                    let repeat = self.config.repeat as u64;
+                    let times = epoch * repeat..(epoch + 1) * repeat;
+                    (times.flat_map(|time| self.rows.rows(time)).collect(), first)
+                }
                 Order::Stored => (self.rows.stored(), 0),
             };
             let entered = start.saturating_sub(epoch * self.schedule.steps_per_epoch());
@@ -93,7 +99,8 @@ impl Feed {
             let index = groups.binary_search(&at.group).expect("the groups are those of the rows");
             (decoded[index], at.row as usize)
         };
-        self.fill(&mut batch, rows.iter().map(find), scratch).map_err(Arc::new)?;
+        let first = self.schedule.locate(number).1.start;
+        self.fill(&mut batch, first, rows.iter().map(find), scratch).map_err(Arc::new)?;
         self.plans.finish(epoch, &plan, &groups);
         Ok(batch)
     }
@@ -116,7 +123,8 @@ impl Feed {
         let decoded = cell.get_or_init(|| {
             let at = self.row_groups[group as usize];
             self.dataset.check_shard(at.shard)?;
-            let decoded = Decoded::read(&self.dataset, at, &self.columns)?;
+            let wanted = (self.columns.as_slice(), self.config.views.is_some());
+            let decoded = Decoded::read(&self.dataset, at, wanted)?;
             self.resident.add(decoded.rows);
             Ok(decoded)
         });
@@ -131,6 +139,7 @@ impl Feed {
     fn fill<'a>(
         &self,
         batch: &mut Batch,
+        first: usize,
         rows: impl Iterator<Item = (&'a Decoded, usize)>,
         scratch: &mut Scratch,
     ) -> Result<()> {
@@ -143,8 +152,14 @@ impl Feed {
         let patches = batch.patches.chunks_exact_mut(groups * size * 3);
         let places = patches.zip(batch.centers.chunks_exact_mut(groups * 3));
         let (mut counts, mut cells) = (Vec::new(), Vec::new());
-        for ((decoded, row), (patches, centers)) in rows.zip(places) {
-            let sample = Row { feed: self, decoded, row, epoch: batch.epoch };
+        let mut views = self.config.views.as_ref().map(|_| ViewPart::default());
+        let once = self.schedule.samples / self.config.repeat;
+        for (i, ((decoded, row), (patches, centers))) in rows.zip(places).enumerate() {
+            let time = (first + i) / once;
+            let sample = Row { feed: self, decoded, row, time, epoch: batch.epoch };
+            if self.config.repeat > 1 {
+                batch.keys.push(sample.key().into_owned());
+            }
             batch.sample_ids.push(sample.id().to_owned());
             batch.labels.push(decoded.labels[row]);
             let own = || augment.draw(self.dataset.up_axis(), sample.draws("augment")).then(self.turn());
@@ -154,7 +169,11 @@ impl Feed {
                 PatchesFrom::Shard => sample.stored_patches(&change, scratch, &mut place),
                 PatchesFrom::Online => sample.online_patches(&change, scratch, &mut place)?,
             }
+            if let Some(views) = &mut views {
+                sample.view(scratch, views)?;
+            }
         }
+        batch.views = views;
         batch.cells = (!cells.is_empty()).then_some(cells);
         batch.counts = (!counts.is_empty()).then_some(counts);
         let purpose = format!("epoch {} blocks", batch.epoch);

@@ -10,6 +10,7 @@
 //! `shuffle_buffer` rows, two row groups and what the next `threads` batches need), and at most
 //! `prefetch + 2 threads` batches.
 
+mod crop;
 mod feed;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -21,21 +22,24 @@ mod row_group;
 mod tests;
 #[cfg(test)]
 mod tests_of_patches;
+mod view_rows;
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-pub use crate::augment::PatchesFrom;
+pub use crate::augment::{PatchesFrom, Subset};
 
+use jepa3d_grouping::CellEdge;
 use jepa3d_schemas::UpAxis;
 
 use crate::augment::Augment;
 pub use crate::batch::Batch;
-use crate::config::out_of_range;
+use crate::config::{HybridConfig, out_of_range};
 use crate::dataset::PreparedDataset;
 use crate::epoch_order::{EpochOrder, Schedule};
 use crate::error::{Error, Result};
+use crate::teacher::background;
 use feed::{Feed, Order};
 use plan::{Plans, Resident, Slots};
 pub(crate) use regroup::Regrouper;
@@ -53,6 +57,12 @@ pub struct LoaderConfig {
     pub patches_from: PatchesFrom,
     /// Points `N` of a fresh grouping; stored ones have their own. Default 1024.
     pub points: usize,
+    /// Which points those are. Default the farthest.
+    pub subset: Subset,
+    /// Times that an epoch shows every sample. Default 1.
+    pub repeat: usize,
+    /// What of one view of every sample is loaded. Default none.
+    pub views: Option<HybridConfig>,
     /// Centers `G`: with stored groupings the first of their centers, at most as many as stored. Default 64.
     pub groups: usize,
     /// Points `K` of a patch: with stored groupings the nearest ones, at most as many as stored. Default 32.
@@ -82,6 +92,9 @@ impl Default for LoaderConfig {
             threads: 1,
             patches_from: PatchesFrom::Shard,
             points: 1024,
+            subset: Subset::Farthest,
+            repeat: 1,
+            views: None,
             groups: 64,
             group_size: 32,
             shuffle_buffer: 8192,
@@ -107,6 +120,7 @@ impl LoaderConfig {
             ("data.groups", self.groups),
             ("data.group_size", self.group_size),
             ("data.points", self.points),
+            ("data.repeat", self.repeat),
         ];
         if let Some((key, _)) = positive.into_iter().find(|&(_, value)| value == 0) {
             return Err(out_of_range(key, "at least 1", 0));
@@ -118,6 +132,21 @@ impl LoaderConfig {
             let expected = format!("at most the stored {} x {} of R = {}", shape.G, shape.K, shape.R);
             let found = format!("{} x {}", self.groups, self.group_size);
             return Err(out_of_range("data.groups x data.group_size", expected, found));
+        }
+        if !is_stored && dataset.cell_edge().is_some() {
+            let expected = "\"shard\" for voxel blocks";
+            return Err(out_of_range("data.patches_from", expected, "online"));
+        }
+        if is_stored && self.subset == Subset::Crop {
+            let expected = "\"online\" with data.subset = \"crop\": stored groupings are of whole clouds";
+            return Err(out_of_range("data.patches_from", expected, "shard"));
+        }
+        if self.views.is_some() && dataset.manifest().views.is_none() {
+            return Err(Error::NoViews { folder: dataset.folder().to_owned() });
+        }
+        if self.views.is_some() && matches!(dataset.cell_edge(), Some(CellEdge::Fixed(_))) {
+            let expected = "patches, or voxel blocks as many in every sample (groups.voxel_edge = \"auto\")";
+            return Err(out_of_range("method = \"hybrid\"", expected, "blocks of a fixed edge"));
         }
         Ok(())
     }
@@ -142,7 +171,7 @@ impl Loader {
     pub fn start(dataset: &Arc<PreparedDataset>, config: LoaderConfig, first_batch: u64) -> Result<Self> {
         config.check(dataset)?;
         let row_groups = dataset.row_groups(&[&config.split])?;
-        let samples = row_groups.iter().map(|group| group.rows).sum();
+        let samples = config.repeat * row_groups.iter().map(|group| group.rows).sum::<usize>();
         let (rank, world) = (config.rank, config.world);
         let schedule = Schedule { samples, batch: config.batch, rank, world, drop_last: true };
         schedule.check()?;
@@ -238,10 +267,12 @@ fn feed(
         group_rows: row_groups.iter().map(|group| group.rows).collect(),
     };
     let resident = Arc::<Resident>::default();
-    let is_kept = matches!(order, Order::Shuffled { .. }) && config.shuffle_buffer >= schedule.samples;
+    let is_kept =
+        matches!(order, Order::Shuffled { .. }) && config.shuffle_buffer >= schedule.samples / config.repeat;
     let kept = is_kept.then(|| Arc::new(Slots::new(row_groups.len(), true, Arc::clone(&resident))));
     Feed {
         dataset: Arc::clone(dataset),
+        background: background(dataset.manifest()),
         columns: row_group::columns(&config, dataset.cell_edge().is_some()),
         config,
         row_groups,

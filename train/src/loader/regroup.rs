@@ -16,6 +16,8 @@ pub(crate) struct Regrouper {
 pub(crate) struct Regrouped<'a> {
     /// `[N,3]`, changed.
     pub points: &'a [[f32; 3]],
+    /// `[N]`: which points of the cloud those are, ascending; empty if they are all.
+    pub subset: Vec<u32>,
     /// `[G]`.
     pub centers: Vec<u32>,
     /// `[G,K]`, each row sorted by (squared distance, index).
@@ -36,9 +38,10 @@ impl Regrouper {
         change: impl FnOnce(&mut [[f32; 3]]),
     ) -> Result<Regrouped<'_>> {
         self.points.clear();
+        let mut subset = Vec::new();
         if points.len() > n {
             self.whole.rebuild(points)?;
-            let mut subset = self.whole.farthest_points(n, starts.index(points.len()) as u32)?;
+            subset = self.whole.farthest_points(n, starts.index(points.len()) as u32)?;
             // Ascending, so that ties inside the subset go to the lowest index into the cloud.
             subset.sort_unstable();
             self.points.extend(subset.iter().map(|&index| points[index as usize]));
@@ -50,6 +53,6 @@ impl Regrouper {
         let start = starts.index(self.points.len()) as u32;
         let centers = self.part.farthest_points(groups, start)?;
         let patches = self.part.nearest(&centers, size)?;
-        Ok(Regrouped { points: &self.points, centers, patches })
+        Ok(Regrouped { points: &self.points, subset, centers, patches })
     }
 }

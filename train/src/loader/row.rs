@@ -1,12 +1,15 @@
 //! One sample on its way from a decoded row group into a batch.
 
+use std::borrow::Cow;
+
 use jepa3d_schemas::Draws;
 
+use super::crop::crop;
 use super::feed::{Feed, Order};
 use super::regroup::Regrouper;
 use super::row_group::{Decoded, Indices};
-use crate::augment::Change;
-use crate::batch::gather;
+use crate::augment::{Change, Subset};
+use crate::batch::{ViewPart, gather};
 use crate::error::{Error, Result};
 
 /// What a thread keeps from sample to sample.
@@ -16,6 +19,11 @@ pub(super) struct Scratch {
     members: Vec<u32>,
     centers: Vec<[f32; 3]>,
     regrouper: Regrouper,
+    cropped: Vec<[f32; 3]>,
+    /// `[G,K]`: points of the patches in the stored cloud, where views are asked about them.
+    asked: Vec<u32>,
+    /// `[G]`: how many of them are distinct.
+    distinct: Vec<u16>,
 }
 
 /// Where the sample goes: its part of the batch.
@@ -35,6 +43,8 @@ pub(super) struct Row<'a> {
     pub feed: &'a Feed,
     pub decoded: &'a Decoded,
     pub row: usize,
+    /// Which time the epoch shows this sample, from 0.
+    pub time: usize,
     pub epoch: u64,
 }
 
@@ -44,9 +54,17 @@ impl Row<'_> {
         &self.decoded.sample_ids[self.row]
     }
 
+    /// What tells its draws from those of others: the id, and which time it is shown.
+    pub fn key(&self) -> Cow<'_, str> {
+        match self.time {
+            0 => Cow::Borrowed(self.id()),
+            time => Cow::Owned(format!("{} time {time}", self.id())),
+        }
+    }
+
     /// The stream of a purpose of this sample in this epoch.
     pub fn draws(&self, purpose: &str) -> Draws {
-        Draws::new(self.feed.config.seed, self.id(), &format!("epoch {} {purpose}", self.epoch))
+        Draws::new(self.feed.config.seed, &self.key(), &format!("epoch {} {purpose}", self.epoch))
     }
 
     /// Patches of a stored grouping: of one drawn for the epoch, or of the canonical one in stored order.
@@ -80,8 +98,12 @@ impl Row<'_> {
         }
         place.centers.copy_from_slice(centers.as_flattened());
         match &stored.patches {
-            Indices::Short(all) => gather(points, &all[grouping.patches], shape.K, centers, place.patches),
-            Indices::Long(all) => gather(points, &all[grouping.patches], shape.K, centers, place.patches),
+            Indices::Short(all) => {
+                gather(points, &all[grouping.patches.clone()], shape.K, centers, place.patches)
+            }
+            Indices::Long(all) => {
+                gather(points, &all[grouping.patches.clone()], shape.K, centers, place.patches)
+            }
         }
         if let Some((cells, edge)) = grouping.grid {
             // Blocks are in units of their cells.
@@ -90,6 +112,55 @@ impl Row<'_> {
         }
         let counts = grouping.counts.iter().flat_map(|counts| &counts[..config.groups]);
         place.counts.extend(counts.map(|&count| count.min(config.group_size as u16)));
+        if config.views.is_some() {
+            scratch.asked.clear();
+            let rows = grouping.patches.clone().step_by(shape.K).take(config.groups);
+            let patch =
+                |first: usize| (first..first + config.group_size).map(|at| stored.patches.at(at) as u32);
+            scratch.asked.extend(rows.flat_map(patch));
+            scratch.distinct.clear();
+            match grouping.counts {
+                None => scratch.distinct.resize(config.groups, config.group_size as u16),
+                Some(counts) => {
+                    let counts = counts[..config.groups].iter();
+                    scratch.distinct.extend(counts.map(|&count| count.min(config.group_size as u16)));
+                }
+            }
+        }
+    }
+
+    /// The view of this epoch, if there are views.
+    fn drawn_view(&self) -> Option<usize> {
+        self.decoded.views.as_ref()?.draw(self.row, &mut self.draws("view"))
+    }
+
+    /// Adds the image of a drawn view to a batch, and which of the patches made last it shows.
+    ///
+    /// # Errors
+    /// Fails if the image does not decode.
+    pub fn view(&self, scratch: &Scratch, out: &mut ViewPart) -> Result<()> {
+        let (Some(config), Some(views)) = (&self.feed.config.views, &self.decoded.views) else {
+            return Ok(());
+        };
+        let Some(at) = self.drawn_view() else {
+            out.add_nothing(config.side() * config.side() * config.pixels(), config.queries);
+            return Ok(());
+        };
+        views.add_image((at, self.id()), (config, self.feed.background), out)?;
+        let patches = (scratch.asked.as_slice(), scratch.distinct.as_slice());
+        views.add_queries(at, patches, config, (&mut self.draws("queries"), out));
+        Ok(())
+    }
+
+    /// Around what a scene is cropped: a random point, one that the drawn view shows if there is any.
+    fn middle(&self) -> [f32; 3] {
+        let (points, mut draws) = (self.decoded.points(self.row), self.draws("crop"));
+        let shown = self.decoded.views.as_ref().zip(self.drawn_view()).map(|(views, at)| views.visible(at));
+        let index = match shown {
+            Some(shown) if !shown.is_empty() => shown[draws.index(shown.len())] as usize,
+            _ => draws.index(points.len()),
+        };
+        points[index]
     }
 
     /// Patches of a fresh grouping of the changed cloud.
@@ -105,15 +176,28 @@ impl Row<'_> {
         let config = &self.feed.config;
         let sizes = [config.points, config.groups, config.group_size];
         let change = |points: &mut [[f32; 3]]| change.apply(points, &[], || self.draws("jitter"));
-        let Scratch { regrouper, centers, .. } = scratch;
-        let regrouped =
-            regrouper.regroup(self.decoded.points(self.row), sizes, self.draws("regroup"), change);
+        let Scratch { regrouper, centers, cropped, asked, distinct, .. } = scratch;
+        let (mut points, mut kept) = (self.decoded.points(self.row), Vec::new());
+        if config.subset == Subset::Crop {
+            let up = self.feed.dataset.up_axis();
+            kept = crop(points, self.middle(), (config.points, up), cropped);
+            points = cropped;
+        }
+        let regrouped = regrouper.regroup(points, sizes, self.draws("regroup"), change);
         let found =
             regrouped.map_err(|e| Error::Regroup { id: self.id().to_owned(), found: e.to_string() })?;
         centers.clear();
         centers.extend(found.centers.iter().map(|&center| found.points[center as usize]));
         place.centers.copy_from_slice(centers.as_flattened());
         gather(found.points, &found.patches, config.group_size, centers, place.patches);
+        if config.views.is_some() {
+            let of =
+                |subset: &[u32], index: u32| if subset.is_empty() { index } else { subset[index as usize] };
+            asked.clear();
+            asked.extend(found.patches.iter().map(|&index| of(&kept, of(&found.subset, index))));
+            distinct.clear();
+            distinct.resize(config.groups, config.group_size as u16);
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use jepa3d_grouping::{CellEdge, VoxelGrid};
 use jepa3d_schemas::{Error as DataError, ListColumn, RowGroup, ShapeLetters, ShardReader};
 
 use super::LoaderConfig;
+use super::view_rows::ViewRows;
 use crate::augment::PatchesFrom;
 use crate::dataset::{PreparedDataset, RowGroupAt};
 use crate::error::Result;
@@ -29,7 +30,7 @@ pub(super) enum Indices {
 }
 
 impl Indices {
-    fn at(&self, at: usize) -> usize {
+    pub(super) fn at(&self, at: usize) -> usize {
         match self {
             Self::Short(all) => usize::from(all[at]),
             Self::Long(all) => all[at] as usize,
@@ -104,6 +105,8 @@ pub(super) struct Decoded {
     ends: Vec<usize>,
     /// Absent when patches are made online.
     pub groupings: Option<Groupings>,
+    /// Where views are asked for.
+    pub views: Option<ViewRows>,
 }
 
 impl Decoded {
@@ -118,7 +121,11 @@ impl Decoded {
     /// # Errors
     /// Fails if the shard is not the one that was prepared, does not decode, or a row does not have
     /// the dataset's shape; the error names the shard.
-    pub fn read(dataset: &PreparedDataset, at: RowGroupAt, columns: &[&str]) -> Result<Self> {
+    pub fn read(
+        dataset: &PreparedDataset,
+        at: RowGroupAt,
+        (columns, has_views): (&[&str], bool),
+    ) -> Result<Self> {
         let path = dataset.shard_path(at.shard);
         let mut group = ShardReader::open(&path)?.read_row_group(at.index, columns)?;
         let wrong = |(what, expected, found): Wrong| DataError::contract(&path, what, expected, found);
@@ -134,9 +141,15 @@ impl Decoded {
             let grids = Grids::of(groupings, &points, dataset.shape(), edge);
             groupings.grids = Some(grids.map_err(wrong)?);
         }
+        let sample_ids = group.sample_id.ok_or_else(|| wrong(absent("sample_id")))?;
+        let mut views = None;
+        if has_views {
+            views = Some(ViewRows::read(dataset, (at.shard, at.index), &sample_ids)?);
+        }
         Ok(Self {
             rows: group.rows,
-            sample_ids: group.sample_id.ok_or_else(|| wrong(absent("sample_id")))?,
+            sample_ids,
+            views,
             labels: group.label.ok_or_else(|| wrong(absent("label")))?,
             points: points.values,
             ends: points.ends,
@@ -146,9 +159,9 @@ impl Decoded {
 }
 
 /// What, expected, found.
-type Wrong = (String, String, String);
+pub(super) type Wrong = (String, String, String);
 
-fn absent(column: &str) -> Wrong {
+pub(super) fn absent(column: &str) -> Wrong {
     (format!("column {column}"), "values".into(), "none".into())
 }
 

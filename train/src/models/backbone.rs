@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use crate::config::{ModelConfig, PretrainConfig};
+use crate::config::{Method, ModelConfig, PretrainConfig};
 use crate::error::Result;
 use crate::nn::{Encoder, EncoderSize, Parameters, PositionEmbedding, Rates, Tokenizer};
 
@@ -11,6 +11,8 @@ use crate::nn::{Encoder, EncoderSize, Parameters, PositionEmbedding, Rates, Toke
 #[derive(Debug)]
 pub(super) struct Backbone {
     pub tokenizer: Tokenizer,
+    /// `[1, 1, D]`: added to every token where an encoder serves images too.
+    pub modality: Option<Tensor>,
     pub positions: PositionEmbedding,
     pub encoder: Encoder,
 }
@@ -20,10 +22,14 @@ impl Backbone {
     pub(super) fn new(p: &mut Parameters, config: &PretrainConfig) -> Result<Self> {
         let m = &config.model;
         let tokenizer = Tokenizer::new(p, m.tokenizer, m.width)?;
-        let positions = PositionEmbedding::new(p, "positional_encoding", m.positions, m.width)?;
+        let modality = match config.method {
+            Method::Hybrid => Some(p.truncated_normal("point_modality", &[1, 1, m.width], 0.02)?),
+            Method::Masked | Method::Cross => None,
+        };
+        let positions = PositionEmbedding::new(p, "positional_encoding", m, m.width)?;
         let size = EncoderSize { width: m.width, depth: m.depth, heads: m.heads };
         let encoder = Encoder::new(p, "student", size, rates(m), m.positions_every_block)?;
-        Ok(Self { tokenizer, positions, encoder })
+        Ok(Self { tokenizer, modality, positions, encoder })
     }
 
     /// Features of every patch for evaluation: final norm, running statistics, no gradient.
@@ -41,8 +47,17 @@ impl Backbone {
         patches: &Tensor,
         centers: &Tensor,
     ) -> Result<(Tensor, Tensor)> {
-        Ok((self.tokenizer.eval(patches)?, self.positions.forward(centers)?.detach()))
+        let tokens = with(self.tokenizer.eval(patches)?, self.modality.as_ref())?;
+        Ok((tokens.detach(), self.positions.forward(centers)?.detach()))
     }
+}
+
+/// Tokens `[B, G, D]` with the vector of their kind.
+pub(super) fn with(tokens: Tensor, modality: Option<&Tensor>) -> Result<Tensor> {
+    Ok(match modality {
+        Some(modality) => tokens.broadcast_add(modality)?,
+        None => tokens,
+    })
 }
 
 fn rates(m: &ModelConfig) -> Rates {

@@ -52,7 +52,13 @@ impl CrossJepa {
             loss = (loss + spread)?;
         }
         mark("predictor");
-        Ok(StepOutput { loss, predictions: predictions.detach(), targets, kind: self.loss.kind })
+        Ok(StepOutput {
+            loss,
+            predictions: predictions.detach(),
+            targets,
+            kind: self.loss.kind,
+            terms: Vec::new(),
+        })
     }
 
     /// Sets the running statistics of the batch norms to those of these patches.

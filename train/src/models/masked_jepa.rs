@@ -9,11 +9,12 @@ use candle_core::{Device, Tensor};
 
 use super::backbone::{Backbone, Chosen};
 use super::coordinates::chamfer;
+use super::masked_term::{Answer, MaskedTerm, Seen};
 use super::targets::Targets;
 use super::{StepInput, StepOutput};
 use crate::config::{LossConfig, Positions, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer};
 use crate::error::Result;
-use crate::nn::{Decoder, Encoder, Parameters, Pass, Predictor, Role, Tokenizer};
+use crate::nn::{Encoder, Parameters, Pass, Role, Tokenizer};
 
 /// Backbone, target encoder, predictor.
 #[derive(Debug)]
@@ -21,15 +22,9 @@ pub(crate) struct MaskedJepa {
     backbone: Backbone,
     target_encoder: Option<Encoder>,
     target_tokenizer: Option<Tokenizer>,
-    predictor: AnyPredictor,
+    predictor: MaskedTerm,
     targets: Targets,
     loss: LossConfig,
-}
-
-#[derive(Debug)]
-enum AnyPredictor {
-    Joint(Predictor),
-    Decoder(Decoder),
 }
 
 impl MaskedJepa {
@@ -42,19 +37,15 @@ impl MaskedJepa {
             TargetKind::Latent => (Some(backbone.encoder.target_copy(&mut p, "teacher.ema_model")?), m.width),
             TargetKind::Coordinates => (None, 3 * config.data.group_size),
         };
-        let sizes = (m, &config.predictor);
-        let predictor = match config.predictor.kind {
-            PredictorKind::Joint => AnyPredictor::Joint(Predictor::new(&mut p, "predictor", sizes, outputs)?),
-            PredictorKind::Decoder => AnyPredictor::Decoder(Decoder::new(&mut p, "decoder", sizes, outputs)?),
-        };
+        let predictor = MaskedTerm::new(&mut p, config, outputs)?;
         if m.positions == Positions::Mlp && config.predictor.kind == PredictorKind::Joint {
             p.constant("mask_token", &[m.width], 0.0, Role::Unused)?;
         }
         let target_tokenizer = match config.target.tokenizer {
-            TargetTokenizer::Ema => Some(backbone.tokenizer.target_copy(&mut p)?),
+            TargetTokenizer::Ema => Some(backbone.tokenizer.target_copy(&mut p, Role::Statistic)?),
             TargetTokenizer::Online => None,
         };
-        let (targets, loss) = (Targets::new(&config.target), config.loss.clone());
+        let (targets, loss) = (Targets::new(&config.target, m.extent()), config.loss.clone());
         Ok((Self { backbone, target_encoder, target_tokenizer, predictor, targets, loss }, p))
     }
 
@@ -75,26 +66,21 @@ impl MaskedJepa {
             None => coordinates(&input.patches)?,
         };
         mark("target");
-        let context = self.backbone.encoder.train(&seen_tokens, Some(&seen.of(&positions)?), pass)?;
-        mark("context");
-        let asked = Chosen::new(&masks.targets, &input.centers)?;
-        let (b, m, l) = (input.centers.dim(0)?, masks.blocks, masks.target_len);
-        let (passes, length) = if masks.one_pass { (1, m * l) } else { (m, l) };
-        let target_centers = asked.of(&input.centers)?.reshape((b, passes, length, 3))?;
-        let predictions = match &self.predictor {
-            AnyPredictor::Joint(predictor) => {
-                predictor.forward(&context, &seen.of(&input.centers)?, &target_centers, pass)?
-            }
-            AnyPredictor::Decoder(decoder) => decoder.forward(&context, &target_centers, pass)?,
-        };
-        let predictions = predictions.reshape((b, m, l, goal.dim(2)?))?;
-        let targets = asked.of(&goal)?.reshape((b, m, l, goal.dim(2)?))?;
+        let known = Seen { tokens: &seen_tokens, positions: &positions, centers: &input.centers };
+        let term = self.predictor.answer(&self.backbone.encoder, &known, (&goal, masks), pass, mark)?;
+        let Answer { context, predictions, targets } = term;
         let mut loss = self.distance(&predictions, &targets)?;
         if let Some(spread) = self.loss.spread(&context.mean(1)?)? {
             loss = (loss + spread)?;
         }
         mark("predictor");
-        Ok(StepOutput { loss, predictions: predictions.detach(), targets, kind: self.loss.kind })
+        Ok(StepOutput {
+            loss,
+            predictions: predictions.detach(),
+            targets,
+            kind: self.loss.kind,
+            terms: Vec::new(),
+        })
     }
 
     /// Tokens of the context, with gradient, and of all patches for the target encoder.

@@ -3,8 +3,10 @@
 mod backbone;
 mod coordinates;
 mod cross_jepa;
+mod hybrid_jepa;
 mod loss;
 mod masked_jepa;
+mod masked_term;
 mod targets;
 
 #[cfg(test)]
@@ -18,6 +20,7 @@ use crate::masking::Masks;
 use crate::nn::{Parameters, Pass};
 
 use cross_jepa::CrossJepa;
+use hybrid_jepa::HybridJepa;
 use masked_jepa::MaskedJepa;
 
 /// One batch on the model's device.
@@ -33,6 +36,8 @@ pub(crate) struct StepInput {
     pub masks: Option<Masks>,
     /// What a teacher makes of views, for methods that learn from it.
     pub views: Option<ViewTargets>,
+    /// Views as images and what they show, for methods that read them.
+    pub images: Option<ImageInput>,
 }
 
 /// Views of a batch and their cached embeddings.
@@ -48,6 +53,19 @@ pub(crate) struct ViewTargets {
     pub weights: Tensor,
 }
 
+/// One view of every sample, and the patches that it shows.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageInput {
+    /// `[B, T, 3 p^2]`: image tokens before they are embedded.
+    pub pixels: Tensor,
+    /// `[B, Q]`: patches that are asked for, the rest is padding.
+    pub patches: Vec<u32>,
+    /// `[B, Q, 3]`: u / W, v / H and depth of each.
+    pub projected: Tensor,
+    /// `[B]`: patches of each sample that are asked for.
+    pub counts: Vec<u32>,
+}
+
 /// What one forward pass gives.
 #[derive(Debug)]
 pub(crate) struct StepOutput {
@@ -59,6 +77,8 @@ pub(crate) struct StepOutput {
     pub targets: Tensor,
     /// How they are compared.
     pub kind: LossKind,
+    /// The terms of a loss that has several, each a scalar, for the record.
+    pub terms: Vec<(&'static str, Tensor)>,
 }
 
 impl StepOutput {
@@ -80,6 +100,8 @@ pub(crate) enum Model {
     Masked(MaskedJepa),
     /// CrossJEPA.
     Cross(CrossJepa),
+    /// CrossJEPA between an image and points.
+    Hybrid(Box<HybridJepa>),
 }
 
 impl Model {
@@ -93,6 +115,10 @@ impl Model {
             Method::Cross => {
                 let (model, p) = CrossJepa::new(config, device)?;
                 (Self::Cross(model), p)
+            }
+            Method::Hybrid => {
+                let (model, p) = HybridJepa::new(config, device)?;
+                (Self::Hybrid(Box::new(model)), p)
             }
         })
     }
@@ -112,6 +138,7 @@ impl Model {
         match self {
             Self::Masked(model) => model.step(input, pass, mark),
             Self::Cross(model) => model.step(input, pass, mark),
+            Self::Hybrid(model) => model.step(input, pass, mark),
         }
     }
 
@@ -120,7 +147,7 @@ impl Model {
     fn masked(&self) -> &MaskedJepa {
         match self {
             Self::Masked(model) => model,
-            Self::Cross(_) => unreachable!("a test of the masked models"),
+            Self::Cross(_) | Self::Hybrid(_) => unreachable!("a test of the masked models"),
         }
     }
 
@@ -129,6 +156,7 @@ impl Model {
         match self {
             Self::Masked(model) => model.calibrate(patches, counts),
             Self::Cross(model) => model.calibrate(patches, counts),
+            Self::Hybrid(model) => model.calibrate(patches, counts),
         }
     }
 
@@ -140,6 +168,7 @@ impl Model {
         match self {
             Self::Masked(model) => model.features(patches, centers),
             Self::Cross(model) => model.features(patches, centers),
+            Self::Hybrid(model) => model.features(patches, centers),
         }
     }
 
@@ -151,6 +180,7 @@ impl Model {
         match self {
             Self::Masked(model) => model.target_latents(patches, centers),
             Self::Cross(_) => Ok(None),
+            Self::Hybrid(model) => Ok(Some(model.target_latents(patches, centers)?)),
         }
     }
 }

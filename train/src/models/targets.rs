@@ -23,8 +23,9 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn new(config: &TargetConfig) -> Self {
-        let basis = PositionBasis::new("removed from targets", FUNCTIONS, &[LENGTH_SCALE]);
+    /// `extent`: half the size of a cloud, in its units.
+    pub(super) fn new(config: &TargetConfig, extent: f64) -> Self {
+        let basis = PositionBasis::new("removed from targets", FUNCTIONS, &[LENGTH_SCALE], extent);
         Self { config: config.clone(), basis }
     }
 

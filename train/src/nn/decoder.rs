@@ -131,7 +131,7 @@ impl Decoder {
             Block::new(p, &at(&format!("blocks.{i}")), widths, has_cross)
         };
         Ok(Self {
-            positions: PositionEmbedding::new(p, &at("positional_encoding"), model.positions, config.width)?,
+            positions: PositionEmbedding::new(p, &at("positional_encoding"), model, config.width)?,
             mask_token: p.truncated_normal(&at("mask_token"), &[1, 1, config.width], 0.02)?,
             blocks: (0..config.depth).map(|i| block(i, p)).collect::<Result<_>>()?,
             norm: LayerNorm::new(p, &at("norm"), config.width)?,

@@ -2,36 +2,38 @@
 
 use candle_core::Tensor;
 
-use super::linear::Linear;
+use super::mlp::Mlp;
 use super::parameters::Parameters;
-use crate::config::Positions;
+use crate::config::{ModelConfig, Positions};
 use crate::error::Result;
-
-/// Channels of the MLP between the two layers.
-const HIDDEN: usize = 128;
-/// Shortest and longest wavelength of the sinusoids on the unit sphere.
-const WAVELENGTHS: (f64, f64) = (0.1, 4.0);
 
 /// Centers `[.., 3]` to `[.., width]`.
 #[derive(Clone, Debug)]
 pub(crate) enum PositionEmbedding {
     /// `3 -> 128 -> GELU -> width`.
-    Mlp(Linear, Linear),
+    Mlp(Mlp),
     /// `width / 3` an axis: sines, then cosines.
     Sinusoid {
         /// Channels.
         width: usize,
+        /// Shortest and longest, in the clouds' units.
+        wavelengths: [f64; 2],
     },
 }
 
 impl PositionEmbedding {
-    pub(crate) fn new(p: &mut Parameters, name: &str, kind: Positions, width: usize) -> Result<Self> {
-        Ok(match kind {
-            Positions::Sinusoid => Self::Sinusoid { width },
-            Positions::Mlp => Self::Mlp(
-                Linear::new(p, &format!("{name}.0"), 3, HIDDEN)?,
-                Linear::new(p, &format!("{name}.2"), HIDDEN, width)?,
-            ),
+    pub(crate) fn new(p: &mut Parameters, name: &str, config: &ModelConfig, width: usize) -> Result<Self> {
+        Ok(match config.positions {
+            Positions::Sinusoid => Self::Sinusoid { width, wavelengths: config.wavelengths },
+            Positions::Mlp => Self::Mlp(Mlp::new(p, name, 3, width)?),
+        })
+    }
+
+    /// A copy with the same values that follows, never learns.
+    pub(crate) fn target_copy(&self, p: &mut Parameters, name: &str) -> Result<Self> {
+        Ok(match self {
+            Self::Mlp(mlp) => Self::Mlp(mlp.target_copy(p, name)?),
+            fixed @ Self::Sinusoid { .. } => fixed.clone(),
         })
     }
 
@@ -39,17 +41,16 @@ impl PositionEmbedding {
     /// `centers [B, G, 3]` to `[B, G, width]`.
     pub(crate) fn forward(&self, centers: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Mlp(first, second) => second.forward(&first.forward(centers)?.gelu_erf()?),
-            Self::Sinusoid { width } => sinusoids(centers, *width),
+            Self::Mlp(mlp) => mlp.forward(centers),
+            Self::Sinusoid { width, wavelengths } => sinusoids(centers, *width, *wavelengths),
         }
     }
 }
 
-fn sinusoids(centers: &Tensor, width: usize) -> Result<Tensor> {
+fn sinusoids(centers: &Tensor, width: usize, [shortest, longest]: [f64; 2]) -> Result<Tensor> {
     let (b, g, _) = centers.dims3()?;
     let count = width / 6;
     let values: Vec<f32> = centers.flatten_all()?.to_vec1()?;
-    let (shortest, longest) = WAVELENGTHS;
     let frequency = |k: usize| {
         let share = if count > 1 { k as f64 / (count - 1) as f64 } else { 0.0 };
         std::f64::consts::TAU / (shortest * (longest / shortest).powf(share))

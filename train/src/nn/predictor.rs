@@ -44,7 +44,7 @@ impl Predictor {
         }
         Ok(Self {
             embed: Linear::new(p, &at("predictor_embed"), model.width, config.width)?,
-            positions: PositionEmbedding::new(p, &at("positional_encoding"), model.positions, config.width)?,
+            positions: PositionEmbedding::new(p, &at("positional_encoding"), model, config.width)?,
             mask_token,
             blocks: Encoder::of_predictor(p, &at("predictor"), config)?,
             project: Linear::new(p, &at("predictor_proj"), config.width, outputs)?,

@@ -61,8 +61,9 @@ impl Tokenizer {
         Ok(Self { weights, running: [pair("first_conv.1"), pair("second_conv.1")] })
     }
 
-    /// A copy with the same values that follows, never learns.
-    pub(crate) fn target_copy(&self, p: &mut Parameters) -> Result<Self> {
+    /// A copy with the same values that follows, never learns. Its running statistics follow too if `statistics` is
+    /// [`Role::Target`]; else they are set by [`Tokenizer::take_statistics`].
+    pub(crate) fn target_copy(&self, p: &mut Parameters, statistics: Role) -> Result<Self> {
         let mut copy = |part: &str, tensor: &Tensor| {
             p.copy_of(&format!("{TARGET_PREFIX}{NAME}.{part}"), tensor, Role::Target)
         };
@@ -83,7 +84,7 @@ impl Tokenizer {
         for (norm, pair) in ["first_conv.1", "second_conv.1"].iter().zip(&mut running) {
             for (part, var) in ["running_mean", "running_var"].iter().zip(pair) {
                 let name = format!("{TARGET_PREFIX}{NAME}.{norm}.{part}");
-                p.copy_of(&name, var.as_tensor(), Role::Statistic)?;
+                p.copy_of(&name, var.as_tensor(), statistics)?;
                 *var = p.get(&name).expect("made above").var.clone();
             }
         }

@@ -7,6 +7,7 @@ use candle_core::Tensor;
 
 use super::encoder::Encoder;
 use super::linear::Linear;
+use super::mlp::Mlp;
 use super::parameters::Parameters;
 use super::pass::Pass;
 use super::positions::PositionEmbedding;
@@ -17,24 +18,6 @@ use crate::error::Result;
 pub(crate) const POSE: usize = 8;
 /// Numbers of a colour histogram.
 pub(crate) const HISTOGRAM: usize = 48;
-/// Channels of an MLP between its layers.
-const HIDDEN: usize = 128;
-
-/// `inputs -> 128 -> GELU -> width`.
-#[derive(Clone, Debug)]
-struct Mlp(Linear, Linear);
-
-impl Mlp {
-    fn new(p: &mut Parameters, name: &str, inputs: usize, width: usize) -> Result<Self> {
-        let first = Linear::new(p, &format!("{name}.0"), inputs, HIDDEN)?;
-        Ok(Self(first, Linear::new(p, &format!("{name}.2"), HIDDEN, width)?))
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.1.forward(&self.0.forward(x)?.gelu_erf()?)
-    }
-}
-
 /// Joint self-attention over `[query, tokens]`; the query's row becomes the embedding.
 #[derive(Clone, Debug)]
 pub(crate) struct ViewPredictor {
@@ -64,7 +47,7 @@ impl ViewPredictor {
             (mlp(cross.pose, "pose", POSE)?, mlp(cross.histogram, "histogram", HISTOGRAM)?);
         Ok(Self {
             embed: Linear::new(p, &at("predictor_embed"), model.width, width)?,
-            positions: PositionEmbedding::new(p, &at("positional_encoding"), model.positions, width)?,
+            positions: PositionEmbedding::new(p, &at("positional_encoding"), model, width)?,
             query: p.truncated_normal(&at("mask_token"), &[1, 1, width], 0.02)?,
             pose,
             histogram,

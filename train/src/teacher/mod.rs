@@ -22,6 +22,7 @@ use rayon::prelude::*;
 
 pub use cache::{CacheProgress, CacheReport, cache_teacher};
 pub use cached::{CachedView, TeacherCache};
+pub(crate) use picture::{Picture, background};
 pub use vit::{MeanStd, PosResample, TokenPool, VitConfig};
 
 use crate::config::out_of_range;

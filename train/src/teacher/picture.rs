@@ -14,7 +14,7 @@ const BINS: usize = HISTOGRAM_NUMBERS / 3;
 
 /// A decoded view.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Picture {
+pub(crate) struct Picture {
     width: usize,
     height: usize,
     /// `[H * W]` red, green, blue, alpha.
@@ -26,7 +26,7 @@ impl Picture {
     ///
     /// # Errors
     /// Fails if it does not decode; the error names sample and view.
-    pub(super) fn decode(id: &str, view: u16, file: &[u8]) -> Result<Self> {
+    pub(crate) fn decode(id: &str, view: u16, file: &[u8]) -> Result<Self> {
         let wrong = |found: String| Error::Image { id: id.to_owned(), view, what: "image", found };
         let decoded = image::load_from_memory(file).map_err(|e| wrong(e.to_string()))?;
         let (width, height) = decoded.dimensions();
@@ -47,7 +47,7 @@ impl Picture {
     ///
     /// # Shapes
     /// `[3, size, size]`
-    pub(super) fn square(&self, background: [u8; 3], size: usize) -> Vec<f32> {
+    pub(crate) fn square(&self, background: [u8; 3], size: usize) -> Vec<f32> {
         let mut planes = Vec::with_capacity(3 * self.pixels.len());
         for channel in 0..3 {
             let behind = f32::from(background[channel]);
@@ -82,7 +82,7 @@ impl Picture {
 }
 
 /// The colour behind the objects of a dataset's renders; white where its config does not say.
-pub(super) fn background(manifest: &Manifest) -> [u8; 3] {
+pub(crate) fn background(manifest: &Manifest) -> [u8; 3] {
     let config = manifest.views.as_ref().map(|views| &views.config);
     let channel = |i: usize| config?.get("background")?.get(i)?.as_u64().and_then(|v| u8::try_from(v).ok());
     [0, 1, 2].map(|i| channel(i).unwrap_or(255))

@@ -10,9 +10,10 @@ impl Trainer {
     /// The online probe and the monitors of the fixed subset.
     pub(super) fn look(&mut self, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let measures = self.subset.measure(&self.model)?;
-        let mut values = vec![("rank", measures.rank), ("position/encoder", measures.position_encoder)];
+        let mut values = vec![("rank", measures.rank)];
+        values.extend(measures.position_encoder.map(|share| ("position/encoder", share)));
         values.extend(measures.position_target.map(|share| ("position/target", share)));
-        values.push(("cloud/encoder", measures.cloud_encoder));
+        values.extend(measures.cloud_encoder.map(|share| ("cloud/encoder", share)));
         if self.step == 0 {
             self.first_position = self.first_position.or(measures.position_target);
         } else {
