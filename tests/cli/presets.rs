@@ -6,25 +6,32 @@ use std::path::{Path, PathBuf};
 use super::harness::{Run, VIEWS, jepa3d, prepare_small, text};
 
 /// Preset, and the dataset that it is tried on.
-const PRESETS: [(&str, &str); 6] = [
+const PRESETS: [(&str, &str); 9] = [
     ("point-jepa-small", "patches"),
     ("point-jepa-region-small", "patches"),
     ("3d-jepa-small", "patches"),
     ("3d-jepa-l2-small", "patches"),
     ("3d-jepa-l2-small", "blocks"),
+    ("3d-jepa-scenes", "patches"),
     ("cross-jepa-small", "patches"),
+    ("cross-jepa-hybrid-small", "patches"),
+    ("cross-jepa-hybrid-scenes", "patches"),
 ];
 
 /// Sizes that the small sets serve; later settings win.
-const TINY: [&str; 15] = [
+const TINY: [&str; 19] = [
     "data.groups=8",
+    "data.points=128",
+    "data.repeat=2",
+    "hybrid.image_size=32",
+    "hybrid.queries=4",
     "data.group_size=8",
     "model.tokenizer=[8, 8, 16]",
-    "model.width=16",
+    "model.width=24",
     "model.depth=2",
     "model.heads=2",
     "model.drop_path=0.2",
-    "predictor.width=8",
+    "predictor.width=12",
     "predictor.depth=2",
     "predictor.heads=2",
     "teacher.width=24",
@@ -92,8 +99,30 @@ fn every_preset_continues_to_the_same_bytes() {
             jepa3d(&args).expect(0);
             assert!(std::fs::metadata(&picture).unwrap().len() > 1000, "{preset}");
         }
+        what_goes_wrong_is_reported(&place, (preset, data));
     }
     another_teacher_is_refused(&place);
+}
+
+/// Numbers that are not finite, and a guard that is set to what no run can hold.
+fn what_goes_wrong_is_reported(place: &Place, preset: (&str, &str)) {
+    let (name, data) = preset;
+    let of = |what: &str| place.path(&format!("{name}-{data}-{what}"));
+    let sets = ["--set", "optim.lr=1e38", "--set", "optim.warmup_epochs=0", "--set", "optim.clip=0"];
+    let broken = place.pretrain(preset, &of("broken"), &sets).expect(1);
+    let is_named = ["step 2: the loss is NaN", "step 2: the gradient norm is"]
+        .iter()
+        .any(|text| broken.stderr.contains(text));
+    assert!(is_named, "{name}: {}", broken.stderr);
+    let sets = [
+        ["--set", "monitor.min_pred_std=1e9"],
+        ["--set", "monitor.print_every=1"],
+        ["--set", "monitor.patience=2"],
+    ];
+    let args = [sets.concat(), vec!["--abort-on-collapse"]].concat();
+    let collapsed = place.pretrain(preset, &of("collapsed"), &args).expect(1);
+    assert!(collapsed.stderr.contains("collapse: pred_std"), "{name}: {}", collapsed.stderr);
+    assert!(of("collapsed").join("last.safetensors").exists(), "{name}: the checkpoint is kept");
 }
 
 /// On the run that was just made, with a cache that was made anew.
