@@ -10,7 +10,7 @@ PYTHON ?= python3
 
 .PHONY: demo shapenet modelnet scanobjectnn nuscenes build test lint doc test-kill fuzz fuzz-corpus \
 	bench-columns bench-geometry bench-loader bench-tokenizer bench-prepare bench-render test-render bench-memory \
-	bench-probe bench-train bench-formats bench-nuscenes-tables cuda-check test-cuda
+	bench-probe bench-train bench-variants bench-formats bench-nuscenes-tables cuda-check test-cuda
 
 # What demo and the datasets' targets are made of; each of these steps goes on where it was stopped.
 # CONFIG, DATASET, FLAGS: prepare, verify, show what is in it.
@@ -67,7 +67,7 @@ define variant
 endef
 $(DATASETS): build
 	$(call prepare,$@$(VIEWS),$(HERE)/prepared,--data "$(DATA)" $(addprefix --set ,$(PREPARE_SETTINGS)))
-	$(if $(VIEWS),$(JEPA3D) teacher $(HERE)/prepared $(TEACHER))
+	$(if $(filter-out cross-jepa-hybrid%,$(filter cross-jepa%,$(VARIANTS))),$(JEPA3D) teacher $(HERE)/prepared $(TEACHER))
 	$(foreach run,$(RUNS),$(call variant,$(run),$(HERE)/prepared))
 	@echo '$(PROBE_RUNS)'; $(PROBE_RUNS) || { [ $$? -eq 2 ] && \
 		echo "$@: no probe, for the reason above. Is a class too small? PROBE='--labels 1,5'. All else is in $(HERE)"; }
@@ -156,6 +156,10 @@ bench-tokenizer:
 bench-train:
 	$(CARGO) bench --locked -p jepa3d-train --bench train --no-run
 	$(PYTHON) train/benches/train_peers.py "$$(ls -t $(TARGET)/release/deps/train-* | grep -v '\.d$$' | head -n 1)" --data $(DATA)
+
+# Milliseconds a step of every small preset on the built-in views, in turns, and what a teacher at every step would add.
+bench-variants: build
+	bash train/benches/variants.sh $(JEPA3D)
 
 # Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
 bench-probe:
