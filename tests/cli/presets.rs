@@ -109,7 +109,7 @@ fn what_goes_wrong_is_reported(place: &Place, preset: (&str, &str)) {
     let (name, data) = preset;
     let of = |what: &str| place.path(&format!("{name}-{data}-{what}"));
     let sets = ["--set", "optim.lr=1e38", "--set", "optim.warmup_epochs=0", "--set", "optim.clip=0"];
-    let broken = place.pretrain(preset, &of("broken"), &sets).expect(1);
+    let broken = place.pretrain(preset, &of("broken"), &sets).expect(2);
     let is_named = ["step 2: the loss is NaN", "step 2: the gradient norm is"]
         .iter()
         .any(|text| broken.stderr.contains(text));
