@@ -48,7 +48,7 @@ impl Boxes {
     /// Fails if a table is missing or malformed, a token leads nowhere, or a size is not positive.
     pub(super) fn read(folder: &TableFolder, config: &NuScenesConfig, small: &SmallTables) -> Result<Self> {
         let min_points = match config.unit {
-            NuScenesUnit::Scene => 0,
+            NuScenesUnit::Scene | NuScenesUnit::Sweep => 0,
             NuScenesUnit::Box => config.min_box_points,
         };
         let (labels, instance_rows) = read_instance_labels(folder, config)?;

@@ -17,6 +17,8 @@ pub enum NuScenesUnit {
     /// One keyframe: the whole lidar cloud, in the lidar frame of the keyframe. No class.
     #[default]
     Scene,
+    /// One lidar file, keyframes and the sweeps between them, in its own lidar frame. No class, no boxes, no photos.
+    Sweep,
     /// One annotated box of a keyframe: the points in it, in the frame of the box. With a class.
     Box,
 }
@@ -38,7 +40,7 @@ pub enum NuScenesClasses {
 pub struct NuScenesConfig {
     /// Folder of tables below the root: `v1.0-mini`, `v1.0-trainval` or `v1.0-test`. Default `v1.0-mini`.
     pub version: String,
-    /// What an object is: `scene` (a keyframe) or `box` (an annotated object). Default `scene`.
+    /// What an object is: `scene` (a keyframe), `sweep` (a lidar file) or `box` (an annotated object). Default `scene`.
     pub unit: NuScenesUnit,
     /// Previous lidar sweeps (20 Hz) added to the keyframe, moved with the car into the keyframe's
     /// lidar frame; 0, the default, is the keyframe alone, 9 makes the "10 sweeps" of detectors.

@@ -4,7 +4,7 @@
 //! Kept are the keyframes of the lidar and of the cameras asked for and, when sweeps are asked for,
 //! every lidar sweep; of the poses, those that a kept frame names. In trainval that is 9 to 21 %.
 
-use super::config::NuScenesConfig;
+use super::config::{NuScenesConfig, NuScenesUnit};
 use super::pose::Pose;
 use super::rows::{EgoPoseRow, NuScenesTable, SampleDataRow};
 use super::tables::{Channel, LIDAR, NO_ROW, SmallTables, TableFolder};
@@ -36,6 +36,17 @@ pub(super) struct Frames {
     pub(super) camera_frames: Vec<u32>,
     /// Ego poses, global from ego.
     pub(super) poses: Vec<Pose>,
+    /// Unit `sweep`: every lidar file.
+    pub(super) sweeps: Vec<Sweep>,
+}
+
+/// A lidar file as an object.
+pub(super) struct Sweep {
+    /// Row of its frame.
+    pub(super) frame: u32,
+    /// Row of the keyframe that it belongs to.
+    pub(super) sample: u32,
+    pub(super) token: Token,
 }
 
 impl Frames {
@@ -57,9 +68,9 @@ impl Frames {
             return Err(folder.problem(NuScenesTable::SampleData, expected, &found));
         }
         reader.link_sweeps(folder)?;
-        let FrameReader { frames, camera_frames, pose_rows, pose_tokens, .. } = reader;
+        let FrameReader { frames, camera_frames, pose_rows, pose_tokens, sweeps, .. } = reader;
         let poses = read_poses(folder, &pose_rows, &pose_tokens)?;
-        Ok(Self { frames, camera_frames, poses })
+        Ok(Self { frames, camera_frames, poses, sweeps })
     }
 }
 
@@ -67,6 +78,10 @@ impl Frames {
 struct FrameReader<'a> {
     small: &'a mut SmallTables,
     with_sweeps: bool,
+    /// Sweeps are added to others, so that each must know the one before it.
+    has_links: bool,
+    lists_sweeps: bool,
+    sweeps: Vec<Sweep>,
     cameras: usize,
     frames: Vec<Frame>,
     camera_frames: Vec<u32>,
@@ -83,7 +98,10 @@ impl<'a> FrameReader<'a> {
         Self {
             camera_frames: vec![NO_ROW; small.samples.len() * cameras],
             small,
-            with_sweeps: config.sweeps > 0,
+            with_sweeps: config.sweeps > 0 || config.unit == NuScenesUnit::Sweep,
+            has_links: config.sweeps > 0,
+            lists_sweeps: config.unit == NuScenesUnit::Sweep,
+            sweeps: Vec::new(),
             cameras,
             frames: Vec::new(),
             pose_rows: TokenIndex::default(),
@@ -108,7 +126,11 @@ impl<'a> FrameReader<'a> {
         }
         if is_sweep {
             self.lidar_rows.insert(r.token, frame, row)?;
-            if !r.prev.is_none() {
+            if self.lists_sweeps {
+                let sample = self.small.sample_rows.resolve(r.sample_token, "sample", row)?;
+                self.sweeps.push(Sweep { frame, sample, token: r.token });
+            }
+            if self.has_links && !r.prev.is_none() {
                 self.links.push((frame, r.prev));
             }
         }

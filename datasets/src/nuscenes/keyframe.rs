@@ -12,7 +12,8 @@ use jepa3d_schemas::PointCloud;
 use super::chain::Chain;
 use super::config::NuScenesConfig;
 use super::lidar::{LidarSweep, parse_lidar, read_lidar_file};
-use super::tables::{NO_ROW, Sample};
+use super::tables::NO_ROW;
+use super::token::Token;
 use crate::error::{ParseError, Place, Result};
 
 /// The cloud of a keyframe in its lidar frame, and what it was made from.
@@ -24,22 +25,27 @@ pub(super) struct Keyframe {
     pub(super) warnings: Vec<String>,
 }
 
+/// A lidar file, by its row, and the sample that it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Lidar {
+    pub(super) frame: u32,
+    pub(super) sample: Token,
+}
+
 impl Keyframe {
-    /// Reads a keyframe and up to `config.sweeps` sweeps before it.
+    /// Reads a lidar file and up to `config.sweeps` sweeps before it.
     ///
     /// # Errors
     /// Fails if a file is missing or malformed, or a sweep is not earlier than the one after it.
-    pub(super) fn read(root: &Path, config: &NuScenesConfig, chain: &Chain, sample: &Sample) -> Result<Self> {
+    pub(super) fn read(root: &Path, config: &NuScenesConfig, chain: &Chain, of: Lidar) -> Result<Self> {
         let mut keyframe = Self { cloud: empty_cloud(), ..Self::default() };
-        let lidar_from_global = chain.sensor_from_global(chain.frame(sample.lidar));
+        let lidar_from_global = chain.sensor_from_global(chain.frame(of.frame));
         let mut close = 0;
-        for (number, &row) in sweep_rows(config, chain, sample)?.iter().enumerate() {
+        for (number, &row) in sweep_rows(config, chain, of.frame)?.iter().enumerate() {
             let frame = chain.frame(row);
             let path = root.join(&*frame.filename);
-            let expected = format!(
-                "the lidar file of sample {} (samples/ and sweeps/ of the data archives)",
-                sample.token
-            );
+            let expected =
+                format!("the lidar file of sample {} (samples/ and sweeps/ of the data archives)", of.sample);
             let bytes = read_lidar_file(&path, &expected)?;
             let mut sweep = parse_lidar(&bytes).map_err(|e| e.in_file(&path))?;
             keyframe.parts.push(bytes);
@@ -76,10 +82,10 @@ fn empty_cloud() -> PointCloud {
     PointCloud { intensity: Some(Vec::new()), ..PointCloud::default() }
 }
 
-/// The keyframe's lidar row and those of the sweeps before it, latest first.
-fn sweep_rows(config: &NuScenesConfig, chain: &Chain, sample: &Sample) -> Result<Vec<u32>> {
-    let mut rows = vec![sample.lidar];
-    let mut last = chain.frame(sample.lidar);
+/// The lidar row and those of the sweeps before it, latest first.
+fn sweep_rows(config: &NuScenesConfig, chain: &Chain, lidar: u32) -> Result<Vec<u32>> {
+    let mut rows = vec![lidar];
+    let mut last = chain.frame(lidar);
     for _ in 0..config.sweeps {
         if last.prev == NO_ROW {
             break;

@@ -28,8 +28,8 @@ use jepa3d_schemas::{BoxLabel, Object, Photo, PointCloud, Shape, UpAxis, source_
 
 use self::boxes::{BoxRow, Boxes, points_in_box};
 use self::chain::{Chain, sees};
-use self::frames::Frames;
-use self::keyframe::{Keyframe, affine_bytes};
+use self::frames::{Frames, Sweep};
+use self::keyframe::{Keyframe, Lidar, affine_bytes};
 use self::splits::Splits;
 use self::tables::{NO_ROW, Sample, SmallTables, TableFolder};
 use crate::dataset::Dataset;
@@ -39,9 +39,9 @@ pub use self::config::{NUSCENES_CAMERAS, NuScenesClasses, NuScenesConfig, NuScen
 pub use self::lidar::{LidarSweep, parse_lidar};
 pub use self::rows::{NuScenesTable, parse_nuscenes_table};
 
-/// nuScenes on disk: one object a keyframe or an annotated box, by [`NuScenesConfig::unit`].
+/// nuScenes on disk: one object a keyframe, a lidar file or an annotated box, by [`NuScenesConfig::unit`].
 ///
-/// Ids are `<scene name>/<timestamp>-<sample token>` for keyframes and
+/// Ids are `<scene name>/<timestamp>-<sample token>` for keyframes, the same with the file's own timestamp and token for sweeps, and
 /// `<scene name>/<timestamp>/<annotation token>` for boxes, so a scene's objects stand together in
 /// the order of time.
 pub struct NuScenes {
@@ -64,7 +64,9 @@ struct Item {
     id: Box<str>,
     /// Row of its keyframe.
     sample: u32,
-    /// Row of its box; `NO_ROW` for a keyframe.
+    /// Row of its lidar file.
+    lidar: u32,
+    /// Row of its box; `NO_ROW` for a keyframe or a sweep.
     annotation: u32,
 }
 
@@ -84,17 +86,18 @@ impl NuScenes {
         let frames = Frames::read(&folder, config, &mut small)?;
         let boxes = match config.unit {
             NuScenesUnit::Scene if !config.boxes => Boxes::default(),
+            NuScenesUnit::Sweep => Boxes::default(),
             _ => Boxes::read(&folder, config, &small)?,
         };
         let scene_splits: Vec<_> = small.scenes.iter().map(|name| splits.of_scene(name)).collect();
-        let items = list_items(config, &small, &boxes.rows);
+        let items = list_items(config, &small, &boxes.rows, &frames);
         let notes = notes(config, &small, &boxes, splits.note);
         let box_classes = match config.unit {
             NuScenesUnit::Scene => classes::class_names(config.classes),
-            NuScenesUnit::Box => Vec::new(),
+            NuScenesUnit::Sweep | NuScenesUnit::Box => Vec::new(),
         };
         let classes = match config.unit {
-            NuScenesUnit::Scene => Vec::new(),
+            NuScenesUnit::Scene | NuScenesUnit::Sweep => Vec::new(),
             NuScenesUnit::Box => classes::class_names(config.classes),
         };
         let small_samples = small.samples.len();
@@ -165,6 +168,21 @@ impl NuScenes {
         }
     }
 
+    /// One lidar file as an object in its lidar frame.
+    fn sweep_object(item: &Item, keyframe: Keyframe) -> Object {
+        let Keyframe { cloud, parts, warnings } = keyframe;
+        Object {
+            id: item.id.to_string(),
+            category: None,
+            label: None,
+            shape: Shape::Points(cloud),
+            source_hash: hash(parts, &[]),
+            photos: Vec::new(),
+            boxes: Vec::new(),
+            warnings,
+        }
+    }
+
     /// The points of one box as an object in the frame of the box.
     fn box_object(&self, item: &Item, keyframe: Keyframe) -> Object {
         let (row, sample) = (&self.boxes[item.annotation as usize], &self.samples[item.sample as usize]);
@@ -215,7 +233,7 @@ impl Dataset for NuScenes {
     }
 
     fn source(&self, index: usize) -> String {
-        self.chain.frame(self.sample(index).lidar).filename.to_string()
+        self.chain.frame(self.items[index].lidar).filename.to_string()
     }
 
     fn classes(&self) -> &[String] {
@@ -236,30 +254,48 @@ impl Dataset for NuScenes {
 
     fn get(&self, index: usize) -> Result<Object> {
         let item = &self.items[index];
-        let keyframe = Keyframe::read(&self.root, &self.config, &self.chain, self.sample(index))?;
+        let lidar = Lidar { frame: item.lidar, sample: self.sample(index).token };
+        let keyframe = Keyframe::read(&self.root, &self.config, &self.chain, lidar)?;
         Ok(match self.config.unit {
             NuScenesUnit::Scene => self.scene_object(item, keyframe),
+            NuScenesUnit::Sweep => Self::sweep_object(item, keyframe),
             NuScenesUnit::Box => self.box_object(item, keyframe),
         })
     }
 }
 
 /// The objects in the byte order of their ids.
-fn list_items(config: &NuScenesConfig, small: &SmallTables, boxes: &[BoxRow]) -> Vec<Item> {
-    let stem = |sample: &Sample| format!("{}/{:016}", small.scenes[sample.scene as usize], sample.timestamp);
+fn list_items(config: &NuScenesConfig, small: &SmallTables, boxes: &[BoxRow], frames: &Frames) -> Vec<Item> {
+    let at = |sample: &Sample, time: u64| format!("{}/{time:016}", small.scenes[sample.scene as usize]);
+    let stem = |sample: &Sample| at(sample, sample.timestamp);
     let mut items: Vec<Item> = match config.unit {
         NuScenesUnit::Scene => {
             let item = |(row, sample): (usize, &Sample)| Item {
                 id: format!("{}-{}", stem(sample), sample.token).into(),
                 sample: row as u32,
+                lidar: sample.lidar,
                 annotation: NO_ROW,
             };
             small.samples.iter().enumerate().map(item).collect()
+        }
+        NuScenesUnit::Sweep => {
+            let item = |sweep: &Sweep| {
+                let time = frames.frames[sweep.frame as usize].timestamp;
+                let stem = at(&small.samples[sweep.sample as usize], time);
+                Item {
+                    id: format!("{stem}-{}", sweep.token).into(),
+                    sample: sweep.sample,
+                    lidar: sweep.frame,
+                    annotation: NO_ROW,
+                }
+            };
+            frames.sweeps.iter().map(item).collect()
         }
         NuScenesUnit::Box => {
             let item = |(row, b): (usize, &BoxRow)| Item {
                 id: format!("{}/{}", stem(&small.samples[b.sample as usize]), b.token).into(),
                 sample: b.sample,
+                lidar: small.samples[b.sample as usize].lidar,
                 annotation: row as u32,
             };
             boxes.iter().enumerate().map(item).collect()

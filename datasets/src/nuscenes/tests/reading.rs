@@ -49,6 +49,35 @@ fn sweeps_fall_into_place_in_the_frame_of_the_keyframe() {
 }
 
 #[test]
+fn every_lidar_file_is_an_object_of_unit_sweep() {
+    let folder = drive();
+    let sweeps = NuScenesConfig { unit: NuScenesUnit::Sweep, ..config(0) };
+    let dataset = NuScenes::open(folder.path(), &sweeps).unwrap();
+    assert_eq!(dataset.len() as u64, FRAMES);
+    let ids: Vec<_> = (0..dataset.len()).map(|i| dataset.id(i)).collect();
+    assert!(ids.is_sorted());
+    assert_eq!(ids[5], "scene-0103/1532402927250000-00000000000000050000000000000005");
+    assert_eq!(
+        (dataset.source(4).as_str(), dataset.source(5).as_str()),
+        ("samples/LIDAR_TOP/4.pcd.bin", "sweeps/LIDAR_TOP/5.pcd.bin")
+    );
+    let landmarks = landmarks();
+    for frame in 0..FRAMES {
+        let object = dataset.get(frame as usize).unwrap();
+        assert!(object.label.is_none() && object.boxes.is_empty() && object.photos.is_empty());
+        let cloud = cloud(&object);
+        assert_eq!(cloud.len(), landmarks.len());
+        for (point, which) in cloud.positions.iter().zip(cloud.intensity.as_ref().unwrap()) {
+            let global = global_from_lidar(frame).transform_point3(DVec3::from_array(*point));
+            assert!((global - landmarks[*which as usize]).length() < 5e-6);
+        }
+    }
+    // With sweeps added, each is joined by those before it.
+    let dense = NuScenes::open(folder.path(), &NuScenesConfig { sweeps: 3, ..sweeps }).unwrap();
+    assert_eq!(cloud(&dense.get(6).unwrap()).len(), 4 * landmarks.len());
+}
+
+#[test]
 fn close_points_are_dropped_in_the_frame_that_measured_them() {
     let folder = drive();
     let everything = NuScenesConfig { remove_close: 0.0, ..config(400) };
