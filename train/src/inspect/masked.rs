@@ -5,13 +5,13 @@ use jepa3d_schemas::{Draws, Manifest, Sample};
 
 use super::groups::Groups;
 use super::select::Specimen;
-use crate::augment::{PatchesFrom, upright};
+use crate::augment::{PatchesFrom, Subset, upright};
 use crate::batch::gather;
 use crate::config::{DataConfig, PretrainConfig};
 use crate::dataset::cell_edge;
 use crate::error::{Error, Result};
 use crate::frozen::FrozenEncoder;
-use crate::loader::Regrouper;
+use crate::loader::{Regrouper, crop};
 use crate::masking::{Masks, Places, draw_masks};
 
 /// What a patch is in a draw.
@@ -148,10 +148,14 @@ fn fresh(sample: &Sample, manifest: &Manifest, data: &DataConfig, seed: u64) -> 
     let (mut regrouper, turned) = (Regrouper::default(), turned(manifest, data));
     let starts = Draws::new(seed, id, "epoch 0 regroup");
     let sizes = [data.points, data.groups, data.group_size];
+    let (mut points, mut cropped) = (sample.points.as_chunks::<3>().0, Vec::new());
+    if data.subset == Subset::Crop {
+        let middle = points[Draws::new(seed, id, "epoch 0 crop").index(points.len())];
+        crop(points, middle, (data.points, manifest.up_axis), &mut cropped);
+        points = &cropped;
+    }
     let found = regrouper
-        .regroup(sample.points.as_chunks::<3>().0, sizes, starts, |points| {
-            points.iter_mut().for_each(|p| *p = turned(p))
-        })
+        .regroup(points, sizes, starts, |points| points.iter_mut().for_each(|p| *p = turned(p)))
         .map_err(|e| Error::Regroup { id: id.clone(), found: e.to_string() })?;
     let centers = found.centers.iter().map(|&i| found.points[i as usize]).collect();
     let groups = Groups { centers: found.centers, patches: found.patches, counts: None };

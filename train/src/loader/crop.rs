@@ -4,7 +4,7 @@ use jepa3d_schemas::UpAxis;
 
 /// The `count` points that are nearest to `around` along the ground (ascending indices, ties to the lowest), moved so that
 /// `around` is the origin there; heights stay. A cloud of at most `count` points is taken whole.
-pub(super) fn crop(
+pub(crate) fn crop(
     points: &[[f32; 3]],
     around: [f32; 3],
     (count, up): (usize, UpAxis),
