@@ -46,13 +46,13 @@ mod step_input;
 mod teacher;
 mod trainer;
 
-pub use augment::{Augment, PatchesFrom, Per};
-pub use batch::Batch;
+pub use augment::{Augment, PatchesFrom, Per, Subset};
+pub use batch::{Batch, ViewPart};
 pub use checkpoint::{BEST_FILE, LAST_FILE, RunState};
 pub use config::{
-    DataConfig, EmaConfig, EmaShape, LossConfig, LossKind, MaskKind, MaskingConfig, ModelConfig,
-    MonitorConfig, Norm, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, Sequence,
-    TargetConfig, TargetKind, TargetTokenizer,
+    CrossConfig, DataConfig, EmaConfig, EmaShape, HybridConfig, LossConfig, LossKind, MaskKind,
+    MaskingConfig, Method, ModelConfig, MonitorConfig, Norm, OptimConfig, Positions, PredictorConfig,
+    PretrainConfig, RunConfig, Sequence, TargetConfig, TargetKind, TargetTokenizer, TeacherConfig,
 };
 pub use convert::{
     Changes, Conversion, ElementType, PointJepaSizes, StateDict, TensorData, Wrapper, convert,

@@ -42,7 +42,7 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// Batches made ahead, over all threads. Default 4.
     pub prefetch: usize,
-    /// This rank, below `world`: it takes its part of each step (see [`Schedule`]). Default 0.
+    /// This rank, below `world`: it takes its part of each step (see [`crate::Schedule`]). Default 0.
     pub rank: usize,
     /// Ranks. Default 1.
     pub world: usize,

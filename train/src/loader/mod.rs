@@ -29,7 +29,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-pub use crate::augment::{PatchesFrom, Subset};
+pub use crate::augment::PatchesFrom;
 pub use config::{EvalConfig, LoaderConfig};
 
 use crate::augment::Augment;
