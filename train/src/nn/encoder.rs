@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::attention::softmax;
+use super::attention::{attend, softmax, split_heads};
 use super::linear::{LayerNorm, Linear};
 use super::parameters::{Parameters, Role};
 use super::pass::{Pass, Rates};
@@ -48,6 +48,23 @@ impl Block {
         let ([a, b], [c, d], [e, f]) = (norms(&self.norm1), linears(&self.qkv), linears(&self.proj));
         let ([g, h], [i, j], [k, l]) = (norms(&self.norm2), linears(&self.fc1), linears(&self.fc2));
         [a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
+    /// The first token's output `[B, 1, D]` alone: it looks at all of `x [B, T, D]`, and nothing is computed for the others.
+    fn first_row(&self, x: &Tensor, heads: usize, is_half: bool) -> Result<Tensor> {
+        let width = x.dim(2)?;
+        let (first, normed) = (x.narrow(1, 0, 1)?.contiguous()?, self.norm1.forward(x)?);
+        let part = |from: usize, count: usize| -> Result<Linear> {
+            let rows = |of: &Tensor| of.narrow(0, from * width, count * width);
+            Ok(Linear { weight: rows(&self.qkv.weight)?, bias: rows(&self.qkv.bias)? })
+        };
+        let q = part(0, 1)?.forward_in(&normed.narrow(1, 0, 1)?.contiguous()?, is_half)?;
+        let kv = part(1, 2)?.forward_in(&normed, is_half)?;
+        let of = |i: usize| split_heads(&kv.narrow(2, i * width, width)?, heads);
+        let seen = attend(&split_heads(&q, heads)?, &of(0)?, &of(1)?)?;
+        let x = (first + self.proj.forward_in(&seen, is_half)?)?;
+        let hidden = self.fc1.forward_in(&self.norm2.forward(&x)?, is_half)?.gelu_erf()?;
+        Ok((&x + self.fc2.forward_in(&hidden, is_half)?)?)
     }
 
     fn copy(&self, p: &mut Parameters, name: &str) -> Result<Self> {
@@ -171,6 +188,20 @@ impl Encoder {
             }
         };
         self.norm.forward(&x)
+    }
+
+    /// The same for the first token alone, `[B, 1, D]`: where nothing is dropped, the last block does no work for the others.
+    pub(crate) fn train_first(&self, tokens: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let Some((last, before)) = self.blocks.split_last() else { return self.norm.forward(tokens) };
+        if !self.rates.is_none() || !tokens.device().is_cpu() {
+            return Ok(self.train(tokens, None, pass)?.narrow(1, 0, 1)?.contiguous()?);
+        }
+        let mut x = tokens.clone();
+        if !before.is_empty() {
+            let blocks = Arc::new(self.parts[..before.len()].to_vec());
+            x = Stack { blocks, ..self.stack(None, false) }.train(&x, &x, &pass.tape)?;
+        }
+        self.norm.forward(&last.first_row(&x, self.heads, pass.is_half)?)
     }
 
     /// The outputs of the named blocks (ascending) before the final norm, without gradient or dropout.

@@ -63,6 +63,33 @@ fn compare_padded(rates: Rates, every_block: bool, (b, t): (usize, usize), keys:
 }
 
 #[test]
+fn the_first_row_alone_equals_the_whole() {
+    for depth in [1, 3] {
+        let mut p = Parameters::new(3, &Device::Cpu);
+        let size = EncoderSize { width: 24, depth, heads: 3 };
+        let encoder = Encoder::new(&mut p, "student", size, Rates::default(), false).unwrap();
+        let mut draws = Draws::new(9, "x", "first row");
+        let (x, g) = (random(&[5, 7, 24], &mut draws), random(&[5, 1, 24], &mut draws));
+        let (short, whole) = (Pass::new(11, false), Pass::new(11, false));
+        let found = encoder.train_first(&x, &short).unwrap();
+        let want = encoder.train(&x, None, &whole).unwrap().narrow(1, 0, 1).unwrap();
+        close("output", &found, &want);
+        let of = |y: &Tensor| (y * &*g).unwrap().sum_all().unwrap().backward().unwrap();
+        let (found, want) = (of(&found), of(&want));
+        close("x", found.get(&x).unwrap(), want.get(&x).unwrap());
+        for parameter in p.of(Role::Trained) {
+            let tensor = parameter.var.as_tensor();
+            let gradient =
+                |pass: &Pass, store: &candle_core::backprop::GradStore| match pass.tape.take(tensor) {
+                    Some(values) => Tensor::from_vec(values, tensor.shape(), &Device::Cpu).unwrap(),
+                    None => store.get(tensor).unwrap().clone(),
+                };
+            close(&parameter.name, &gradient(&short, &found), &gradient(&whole, &want));
+        }
+    }
+}
+
+#[test]
 fn padding_is_not_looked_at() {
     let keys = |b: usize, t: usize| (0..b).map(|i| 1 + (i * 5 % t) as u32).collect();
     for (b, t) in [(5, 7), (40, 33), (2, 1)] {

@@ -76,8 +76,7 @@ impl ViewPredictor {
         }
         let known = known.unsqueeze(1)?.broadcast_as((b, views, g, width))?.reshape((b * views, g, width))?;
         let sequence = Tensor::cat(&[query.reshape((b * views, 1, width))?, known], 1)?;
-        let out = self.blocks.train(&sequence, None, pass)?.narrow(1, 0, 1)?;
-        let out = self.project.forward_in(&out.contiguous()?, pass.is_half)?;
+        let out = self.project.forward_in(&self.blocks.train_first(&sequence, pass)?, pass.is_half)?;
         Ok(out.reshape((b, views, out.dim(2)?))?)
     }
 }

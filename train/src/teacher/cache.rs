@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use jepa3d_schemas::{
     CAMERA_COLUMNS, Error as DataError, RowGroupEncoder, ShardEntry, ShardWriter, Table, TeacherFacts,
     TeacherManifest, TeacherReader, TeacherRow, UpAxis, ViewGroup, ViewReader, WriteOptions, file_hash,
-    is_temporary,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -19,6 +18,7 @@ use super::{Teacher, rounded};
 use crate::config::out_of_range;
 use crate::dataset::PreparedDataset;
 use crate::error::{Error, Result};
+use crate::run_folder::clear_temporaries;
 
 /// Images in memory at once, decoded: 0.6 MB each.
 const BATCH: usize = 32;
@@ -225,17 +225,4 @@ impl<'a> Work<'a> {
         let row = TeacherRow { sample_id, view, embedding: Vec::new(), valid: false, pose, histogram };
         Ok((picture.square(self.background, SIZE), row))
     }
-}
-
-/// Removes what a killed call left.
-fn clear_temporaries(folder: &Path) -> Result<()> {
-    let wrong = |e| Error::io(folder, e);
-    for entry in std::fs::read_dir(folder).map_err(wrong)? {
-        let path = entry.map_err(wrong)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_temporary(&name) {
-            std::fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
-        }
-    }
-    Ok(())
 }

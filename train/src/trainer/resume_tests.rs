@@ -56,6 +56,18 @@ fn pieces_with_other_threads_equal_a_straight_run() {
     }
 }
 
+#[test]
+fn what_a_killed_run_left_half_written_is_removed() {
+    let place = Place::new();
+    place.run("run", false, &["run.stop_after=2"]);
+    let [torn, other] = ["last.safetensors.4711-8.tmp", "notes.tmp"].map(|name| place.path("run").join(name));
+    for path in [&torn, &other] {
+        std::fs::write(path, "half").unwrap();
+    }
+    assert_eq!(place.run("run", true, &[]).0, Ended::Done);
+    assert!(!torn.exists() && other.exists(), "only what a writer of ours left");
+}
+
 /// Where two checkpoints differ.
 fn difference(found: &[u8], want: &[u8]) -> String {
     let [found, want] = [found, want].map(|bytes| {
