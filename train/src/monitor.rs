@@ -12,14 +12,11 @@ use crate::config::{MonitorConfig, PretrainConfig};
 use crate::dataset::PreparedDataset;
 use crate::error::Result;
 use crate::evaluate::{
-    PatchVectors, PositionBasis, cloud_share, effective_rank, explained_share, fixed_subset,
+    MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share, effective_rank, explained_share, fixed_subset,
 };
 use crate::features::{eval_config, pool_max_mean, tensors};
 use crate::loader::for_each_in_order;
 use crate::models::{Model, StepOutput};
-
-/// Fewer clouds say nothing about what lies between them or what position explains.
-const MIN_CLOUDS: usize = 4;
 
 /// Measured on every step.
 #[derive(Clone, Debug, PartialEq)]

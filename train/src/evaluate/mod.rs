@@ -16,6 +16,7 @@ mod table;
 pub use features::{FeatureSet, Standardisation, VALIDATION_SHARE, is_validation};
 pub use few_labels::{FEW_LABELS_C, FewLabels};
 pub use knn::nearest_neighbours;
+pub(crate) use position::MIN_CLOUDS;
 pub use position::{PatchVectors, PositionBasis, cloud_share, neighbour_share};
 pub use rank::{RANK_SAMPLES, effective_rank, explained_share, fixed_subset};
 pub use report::{Column, print_columns};

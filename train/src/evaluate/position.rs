@@ -19,6 +19,8 @@ use crate::kernels::products::{Matrix, product};
 const FUNCTIONS: usize = 64;
 /// Distances over which the random functions vary, in units of the cloud's radius.
 const LENGTH_SCALES: [f64; 2] = [0.6, 0.2];
+/// Fewer clouds say nothing about what lies between them or what position explains.
+pub(crate) const MIN_CLOUDS: usize = 4;
 /// Ridge penalty for each row that is fitted.
 const PENALTY: f64 = 1e-3;
 
@@ -42,7 +44,7 @@ impl PatchVectors<'_> {
         let fits =
             self.width > 0 && self.centers.len() == 3 * rows && self.vectors.len() == rows * self.width;
         let is_finite = || self.vectors.iter().chain(self.centers).all(|x| x.is_finite());
-        if clouds < 4 || !fits || !is_finite() {
+        if clouds < MIN_CLOUDS || !fits || !is_finite() {
             return Err(Error::Features {
                 what: "vectors of patches".to_owned(),
                 expected: format!(

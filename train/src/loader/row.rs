@@ -121,9 +121,9 @@ impl Row<'_> {
             scratch.distinct.clear();
             match grouping.counts {
                 None => scratch.distinct.resize(config.groups, config.group_size as u16),
-                Some(counts) => {
-                    let counts = counts[..config.groups].iter();
-                    scratch.distinct.extend(counts.map(|&count| count.min(config.group_size as u16)));
+                Some(_) => {
+                    let own = place.counts.len() - config.groups;
+                    scratch.distinct.extend_from_slice(&place.counts[own..]);
                 }
             }
         }

@@ -160,7 +160,7 @@ impl HybridJepa {
             let loss = predictions.mul(&predictions.zeros_like()?)?.sum_all()?;
             return Ok(CrossTerm { loss, predictions: nothing(&predictions)?, targets: nothing(&targets)? });
         }
-        let valid = Tensor::from_vec(valid.clone(), valid.len(), goal.device())?;
+        let valid = Tensor::from_slice(&valid, valid.len(), goal.device())?;
         let predictions = predictions.reshape((b * q, width))?.index_select(&valid, 0)?;
         let targets = targets.reshape((b * q, width))?.index_select(&valid, 0)?;
         let loss = self.loss.distance(&predictions, &targets)?;
