@@ -142,14 +142,14 @@ bench-geometry:
 
 # Samples per second into ready batches, against Parquet, MDS, webdataset and memory-mapped arrays, in turns.
 bench-loader: build
-	$(CARGO) bench --locked -p jepa3d-train --bench loader --no-run
-	$(PYTHON) train/benches/loader_peers.py $(JEPA3D) \
+	$(CARGO) bench --locked -p jepa3d-loader --bench loader --no-run
+	$(PYTHON) train/loader/benches/loader_peers.py $(JEPA3D) \
 		"$$(ls -t $(TARGET)/release/deps/loader-* | grep -v '\.d$$' | head -n 1)" --data $(DATA)
 
 # The fused tokenizer against candle's operators and PyTorch, in turns, two threads.
 bench-tokenizer:
-	$(CARGO) bench --locked -p jepa3d-train --bench tokenizer --no-run
-	$(PYTHON) train/benches/tokenizer_peers.py \
+	$(CARGO) bench --locked -p jepa3d-kernels --bench tokenizer --no-run
+	$(PYTHON) train/kernels/benches/tokenizer_peers.py \
 		"$$(ls -t $(TARGET)/release/deps/tokenizer-* | grep -v '\.d$$' | head -n 1)"
 
 # One training step against PyTorch at the full and the small size, in turns, two threads; both split by part.
@@ -163,8 +163,8 @@ bench-variants: build
 
 # Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
 bench-probe:
-	$(CARGO) bench --locked -p jepa3d-train --bench probe --no-run
-	$(PYTHON) train/benches/probe_peers.py "$$(ls -t $(TARGET)/release/deps/probe-* | grep -v '\.d$$' | head -n 1)"
+	$(CARGO) bench --locked -p jepa3d-probe --bench probe --no-run
+	$(PYTHON) train/probe/benches/probe_peers.py "$$(ls -t $(TARGET)/release/deps/probe-* | grep -v '\.d$$' | head -n 1)"
 
 # Whole preparations against a Python pipeline, in turns, two cores.
 bench-prepare: build

@@ -6,7 +6,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{CATALOG_FILE, MANIFEST_FILE, Manifest, is_temporary, write_atomically};
+use jepa3d_schemas::{CATALOG_FILE, MANIFEST_FILE, Manifest, remove_temporaries, write_atomically};
 
 use crate::error::{Error, Result};
 use crate::plan::{POINTS_FOLDER, Plan, VIEWS_FOLDER};
@@ -174,16 +174,8 @@ pub(crate) fn has_unfinished_views(out: &Path) -> bool {
 
 /// Removes what dead processes left half-written.
 fn clear_temporaries(out: &Path) -> Result<()> {
-    for folder in [out.to_owned(), out.join(POINTS_FOLDER), out.join(VIEWS_FOLDER), out.join(STATE_FOLDER)] {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries {
-            let path = entry.map_err(|e| jepa3d_schemas::Error::io(&folder, e))?.path();
-            if path.file_name().is_some_and(|name| is_temporary(&name.to_string_lossy())) {
-                std::fs::remove_file(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
-            }
-        }
-    }
-    Ok(())
+    let folders = [out.to_owned(), out.join(POINTS_FOLDER), out.join(VIEWS_FOLDER), out.join(STATE_FOLDER)];
+    folders.iter().try_for_each(|folder| Ok(remove_temporaries(folder)?))
 }
 
 /// Removes the state of a dataset that is complete.

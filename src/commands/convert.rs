@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jepa3d_train::Conversion;
+use jepa3d_torch::Conversion;
 
 use super::{Outcome, print, print_json, tell};
 
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let done = jepa3d_train::convert(&args.checkpoint, &args.to)?;
+    let done = jepa3d_torch::convert(&args.checkpoint, &args.to)?;
     for warning in &done.changes.warnings {
         tell(format_args!("warning: {warning}"));
     }

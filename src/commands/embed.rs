@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jepa3d_train::{FrozenEncoder, Pooling, PreparedDataset};
+use jepa3d_loader::PreparedDataset;
+use jepa3d_train::{FrozenEncoder, Pooling};
 use serde::Serialize;
 
 use super::{Machine, Outcome, print, print_json};

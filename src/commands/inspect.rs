@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use jepa3d_train::{
-    METRICS_FILE, Query, RunQuery, RunView, Selection, Sheet, Shown, contact_sheet, mask_sheet, plot_curves,
+use jepa3d_inspect::{
+    Query, RunQuery, RunView, Selection, Sheet, Shown, contact_sheet, mask_sheet, plot_curves,
     save_recording, serve_recording, spawn_viewer,
 };
+use jepa3d_train::METRICS_FILE;
 use serde::Serialize;
 
 use super::{Outcome, print, print_json, tell};
@@ -129,7 +130,7 @@ fn show(
     args: &Args,
     shown: Shown<'_>,
     samples: usize,
-    sheet: &dyn Fn() -> jepa3d_train::Result<Sheet>,
+    sheet: &dyn Fn() -> jepa3d_inspect::Result<Sheet>,
 ) -> anyhow::Result<Outcome> {
     let written = |file, bytes| Written { file, bytes, bytes_per_sample: bytes / samples.max(1) as u64 };
     let mut summary = Summary { samples, ..Summary::default() };

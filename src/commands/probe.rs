@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
-use jepa3d_train::{
-    Column, Evaluation, Extent, FrozenEncoder, Pooling, PreparedDataset, ProbeConfig, ProbeTable, Solver,
-    print_columns, probe, read_metrics,
-};
+use jepa3d_loader::PreparedDataset;
+use jepa3d_probe::{Column, Evaluation, Extent, ProbeConfig, ProbeTable, Solver, print_columns, probe};
+use jepa3d_train::{FrozenEncoder, Pooling, read_metrics};
 use serde::Serialize;
 
 use super::embed::Pool;

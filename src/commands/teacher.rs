@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::bail;
-use jepa3d_train::{
-    CacheReport, MeanStd, PosResample, PreparedDataset, Teacher, TokenPool, VitConfig, cache_teacher,
-};
+use jepa3d_loader::PreparedDataset;
+use jepa3d_teachers::{CacheReport, MeanStd, PosResample, Teacher, TokenPool, VitConfig, cache_teacher};
 use serde::Serialize;
 
 use super::progress::Meter;

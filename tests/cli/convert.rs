@@ -7,7 +7,7 @@ use super::harness::{jepa3d, text};
 #[test]
 fn there_and_back() {
     let dir = tempfile::tempdir().unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("train/src/convert/goldens/lightning.ckpt");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("train/torch/goldens/lightning.ckpt");
     let (ours, theirs) = (dir.path().join("a.safetensors"), dir.path().join("a.ckpt"));
     let (golden, ours, theirs) = (text(&golden), text(&ours), text(&theirs));
     let report = jepa3d(&["convert", golden, "--to", ours, "--json"]).expect(0).json();

@@ -80,7 +80,7 @@ fn what_does_not_fit_is_refused_with_both_values() {
 #[test]
 fn a_vision_transformer_from_a_file_embeds_too() {
     let dir = prepared();
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/train/src/teacher/goldens/vit_plain.safetensors");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/train/teachers/goldens/vit_plain.safetensors");
     let args = ["teacher", text(dir.path()), "--teacher", "vit", "--weights", golden, "--pool", "mean"];
     let refused = jepa3d(&args).expect(2).stderr;
     assert!(refused.contains("config: --heads: expected a divisor of the width 24"), "{refused}");

@@ -1,11 +1,11 @@
 //! One training step on synthetic patches, for `benches/train.rs`: the model itself is private.
 
 use candle_core::{Device, Tensor};
+use jepa3d_loader::Masks;
 use jepa3d_schemas::Draws;
 
 use crate::config::PretrainConfig;
 use crate::error::Result;
-use crate::masking::Masks;
 use crate::models::{Model, StepInput};
 use crate::nn::{Parameters, Pass};
 use crate::optim::{AdamW, Gradients, Update};

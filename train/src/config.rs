@@ -16,12 +16,11 @@ use crate::error::{Error, Result};
 
 pub use cross::{CrossConfig, Method, TeacherConfig};
 pub use hybrid::HybridConfig;
+use jepa3d_loader::MaskingConfig;
 pub use model::{ModelConfig, Positions, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub use run::{DataConfig, MonitorConfig, RunConfig};
-pub use task::{
-    LossConfig, LossKind, MaskKind, MaskingConfig, Norm, Sequence, TargetConfig, TargetKind, TargetTokenizer,
-};
+pub use task::{LossConfig, LossKind, Norm, TargetConfig, TargetKind, TargetTokenizer};
 
 /// Everything that decides a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

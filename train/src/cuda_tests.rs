@@ -1,10 +1,12 @@
 //! One training step on a CUDA device against the same step on the CPU: `cargo test --features cuda -- --ignored cuda`.
 
 use candle_core::{Device, Tensor};
+use jepa3d_loader::{Masks, Places, draw_masks};
 use jepa3d_schemas::Draws;
 
-use crate::config::{MaskKind, Norm, Positions, PretrainConfig, TargetTokenizer};
-use crate::masking::{Masks, Places, draw_masks};
+use jepa3d_loader::MaskKind;
+
+use crate::config::{Norm, Positions, PretrainConfig, TargetTokenizer};
 use crate::models::{Model, StepInput};
 use crate::nn::{Pass, Role};
 use crate::optim::{AdamW, Gradients, Update};

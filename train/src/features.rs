@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use jepa3d_grouping::CellEdge;
+use jepa3d_loader::{Batch, EvalConfig, PreparedDataset, for_each_in_order};
+use jepa3d_probe::FeatureSet;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::Batch;
 use crate::config::DataConfig;
-use crate::dataset::PreparedDataset;
-use crate::error::Result;
-use crate::evaluate::FeatureSet;
-use crate::loader::{EvalConfig, for_each_in_order};
+use crate::error::{Error, Result};
 use crate::models::Model;
 
 /// How tokens become one vector.
@@ -89,7 +87,7 @@ pub(crate) fn features_of(
     let all: Vec<String> = dataset.splits().into_iter().map(|(name, _)| name.to_owned()).collect();
     let splits = if splits.is_empty() { &all } else { splits };
     for split in splits {
-        for_each_in_order(dataset, &[split.as_str()], &eval_config(data, dataset), |batch| {
+        for_each_in_order::<Error>(dataset, &[split.as_str()], &eval_config(data, dataset), |batch| {
             let (patches, centers) = tensors(&batch, data, device)?;
             let features = model.features(&patches, &centers)?;
             set.width = pooling.width(features.dim(2)?);

@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use jepa3d_loader::{Masks, PreparedDataset};
+use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::{FeatureRows, write_features};
 
 use crate::checkpoint::{LAST_FILE, read};
 use crate::config::{Method, PretrainConfig, TargetKind};
-use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::evaluate::FeatureSet;
 use crate::features::{Pooling, features_of};
-use crate::masking::Masks;
 use crate::models::{Model, StepInput};
 use crate::monitor::Subset;
 use crate::nn::Pass;
@@ -86,12 +85,10 @@ impl FrozenEncoder {
     ///
     /// # Shapes
     /// `patches [B, G, K, 3]`, `centers [B, G, 3]` to `[B, M, L]`.
-    pub(crate) fn patch_errors(
-        &self,
-        patches: &[f32],
-        centers: &[f32],
-        masks: &Masks,
-    ) -> Result<Option<Vec<f32>>> {
+    ///
+    /// # Errors
+    /// Fails if a tensor operation does.
+    pub fn patch_errors(&self, patches: &[f32], centers: &[f32], masks: &Masks) -> Result<Option<Vec<f32>>> {
         if self.config.target.kind == TargetKind::Coordinates || self.config.method != Method::Masked {
             return Ok(None);
         }

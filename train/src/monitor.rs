@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-
-use crate::config::{MonitorConfig, PretrainConfig};
-use crate::dataset::PreparedDataset;
-use crate::error::Result;
-use crate::evaluate::{
+use jepa3d_loader::{PreparedDataset, for_each_in_order};
+use jepa3d_probe::{
     MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share, effective_rank, explained_share, fixed_subset,
 };
+
+use crate::config::{MonitorConfig, PretrainConfig};
+use crate::error::{Error, Result};
 use crate::features::{eval_config, pool_max_mean, tensors};
-use crate::loader::for_each_in_order;
 use crate::models::{Model, StepOutput};
 
 /// Measured on every step.
@@ -117,14 +116,14 @@ impl Subset {
         let d = &config.data;
         let (split, eval) = ([d.split.as_str()], eval_config(d, dataset));
         let mut ids = Vec::new();
-        for_each_in_order(dataset, &split, &eval, |batch| {
+        for_each_in_order::<Error>(dataset, &split, &eval, |batch| {
             ids.extend_from_slice(&batch.sample_ids);
             Ok(())
         })?;
         let mut is_wanted = vec![false; ids.len()];
         fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
         let (mut at, mut batches, mut counts) = (0, Vec::new(), Vec::new());
-        for_each_in_order(dataset, &split, &eval, |batch| {
+        for_each_in_order::<Error>(dataset, &split, &eval, |batch| {
             let wanted: Vec<u32> = (0..batch.rows as u32).filter(|&i| is_wanted[at + i as usize]).collect();
             at += batch.rows;
             if !wanted.is_empty() {

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use jepa3d_probe::{Extent, FeatureSet, ProbeConfig, is_validation, probe};
+
 use crate::error::Result;
-use crate::evaluate::{Extent, FeatureSet, ProbeConfig, is_validation, probe};
 
 /// Labels a class of the line `probe/labels20`.
 const LABELS: usize = 20;

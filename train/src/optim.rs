@@ -4,14 +4,15 @@
 //! candle's optimiser has one group, no clipping, no state to save, and skips parameters without a
 //! gradient silently; here such a parameter is an error.
 
+use std::cell::RefCell;
+
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var, bail};
+use jepa3d_kernels::Tape;
 use pulp::Arch;
 use rayon::prelude::*;
-use std::cell::RefCell;
 
 use crate::config::OptimConfig;
 use crate::error::{Error, Result};
-use crate::kernels::Tape;
 use crate::nn::{Parameter, Parameters, Role};
 
 /// Elements that one thread takes at a time.
@@ -197,7 +198,7 @@ impl Step {
         // The three tensors live in storages of their own, so they can be borrowed one inside the other.
         let outer = Borrow::new(|first: &mut [f32]| {
             let inner = Borrow::new(|second: &mut [f32]| {
-                let view = crate::kernels::CpuView::new(&gradient)?;
+                let view = jepa3d_kernels::CpuView::new(&gradient)?;
                 p.inplace_op1(&Borrow::new(|p: &mut [f32]| {
                     self.slices(p, first, second, view.slice());
                     Ok(())
@@ -257,7 +258,7 @@ fn follow(target: &Tensor, source: &Tensor, momentum: f64) -> Result<()> {
         let moved = ((target * momentum)? + (source * (1.0 - momentum))?)?;
         return Ok(Var::from_tensor(target)?.set(&moved)?);
     }
-    let view = crate::kernels::CpuView::new(source)?;
+    let view = jepa3d_kernels::CpuView::new(source)?;
     let share = (1.0 - momentum) as f32;
     let op = Borrow::new(|target: &mut [f32]| {
         let pieces = target.par_chunks_mut(PIECE).zip(view.slice().par_chunks(PIECE));

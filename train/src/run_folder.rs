@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::is_temporary;
+use jepa3d_schemas::remove_temporaries;
 
 use crate::checkpoint::{BEST_FILE, Checkpoint, LAST_FILE, RunState, read};
 use crate::config::PretrainConfig;
@@ -42,7 +42,7 @@ impl RunFolder {
             return Err(Error::RunFolder { path: path.to_owned(), reason });
         }
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
-        clear_temporaries(path)?;
+        remove_temporaries(path)?;
         let folder = Self { path: path.to_owned() };
         let checkpoint = last.exists().then(|| read(&last)).transpose()?;
         Ok((folder, checkpoint))
@@ -79,19 +79,6 @@ impl RunFolder {
         }
         Ok(())
     }
-}
-
-/// Removes what a killed call left.
-pub(crate) fn clear_temporaries(folder: &Path) -> Result<()> {
-    let wrong = |e| Error::io(folder, e);
-    for entry in std::fs::read_dir(folder).map_err(wrong)? {
-        let path = entry.map_err(wrong)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_temporary(&name) {
-            std::fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
-        }
-    }
-    Ok(())
 }
 
 /// What a run learns from.

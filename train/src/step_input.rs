@@ -4,17 +4,14 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use jepa3d_loader::{Batch, CachedView, PreparedDataset, TeacherCache, ViewPart, draw_masks};
 use jepa3d_schemas::Draws;
 
-use crate::batch::{Batch, ViewPart};
 use crate::config::{Method, PretrainConfig, out_of_range};
-use crate::dataset::PreparedDataset;
 use crate::error::Result;
 use crate::features::tensors;
-use crate::masking::draw_masks;
 use crate::models::{ImageInput, StepInput, ViewTargets};
 use crate::nn::{HISTOGRAM, POSE, PROJECTED};
-use crate::teacher::{CachedView, TeacherCache};
 
 /// What a run's steps are made from, besides batches.
 pub(crate) struct InputMaker {
@@ -75,7 +72,7 @@ impl InputMaker {
 
     /// Views as tensors; padding that no sample of the batch needs is cut off.
     fn images(&self, views: &ViewPart, b: usize) -> Result<ImageInput> {
-        let (h, most) = (&self.config.hybrid, self.config.hybrid.queries);
+        let (h, most) = (self.config.hybrid.view(), self.config.hybrid.queries);
         let q = views.counts.iter().copied().max().unwrap_or(0).max(1) as usize;
         let unit = self.config.model.extent() as f32;
         let rows = views.projected.chunks_exact(PROJECTED * most);
@@ -84,7 +81,7 @@ impl InputMaker {
             .flat_map(|&[u, v, depth]| [u, v, depth / unit])
             .collect();
         let patches = views.patches.chunks_exact(most).flat_map(|row| &row[..q]).copied().collect();
-        let pixels = (b, h.side() * h.side(), h.pixels());
+        let pixels = (b, h.side() * h.side(), h.token_numbers());
         Ok(ImageInput {
             pixels: Tensor::from_slice(&views.pixels, pixels, &self.device)?,
             patches,

@@ -11,15 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::Device;
+use jepa3d_loader::{Batch, Loader, LoaderConfig, PreparedDataset};
 use jepa3d_schemas::Draws;
 
-use crate::batch::Batch;
 use crate::checkpoint::{self, RunState};
 use crate::config::{Method, PretrainConfig};
-use crate::dataset::PreparedDataset;
 use crate::device::device_of;
 use crate::error::{Error, Result};
-use crate::loader::{Loader, LoaderConfig};
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::Model;
 use crate::monitor::{Alarms, StepMeasures, Subset};
@@ -309,7 +307,7 @@ fn loader_config(config: &PretrainConfig) -> LoaderConfig {
         points: d.points,
         subset: d.subset,
         repeat: d.repeat,
-        views: (config.method == Method::Hybrid).then(|| config.hybrid.clone()),
+        views: (config.method == Method::Hybrid).then(|| config.hybrid.view()),
         groups: d.groups,
         group_size: d.group_size,
         shuffle_buffer: d.shuffle_buffer,

@@ -1,5 +1,6 @@
 //! Settings of hybrid CrossJEPA: views as the model reads them, what is asked of them, and the weight of the local term.
 
+use jepa3d_loader::ViewConfig;
 use serde::{Deserialize, Serialize};
 
 /// One view of every sample and step, and the two terms of the loss.
@@ -25,13 +26,9 @@ impl Default for HybridConfig {
 }
 
 impl HybridConfig {
-    /// Image tokens along a side.
-    pub(crate) fn side(&self) -> usize {
-        self.image_size / self.image_patch
-    }
-
-    /// Numbers of an image token before it is embedded: three channels of its pixels.
-    pub(crate) fn pixels(&self) -> usize {
-        3 * self.image_patch * self.image_patch
+    /// What of a view the loader hands out.
+    pub(crate) fn view(&self) -> ViewConfig {
+        let &Self { image_size, image_patch, queries, visible, .. } = self;
+        ViewConfig { image_size, image_patch, queries, visible }
     }
 }

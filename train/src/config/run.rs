@@ -34,11 +34,11 @@ pub struct DataConfig {
     /// The split that is trained on.
     pub split: String,
     /// Patches as they are stored, or grouped anew at every step.
-    pub patches_from: crate::augment::PatchesFrom,
+    pub patches_from: jepa3d_loader::PatchesFrom,
     /// `N`: points of a grouping that is made at every step.
     pub points: usize,
     /// Which points those are.
-    pub subset: crate::augment::Subset,
+    pub subset: jepa3d_loader::Subset,
     /// Times that an epoch shows every sample, each with draws of its own: for sets of few large scenes.
     pub repeat: usize,
     /// `G`: patches of a sample.
@@ -56,16 +56,16 @@ pub struct DataConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_axis: Option<UpAxis>,
     /// Random motions of the clouds.
-    pub augment: crate::augment::Augment,
+    pub augment: jepa3d_loader::Augment,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
             split: "train".into(),
-            patches_from: crate::augment::PatchesFrom::Shard,
+            patches_from: jepa3d_loader::PatchesFrom::Shard,
             points: 1024,
-            subset: crate::augment::Subset::Farthest,
+            subset: jepa3d_loader::Subset::Farthest,
             repeat: 1,
             groups: 64,
             group_size: 32,
@@ -73,7 +73,7 @@ impl Default for DataConfig {
             threads: 1,
             prefetch: 4,
             up_axis: None,
-            augment: crate::augment::Augment::default(),
+            augment: jepa3d_loader::Augment::default(),
         }
     }
 }

@@ -1,14 +1,10 @@
-//! The record of a run: scalars of each step as JSON lines and TensorBoard events, and their plot.
+//! The record of a run: scalars of each step as JSON lines and TensorBoard events.
 //!
 //! `metrics.jsonl` is the record: on resume it is cut back to the checkpoint's step, so the file
 //! of a run that was killed and resumed equals that of one that was not (timings aside). The event
 //! files are for watching; each start adds one, as TensorBoard expects.
 
-mod chart;
-mod curves;
 mod jsonl;
-mod panels;
-mod smooth;
 mod tensorboard;
 #[cfg(test)]
 mod tests;
@@ -17,7 +13,6 @@ use std::path::Path;
 
 use crate::error::Result;
 
-pub use curves::plot_curves;
 pub use jsonl::{Logged, METRICS_FILE, read_metrics};
 
 /// The scalars of one step.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use jepa3d_loader::Masks;
 
 use super::{ImageInput, Model, StepInput, ViewTargets};
 use crate::config::PretrainConfig;
-use crate::masking::Masks;
 use crate::nn::{Parameters, Pass, Role};
 use crate::optim::{AdamW, Gradients, Update};
 

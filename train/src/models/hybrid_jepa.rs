@@ -73,7 +73,7 @@ impl HybridJepa {
     /// A model with its parameters, drawn from the run's seed.
     pub(crate) fn new(config: &PretrainConfig, device: &Device) -> Result<(Self, Parameters)> {
         let mut p = Parameters::new(config.run.seed, device);
-        let (m, h) = (&config.model, &config.hybrid);
+        let (m, h) = (&config.model, &config.hybrid.view());
         let backbone = Backbone::new(&mut p, config)?;
         let image = ImageTokens::new(&mut p, "image_tokenizer", h, m.width, device)?;
         let image_modality = p.truncated_normal("image_modality", &[1, 1, m.width], 0.02)?;
@@ -90,7 +90,7 @@ impl HybridJepa {
             local,
             targets,
             loss,
-            local_weight: h.local,
+            local_weight: config.hybrid.local,
         };
         Ok((model, p))
     }

@@ -1,11 +1,11 @@
 //! The masked term: the context is encoded, a predictor answers for the hidden patches.
 
 use candle_core::Tensor;
+use jepa3d_loader::Masks;
 
 use super::backbone::Chosen;
 use crate::config::{PredictorKind, PretrainConfig};
 use crate::error::Result;
-use crate::masking::Masks;
 use crate::nn::{Decoder, Encoder, Parameters, Pass, Predictor};
 
 /// The predictor of hidden patches.

@@ -13,12 +13,11 @@ mod targets;
 mod golden_tests;
 
 use candle_core::{D, Device, Tensor};
+use jepa3d_loader::Masks;
 
 use crate::config::{LossKind, Method, PretrainConfig};
 use crate::error::Result;
-use crate::masking::Masks;
 use crate::nn::{Parameters, Pass};
-
 use cross_jepa::CrossJepa;
 use hybrid_jepa::HybridJepa;
 use masked_jepa::MaskedJepa;

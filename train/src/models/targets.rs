@@ -1,10 +1,10 @@
 //! What the predictor is asked for: latents of the target encoder, chosen, normed, and rid of what position explains.
 
 use candle_core::{D, Tensor};
+use jepa3d_probe::PositionBasis;
 
 use crate::config::{Norm, TargetConfig};
 use crate::error::Result;
-use crate::evaluate::PositionBasis;
 use crate::nn::{Encoder, layer_norm_plain};
 
 /// Functions of the position that are removed, and the distance over which they vary on the unit sphere.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use jepa3d_kernels::{BlockTensors, Mask, Stack, StackDrop, key_of};
 
 use super::attention::{attend, softmax, split_heads};
 use super::linear::{LayerNorm, Linear};
@@ -13,7 +14,6 @@ use super::parameters::{Parameters, Role};
 use super::pass::{Pass, Rates};
 use crate::config::PredictorConfig;
 use crate::error::Result;
-use crate::kernels::{BlockTensors, Mask, Stack, StackDrop, key_of};
 
 /// Ratio of the MLP's hidden width.
 pub(super) const MLP_RATIO: usize = 4;

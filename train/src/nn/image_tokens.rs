@@ -2,10 +2,10 @@
 //! 2111.06377 for the sinusoids).
 
 use candle_core::{Device, Tensor};
+use jepa3d_loader::ViewConfig;
 
 use super::linear::Linear;
 use super::parameters::Parameters;
-use crate::config::HybridConfig;
 use crate::error::Result;
 
 /// Base of the sinusoids' wavelengths.
@@ -23,11 +23,11 @@ impl ImageTokens {
     pub(crate) fn new(
         p: &mut Parameters,
         name: &str,
-        config: &HybridConfig,
+        config: &ViewConfig,
         width: usize,
         device: &Device,
     ) -> Result<Self> {
-        let project = Linear::new(p, &format!("{name}.proj"), config.pixels(), width)?;
+        let project = Linear::new(p, &format!("{name}.proj"), config.token_numbers(), width)?;
         Ok(Self { project, positions: grid_sinusoids(config.side(), width, device)? })
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::kernels::{Tape, key_of};
+use jepa3d_kernels::{Tape, key_of};
 
 /// Rates of what is dropped in a stack of blocks.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use jepa3d_loader::ViewConfig;
 
 use super::encoder::Encoder;
 use super::image_tokens::grid_sinusoids;
@@ -14,7 +15,7 @@ use super::mlp::Mlp;
 use super::parameters::Parameters;
 use super::pass::Pass;
 use super::positions::PositionEmbedding;
-use crate::config::{HybridConfig, ModelConfig, PredictorConfig};
+use crate::config::{ModelConfig, PredictorConfig};
 use crate::error::Result;
 
 /// Numbers of a projected position: u / W, v / H, depth.
@@ -48,7 +49,7 @@ impl SeenPredictor {
     pub(crate) fn new(
         p: &mut Parameters,
         name: &str,
-        (model, config, hybrid): (&ModelConfig, &PredictorConfig, &HybridConfig),
+        (model, config, hybrid): (&ModelConfig, &PredictorConfig, &ViewConfig),
         device: &Device,
     ) -> Result<Self> {
         let at = |part: &str| format!("{name}.{part}");

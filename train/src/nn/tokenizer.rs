@@ -1,11 +1,10 @@
 //! The mini-PointNet that turns a patch into a token, and its batch norms' running statistics.
 
 use candle_core::{Tensor, Var};
+use jepa3d_kernels::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_counted};
 
 use super::parameters::{Parameters, Role};
 use crate::error::Result;
-use crate::kernels::tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize};
-use crate::kernels::tokenizer_composite::tokenize_counted;
 
 /// Share of a batch's statistics in the running ones.
 const MOMENTUM: f64 = 0.1;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use jepa3d_fixtures::grouped_set::write;
 use tempfile::TempDir;
 
 use super::{Ended, Event, PretrainRequest, Trainer};
 use crate::checkpoint::LAST_FILE;
 use crate::config::PretrainConfig;
 use crate::error::Result;
-use crate::loader::fixture::write;
 use crate::metrics::METRICS_FILE;
 
 /// Sizes that the clouds of the fixture serve (6 stored patches of 5 points), as settings on top of any config.

@@ -1,12 +1,12 @@
 //! Which parameters learn, which follow, and whether gradients are those of the loss (finite differences).
 
 use candle_core::Tensor;
+use jepa3d_loader::Loader;
 use jepa3d_schemas::Draws;
 
 use super::fixture::{Place, TINY, config};
 use super::{Trainer, loader_config};
 use crate::config::{LossKind, Method, PretrainConfig, TargetKind};
-use crate::loader::Loader;
 use crate::models::{StepInput, StepOutput};
 use crate::nn::{Parameter, Pass, Role};
 use crate::optim::{Gradients, Update};

@@ -1,8 +1,9 @@
 //! Runs in pieces equal straight ones to the bit, whatever the threads; a seed decides everything.
 
+use jepa3d_probe::is_validation;
+
 use super::fixture::{DROPOUT, Place, events_of};
 use super::{Ended, Event};
-use crate::evaluate::is_validation;
 
 const REGION: &[&str] = &[
     "masking.kind=region",

@@ -1,0 +1,126 @@
+//! Layer norm over rows with its backward (Ba et al., arXiv 1607.06450); candle's fused form has none.
+
+use pulp::Arch;
+
+use super::rows::sum_with;
+
+/// What is added to the variance, as everywhere in this family of models.
+pub const EPSILON: f32 = 1e-5;
+
+/// Mean and 1 / standard deviation of one row.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct RowStats {
+    mean: f32,
+    inverse: f32,
+}
+
+/// `out[i] = (x[i] - mean) / std * weight + bias` for every row of `x`; `stats` is set, one entry a row.
+pub(super) fn layer_norm(
+    out: &mut [f32],
+    stats: &mut [RowStats],
+    x: &[f32],
+    (weight, bias): (&[f32], &[f32]),
+) {
+    let width = weight.len();
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
+            for ((x, out), stats) in rows.zip(stats.iter_mut()) {
+                *stats = row_stats(x);
+                let RowStats { mean, inverse } = *stats;
+                for j in 0..width {
+                    out[j] = (x[j] - mean) * inverse * weight[j] + bias[j];
+                }
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn row_stats(x: &[f32]) -> RowStats {
+    let count = 1.0 / x.len() as f32;
+    let mean = sum_with(x, |v| v) * count;
+    let variance = sum_with(x, |v| (v - mean) * (v - mean)) * count;
+    RowStats { mean, inverse: 1.0 / (variance + EPSILON).sqrt() }
+}
+
+/// Adds the gradients of one layer norm: to `dx` (rows like `x`), to weight and bias.
+pub(super) fn layer_norm_backward(
+    dx: &mut [f32],
+    (dweight, dbias): (&mut [f32], &mut [f32]),
+    (x, stats): (&[f32], &[RowStats]),
+    weight: &[f32],
+    dy: &[f32],
+) {
+    let width = weight.len();
+    let count = 1.0 / width as f32;
+    let mut scaled = vec![0.0f32; width];
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
+            for (((x, dy), dx), &RowStats { mean, inverse }) in rows.zip(stats) {
+                for j in 0..width {
+                    let normed = (x[j] - mean) * inverse;
+                    dweight[j] += dy[j] * normed;
+                    dbias[j] += dy[j];
+                    scaled[j] = dy[j] * weight[j];
+                }
+                let mean_scaled = sum_with(&scaled, |v| v) * count;
+                let along = super::rows::dot(&scaled, x) - mean * width as f32 * mean_scaled;
+                let slope = along * count * inverse * inverse;
+                for j in 0..width {
+                    dx[j] += inverse * (scaled[j] - mean_scaled - (x[j] - mean) * slope);
+                }
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jepa3d_schemas::Draws;
+
+    fn loss(x: &[f64], weight: &[f64], bias: &[f64], g: &[f64]) -> f64 {
+        let n = weight.len() as f64;
+        x.chunks(weight.len())
+            .zip(g.chunks(weight.len()))
+            .map(|(x, g)| {
+                let mean = x.iter().sum::<f64>() / n;
+                let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+                let row = x.iter().zip(weight).zip(bias).zip(g);
+                row.map(|(((x, w), b), g)| g * ((x - mean) / (variance + 1e-5).sqrt() * w + b)).sum::<f64>()
+            })
+            .sum()
+    }
+
+    #[test]
+    fn gradients_equal_finite_differences() {
+        let mut draws = Draws::new(1, "norm", "test");
+        let (rows, width) = (3, 21);
+        let mut fill = |n: usize| (0..n).map(|_| f64::from(draws.normal() as f32)).collect::<Vec<f64>>();
+        let inputs = [fill(rows * width), fill(width), fill(width)];
+        let g = fill(rows * width);
+        let single = |v: &[f64]| v.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let [x, weight, bias] = inputs.clone().map(|v| single(&v));
+        let (mut out, mut stats) = (vec![0.0; x.len()], vec![RowStats::default(); rows]);
+        layer_norm(&mut out, &mut stats, &x, (&weight, &bias));
+        let found: f64 = out.iter().zip(&g).map(|(&y, g)| f64::from(y) * g).sum();
+        assert!((found - loss(&inputs[0], &inputs[1], &inputs[2], &g)).abs() < 1e-4);
+        let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; width], vec![0.0; width]);
+        layer_norm_backward(&mut dx, (&mut dw, &mut db), (&x, &stats), &weight, &single(&g));
+        for (part, found) in [dx, dw, db].iter().enumerate() {
+            for i in 0..found.len() {
+                let at = |h: f64| {
+                    let mut moved = inputs.clone();
+                    moved[part][i] += h;
+                    loss(&moved[0], &moved[1], &moved[2], &g)
+                };
+                let want = (at(1e-5) - at(-1e-5)) / 2e-5;
+                assert!((f64::from(found[i]) - want).abs() < 1e-4 * (1.0 + want.abs()), "part {part}, {i}");
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Where kernels leave the gradients of parameters that candle's backward pass never sees.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{Tensor, TensorId};
+
+/// Gradients by parameter; clones share one store.
+#[derive(Clone, Debug, Default)]
+pub struct Tape(Arc<Mutex<HashMap<TensorId, Vec<f32>>>>);
+
+impl Tape {
+    /// Adds to the gradient of a parameter.
+    pub fn add(&self, parameter: &Tensor, gradient: &[f32]) {
+        let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match store.entry(parameter.id()) {
+            std::collections::hash_map::Entry::Vacant(empty) => {
+                empty.insert(gradient.to_vec());
+            }
+            std::collections::hash_map::Entry::Occupied(mut sum) => {
+                super::rows::add(sum.get_mut(), gradient);
+            }
+        }
+    }
+
+    /// Takes the gradient of a parameter out.
+    pub fn take(&self, parameter: &Tensor) -> Option<Vec<f32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&parameter.id())
+    }
+}

@@ -1,0 +1,120 @@
+//! The tokenizer in candle's operators: the oracle of the fused one, and what runs on other devices than the CPU.
+//!
+//! candle's own backward of `max` hands the full gradient to every tied element (repeated points multiply it), so maxima are
+//! an argmax and a gather. The concatenation [global, local] never exists: each half of the mixing layer acts on its own.
+
+use candle_core::{DType, Result, Tensor, bail};
+
+use super::weights::{BatchStats, Mode, TokenizerWeights};
+
+const EPS: f64 = 1e-5;
+
+/// As [`tokenize`](super::tokenize), operator by operator, on any device.
+///
+/// # Errors
+/// As there.
+pub fn tokenize_composite(
+    patches: &Tensor,
+    weights: &TokenizerWeights,
+    mode: &Mode<'_>,
+) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
+    composite(patches, weights, mode, None)
+}
+
+/// As [`tokenize_composite`] in training, for voxel blocks: only the first `counts[p]` points of patch `p` are counted in
+/// the statistics, the rest repeats them. A maximum over repeats is that of the points, its gradient goes to the first.
+///
+/// # Errors
+/// As there, and if there is not one count a patch, between 1 and `K`.
+pub fn tokenize_counted(
+    patches: &Tensor,
+    weights: &TokenizerWeights,
+    counts: &[u16],
+) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
+    let (n, k, _) = patches.dims3()?;
+    if counts.len() != n || counts.iter().any(|&count| count == 0 || usize::from(count) > k) {
+        bail!("tokenizer: counts: expected {n} from 1 to {k}, found {}: {counts:?}", counts.len());
+    }
+    let row =
+        |count: &u16| (0..k).map(|i| if i < usize::from(*count) { 1.0f32 } else { 0.0 }).collect::<Vec<_>>();
+    let counted: Vec<f32> = counts.iter().flat_map(row).collect();
+    let counted = Tensor::from_vec(counted, (n * k, 1), patches.device())?.to_dtype(patches.dtype())?;
+    composite(patches, weights, &Mode::Train, Some(&counted))
+}
+
+/// `counted [P K, 1]`: 1 for rows that statistics are taken of, 0 for others.
+fn composite(
+    patches: &Tensor,
+    weights: &TokenizerWeights,
+    mode: &Mode<'_>,
+    counted: Option<&Tensor>,
+) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
+    weights.check(patches, mode)?;
+    let (n, k, _) = patches.dims3()?;
+    let (running1, running2) = match *mode {
+        Mode::Train => (None, None),
+        Mode::Eval { bn1, bn2 } => (Some(bn1), Some(bn2)),
+    };
+    let w = weights;
+    let first = linear(&patches.reshape((n * k, 3))?, &w.first)?;
+    let (first, stats1) = batch_norm(&first, (&w.bn1_weight, &w.bn1_bias), (running1, counted))?;
+    let local = linear(&first.relu()?, &w.lift)?.broadcast_add(&w.lift_bias)?;
+    let c2 = w.lift.dim(0)?;
+    let summary = max_over_points(&local.reshape((n, k, c2))?)?;
+    let of_summary = linear(&summary, &w.mix.narrow(1, 0, c2)?)?;
+    let of_local = linear(&local, &w.mix.narrow(1, c2, c2)?)?;
+    let c3 = w.mix.dim(0)?;
+    let mixed = of_local.reshape((n, k, c3))?.broadcast_add(&of_summary.unsqueeze(1)?)?;
+    let (mixed, stats2) =
+        batch_norm(&mixed.reshape((n * k, c3))?, (&w.bn2_weight, &w.bn2_bias), (running2, counted))?;
+    let out = linear(&mixed.relu()?, &w.out)?;
+    let tokens = max_over_points(&out.reshape((n, k, w.out.dim(0)?))?)?.broadcast_add(&w.out_bias)?;
+    Ok((tokens, stats1.zip(stats2).map(|(a, b)| [a, b])))
+}
+
+fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    x.matmul(&weight.t()?)
+}
+
+/// [P, K, C] -> [P, C]; the gradient goes to one point.
+fn max_over_points(x: &Tensor) -> Result<Tensor> {
+    let at = x.detach().argmax_keepdim(1)?;
+    x.gather(&at.contiguous()?, 1)?.squeeze(1)
+}
+
+type RunningSlices<'a> = Option<(&'a [f32], &'a [f32])>;
+
+/// Normalises the columns of `x` [n, C]; returns the batch's statistics if it used them.
+fn batch_norm(
+    x: &Tensor,
+    (weight, bias): (&Tensor, &Tensor),
+    (running, counted): (RunningSlices<'_>, Option<&Tensor>),
+) -> Result<(Tensor, Option<BatchStats>)> {
+    let of = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), x.device())?.to_dtype(x.dtype());
+    let (centered, var, stats) = match running {
+        Some((mean, var)) => (x.broadcast_sub(&of(mean)?)?, of(var)?, None),
+        None => {
+            let (rows, counted) = match counted {
+                Some(counted) => {
+                    (f64::from(counted.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?), counted)
+                }
+                None => (x.dim(0)? as f64, &x.narrow(1, 0, 1)?.ones_like()?),
+            };
+            let mean_of = |x: &Tensor| x.broadcast_mul(counted)?.sum_keepdim(0)? / rows;
+            let mean = mean_of(x)?;
+            let centered = x.broadcast_sub(&mean)?;
+            let var = mean_of(&centered.sqr()?)?;
+            let stats = batch_stats(&mean, &var, rows)?;
+            (centered, var, Some(stats))
+        }
+    };
+    let normalized = centered.broadcast_div(&(var + EPS)?.sqrt()?)?;
+    Ok((normalized.broadcast_mul(weight)?.broadcast_add(bias)?, stats))
+}
+
+fn batch_stats(mean: &Tensor, var: &Tensor, n: f64) -> Result<BatchStats> {
+    let vector = |x: &Tensor| x.detach().flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>();
+    let unbiased = n / (n - 1.0).max(1.0);
+    let var = vector(var)?.into_iter().map(|v| (f64::from(v) * unbiased) as f32).collect();
+    Ok(BatchStats { mean: vector(mean)?, var })
+}

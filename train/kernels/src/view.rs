@@ -1,0 +1,32 @@
+//! The numbers of a candle tensor on the CPU, without a copy where it is contiguous.
+
+use candle_core::{Result, Storage, StorageRef, Tensor, bail};
+
+/// Keeps a tensor's storage readable.
+pub struct CpuView<'a> {
+    storage: StorageRef<'a>,
+    start: usize,
+    len: usize,
+}
+
+impl<'a> CpuView<'a> {
+    /// Fails if the tensor is not on the CPU, not f32, or not contiguous.
+    pub fn new(tensor: &'a Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("a kernel was given a tensor of shape {:?} that is not contiguous", tensor.shape())
+        };
+        match &*storage {
+            Storage::Cpu(cpu) => cpu.as_slice::<f32>()?,
+            _ => bail!("a CPU kernel was given a tensor on another device"),
+        };
+        Ok(Self { storage, start, len: end - start })
+    }
+
+    /// The numbers, row-major.
+    pub fn slice(&self) -> &[f32] {
+        let Storage::Cpu(cpu) = &*self.storage else { unreachable!("checked in new") };
+        let all = cpu.as_slice::<f32>().expect("checked in new");
+        &all[self.start..self.start + self.len]
+    }
+}

@@ -1,0 +1,213 @@
+//! Streams a prepared dataset into ready batches, on threads, in an order that is known beforehand.
+//!
+//! Batch `b` is made by thread `b % threads` and taken from that thread's bounded channel, so batches
+//! come in order without sorting, and the batches do not depend on the number of threads. Before its batch a thread
+//! decodes row groups that the next batches need and nobody has begun; a row group is decoded once an epoch
+//! and dropped after its last batch, or kept for the whole run if the shuffle buffer holds the whole split. Errors
+//! travel through the channels; dropping the loader closes them and joins the threads.
+//!
+//! In memory: the rows of the row groups within half a shuffle buffer of the current place (at most
+//! `shuffle_buffer` rows, two row groups and what the next `threads` batches need), and at most
+//! `prefetch + 2 threads` batches.
+
+mod config;
+mod crop;
+mod feed;
+mod plan;
+mod regroup;
+mod row;
+mod row_group;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_of_patches;
+mod view_rows;
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+pub use config::{EvalConfig, LoaderConfig, ViewConfig};
+
+use crate::augment::{Augment, PatchesFrom};
+use crate::batch::Batch;
+use crate::dataset::PreparedDataset;
+use crate::epoch_order::{EpochOrder, Schedule};
+use crate::error::{Error, Result};
+use crate::picture::background;
+pub use crop::crop;
+use feed::{Feed, Order};
+use plan::{Plans, Resident, Slots};
+pub use regroup::Regrouper;
+
+/// Ready batches, endlessly.
+pub struct Loader {
+    feed: Arc<Feed>,
+    channels: Vec<Receiver<Result<Batch, Arc<Error>>>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Batches taken.
+    taken: u64,
+    failed: Option<Arc<Error>>,
+}
+
+impl Loader {
+    /// Starts the threads, at batch `first_batch` of the run; nothing before it is read.
+    ///
+    /// # Errors
+    /// Fails if the config does not fit the dataset, the split does not exist or is smaller than a
+    /// batch, a shard of it is missing or broken at its end, or a thread cannot be started.
+    pub fn start(dataset: &Arc<PreparedDataset>, config: LoaderConfig, first_batch: u64) -> Result<Self> {
+        config.check(dataset)?;
+        let row_groups = dataset.row_groups(&[&config.split])?;
+        let samples = config.repeat * row_groups.iter().map(|group| group.rows).sum::<usize>();
+        let (rank, world) = (config.rank, config.world);
+        let schedule = Schedule { samples, batch: config.batch, rank, world, drop_last: true };
+        schedule.check()?;
+        let feed = feed(dataset, config, row_groups, schedule, Order::Shuffled { first: first_batch });
+        Self::spawn(feed, first_batch)
+    }
+
+    fn spawn(feed: Feed, first: u64) -> Result<Self> {
+        let feed = Arc::new(feed);
+        let threads = feed.config.threads as u64;
+        let ahead = feed.config.prefetch.div_ceil(feed.config.threads).max(1);
+        let mut loader = Self { feed, channels: Vec::new(), threads: Vec::new(), taken: 0, failed: None };
+        for thread in 0..threads {
+            let (sender, receiver) = sync_channel(ahead);
+            let feed = Arc::clone(&loader.feed);
+            let named = std::thread::Builder::new().name(format!("loader {thread}"));
+            let handle = named.spawn(move || feed.run(first + thread, threads, &sender));
+            loader.threads.push(handle.map_err(|e| Error::Thread { found: e.to_string() })?);
+            loader.channels.push(receiver);
+        }
+        Ok(loader)
+    }
+
+    /// Steps of an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.feed.schedule.steps_per_epoch()
+    }
+
+    /// Samples of the split.
+    pub fn samples(&self) -> usize {
+        self.feed.schedule.samples
+    }
+
+    /// The most rows that were in memory at once so far.
+    pub fn resident_rows(&self) -> usize {
+        self.feed.resident.most()
+    }
+
+    /// The next batch; waits for it if it is not ready.
+    ///
+    /// # Errors
+    /// Fails if a shard is not the one that was prepared or does not decode (the error names it), or
+    /// a cloud cannot be grouped; every later call fails alike.
+    #[allow(clippy::should_implement_trait, reason = "endless and fallible: no iterator")]
+    pub fn next(&mut self) -> Result<Batch> {
+        if let Some(error) = &self.failed {
+            return Err(Error::Loading(Arc::clone(error)));
+        }
+        let channel = &self.channels[(self.taken % self.channels.len() as u64) as usize];
+        let error = match channel.recv() {
+            Ok(Ok(batch)) => {
+                self.taken += 1;
+                return Ok(batch);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => Arc::new(Error::Thread { found: "it ended".into() }),
+        };
+        self.failed = Some(Arc::clone(&error));
+        Err(Error::Loading(error))
+    }
+
+    /// Gives a batch back, so that its memory is used again.
+    pub fn recycle(&mut self, batch: Batch) {
+        let mut pool = self.feed.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() < self.feed.config.prefetch + 2 * self.feed.config.threads {
+            pool.push(batch);
+        }
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        // A thread that waits for room in its channel wakes up when the channel closes.
+        self.channels.clear();
+        for thread in self.threads.drain(..) {
+            // A panic was already reported where the batch was missing.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn feed(
+    dataset: &Arc<PreparedDataset>,
+    config: LoaderConfig,
+    row_groups: Vec<crate::dataset::RowGroupAt>,
+    schedule: Schedule,
+    order: Order,
+) -> Feed {
+    let rows = EpochOrder {
+        fingerprint: dataset.fingerprint().to_owned(),
+        seed: config.seed,
+        buffer: config.shuffle_buffer,
+        group_rows: row_groups.iter().map(|group| group.rows).collect(),
+    };
+    let resident = Arc::<Resident>::default();
+    let is_kept =
+        matches!(order, Order::Shuffled { .. }) && config.shuffle_buffer >= schedule.samples / config.repeat;
+    let kept = is_kept.then(|| Arc::new(Slots::new(row_groups.len(), true, Arc::clone(&resident))));
+    Feed {
+        dataset: Arc::clone(dataset),
+        background: background(dataset.manifest()),
+        columns: row_group::columns(&config, dataset.cell_edge().is_some()),
+        config,
+        row_groups,
+        rows,
+        schedule,
+        order,
+        kept,
+        plans: Plans::default(),
+        resident,
+        pool: Mutex::default(),
+    }
+}
+
+/// Visits every sample of the splits (of all splits, without names) once, in stored order, with its
+/// canonical grouping and nothing changed.
+///
+/// # Errors
+/// As [`Loader::start`] and [`Loader::next`], and if `visit` fails.
+pub fn for_each_in_order<E: From<Error>>(
+    dataset: &Arc<PreparedDataset>,
+    splits: &[&str],
+    config: &EvalConfig,
+    mut visit: impl FnMut(Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    let patches_from = if config.random_start.is_some() { PatchesFrom::Online } else { PatchesFrom::Shard };
+    let loading = LoaderConfig {
+        split: String::new(),
+        batch: config.batch,
+        threads: config.threads,
+        patches_from,
+        points: config.points,
+        groups: config.groups,
+        group_size: config.group_size,
+        shuffle_buffer: 0,
+        augment: Augment { normalize: config.normalize, ..Augment::default() },
+        up_axis: config.up_axis,
+        seed: config.random_start.unwrap_or(0),
+        ..LoaderConfig::default()
+    };
+    loading.check(dataset)?;
+    let row_groups = dataset.row_groups(splits)?;
+    let samples: usize = row_groups.iter().map(|group| group.rows).sum();
+    let schedule = Schedule { samples, batch: config.batch, rank: 0, world: 1, drop_last: false };
+    schedule.check()?;
+    let mut loader = Loader::spawn(feed(dataset, loading, row_groups, schedule, Order::Stored), 0)?;
+    for _ in 0..loader.feed.end().unwrap_or(0) {
+        visit(loader.next()?)?;
+    }
+    Ok(())
+}

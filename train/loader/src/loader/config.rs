@@ -1,0 +1,178 @@
+//! What is loaded and how, in training and for evaluation.
+
+use jepa3d_grouping::CellEdge;
+use jepa3d_schemas::UpAxis;
+
+use crate::augment::{Augment, PatchesFrom, Subset};
+use crate::dataset::PreparedDataset;
+use crate::error::{Error, Result, out_of_range};
+
+/// What is loaded, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderConfig {
+    /// The split. Default `train`.
+    pub split: String,
+    /// Samples of a batch (on each rank). Default 128.
+    pub batch: usize,
+    /// Threads that decode and gather; the batches do not depend on it. Default 1.
+    pub threads: usize,
+    /// Stored groupings or fresh ones. Default stored.
+    pub patches_from: PatchesFrom,
+    /// Points `N` of a fresh grouping; stored ones have their own. Default 1024.
+    pub points: usize,
+    /// Which points those are. Default the farthest.
+    pub subset: Subset,
+    /// Times that an epoch shows every sample. Default 1.
+    pub repeat: usize,
+    /// What of one view of every sample is loaded. Default none.
+    pub views: Option<ViewConfig>,
+    /// Centers `G`: with stored groupings the first of their centers, at most as many as stored. Default 64.
+    pub groups: usize,
+    /// Points `K` of a patch: with stored groupings the nearest ones, at most as many as stored. Default 32.
+    pub group_size: usize,
+    /// Samples of the shuffle buffer; if it holds the whole split, the order is a perfect permutation and
+    /// everything is decoded once and kept. Default 8192.
+    pub shuffle_buffer: usize,
+    /// How samples are changed. Default not at all.
+    pub augment: Augment,
+    /// Clouds are turned so that this axis is up. Default as they are stored.
+    pub up_axis: Option<UpAxis>,
+    /// Seed of order, groupings and augmentation. Default 0.
+    pub seed: u64,
+    /// Batches made ahead, over all threads. Default 4.
+    pub prefetch: usize,
+    /// This rank, below `world`: it takes its part of each step (see [`crate::Schedule`]). Default 0.
+    pub rank: usize,
+    /// Ranks. Default 1.
+    pub world: usize,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self {
+            split: "train".into(),
+            batch: 128,
+            threads: 1,
+            patches_from: PatchesFrom::Shard,
+            points: 1024,
+            subset: Subset::Farthest,
+            repeat: 1,
+            views: None,
+            groups: 64,
+            group_size: 32,
+            shuffle_buffer: 8192,
+            augment: Augment::default(),
+            up_axis: None,
+            seed: 0,
+            prefetch: 4,
+            rank: 0,
+            world: 1,
+        }
+    }
+}
+
+impl LoaderConfig {
+    /// Checks what does not need a look at the shards.
+    ///
+    /// # Errors
+    /// Fails if a number is 0 that must not be, the augmentation is not legal, or the dataset's stored
+    /// groupings are smaller than what is asked for.
+    pub fn check(&self, dataset: &PreparedDataset) -> Result<()> {
+        let positive = [
+            ("data.threads", self.threads),
+            ("data.groups", self.groups),
+            ("data.group_size", self.group_size),
+            ("data.points", self.points),
+            ("data.repeat", self.repeat),
+        ];
+        if let Some((key, _)) = positive.into_iter().find(|&(_, value)| value == 0) {
+            return Err(out_of_range(key, "at least 1", 0));
+        }
+        self.augment.check(self.patches_from)?;
+        let shape = dataset.shape();
+        let is_stored = self.patches_from == PatchesFrom::Shard;
+        if is_stored && (self.groups > shape.G || self.group_size > shape.K || shape.R == 0) {
+            let expected = format!("at most the stored {} x {} of R = {}", shape.G, shape.K, shape.R);
+            let found = format!("{} x {}", self.groups, self.group_size);
+            return Err(out_of_range("data.groups x data.group_size", expected, found));
+        }
+        if !is_stored && dataset.cell_edge().is_some() {
+            let expected = "\"shard\" for voxel blocks";
+            return Err(out_of_range("data.patches_from", expected, "online"));
+        }
+        if is_stored && self.subset == Subset::Crop {
+            let expected = "\"online\" with data.subset = \"crop\": stored groupings are of whole clouds";
+            return Err(out_of_range("data.patches_from", expected, "shard"));
+        }
+        if self.views.is_some() && dataset.manifest().views.is_none() {
+            return Err(Error::NoViews { folder: dataset.folder().to_owned() });
+        }
+        if self.views.is_some() && matches!(dataset.cell_edge(), Some(CellEdge::Fixed(_))) {
+            let expected = "patches, or voxel blocks as many in every sample (groups.voxel_edge = \"auto\")";
+            return Err(out_of_range("method = \"hybrid\"", expected, "blocks of a fixed edge"));
+        }
+        Ok(())
+    }
+}
+
+/// How samples are read for evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvalConfig {
+    /// Samples of a batch; the last one may be smaller. Default 128.
+    pub batch: usize,
+    /// Threads; the batches do not depend on it. Default 1.
+    pub threads: usize,
+    /// Centers `G`. Default 64.
+    pub groups: usize,
+    /// Points `K` of a patch. Default 32.
+    pub group_size: usize,
+    /// Move each grouping's points to their mean and into the unit sphere. Default false.
+    pub normalize: bool,
+    /// Instead of the canonical stored grouping, one from random starts drawn with this seed, of a
+    /// fresh subset of `points` points (the official protocol). Default none.
+    pub random_start: Option<u64>,
+    /// Points `N` of such a subset. Default 1024.
+    pub points: usize,
+    /// Clouds are turned so that this axis is up. Default as they are stored.
+    pub up_axis: Option<UpAxis>,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self {
+            batch: 128,
+            threads: 1,
+            groups: 64,
+            group_size: 32,
+            normalize: false,
+            random_start: None,
+            points: 1024,
+            up_axis: None,
+        }
+    }
+}
+
+/// One view of every sample, as image tokens, and which patches are asked of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewConfig {
+    /// Pixels of each side that a view is resized to.
+    pub image_size: usize,
+    /// Pixels of each side of an image token; divides `image_size`.
+    pub image_patch: usize,
+    /// The most patches that are asked of a view; more visible ones are drawn from.
+    pub queries: usize,
+    /// Share of a patch's points that a view must show for the patch to be asked for.
+    pub visible: f64,
+}
+
+impl ViewConfig {
+    /// Image tokens along a side.
+    pub fn side(&self) -> usize {
+        self.image_size / self.image_patch
+    }
+
+    /// Numbers of an image token before it is embedded: three channels of its pixels.
+    pub fn token_numbers(&self) -> usize {
+        3 * self.image_patch * self.image_patch
+    }
+}

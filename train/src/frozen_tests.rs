@@ -1,0 +1,60 @@
+//! What a frozen encoder says of hidden patches, against the step that trained it.
+
+use candle_core::{Device, Tensor};
+use jepa3d_loader::{Places, draw_masks};
+use jepa3d_schemas::Draws;
+
+use crate::checkpoint::{LAST_FILE, RunState, write};
+use crate::config::PretrainConfig;
+use crate::frozen::FrozenEncoder;
+use crate::models::{Model, StepInput};
+use crate::monitor::StepMeasures;
+use crate::nn::Pass;
+use crate::run_folder::CONFIG_FILE;
+
+const TINY: &str = "preset = \"tiny\"\n[data]\ngroups = 4\ngroup_size = 6\n[model]\ntokenizer = [4, 8, 8]\nwidth = 8\n\
+                    depth = 1\nheads = 2\n[predictor]\nwidth = 8\ndepth = 1\nheads = 2\n[optim]\nbatch = 2\n\
+                    [masking]\nkind = \"region\"\nblocks = 2\ntarget_ratio = [0.5, 0.5]\n";
+
+#[test]
+fn errors_of_patches_are_shares_of_the_targets_variance() {
+    let run = tempfile::tempdir().unwrap();
+    let config: PretrainConfig = toml::from_str(TINY).unwrap();
+    std::fs::write(run.path().join(CONFIG_FILE), config.to_toml()).unwrap();
+    let (model, parameters) = Model::new(&config, &Device::Cpu).unwrap();
+    let state = RunState {
+        teacher: None,
+        tool_version: "0".into(),
+        step: 5,
+        steps_per_epoch: 2,
+        fingerprint: "f1".into(),
+        config: config.to_toml(),
+        best: None,
+        first_position: None,
+        alarms: Default::default(),
+    };
+    write(&run.path().join(LAST_FILE), &parameters, None, &state).unwrap();
+    let encoder = FrozenEncoder::open(run.path(), "cpu").unwrap();
+    let mut draws = Draws::new(0, "clouds", "frozen");
+    let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| draws.normal() as f32).collect() };
+    let (patches, centers) = (numbers(5 * 4 * 6 * 3), numbers(5 * 4 * 3));
+    let ids: Vec<String> = (0..5).map(|i| format!("a{i}")).collect();
+    for epoch in 0..3 {
+        let places = Places { ids: &ids, centers: &centers, cells: None };
+        let masks = draw_masks(&config.masking, places, (config.run.seed, epoch, 0)).unwrap();
+        let errors = encoder.patch_errors(&patches, &centers, &masks).unwrap().unwrap();
+        assert_eq!(errors.len(), 5 * masks.blocks * masks.target_len);
+        let input = StepInput {
+            patches: Tensor::from_slice(&patches, (5, 4, 6, 3), &Device::Cpu).unwrap(),
+            centers: Tensor::from_slice(&centers, (5, 4, 3), &Device::Cpu).unwrap(),
+            masks: Some(masks),
+            counts: None,
+            views: None,
+            images: None,
+        };
+        let output = model.step(&input, &Pass::new(0, false)).unwrap();
+        let unexplained = 1.0 - StepMeasures::of(&output).unwrap().r2;
+        let mean = errors.iter().map(|&error| f64::from(error)).sum::<f64>() / errors.len() as f64;
+        assert!((mean / unexplained - 1.0).abs() < 1e-4, "{mean} {unexplained}");
+    }
+}
