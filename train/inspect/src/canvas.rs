@@ -21,7 +21,7 @@ static FONT: LazyLock<GrayImage> = LazyLock::new(|| {
 
 /// Part of a canvas, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tile {
+pub(crate) struct PixelRect {
     /// Left edge.
     pub x: u32,
     /// Top edge.
@@ -40,7 +40,7 @@ impl Canvas {
         Self(RgbImage::from_pixel(width, height, Rgb(background)))
     }
 
-    pub(crate) fn fill(&mut self, tile: Tile, color: Color) {
+    pub(crate) fn fill(&mut self, tile: PixelRect, color: Color) {
         for y in tile.y..(tile.y + tile.height).min(self.0.height()) {
             for x in tile.x..(tile.x + tile.width).min(self.0.width()) {
                 self.0.put_pixel(x, y, Rgb(color));
@@ -49,13 +49,13 @@ impl Canvas {
     }
 
     /// Copies a picture of the tile's size into it.
-    pub(crate) fn paste(&mut self, tile: Tile, picture: &RgbImage) {
+    pub(crate) fn paste(&mut self, tile: PixelRect, picture: &RgbImage) {
         image::imageops::replace(&mut self.0, picture, i64::from(tile.x), i64::from(tile.y));
     }
 
     /// A disc of `radius` at `center` (pixel (0,0) is the canvas's top-left corner), with smooth
     /// edge, cut at the borders of `tile`. A pixel wholly inside it has exactly `color`.
-    pub(crate) fn disc(&mut self, tile: Tile, center: [f32; 2], radius: f32, color: Color) {
+    pub(crate) fn disc(&mut self, tile: PixelRect, center: [f32; 2], radius: f32, color: Color) {
         let [x0, x1] = bounds(center[0], radius, tile.x, tile.x + tile.width);
         let [y0, y1] = bounds(center[1], radius, tile.y, tile.y + tile.height);
         for y in y0..y1 {
@@ -68,13 +68,14 @@ impl Canvas {
     }
 
     /// Text from its top-left corner; characters outside ASCII are drawn as `?`.
-    pub(crate) fn text(&mut self, [x, y]: [u32; 2], text: &str, color: Color) {
+    pub(crate) fn text(&mut self, at: [u32; 2], text: &str, color: Color) {
+        let [left_edge, top] = at;
         for (i, character) in text.chars().enumerate() {
             let glyph = if matches!(character, ' '..='~') { character } else { '?' };
             let left = (glyph as u32 - ' ' as u32) * CHARACTER;
             for (row, column) in (0..LINE).flat_map(|row| (0..CHARACTER).map(move |column| (row, column))) {
                 let coverage = f32::from(FONT.get_pixel(left + column, row)[0]) / 255.0;
-                self.mix(x + i as u32 * CHARACTER + column, y + row, color, coverage);
+                self.mix(left_edge + i as u32 * CHARACTER + column, top + row, color, coverage);
             }
         }
     }
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn a_disc_has_its_colour_inside_and_ends_at_the_tile() {
         let mut canvas = Canvas::new(20, 20, WHITE);
-        let tile = Tile { x: 5, y: 5, width: 10, height: 10 };
+        let tile = PixelRect { x: 5, y: 5, width: 10, height: 10 };
         canvas.disc(tile, [6.0, 10.5], 3.0, [10, 20, 30]);
         assert_eq!(canvas.0.get_pixel(6, 10).0, [10, 20, 30]);
         assert_eq!(canvas.0.get_pixel(4, 10).0, WHITE, "left of the tile");

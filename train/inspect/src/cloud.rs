@@ -2,8 +2,8 @@
 
 use jepa3d_schemas::UpAxis;
 
-use super::canvas::{Canvas, Tile};
-use super::colors::{Color, axis};
+use super::canvas::{Canvas, PixelRect};
+use super::colors::{Color, ValueRange, axis};
 
 /// Sine and cosine of the viewpoint's azimuth (35 degrees) and elevation (25 degrees).
 const AZIMUTH: [f32; 2] = [0.573_576_4, 0.819_152];
@@ -38,25 +38,25 @@ impl Viewpoint {
 ///
 /// # Shapes
 /// `at` `[S]`: x and y on the canvas, and depth (larger is farther).
-pub(crate) struct Seen {
+pub(crate) struct SeenCloud {
     at: Vec<[f32; 3]>,
-    tile: Tile,
+    tile: PixelRect,
 }
 
-impl Seen {
+impl SeenCloud {
     /// Fits a cloud into a tile.
     ///
     /// A cloud within the unit sphere is shown whole. Of any other the bulk is, with a margin: far
     /// returns of a sweep would leave the rest too small to see.
-    pub(crate) fn new(points: &[f32], viewpoint: &Viewpoint, tile: Tile) -> Self {
+    pub(crate) fn new(points: &[f32], viewpoint: &Viewpoint, tile: PixelRect) -> Self {
         let mut at: Vec<[f32; 3]> = points.chunks_exact(3).map(|p| viewpoint.see(p)).collect();
         let is_unit = points.chunks_exact(3).all(|p| p.iter().map(|x| x * x).sum::<f32>() <= 1.01);
         let tail = if is_unit { 0.0 } else { 0.06 };
-        let spans = [0, 1].map(|i| span(at.iter().map(|p| p[i]), tail));
+        let spans = [0, 1].map(|i| ValueRange::measure(at.iter().map(|p| p[i]), tail, tail));
         let margin = if is_unit { 1.08 } else { 1.35 };
-        let [x, y] = spans.map(|(low, high)| (high - low) * margin);
+        let [x, y] = spans.map(|span| (span.high - span.low) * margin);
         let scale = (tile.width as f32 / x.max(1e-9)).min(tile.height as f32 / y.max(1e-9));
-        let middle = spans.map(|(low, high)| 0.5 * (low + high));
+        let middle = spans.map(|span| 0.5 * (span.low + span.high));
         let home = [tile.x as f32 + 0.5 * tile.width as f32, tile.y as f32 + 0.5 * tile.height as f32];
         for p in &mut at {
             (p[0], p[1]) = (home[0] + scale * (p[0] - middle[0]), home[1] + scale * (p[1] - middle[1]));
@@ -81,7 +81,7 @@ impl Seen {
     /// # Shapes
     /// `[S]`.
     pub(crate) fn front(&self, points: &[(usize, Color)], radius: f32) -> Vec<bool> {
-        let Tile { x, y, width, height } = self.tile;
+        let PixelRect { x, y, width, height } = self.tile;
         let mut nearest = vec![f32::INFINITY; (width * height) as usize];
         let reach = (2.0 * radius) as i64;
         let pixel = |p: &[f32; 3]| [p[0] as i64 - i64::from(x), p[1] as i64 - i64::from(y)];
@@ -98,8 +98,8 @@ impl Seen {
                 nearest[i] = nearest[i].min(p[2]);
             }
         }
-        let (low, high) = span(self.at.iter().map(|p| p[2]), 0.0);
-        let slack = BEHIND * (high - low);
+        let depths = ValueRange::measure(self.at.iter().map(|p| p[2]), 0.0, 0.0);
+        let slack = BEHIND * (depths.high - depths.low);
         self.at.iter().map(|p| index(pixel(p)).is_none_or(|i| p[2] <= nearest[i] + slack)).collect()
     }
 
@@ -113,14 +113,6 @@ impl Seen {
             canvas.disc(self.tile, self.place(point), radius, color);
         }
     }
-}
-
-fn span(values: impl Iterator<Item = f32>, tail: f64) -> (f32, f32) {
-    let mut sorted: Vec<f32> = values.collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return (0.0, 0.0) };
-    let tail = (last as f64 * tail) as usize;
-    (sorted[tail], sorted[last - tail])
 }
 
 #[cfg(test)]
@@ -151,15 +143,15 @@ mod tests {
 
     #[test]
     fn a_unit_cloud_fits_its_tile_and_near_points_cover_far_ones() {
-        let tile = Tile { x: 10, y: 20, width: 50, height: 40 };
+        let tile = PixelRect { x: 10, y: 20, width: 50, height: 40 };
         let points = [[0.0, 0.0, 1.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [-0.9, 0.2, 0.1f32]];
-        let seen = Seen::new(points.as_flattened(), &Viewpoint::above(UpAxis::Z), tile);
+        let seen = SeenCloud::new(points.as_flattened(), &Viewpoint::above(UpAxis::Z), tile);
         for i in 0..4 {
             let [x, y] = seen.place(i);
             assert!((10.0..60.0).contains(&x) && (20.0..60.0).contains(&y), "{x} {y}");
         }
         let line = [[0.0, 0.0, 0.0], [0.5 * 0.819_152, 0.5 * 0.573_576_4, 0.5 * 0.466_307_66f32]];
-        let seen = Seen::new(line.as_flattened(), &Viewpoint::above(UpAxis::Z), tile);
+        let seen = SeenCloud::new(line.as_flattened(), &Viewpoint::above(UpAxis::Z), tile);
         let mut canvas = Canvas::new(70, 70, [255; 3]);
         seen.draw(&mut canvas, &[(1, [1, 2, 3]), (0, [9, 9, 9])], 2.0);
         let [x, y] = seen.place(1);

@@ -17,10 +17,10 @@ const TAIL: f64 = 0.02;
 /// # Shapes
 /// `points [S,3]` -> `[S]`.
 pub(crate) fn by_place(points: &[f32]) -> Vec<Color> {
-    let ends = [0, 1, 2].map(|axis| span(points.iter().skip(axis).step_by(3).copied()));
+    let ends = [0, 1, 2].map(|axis| ValueRange::measure_bulk(points.iter().skip(axis).step_by(3).copied()));
     let place = |p: &[f32]| -> Color {
         let share = [0, 1, 2].map(|axis| {
-            let (low, high) = ends[axis];
+            let ValueRange { low, high } = ends[axis];
             if high > low { ((p[axis] - low) / (high - low)).clamp(0.0, 1.0) } else { 0.5 }
         });
         vivid(share)
@@ -37,13 +37,28 @@ fn vivid(share: [f32; 3]) -> Color {
     })
 }
 
-/// Where the bulk of some values begins and ends.
-fn span(values: impl Iterator<Item = f32>) -> (f32, f32) {
-    let mut sorted: Vec<f32> = values.collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return (0.0, 0.0) };
-    let tail = (last as f64 * TAIL) as usize;
-    (sorted[tail], sorted[last - tail])
+/// Where the bulk of some values lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ValueRange {
+    /// Its low end.
+    pub low: f32,
+    /// Its high end.
+    pub high: f32,
+}
+
+impl ValueRange {
+    /// The values without a share `low_tail` of the least and `high_tail` of the greatest; 0 to 0 for none.
+    pub(crate) fn measure(values: impl Iterator<Item = f32>, low_tail: f64, high_tail: f64) -> Self {
+        let mut sorted: Vec<f32> = values.collect();
+        sorted.sort_unstable_by(f32::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else { return Self { low: 0.0, high: 0.0 } };
+        let cut = |share: f64| (last as f64 * share) as usize;
+        Self { low: sorted[cut(low_tail)], high: sorted[last - cut(high_tail)] }
+    }
+
+    fn measure_bulk(values: impl Iterator<Item = f32>) -> Self {
+        Self::measure(values, TAIL, TAIL)
+    }
 }
 
 /// What the colours of [`of_cloud`] mean.
@@ -125,12 +140,13 @@ const RAMP: [[f32; 3]; 11] = [
 
 /// Viridis from the low to the high end of some values.
 fn ramp(values: impl Iterator<Item = f32> + Clone) -> Vec<Color> {
-    let ends = span(values.clone());
-    values.map(|value| between(value, ends)).collect()
+    let range = ValueRange::measure_bulk(values.clone());
+    values.map(|value| viridis(value, range)).collect()
 }
 
-/// Viridis at the place of a value between two ends.
-pub(crate) fn between(value: f32, (low, high): (f32, f32)) -> Color {
+/// Viridis at the place of a value in a range.
+pub(crate) fn viridis(value: f32, range: ValueRange) -> Color {
+    let ValueRange { low, high } = range;
     let scale = if high > low { 10.0 / (high - low) } else { 0.0 };
     let at = ((value - low) * scale).clamp(0.0, 10.0);
     let below = (at as usize).min(9);

@@ -22,7 +22,7 @@ use rerun::{EntityPath, RecordingStream, RecordingStreamResult, TransformRelatio
 
 use super::colors::{self, Color, by_place};
 use super::facts;
-use super::groups::Groups;
+use super::groups::ShownGrouping;
 use super::select::Specimen;
 
 /// The timeline: the number of the sample within the selection.
@@ -90,7 +90,7 @@ impl Scribe<'_> {
         let page = facts::page(specimen, self.manifest, meaning);
         self.stream.log("facts", &rerun::TextDocument::from_markdown(page))?;
         self.clear_others(specimen)?;
-        let bulk = Bulk::of(&specimen.sample.points);
+        let bulk = Bulk::measure(&specimen.sample.points);
         for view in &specimen.views {
             self.cameras.insert((view.view, view.name.clone()));
             self.log_camera(view, &bulk)?;
@@ -150,7 +150,7 @@ impl Scribe<'_> {
     }
 
     fn log_groups(&self, sample: &Sample) -> RecordingStreamResult<()> {
-        let groups = Groups::of(sample, self.manifest.shape.R, self.grouping);
+        let groups = ShownGrouping::select(sample, self.manifest.shape.R, self.grouping);
         let (members, colors): (Vec<usize>, Vec<Color>) = groups.colors(sample.len()).into_iter().unzip();
         let points = positions(&sample.points, members.into_iter());
         self.log_points("cloud/patches".into(), points, &colors, 2.0 * POINT)?;
@@ -224,7 +224,8 @@ pub(super) fn colored(points: Vec<[f32; 3]>, colors: &[Color], radius: f32) -> r
         .with_radii([rerun::Radius::new_ui_points(radius)])
 }
 
-fn paint(&[r, g, b]: &Color) -> rerun::Color {
+fn paint(color: &Color) -> rerun::Color {
+    let [r, g, b] = *color;
     rerun::Color::from_rgb(r, g, b)
 }
 
@@ -264,7 +265,7 @@ struct Bulk {
 }
 
 impl Bulk {
-    fn of(points: &[f32]) -> Self {
+    fn measure(points: &[f32]) -> Self {
         let (low, high) = extent(points);
         let middle = [0, 1, 2].map(|i| 0.5 * (low[i] + high[i]));
         let distance = |p: &[f32]| (0..3).map(|i| (p[i] - middle[i]).powi(2)).sum::<f32>().sqrt();

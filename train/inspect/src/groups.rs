@@ -5,7 +5,7 @@ use jepa3d_schemas::Sample;
 use super::colors::{Color, of_group};
 
 /// The centers and patches of one grouping.
-pub(crate) struct Groups {
+pub(crate) struct ShownGrouping {
     /// `[G]` indices into the cloud.
     pub centers: Vec<u32>,
     /// `[G,K]` indices into the cloud.
@@ -14,9 +14,9 @@ pub(crate) struct Groups {
     pub counts: Option<Vec<u16>>,
 }
 
-impl Groups {
+impl ShownGrouping {
     /// Grouping `grouping` of the `groupings` that a sample has.
-    pub(crate) fn of(sample: &Sample, groupings: usize, grouping: usize) -> Self {
+    pub(crate) fn select(sample: &Sample, groupings: usize, grouping: usize) -> Self {
         let part = |len: usize| {
             let each = len / groupings.max(1);
             grouping * each..(grouping + 1) * each
@@ -29,7 +29,8 @@ impl Groups {
     }
 
     /// The first `groups` patches of `stored` points, cut to the `size` nearest to the center.
-    pub(crate) fn first(self, groups: usize, (stored, size): (usize, usize)) -> Self {
+    pub(crate) fn first(self, groups: usize, size: usize) -> Self {
+        let stored = self.patches.len() / self.centers.len().max(1);
         let patches = self.patches.chunks_exact(stored.max(1)).take(groups);
         Self {
             centers: self.centers.into_iter().take(groups).collect(),
@@ -43,7 +44,7 @@ impl Groups {
     ///
     /// # Shapes
     /// `[S]`, `None` for points in no patch.
-    pub(crate) fn of_points(&self, points: usize) -> Vec<Option<usize>> {
+    pub(crate) fn owners(&self, points: usize) -> Vec<Option<usize>> {
         let size = self.patches.len() / self.centers.len().max(1);
         let mut best: Vec<Option<(usize, usize)>> = vec![None; points];
         for (group, patch) in self.patches.chunks_exact(size.max(1)).enumerate() {
@@ -60,7 +61,7 @@ impl Groups {
 
     /// The points that are in a patch, each in its colour; a grouping has `N` of the `S` points.
     pub(crate) fn colors(&self, points: usize) -> Vec<(usize, Color)> {
-        let groups = self.of_points(points).into_iter().enumerate();
+        let groups = self.owners(points).into_iter().enumerate();
         groups.filter_map(|(point, group)| Some((point, of_group(group?)))).collect()
     }
 }
@@ -77,9 +78,9 @@ mod tests {
             patch_indices: vec![9, 9, 9, 9, 9, 9, 0, 1, 2, 3, 2, 1],
             ..Sample::default()
         };
-        let groups = Groups::of(&sample, 2, 1);
+        let groups = ShownGrouping::select(&sample, 2, 1);
         assert_eq!(groups.centers, [0, 3]);
-        assert_eq!(groups.of_points(6), [Some(0), Some(0), Some(1), Some(1), None, None]);
+        assert_eq!(groups.owners(6), [Some(0), Some(0), Some(1), Some(1), None, None]);
         let [first, second] = [of_group(0), of_group(1)];
         assert_eq!(groups.colors(6), [(0, first), (1, first), (2, second), (3, second)]);
     }
@@ -93,6 +94,6 @@ mod tests {
             patch_counts: Some(vec![1, 0]),
             ..Sample::default()
         };
-        assert_eq!(Groups::of(&sample, 1, 0).of_points(3), [Some(0), None, None]);
+        assert_eq!(ShownGrouping::select(&sample, 1, 0).owners(3), [Some(0), None, None]);
     }
 }

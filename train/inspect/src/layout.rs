@@ -8,7 +8,7 @@
 //!
 //! Wide images (photos) stand in two such bands beside a cloud that is four tiles high.
 
-use super::canvas::{LINE, Tile};
+use super::canvas::{LINE, PixelRect};
 
 /// Width of a sheet.
 pub(crate) const WIDTH: u32 = 1400;
@@ -28,13 +28,13 @@ const TALLEST: f32 = 240.0;
 #[derive(Debug)]
 pub(crate) struct Strip {
     /// The cloud.
-    pub cloud: Tile,
+    pub cloud: PixelRect,
     /// Which views are shown, ascending.
     pub views: Vec<usize>,
     /// Their images.
-    pub images: Vec<Tile>,
+    pub images: Vec<PixelRect>,
     /// The same images with correspondences.
-    pub dots: Vec<Tile>,
+    pub dots: Vec<PixelRect>,
     /// Height with heading.
     pub height: u32,
 }
@@ -54,14 +54,14 @@ impl Strip {
         let room = (WIDTH - GAP * (columns + 2 * bands + 1) as u32) as f32;
         let row = (room / (total.fold(0.0, f32::max) + 2.0 * bands as f32)).min(TALLEST) as u32;
         let side = bands as u32 * 2 * (row + GAP) - GAP;
-        let cloud = Tile { x: GAP, y: HEADING, width: side, height: side };
+        let cloud = PixelRect { x: GAP, y: HEADING, width: side, height: side };
         let (mut images, mut dots) = (Vec::new(), Vec::new());
         for (band, views) in views.chunks(columns).enumerate() {
             let (mut x, y) = (cloud.x + side + GAP, HEADING + band as u32 * 2 * (row + GAP));
             for &view in views {
                 let width = (row as f32 * aspects[view]) as u32;
-                images.push(Tile { x, y, width, height: row });
-                dots.push(Tile { x, y: y + row + GAP, width, height: row });
+                images.push(PixelRect { x, y, width, height: row });
+                dots.push(PixelRect { x, y: y + row + GAP, width, height: row });
                 x += width + GAP;
             }
         }
@@ -87,11 +87,11 @@ mod tests {
             [&[(224, 224); 12], &[(1600, 900); 6], &[(64, 64); 1], &[], &[(32, 64); 3], &[(900, 300); 9]];
         for sizes in cases {
             let strip = Strip::new(sizes);
-            let tiles: Vec<Tile> =
+            let tiles: Vec<PixelRect> =
                 [strip.cloud].iter().chain(&strip.images).chain(&strip.dots).copied().collect();
             for (i, a) in tiles.iter().enumerate() {
                 assert!(a.x + a.width + GAP <= WIDTH && a.y + a.height < strip.height, "{strip:?}");
-                let is_apart = |b: &Tile| {
+                let is_apart = |b: &PixelRect| {
                     let after = |a: u32, size: u32, b: u32| a + size + GAP <= b;
                     after(a.x, a.width, b.x) || after(b.x, b.width, a.x) || after(a.y, a.height, b.y)
                 };

@@ -48,6 +48,8 @@ mod run_blueprint;
 #[cfg(feature = "rerun")]
 mod run_entities;
 #[cfg(feature = "rerun")]
+mod run_paths;
+#[cfg(feature = "rerun")]
 mod viewer_page;
 
 #[cfg(not(feature = "rerun"))]

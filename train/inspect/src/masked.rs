@@ -7,7 +7,7 @@ use jepa3d_loader::{
 use jepa3d_schemas::{Draws, Manifest, Sample};
 use jepa3d_train::{DataConfig, FrozenEncoder, PretrainConfig};
 
-use super::groups::Groups;
+use super::groups::ShownGrouping;
 use super::select::Specimen;
 use crate::error::{Error, Result};
 
@@ -93,7 +93,7 @@ impl MaskedCloud {
         Ok(Self {
             id: sample.sample_id.clone(),
             category: sample.category.clone(),
-            owners: groups.of_points(points.len()),
+            owners: groups.owners(points.len()),
             points,
             centers,
             patches,
@@ -116,7 +116,7 @@ fn grid(sample: &Sample, (manifest, grouping): (&Manifest, usize), edge: CellEdg
         .map_err(|e| Error::Regroup { id: sample.sample_id.clone(), found: e.to_string() })
 }
 
-type Grouped = (Vec<[f32; 3]>, Vec<[f32; 3]>, Groups);
+type Grouped = (Vec<[f32; 3]>, Vec<[f32; 3]>, ShownGrouping);
 
 /// Stands a point on the floor that the config asks for.
 fn turned(manifest: &Manifest, data: &DataConfig) -> impl Fn(&[f32; 3]) -> [f32; 3] {
@@ -128,7 +128,7 @@ fn stored(sample: &Sample, manifest: &Manifest, grouping: usize, data: &DataConf
     let shape = manifest.shape;
     let turned = turned(manifest, data);
     let points: Vec<[f32; 3]> = sample.points.as_chunks::<3>().0.iter().map(&turned).collect();
-    let groups = Groups::of(sample, shape.R, grouping).first(data.groups, (shape.K, data.group_size));
+    let groups = ShownGrouping::select(sample, shape.R, grouping).first(data.groups, data.group_size);
     let centers = match &sample.centers {
         // Voxel blocks have centroids, which are no points of the cloud.
         Some(all) if !all.is_empty() => {
@@ -155,7 +155,7 @@ fn fresh(sample: &Sample, manifest: &Manifest, data: &DataConfig, seed: u64) -> 
         .regroup(points, sizes, starts, |points| points.iter_mut().for_each(|p| *p = turned(p)))
         .map_err(|e| Error::Regroup { id: id.clone(), found: e.to_string() })?;
     let centers = found.centers.iter().map(|&i| found.points[i as usize]).collect();
-    let groups = Groups { centers: found.centers, patches: found.patches, counts: None };
+    let groups = ShownGrouping { centers: found.centers, patches: found.patches, counts: None };
     Ok((found.points.to_vec(), centers, groups))
 }
 

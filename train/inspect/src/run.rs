@@ -76,7 +76,7 @@ impl RunView {
         let (clouds, draws, up_axis, checkpoint) = (Vec::new(), Vec::new(), UpAxis::Y, None);
         let mut run = Self { name, config, log, clouds, draws, up_axis, checkpoint };
         if let Some(data) = data {
-            run.look(folder, data, query)?;
+            run.read_clouds(folder, data, query)?;
         }
         Ok(run)
     }
@@ -131,7 +131,8 @@ impl RunView {
         }
     }
 
-    fn look(&mut self, folder: &Path, data: &Path, query: &RunQuery) -> Result<()> {
+    /// Reads the clouds that `query` asks for, draws their masks and measures the errors of predictions.
+    fn read_clouds(&mut self, folder: &Path, data: &Path, query: &RunQuery) -> Result<()> {
         let split = query.clouds.split.clone().unwrap_or_else(|| self.config.data.split.clone());
         let wanted = Query { split: Some(split.clone()), ..query.clouds.clone() };
         let shown = Selection::new(data, &wanted)?;

@@ -6,7 +6,7 @@ use rerun::blueprint::{
 
 use super::blueprint::paused;
 use super::run::RunView;
-use super::run_entities::{STEP, cloud_path, group, metric_path, names};
+use super::run_paths::{STEP, cloud_path, metric_path, pane, scalar_names};
 
 /// The panes of curves, and whether their scalars share an axis.
 const PANES: [(&str, bool); 8] = [
@@ -46,19 +46,19 @@ fn clouds(run: &RunView, what: &str, title: &str) -> ContainerLike {
 }
 
 fn curves(run: &RunView) -> ContainerLike {
-    let all = names(run);
-    let panes = PANES.into_iter().filter_map(|(pane, is_shared)| {
-        let names: Vec<&str> = all.iter().copied().filter(|name| group(name) == pane).collect();
+    let all = scalar_names(run);
+    let panes = PANES.into_iter().filter_map(|(title, is_shared)| {
+        let names: Vec<&str> = all.iter().copied().filter(|name| pane(name) == title).collect();
         let view = |title: &str, names: &[&str]| -> ContainerLike {
             let contents = names.iter().map(|name| format!("+ {}", metric_path(name)));
             TimeSeriesView::new(title).with_contents(contents).into()
         };
         match names.as_slice() {
             [] => None,
-            names if is_shared => Some(view(pane, names)),
+            names if is_shared => Some(view(title, names)),
             names => {
                 let tabs = names.iter().map(|name| view(name, &[*name]));
-                Some(Tabs::new(tabs).with_name(pane).into())
+                Some(Tabs::new(tabs).with_name(title).into())
             }
         }
     });

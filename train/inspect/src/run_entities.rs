@@ -11,61 +11,23 @@
 //! Masks stand on the timeline `draw`, and on `step` where their epoch begins, so that one timeline
 //! shows both them and the scalars.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rerun::{EntityPath, RecordingStream, RecordingStreamResult, TimeColumn};
 
-use super::colors::{self, CONTEXT, Color, UNUSED, of_block};
+use super::colors::{self, CONTEXT, Color, UNUSED, ValueRange, of_block};
 use super::entities::colored;
 use super::masked::{CloudMasks, MaskedCloud, PatchRole};
 use super::run::RunView;
 use super::run_blueprint::blueprint;
-use super::run_sheet::span;
-
-/// Timeline of the record.
-pub(super) const STEP: &str = "step";
-const DRAW: &str = "draw";
+use super::run_paths::{DRAW, STEP, cloud_path, metric_path};
+use super::run_sheet::error_range;
 
 /// Sizes on screen, whatever the zoom.
 const POINT: f32 = 2.5;
 const CENTER: f32 = 5.0;
 /// What is not asked for, beside errors.
 const PALE: Color = [110, 110, 116];
-
-/// The pane of a scalar.
-pub(super) fn group(name: &str) -> &'static str {
-    match name {
-        "lr" | "tau" | "grad_norm" | "weight_decay" => "optimiser",
-        "rank" => "rank",
-        "samples_per_s" => "speed",
-        "r2" => "loss",
-        _ if name.starts_with("loss") => "loss",
-        _ if name.ends_with("_std") => "std",
-        _ if name.ends_with("_ms") => "speed",
-        _ if name.starts_with("probe/") || name.starts_with("random/") => "probe",
-        _ if name.starts_with("position/") || name.starts_with("cloud/") => "position",
-        _ => "other",
-    }
-}
-
-/// Path of a scalar.
-pub(super) fn metric_path(name: &str) -> EntityPath {
-    let group = group(name);
-    let below = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
-    let parts = ["metrics", group].into_iter().chain(below.split('/'));
-    EntityPath::new(parts.map(Into::into).collect())
-}
-
-/// Path of what is said about a cloud.
-pub(super) fn cloud_path(what: &str, id: &str, below: &[&str]) -> EntityPath {
-    let parts = [what, id].into_iter().chain(below.iter().copied());
-    EntityPath::new(parts.map(Into::into).collect())
-}
-
-/// Names of all scalars.
-pub(super) fn names(run: &RunView) -> BTreeSet<&str> {
-    run.log.iter().flat_map(|entry| entry.values.keys().map(String::as_str)).collect()
-}
 
 /// Logs a run and its blueprint.
 pub(super) fn log_run(run: &RunView, stream: &RecordingStream) -> Result<(), Box<dyn std::error::Error>> {
@@ -77,14 +39,14 @@ pub(super) fn log_run(run: &RunView, stream: &RecordingStream) -> Result<(), Box
     stream.log_static("/", &up)?;
     stream.log_static("run", &rerun::TextDocument::from_markdown(page(run)))?;
     log_metrics(run, stream)?;
-    let ends = span(run);
+    let range = error_range(run);
     for (number, at) in run.draws.iter().enumerate() {
         stream.set_time_sequence(DRAW, number as i64);
         stream.set_time_sequence(STEP, at.step as i64);
         for cloud in &run.clouds {
             let masks = &cloud.draws[number];
             log_masks(stream, cloud, masks, run.blocks())?;
-            log_errors(stream, cloud, masks, ends)?;
+            log_errors(stream, cloud, masks, range)?;
         }
     }
     blueprint(run).send(stream, Default::default())?;
@@ -142,11 +104,11 @@ fn log_errors(
     stream: &RecordingStream,
     cloud: &MaskedCloud,
     masks: &CloudMasks,
-    ends: (f32, f32),
+    range: ValueRange,
 ) -> RecordingStreamResult<()> {
     let Some(errors) = &masks.errors else { return Ok(()) };
     let color =
-        |patch: usize| if errors[patch].is_nan() { PALE } else { colors::between(errors[patch], ends) };
+        |patch: usize| if errors[patch].is_nan() { PALE } else { colors::viridis(errors[patch], range) };
     let owned =
         cloud.points.iter().zip(&cloud.owners).filter_map(|(point, owner)| Some((*point, color((*owner)?))));
     let (points, colors): (Vec<[f32; 3]>, Vec<Color>) = owned.unzip();
@@ -167,7 +129,7 @@ fn log_points(
 fn page(run: &RunView) -> String {
     let errors = match &run.checkpoint {
         Some(source) => {
-            let (low, high) = span(run);
+            let ValueRange { low, high } = error_range(run);
             format!(
                 "Errors: predictions of {source} on these masks, as a share of the targets' variance, from {low:.2} \
                  (dark) to {high:.2} and more (yellow); 1 is no better than the mean target. Grey is not asked for.\n\n"

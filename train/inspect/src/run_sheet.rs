@@ -2,9 +2,9 @@
 
 use jepa3d_loader::MaskKind;
 
-use super::canvas::{CHARACTER, Canvas, LINE, Tile, shortened};
-use super::cloud::{Seen, Viewpoint};
-use super::colors::{self, CONTEXT, Color, UNUSED, of_block};
+use super::canvas::{CHARACTER, Canvas, LINE, PixelRect, shortened};
+use super::cloud::{SeenCloud, Viewpoint};
+use super::colors::{self, CONTEXT, Color, UNUSED, ValueRange, of_block};
 use super::layout::{GAP, HEADING, WIDTH};
 use super::masked::{CloudMasks, MaskedCloud, PatchRole};
 use super::run::RunView;
@@ -26,11 +26,11 @@ pub fn mask_sheet(run: &RunView) -> Result<Sheet> {
     if run.clouds.is_empty() || run.draws.is_empty() {
         return Err(out_of_range("masks", "a run opened with its dataset, and at least 1 draw", "none"));
     }
-    let layout = Layout::new(run);
+    let layout = MaskSheetLayout::new(run);
     let height = layout.top + run.clouds.len() as u32 * layout.row;
     let mut canvas = Canvas::new(WIDTH, height, PAPER);
-    let ends = layout.has_errors.then(|| span(run));
-    heading(&mut canvas, run, &layout, ends);
+    let range = layout.has_errors.then(|| error_range(run));
+    heading(&mut canvas, run, &layout, range);
     for (i, cloud) in run.clouds.iter().enumerate() {
         let y = layout.top + i as u32 * layout.row;
         let category = cloud.category.as_deref().unwrap_or("no class");
@@ -39,17 +39,16 @@ pub fn mask_sheet(run: &RunView) -> Result<Sheet> {
         canvas.text([GAP, y], &id, INK);
         canvas.text([GAP + (id.chars().count() as u32 + 2) * CHARACTER, y], category, FAINT);
         for (column, masks) in cloud.draws.iter().enumerate() {
-            layout.draw(&mut canvas, run, cloud, (y, column), &|patch, point| {
-                Some(color(&masks.roles[patch], point))
-            });
+            let at = [layout.x(column), y + LINE];
+            layout.draw(&mut canvas, run, cloud, at, &|patch, point| Some(color(&masks.roles[patch], point)));
         }
         let last = cloud.draws.last().and_then(|masks| Some((masks, masks.errors.as_ref()?)));
-        if let (Some((_, errors)), Some(ends)) = (last, ends) {
+        if let (Some((_, errors)), Some(range)) = (last, range) {
             let error = |patch: usize, _| {
                 let error = errors[patch];
-                Some(if error.is_nan() { PALE } else { colors::between(error, ends) })
+                Some(if error.is_nan() { PALE } else { colors::viridis(error, range) })
             };
-            layout.draw(&mut canvas, run, cloud, (y, run.draws.len()), &error);
+            layout.draw(&mut canvas, run, cloud, [layout.x(run.draws.len()), y + LINE], &error);
         }
     }
     Ok(Sheet(canvas.0))
@@ -64,26 +63,23 @@ fn color(role: &PatchRole, point: usize) -> Color {
     }
 }
 
-/// Where the bulk of the shown errors begins and ends. A few thin patches are far worse than all others: they
-/// take the colour of the end.
-pub(super) fn span(run: &RunView) -> (f32, f32) {
-    let of = |masks: &CloudMasks| masks.errors.clone().unwrap_or_default();
-    let all = run.clouds.iter().flat_map(|cloud| cloud.draws.iter().flat_map(of));
-    let mut sorted: Vec<f32> = all.filter(|error| error.is_finite()).collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return (0.0, 0.0) };
-    (sorted[last / 50], sorted[last * 9 / 10])
+/// Where the bulk of the shown errors lies. A few thin patches are far worse than all others: they take the colour of
+/// the end.
+pub(super) fn error_range(run: &RunView) -> ValueRange {
+    let shown = |masks: &CloudMasks| masks.errors.clone().unwrap_or_default();
+    let all = run.clouds.iter().flat_map(|cloud| cloud.draws.iter().flat_map(shown));
+    ValueRange::measure(all.filter(|error| error.is_finite()), 0.02, 0.1)
 }
 
 /// Where the tiles are.
-struct Layout {
+struct MaskSheetLayout {
     side: u32,
     top: u32,
     row: u32,
     has_errors: bool,
 }
 
-impl Layout {
+impl MaskSheetLayout {
     fn new(run: &RunView) -> Self {
         let has_errors = run.clouds[0].draws.iter().any(|masks| masks.errors.is_some());
         let columns = run.draws.len() as u32 + u32::from(has_errors);
@@ -101,15 +97,15 @@ impl Layout {
         canvas: &mut Canvas,
         run: &RunView,
         cloud: &MaskedCloud,
-        (y, column): (u32, usize),
+        at: [u32; 2],
         color: &dyn Fn(usize, usize) -> Option<Color>,
     ) {
-        let tile = Tile { x: self.x(column), y: y + LINE, width: self.side, height: self.side };
+        let tile = PixelRect { x: at[0], y: at[1], width: self.side, height: self.side };
         canvas.fill(tile, BACKDROP);
         // Centers are the last points, so that both are seen alike.
         let count = cloud.points.len();
         let points: Vec<[f32; 3]> = cloud.points.iter().chain(&cloud.centers).copied().collect();
-        let seen = Seen::new(points.as_flattened(), &Viewpoint::above(run.up_axis), tile);
+        let seen = SeenCloud::new(points.as_flattened(), &Viewpoint::above(run.up_axis), tile);
         let owned = cloud.owners.iter().enumerate();
         let dots = owned.filter_map(|(point, owner)| Some((point, color((*owner)?, point)?))).collect();
         let front = draw_front(canvas, &seen, dots);
@@ -121,13 +117,13 @@ impl Layout {
     }
 }
 
-fn heading(canvas: &mut Canvas, run: &RunView, layout: &Layout, ends: Option<(f32, f32)>) {
+fn heading(canvas: &mut Canvas, run: &RunView, layout: &MaskSheetLayout, range: Option<ValueRange>) {
     let title = format!("{} ({}): {}", run.name(), run.config.preset, run.masking());
     canvas.text([GAP, GAP], &shortened(&title, WIDTH - 2 * GAP), INK);
     let y = GAP + HEADING;
     let mut x = GAP;
     let mut entry = |canvas: &mut Canvas, color: Color, name: &str| {
-        canvas.fill(Tile { x, y: y + 2, width: 12, height: 12 }, color);
+        canvas.fill(PixelRect { x, y: y + 2, width: 12, height: 12 }, color);
         canvas.text([x + 18, y], name, INK);
         x += 18 + (name.len() as u32 + 2) * CHARACTER;
     };
@@ -144,13 +140,14 @@ fn heading(canvas: &mut Canvas, run: &RunView, layout: &Layout, ends: Option<(f3
     for (column, at) in run.draws.iter().enumerate() {
         canvas.text([layout.x(column), y], &format!("epoch {}", at.epoch), FAINT);
     }
-    if let Some(ends) = ends {
-        legend(canvas, (layout.x(run.draws.len()), y), (layout.side, ends));
+    if let Some(range) = range {
+        legend(canvas, [layout.x(run.draws.len()), y], layout.side, range);
     }
 }
 
 /// Which error has which colour.
-fn legend(canvas: &mut Canvas, (x, y): (u32, u32), (side, (low, high)): (u32, (f32, f32))) {
+fn legend(canvas: &mut Canvas, at: [u32; 2], side: u32, range: ValueRange) {
+    let ([x, y], ValueRange { low, high }) = (at, range);
     let title = "unexplained share, last draw";
     let up = y - HEADING;
     let left = (x + side).saturating_sub(title.len() as u32 * CHARACTER);
@@ -161,8 +158,8 @@ fn legend(canvas: &mut Canvas, (x, y): (u32, u32), (side, (low, high)): (u32, (f
     let bar = x + (start.len() as u32 + 1) * CHARACTER;
     for i in 0..width {
         let share = i as f32 / width as f32;
-        let tile = Tile { x: bar + i, y: y + 3, width: 1, height: 10 };
-        canvas.fill(tile, colors::between(low + share * (high - low), (low, high)));
+        let tile = PixelRect { x: bar + i, y: y + 3, width: 1, height: 10 };
+        canvas.fill(tile, colors::viridis(low + share * (high - low), range));
     }
     canvas.text([bar + width + CHARACTER, y], &end, FAINT);
 }

@@ -119,9 +119,10 @@ impl Selection {
     pub fn visit(&self, visit: &mut dyn FnMut(&Specimen) -> Result<()>) -> Result<()> {
         let mut index = 0;
         for picks in &self.picks {
-            let mut views = self.views_of(&picks.file)?;
+            let mut views = self.open_views(&picks.file)?;
             for_each_group(&self.folder.join(&picks.file), &picks.rows, &mut |sample| {
-                let views = views.as_mut().map_or(Ok(Vec::new()), |v| v.of(&sample.sample_id))?;
+                let views =
+                    views.as_mut().map_or(Ok(Vec::new()), |index| index.views_of(&sample.sample_id))?;
                 visit(&Specimen { index, split: picks.split.clone(), sample, views })?;
                 index += 1;
                 Ok(())
@@ -131,7 +132,7 @@ impl Selection {
     }
 
     /// The views that belong to a points shard, `None` if the dataset has none.
-    fn views_of(&self, file: &str) -> Result<Option<ViewIndex>> {
+    fn open_views(&self, file: &str) -> Result<Option<ViewIndex>> {
         let Some(views) = &self.manifest.views else { return Ok(None) };
         let file = Table::Views.file_beside(file);
         let is_listed = views.shards.iter().any(|shard| shard.file == file);
@@ -197,7 +198,7 @@ impl Selection {
     fn no_sample(&self, id: &str, ids: Vec<&str>) -> Error {
         let total = ids.len();
         let mut near: Vec<(usize, &str)> =
-            ids.into_iter().map(|other| (distance(id, other), other)).collect();
+            ids.into_iter().map(|other| (strsim::levenshtein(id, other), other)).collect();
         near.sort_unstable();
         let like = near.iter().take(LIKE).map(|(_, other)| (*other).to_owned()).collect();
         Error::NoSample { folder: self.folder.clone(), id: id.to_owned(), total, like }
@@ -255,7 +256,8 @@ impl ViewIndex {
         Ok(Self { ids: ids.collect::<Result<_>>()?, reader, last: None })
     }
 
-    fn of(&mut self, id: &str) -> Result<Vec<View>> {
+    /// The views of a sample, none if it has none.
+    fn views_of(&mut self, id: &str) -> Result<Vec<View>> {
         let Some(group) = self.ids.iter().position(|ids| ids.iter().any(|other| other == id)) else {
             return Ok(Vec::new());
         };
@@ -265,33 +267,5 @@ impl ViewIndex {
         let Some((_, columns)) = &self.last else { return Ok(Vec::new()) };
         let rows = (0..columns.rows).filter(|&row| self.ids[group][row] == id);
         Ok(rows.map(|row| columns.view(row).expect("all columns were read")).collect())
-    }
-}
-
-/// Levenshtein distance of two ids, in bytes; small where one continues the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn distances_are_those_of_the_textbook() {
-        for (a, b, d) in [("kitten", "sitting", 3), ("", "abc", 3), ("flaw", "lawn", 2), ("a", "a", 0)] {
-            assert_eq!((distance(a, b), distance(b, a)), (d, d), "{a} {b}");
-        }
     }
 }

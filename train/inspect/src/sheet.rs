@@ -12,11 +12,11 @@ use image::imageops::{self, FilterType as Resampling};
 use image::{DynamicImage, Rgb, RgbImage};
 use jepa3d_schemas::{Manifest, UpAxis, View, write_atomically};
 
-use super::canvas::{CHARACTER, Canvas, Tile, shortened};
-use super::cloud::{Seen, Viewpoint};
+use super::canvas::{CHARACTER, Canvas, PixelRect, shortened};
+use super::cloud::{SeenCloud, Viewpoint};
 use super::colors::{Color, by_place};
 use super::facts;
-use super::groups::Groups;
+use super::groups::ShownGrouping;
 use super::layout::{CLOUDS, GAP, HEADING, Strip, WIDTH, cloud_side};
 use super::select::{Selection, Specimen};
 use crate::error::{Error, Result};
@@ -92,7 +92,7 @@ fn assemble(heading: &str, parts: &[RgbImage]) -> RgbImage {
     let mut canvas = Canvas::new(WIDTH, y + row, PAPER);
     canvas.text([GAP, GAP], &shortened(heading, WIDTH - 2 * GAP), INK);
     for (part, (x, y)) in parts.iter().zip(places) {
-        canvas.paste(Tile { x, y, width: part.width(), height: part.height() }, part);
+        canvas.paste(PixelRect { x, y, width: part.width(), height: part.height() }, part);
     }
     canvas.0
 }
@@ -106,7 +106,7 @@ pub(crate) fn strip(specimen: &Specimen, up: UpAxis) -> Result<RgbImage> {
     let colors = by_place(&specimen.sample.points);
     label(&mut canvas, specimen, WIDTH - 2 * GAP);
     canvas.fill(layout.cloud, BACKDROP);
-    let seen = Seen::new(&specimen.sample.points, &Viewpoint::above(up), layout.cloud);
+    let seen = SeenCloud::new(&specimen.sample.points, &Viewpoint::above(up), layout.cloud);
     draw_front(&mut canvas, &seen, colors.iter().copied().enumerate().collect());
     for ((&index, &image), &dots) in layout.views.iter().zip(&layout.images).zip(&layout.dots) {
         let view = &specimen.views[index];
@@ -119,7 +119,11 @@ pub(crate) fn strip(specimen: &Specimen, up: UpAxis) -> Result<RgbImage> {
 }
 
 /// Draws those of the listed points that are in front, and returns which of the cloud's are.
-pub(crate) fn draw_front(canvas: &mut Canvas, seen: &Seen, mut points: Vec<(usize, Color)>) -> Vec<bool> {
+pub(crate) fn draw_front(
+    canvas: &mut Canvas,
+    seen: &SeenCloud,
+    mut points: Vec<(usize, Color)>,
+) -> Vec<bool> {
     let radius = seen.radius(points.len());
     let front = seen.front(&points, radius);
     points.retain(|&(point, _)| front[point]);
@@ -136,7 +140,7 @@ fn label(canvas: &mut Canvas, specimen: &Specimen, width: u32) {
 }
 
 /// A view's image on paper, at the size of a tile.
-fn decode(view: &View, tile: Tile) -> Result<RgbImage> {
+fn decode(view: &View, tile: PixelRect) -> Result<RgbImage> {
     let decoded = image::load_from_memory(&view.image).map_err(|e| Error::Image {
         id: view.sample_id.clone(),
         view: view.view,
@@ -165,7 +169,7 @@ fn pale(picture: &RgbImage) -> RgbImage {
 }
 
 /// Evenly chosen correspondences over a view's tile, far to near.
-fn draw_dots(canvas: &mut Canvas, tile: Tile, view: &View, colors: &[Color]) {
+fn draw_dots(canvas: &mut Canvas, tile: PixelRect, view: &View, colors: &[Color]) {
     let c = &view.correspondences;
     let most = (tile.width * tile.height / PIXELS_A_DOT).max(1) as usize;
     let mut dots: Vec<usize> = (0..c.len()).step_by(c.len().div_ceil(most).max(1)).collect();
@@ -186,12 +190,12 @@ fn patches(specimen: &Specimen, manifest: &Manifest, grouping: usize) -> RgbImag
     let side = cloud_side();
     let part = WIDTH / CLOUDS;
     let mut canvas = Canvas::new(part, 2 * HEADING + side + GAP, PAPER);
-    let tile = Tile { x: GAP, y: 2 * HEADING - GAP, width: side, height: side };
+    let tile = PixelRect { x: GAP, y: 2 * HEADING - GAP, width: side, height: side };
     canvas.text([GAP, 0], &shortened(&specimen.sample.sample_id, side), INK);
     canvas.text([GAP, HEADING - GAP], &shortened(&facts::line(specimen), side), FAINT);
     canvas.fill(tile, BACKDROP);
-    let seen = Seen::new(&specimen.sample.points, &Viewpoint::above(manifest.up_axis), tile);
-    let groups = Groups::of(&specimen.sample, manifest.shape.R, grouping);
+    let seen = SeenCloud::new(&specimen.sample.points, &Viewpoint::above(manifest.up_axis), tile);
+    let groups = ShownGrouping::select(&specimen.sample, manifest.shape.R, grouping);
     let front = draw_front(&mut canvas, &seen, groups.colors(specimen.sample.len()));
     let centers = groups.centers.iter().map(|&i| i as usize).filter(|&i| front.get(i) == Some(&true));
     let centers: Vec<(usize, Color)> = centers.map(|i| (i, INK)).collect();

@@ -102,7 +102,7 @@ fn dots_over_an_image_have_the_colours_of_the_cloud_where_the_points_project() {
             let [u, v, _] = camera.project([0, 1, 2].map(|axis| f64::from(p[axis])));
             let scale = f64::from(tile.width) / f64::from(camera.width);
             let [x, y] = [u, v].map(|pixel| (pixel * scale) as u32);
-            let at = |tile: &super::canvas::Tile| picture.get_pixel(tile.x + x, tile.y + y).0;
+            let at = |tile: &super::canvas::PixelRect| picture.get_pixel(tile.x + x, tile.y + y).0;
             assert_eq!(at(image), [90; 3], "the image itself stays as it is");
             let is_hidden = point % 3 == 0;
             checked += usize::from(!is_hidden);
