@@ -4,13 +4,14 @@
 //! failed; 2 could not run.
 
 mod commands;
+mod presets;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{convert, embed, inspect, prepare, pretrain, probe, stats, teacher, verify};
+use commands::{completions, convert, embed, inspect, prepare, pretrain, probe, stats, teacher, verify};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -48,6 +49,10 @@ enum Command {
     Inspect(inspect::Args),
     /// Turn an official PyTorch checkpoint into ours, or ours into one.
     Convert(convert::Args),
+    /// List the built-in configs, or print one to edit.
+    Presets(commands::presets::Args),
+    /// Print the completion script of a shell.
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +79,8 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Presets(args) => commands::presets::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match result {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,

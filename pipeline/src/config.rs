@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jepa3d_datasets::DatasetConfig;
 use jepa3d_render::ViewsConfig;
-use jepa3d_schemas::{ConfigError, ShapeLetters, config_table};
+use jepa3d_schemas::{ConfigError, ConfigText, ShapeLetters, config_table};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -136,23 +136,24 @@ impl Default for ShardsConfig {
 }
 
 impl PrepareConfig {
-    /// Reads a config file (or the defaults, without one) and applies `key=value` overrides.
+    /// The config of a text (the defaults, without one) with `key=value` overrides.
     ///
     /// # Errors
-    /// Fails if the file cannot be read or parsed, a key is unknown, or a value is out of range.
-    pub fn load(path: Option<&Path>, overrides: &[String]) -> Result<Self> {
-        let mut table = config_table(path, overrides)?;
-        if let (None, Some(toml::Value::Table(dataset))) = (path, table.get_mut("dataset")) {
-            // Without a file it is the synthetic set whose keys are overridden, unless they name another.
+    /// Fails if the text cannot be parsed, a key is unknown, or a value is out of range.
+    pub fn load(text: Option<&ConfigText>, overrides: &[String]) -> Result<Self> {
+        let mut table = config_table(text, overrides)?;
+        if let (None, Some(toml::Value::Table(dataset))) = (text, table.get_mut("dataset")) {
+            // Without a text it is the synthetic set whose keys are overridden, unless they name another.
             dataset.entry("kind").or_insert_with(|| "synthetic".into());
         }
         if let Some(toml::Value::Table(rig)) = table.get_mut("views").and_then(|views| views.get_mut("rig")) {
             // The same for the default rig.
             rig.entry("kind").or_insert_with(|| "fibonacci".into());
         }
+        let origin = text.map_or(Path::new("(defaults)"), |text| &text.origin);
         let config: Self = toml::Value::Table(table)
             .try_into()
-            .map_err(|e: toml::de::Error| ConfigError::file(path.unwrap_or(Path::new("(defaults)")), &e))?;
+            .map_err(|e: toml::de::Error| ConfigError::file(origin, &e))?;
         config.check()?;
         Ok(config)
     }
@@ -247,7 +248,7 @@ mod tests {
     fn presets_with_views_prepare_the_same_points() {
         let preset = |name: String| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/prepare").join(name);
-            PrepareConfig::load(Some(&path), &[]).unwrap()
+            PrepareConfig::load(Some(&ConfigText::read(&path).unwrap()), &[]).unwrap()
         };
         for name in ["synthetic", "shapenet", "modelnet", "nuscenes", "folder"] {
             let (without, with) = (preset(format!("{name}.toml")), preset(format!("{name}-views.toml")));

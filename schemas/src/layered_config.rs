@@ -47,15 +47,35 @@ impl ConfigError {
     }
 }
 
-/// The keys of a config file (none: no keys), with `key=value` overrides on top; keys are dotted, values are
+/// A config as written: the TOML of a file, or of a preset that is part of the program.
+#[derive(Clone, Debug)]
+pub struct ConfigText {
+    /// The file, or the name of the preset: what errors about the text begin with.
+    pub origin: PathBuf,
+    /// The TOML, not parsed yet.
+    pub toml: String,
+}
+
+impl ConfigText {
+    /// Reads a config file.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let toml = std::fs::read_to_string(path).map_err(|e| ConfigError::file(path, &e))?;
+        Ok(Self { origin: path.to_owned(), toml })
+    }
+}
+
+/// The keys of a config (none: no keys), with `key=value` overrides on top; keys are dotted, values are
 /// TOML, and a bare word is text.
 ///
 /// # Errors
-/// Fails if the file cannot be read or parsed, or an override has another form.
-pub fn config_table(path: Option<&Path>, overrides: &[String]) -> Result<toml::Table, ConfigError> {
-    let mut table = match path {
+/// Fails if the text cannot be parsed, or an override has another form.
+pub fn config_table(config: Option<&ConfigText>, overrides: &[String]) -> Result<toml::Table, ConfigError> {
+    let mut table = match config {
         None => toml::Table::new(),
-        Some(path) => read(path)?,
+        Some(config) => parse(config)?,
     };
     for text in overrides {
         apply(&mut table, text).map_err(|expected| ConfigError::Set { expected, found: text.clone() })?;
@@ -63,10 +83,12 @@ pub fn config_table(path: Option<&Path>, overrides: &[String]) -> Result<toml::T
     Ok(table)
 }
 
-fn read(path: &Path) -> Result<toml::Table, ConfigError> {
-    let wrong = |reason: String| ConfigError::File { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-    text.parse().map_err(|e: toml::de::Error| wrong(e.to_string().trim_end().to_owned()))
+fn parse(config: &ConfigText) -> Result<toml::Table, ConfigError> {
+    let wrong = |e: toml::de::Error| ConfigError::File {
+        path: config.origin.clone(),
+        reason: e.to_string().trim_end().to_owned(),
+    };
+    config.toml.parse().map_err(wrong)
 }
 
 fn apply(table: &mut toml::Table, text: &str) -> Result<(), &'static str> {

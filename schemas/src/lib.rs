@@ -34,7 +34,7 @@ pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, 
 pub use error::{Error, Result};
 pub use features::{FeatureRows, TOOL_VERSION_KEY, read_features, write_features};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
-pub use layered_config::{ConfigError, config_table};
+pub use layered_config::{ConfigError, ConfigText, config_table};
 pub use left_overs::remove_temporaries;
 pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry};
 pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};

@@ -1,9 +1,11 @@
 //! One module a verb, and what they share: outcomes, thread counts, progress.
 
+pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod embed;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
+pub(crate) mod presets;
 pub(crate) mod pretrain;
 pub(crate) mod probe;
 mod progress;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::progress::Meter;
 use super::{Outcome, print, print_json, tell, threads};
+use crate::presets::{self, Verb};
 
 /// Quarantined objects that are printed; the rest is in the file.
 const SHOWN: usize = 10;
@@ -16,7 +17,7 @@ const SHOWN: usize = 10;
 /// Arguments of `prepare`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Config file (configs/prepare/*.toml); without one, the built-in synthetic set.
+    /// Name of a preset (`jepa3d presets` lists them) or path of a .toml file; default: the built-in synthetic set.
     config: Option<PathBuf>,
     /// Folder of the raw data; not needed for the synthetic set.
     #[arg(long)]
@@ -116,7 +117,8 @@ fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
     let mut sets = args.sets.clone();
     sets.extend(args.limit.map(|limit| format!("run.limit={limit}")));
     sets.extend(args.max_failures.map(|n| format!("run.max_failures={n}")));
-    Ok(PrepareConfig::load(args.config.as_deref(), &sets)?)
+    let text = args.config.as_deref().map(|config| presets::resolve(Verb::Prepare, config)).transpose()?;
+    Ok(PrepareConfig::load(text.as_ref(), &sets)?)
 }
 
 /// What will be prepared, on standard error.

@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use jepa3d_train::{Ended, Event, PretrainConfig, PretrainRequest, Trainer};
 
 use super::{Outcome, print, tell};
+use crate::presets::{self, Verb};
 
 /// Arguments of `pretrain`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Config file (configs/pretrain/*.toml).
+    /// Name of a preset (`jepa3d presets` lists them) or path of a .toml file.
     config: PathBuf,
     /// Folder of the prepared dataset.
     #[arg(long)]
@@ -44,11 +45,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    if args.bf16 && args.device == "cpu" {
+        bail!("--bf16: expected a CUDA device (--device cuda:0), found --device cpu");
+    }
     let mut sets = args.sets.clone();
     if args.abort_on_collapse {
         sets.push("monitor.abort_on_collapse=true".to_owned());
     }
-    let config = PretrainConfig::load(&args.config, &sets)?;
+    let config = PretrainConfig::parse(&presets::resolve(Verb::Pretrain, &args.config)?, &sets)?;
     if args.dry_run {
         print(config.to_toml())?;
         return Ok(Outcome::Done);

@@ -33,7 +33,7 @@ impl Meter {
     pub(crate) fn show(&mut self, progress: Progress) {
         let views = if progress.views > 0 { format!("{} views, ", progress.views) } else { String::new() };
         let besides = format!("{views}{} quarantined, ", progress.quarantined);
-        self.advance((progress.done, progress.total), &besides);
+        self.advance(progress.done, progress.total, &besides);
         if let Self::Bar(bar) = self {
             bar.set_message(message(progress));
         }
@@ -41,10 +41,10 @@ impl Meter {
 
     /// Shows that `done` of `total` are done.
     pub(crate) fn count(&mut self, done: usize, total: usize) {
-        self.advance((done, total), "");
+        self.advance(done, total, "");
     }
 
-    fn advance(&mut self, (done, total): (usize, usize), besides: &str) {
+    fn advance(&mut self, done: usize, total: usize, besides: &str) {
         match self {
             Self::Bar(bar) => {
                 bar.set_length(total as u64);
@@ -53,12 +53,13 @@ impl Meter {
             Self::Lines { start, last, unit } => {
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
-                    tell(line((done, total), unit, besides, start.elapsed()));
+                    tell(line(done, total, &format!("{unit}, {besides}"), start.elapsed()));
                 }
             }
         }
     }
 
+    /// Takes the bar off the terminal.
     pub(crate) fn finish(self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
@@ -66,10 +67,11 @@ impl Meter {
     }
 }
 
-fn line((done, total): (usize, usize), unit: &str, besides: &str, elapsed: Duration) -> String {
+/// `what` is the unit and what else there is to say, each with a comma behind it.
+fn line(done: usize, total: usize, what: &str, elapsed: Duration) -> String {
     let rate = done as f64 / elapsed.as_secs_f64().max(1e-9);
     let left = (total - done) as f64 / rate.max(1e-9);
-    format!("{done} of {total} {unit}, {besides}{rate:.0}/s, {left:.0} s left")
+    format!("{done} of {total} {what}{rate:.0}/s, {left:.0} s left")
 }
 
 /// What stands after the bar.
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_line_states_rate_and_remaining_time() {
-        let text = line((100, 400), "objects", "2 quarantined, ", Duration::from_secs(5));
+        let text = line(100, 400, "objects, 2 quarantined, ", Duration::from_secs(5));
         assert_eq!(text, "100 of 400 objects, 2 quarantined, 20/s, 15 s left");
         let progress = Progress { total: 400, done: 100, quarantined: 2, views: 1200, ..Progress::default() };
         assert_eq!(message(progress), "1200 views, 2 quarantined");

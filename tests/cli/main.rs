@@ -17,6 +17,7 @@ mod kill;
 mod left_overs;
 mod module_circles;
 mod output_folder;
+mod preset_names;
 mod presets;
 mod pretrain;
 mod repair;

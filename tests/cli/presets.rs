@@ -63,9 +63,8 @@ impl Place {
     }
 
     fn pretrain(&self, (preset, data): (&str, &str), out: &Path, args: &[&str]) -> Run {
-        let config = format!("{}/configs/pretrain/{preset}.toml", env!("CARGO_MANIFEST_DIR"));
         let data = self.path(data);
-        let mut all = vec!["pretrain", &config, "--data", text(&data), "--out", text(out), "--threads", "2"];
+        let mut all = vec!["pretrain", preset, "--data", text(&data), "--out", text(out), "--threads", "2"];
         TINY.iter().for_each(|set| all.extend(["--set", set]));
         all.extend(args);
         jepa3d(&all)

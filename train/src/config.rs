@@ -9,7 +9,7 @@ mod task;
 
 use std::path::Path;
 
-use jepa3d_schemas::{ConfigError, config_table};
+use jepa3d_schemas::{ConfigError, ConfigText, config_table};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -80,11 +80,20 @@ impl PretrainConfig {
     /// Reads a config file and applies `key=value` overrides.
     ///
     /// # Errors
-    /// Fails if the file cannot be read or parsed, a key is unknown, or a value is out of range.
+    /// Fails if the file cannot be read, and as [`PretrainConfig::parse`] does.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        let table = config_table(Some(path), overrides)?;
-        let config: Self =
-            toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::file(path, &e))?;
+        Self::parse(&ConfigText::read(path)?, overrides)
+    }
+
+    /// The config of a text with `key=value` overrides.
+    ///
+    /// # Errors
+    /// Fails if the text cannot be parsed, a key is unknown, or a value is out of range.
+    pub fn parse(text: &ConfigText, overrides: &[String]) -> Result<Self> {
+        let table = config_table(Some(text), overrides)?;
+        let config: Self = toml::Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| ConfigError::file(&text.origin, &e))?;
         config.check()?;
         Ok(config)
     }
