@@ -1,8 +1,7 @@
 """Whole preparations, ours against a Python pipeline, in turns on the same input.
 
-Usage: prepare_peers.py JEPA3D --data TEST_DATA [--peer peer_prepare.py] [--rounds 5] [--threads 2]
-Needs: the peer script and its packages (numpy pyarrow fpsample pykdtree trimesh open3d); found at
-       TEST_DATA/../peers/peer_prepare.py unless --peer names it.
+Usage: prepare_peers.py JEPA3D --data TEST_DATA [--rounds 5] [--threads 2]
+Needs: the packages of prepare_peer.py, which says what the pipeline does.
 Cases: ModelNet10 clouds (R = 4, N = 1024) and shapedb meshes (S = 8192, N = 1024, R = 4).
 Prints one JSON object a line, objects per second, ratio = ours / peer; notes go to standard error.
 Both write to the same disk and sync every shard; ours hashes sources and shards as well.
@@ -17,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 
+PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prepare_peer.py")
 CASES = {
-    "clouds": dict(folder="modelnet10", kind="pcd",
+    "clouds": dict(folder="modelnet10", kind="clouds",
                    sets=["cloud.points=1024", "shards.rows=256", "shards.row_group=128"]),
-    "meshes": dict(folder="shapedb", kind="mesh",
+    "meshes": dict(folder="shapedb", kind="meshes",
                    sets=["cloud.points=8192", "shards.rows=64", "shards.row_group=64"]),
 }
 
@@ -34,9 +34,10 @@ def ours(binary, case, data, work, threads):
     return result["objects"] / result["seconds"]
 
 
-def peer(script, case, data, work, threads):
-    command = [sys.executable, script, case["kind"], data, "--out", os.path.join(work, "peer"),
-               "--repeat", "1", "--workers", str(threads)]
+def peer(case, data, work, threads):
+    out = os.path.join(work, "peer")
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, PEER, case["kind"], data, "--out", out, "--workers", str(threads)]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["objects_per_s"]
 
 
@@ -44,14 +45,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--data", required=True)
-    parser.add_argument("--peer")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", help="folder for the outputs; default: a temporary one")
     args = parser.parse_args()
-    script = args.peer or os.path.join(args.data, "..", "peers", "peer_prepare.py")
-    if not os.path.isfile(script):
-        sys.exit(f"{script}: no peer to compare with; name one with --peer")
     work = tempfile.mkdtemp(prefix="bench-prepare-", dir=args.work)
     try:
         for name, case in CASES.items():
@@ -62,7 +59,7 @@ def main():
             rates = {"ours": [], "peer": []}
             for i in range(args.rounds):
                 rates["ours"].append(ours(args.binary, case, data, work, args.threads))
-                rates["peer"].append(peer(script, case, data, work, args.threads))
+                rates["peer"].append(peer(case, data, work, args.threads))
                 print(f"{name} round {i}: {rates['ours'][-1]:.0f} against {rates['peer'][-1]:.0f} objects/s",
                       file=sys.stderr)
             mine, theirs = (statistics.median(rates[side]) for side in ("ours", "peer"))

@@ -1,7 +1,7 @@
 """One Point-JEPA training step, ours against PyTorch, in turns on the same number of threads.
 
-Usage: train_peers.py BENCH --data TEST_DATA [--peer peer_train.py] [--rounds 3] [--steps 10] [--batch 32] [--threads 2]
-Needs: the peer script and its packages (torch numpy); found at TEST_DATA/../peers/peer_train.py unless --peer names it.
+Usage: train_peers.py BENCH [--rounds 3] [--steps 10] [--batch 32] [--threads 2]
+Needs: the packages of train_peer.py (torch numpy), which says what the peer does to be fast.
 Step:  forward, backward, AdamW and EMA on random patches (G = 64, K = 32), context 18, targets 4 x 11, dropout 0.1, attention
        dropout 0.05, stochastic depth up to 0.25, f32. full: 12 blocks of 384, predictor 6 of 192; small: 6 of 192, predictor 3 of 96.
 In the time: nothing but the step: no loading, no masks' sequencing. Each run warms up, then the median step counts; the
@@ -17,6 +17,8 @@ import statistics
 import subprocess
 import sys
 
+PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "train_peer.py")
+
 
 def run(command, threads):
     environment = os.environ | {name: str(threads) for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -28,40 +30,31 @@ def ours(args, size):
     return run([args.bench, size, str(args.batch), str(args.steps)], args.threads)
 
 
-def peer(args, script, size):
-    command = [sys.executable, script, "--device", "cpu", "--dtype", "fp32", "--batch", str(args.batch), "--steps", str(args.steps),
-               "--warmup", "2", "--threads", str(args.threads), *(["--small"] if size == "small" else [])]
+def peer(args, size):
+    command = [sys.executable, PEER, size, "--batch", str(args.batch), "--steps", str(args.steps), "--threads", str(args.threads)]
     return run(command, args.threads)
 
 
 def split(runs):
-    """Medians over the rounds; the peer's optimizer and EMA are our update."""
-    parts = [{**r["split_ms"]} for r in runs]
-    for part in parts:
-        if "optimizer" in part:
-            part["update"] = part.pop("optimizer") + part.pop("ema")
+    """Medians over the rounds, by part."""
+    parts = [r["split_ms"] for r in runs]
     return {name: round(statistics.median(part[name] for part in parts), 1) for name in parts[0]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench")
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--peer")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--size", choices=("full", "small"), help="only this one")
     args = parser.parse_args()
-    script = args.peer or os.path.join(args.data, "..", "peers", "peer_train.py")
-    if not os.path.isfile(script):
-        sys.exit(f"{script}: no peer to compare with; name one with --peer")
     for size in [args.size] if args.size else ["full", "small"]:
         mine, theirs = [], []
         for i in range(args.rounds):
             mine.append(ours(args, size))
-            theirs.append(peer(args, script, size))
+            theirs.append(peer(args, size))
             print(f"{size}, round {i}: {mine[-1]['samples_per_s']:.1f} against {theirs[-1]['samples_per_s']:.1f}", file=sys.stderr)
         a, b = (statistics.median(r["samples_per_s"] for r in runs) for runs in (mine, theirs))
         print(json.dumps({"case": f"train step {size}, batch {args.batch}, {args.threads} threads", "ours": round(a, 2),

@@ -1,8 +1,7 @@
 """Shuffled epochs into ready batches: the loader against Python's, in turns on the same content.
 
-Usage: loader_peers.py JEPA3D BENCH --data TEST_DATA [--peer peer_stream.py] [--rounds 3] [--epochs 5]
-Needs: the peer script and its packages (numpy torch pyarrow mosaicml-streaming webdataset); found at
-       TEST_DATA/../peers/peer_stream.py unless --peer names it.
+Usage: loader_peers.py JEPA3D BENCH --data TEST_DATA [--rounds 3] [--epochs 5]
+Needs: the packages of loader_peer.py (numpy torch pyarrow mosaicml-streaming webdataset), which says what each store is.
 Content: the 3,991 ModelNet10 clouds, N = 1024, R = 4, G = 64, K = 32, prepared by JEPA3D; the peers read its Parquet files
          or write their formats from them (not timed).
 In the time: everything between two batches taken: reading (page cache warm), decoding, shuffling, one of R groupings a
@@ -23,17 +22,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
+PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loader_peer.py")
 SETS = ["cloud.points=1024", "groups.points=1024", "groups.centers=64", "groups.neighbors=32", "groups.groupings=4"]
 CASES = [(name, buffer, threads) for name, buffer in (("streamed", 1024), ("held", 4096)) for threads in (1, 2)]
 # Compressed stores, the best of which is the bar, and the memory-mapped arrays.
-STORES = ["parquet", "mds", "mds_map", "wds_raw"]
+STORES = ["parquet", "mds", "mds_map", "webdataset"]
 ARRAYS = "memmap"
 
 
 def prepare(binary, data, out):
-    command = [binary, "prepare", "configs/prepare/modelnet.toml", "--data", data, "--out", out, "--json"]
+    command = [binary, "prepare", "modelnet", "--data", data, "--out", out, "--json"]
     command += [word for s in SETS for word in ("--set", s)]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["objects"]
 
@@ -44,45 +43,15 @@ def ours(bench, folder, buffer, threads, epochs):
     return found["samples_per_s"], found["processor_us"]
 
 
-def peer_processor_us(script, folder, name, work, epochs):
-    """Processor time a sample of the peer's epochs after the first, in microseconds (run in a process of its own)."""
-    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
-    import peer_stream as peers
-
-    peers.torch.set_num_threads(1)
-    data = peers.read_all(folder)
-    if name in peers.WRITE:
-        folder = os.path.join(work, "processor-" + name)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        peers.WRITE[name](data, folder)
-    loader = peers.OPEN[name](folder, 0, len(data[0]))
-    for epoch in range(epochs + 1):
-        if epoch == 1:
-            seen, start = 0, time.process_time()
-        for patches, _ in loader:
-            seen = seen + len(patches) if epoch else 0
-    print(json.dumps((time.process_time() - start) / seen * 1e6))
-
-
-def peer(script, folder, name, work, epochs):
+def peer(folder, store, work, epochs):
     """Samples per second with the best number of workers and processor time a sample, None if it does not run here."""
-    command = [sys.executable, script, os.path.join(folder, "points"), "--work", work, "--formats", name,
-               "--epochs", str(epochs)]
-    rate = last_line(command)
-    processor = last_line([sys.executable, __file__, "--processor", script, command[2], name, work, str(epochs)])
-    return rate and processor and (rate["formats"][name]["best_samples_per_s"], processor)
-
-
-def last_line(command):
-    # The datasets of MosaicML leave shared memory behind that stops the next run.
-    subprocess.run([sys.executable, "-c", "from streaming.base.util import clean_stale_shared_memory as c; c()"],
-                   capture_output=True)
+    command = [sys.executable, PEER, os.path.join(folder, "points"), store, "--work", work, "--epochs", str(epochs)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        print(f"{command}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        print(f"{store}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
         return None
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return found["samples_per_s"], found["processor_us"]
 
 
 def main():
@@ -90,16 +59,13 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("bench")
     parser.add_argument("--data", required=True)
-    parser.add_argument("--peer")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--work", help="folder for the files; default: a temporary one")
     args = parser.parse_args()
-    script = args.peer or os.path.join(args.data, "..", "peers", "peer_stream.py")
     clouds = os.path.join(args.data, "modelnet10")
-    for path in (script, clouds):
-        if not os.path.exists(path):
-            sys.exit(f"{path}: not there; name the peer with --peer and the data with --data")
+    if not os.path.exists(clouds):
+        sys.exit(f"{clouds}: not there; name the data with --data")
     work = tempfile.mkdtemp(prefix="bench-loader-", dir=args.work)
     rates = {}
     try:
@@ -109,7 +75,7 @@ def main():
             for name, buffer, threads in CASES:
                 rates.setdefault((name, threads), []).append(ours(args.bench, folder, buffer, threads, args.epochs))
             for name in (*STORES, ARRAYS):
-                found = peer(script, folder, name, os.path.join(work, "peers"), args.epochs)
+                found = peer(folder, name, os.path.join(work, "peers"), args.epochs)
                 rates.setdefault(name, []).extend([] if found is None else [found])
             print(f"round {i}: " + ", ".join(f"{k}: {v[-1][0]:.0f}/s {v[-1][1]:.1f} us" for k, v in rates.items() if v),
                   file=sys.stderr)
@@ -126,7 +92,7 @@ def compare(rates):
     for name, _, threads in CASES:
         mine = medians[name, threads]
         for other in filter(medians.get, (fastest, ARRAYS)):
-            case = f"load {name}, {threads} threads, against {other}"
+            case = f"load {name}, {threads} thread{'s' if threads > 1 else ''}, against {other}"
             show(case, mine[0], medians[other][0], "samples/s", mine[0] / medians[other][0])
         for other in filter(medians.get, (cheapest, ARRAYS) if threads == 1 else ()):
             case = f"load {name}, processor time, against {other}"
@@ -139,8 +105,4 @@ def show(case, mine, theirs, unit, ratio):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--processor":
-        script, folder, name, work, epochs = sys.argv[2:]
-        peer_processor_us(script, folder, name, work, int(epochs))
-    else:
-        main()
+    main()
