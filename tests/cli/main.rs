@@ -9,6 +9,7 @@ mod bad_input;
 mod command_line;
 mod convert;
 mod crate_edges;
+mod documents;
 mod foreign_readers;
 mod harness;
 mod house_rules;
