@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use jepa3d_datasets::{Dataset, NuScenes, NuScenesConfig, NuScenesUnit};
+use jepa3d_datasets::{DatasetConfig, NuScenesConfig, NuScenesUnit};
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+type BenchResult<T> = Result<T, Box<dyn Error>>;
 
 const CHANNELS: [&str; 12] = [
     "LIDAR_TOP",
@@ -48,27 +48,27 @@ fn files_of(sample: u64, channel: usize) -> u64 {
 /// Boxes of a keyframe in trainval: 1,166,187 / 34,149.
 const BOXES_PER_SAMPLE: u64 = 34;
 
-/// Rows of `sample_data` and `ego_pose`, for the report.
-struct Written {
+/// What was written, for the report: rows of `sample_data`, and bytes in all.
+struct WrittenTables {
     files: u64,
     bytes: u64,
 }
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |key: &str| arguments.iter().position(|a| a == key).and_then(|i| arguments.get(i + 1));
     if let Some(case) = value("--open") {
         let root = value("--root").ok_or("--open needs --root")?;
         let number = |key| value(key).map(|n| n.parse::<f64>()).transpose();
-        return open(Path::new(root), case, [number("--peer-s")?, number("--peer-mib")?]);
+        let peer = PeerFigures { seconds: number("--peer-s")?, mib: number("--peer-mib")? };
+        return open(Path::new(root), case, peer);
     }
     let samples: u64 = value("--samples").map_or(Ok(34_149), |n| n.parse())?;
     let kept = value("--keep").map(PathBuf::from);
     let temporary = tempfile::tempdir()?;
     let root = kept.unwrap_or_else(|| temporary.path().to_owned());
     let start = Instant::now();
-    let written = write_tables(&root, samples)?;
-    let Written { files, bytes } = written;
+    let WrittenTables { files, bytes } = write_tables(&root, samples)?;
     eprintln!("wrote {files} files, {} MiB of tables in {:.1?}", bytes >> 20, start.elapsed());
     let peer = value("--peer").map(|python| open_with_devkit(python, &root)).transpose()?;
     for case in ["scene", "scene-10-sweeps", "box"] {
@@ -85,8 +85,14 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
+/// What the devkit took, where it was asked.
+struct PeerFigures {
+    seconds: Option<f64>,
+    mib: Option<f64>,
+}
+
 /// Opens the tables and prints time and peak memory as JSON lines.
-fn open(root: &Path, case: &str, [peer_seconds, peer_mib]: [Option<f64>; 2]) -> Outcome<()> {
+fn open(root: &Path, case: &str, peer: PeerFigures) -> BenchResult<()> {
     let config = NuScenesConfig {
         version: "v1.0-trainval".to_owned(),
         unit: if case == "box" { NuScenesUnit::Box } else { NuScenesUnit::Scene },
@@ -95,7 +101,7 @@ fn open(root: &Path, case: &str, [peer_seconds, peer_mib]: [Option<f64>; 2]) -> 
         ..NuScenesConfig::default()
     };
     let start = Instant::now();
-    let dataset = NuScenes::open(root, &config)?;
+    let dataset = DatasetConfig::NuScenes(config).open(root)?;
     let seconds = start.elapsed().as_secs_f64();
     eprintln!("{case}: {} objects; {}", dataset.len(), dataset.notes().join("; "));
     let line = |unit: &str, ours: f64, peer: Option<f64>| {
@@ -106,15 +112,15 @@ fn open(root: &Path, case: &str, [peer_seconds, peer_mib]: [Option<f64>; 2]) -> 
              \"ratio\": {ratio}}}"
         );
     };
-    line("s", seconds, peer_seconds);
+    line("s", seconds, peer.seconds);
     if let Some(kib) = peak_memory_kib() {
-        line("MiB", kib / 1024.0, peer_mib);
+        line("MiB", kib / 1024.0, peer.mib);
     }
     Ok(())
 }
 
 /// Seconds and peak MiB of the devkit on the same tables; it always reads all of them.
-fn open_with_devkit(python: &str, root: &Path) -> Outcome<[f64; 2]> {
+fn open_with_devkit(python: &str, root: &Path) -> BenchResult<[f64; 2]> {
     const SCRIPT: &str = "import resource, sys, time
 from nuscenes import NuScenes
 start = time.time()
@@ -137,13 +143,13 @@ fn peak_memory_kib() -> Option<f64> {
 }
 
 /// A JSON array written row by row.
-struct Table {
+struct JsonTable {
     file: BufWriter<File>,
     rows: u64,
 }
 
-impl Table {
-    fn create(root: &Path, name: &str) -> Outcome<Self> {
+impl JsonTable {
+    fn create(root: &Path, name: &str) -> BenchResult<Self> {
         let folder = root.join("v1.0-trainval");
         std::fs::create_dir_all(&folder)?;
         let mut file =
@@ -152,7 +158,7 @@ impl Table {
         Ok(Self { file, rows: 0 })
     }
 
-    fn row(&mut self, columns: std::fmt::Arguments<'_>) -> Outcome<()> {
+    fn row(&mut self, columns: std::fmt::Arguments<'_>) -> BenchResult<()> {
         let separator = if self.rows == 0 { "" } else { ",\n" };
         self.rows += 1;
         write!(self.file, "{separator}{{\n{columns}\n}}")?;
@@ -160,7 +166,7 @@ impl Table {
     }
 
     /// Closes the table; returns its length in bytes.
-    fn finish(mut self) -> Outcome<u64> {
+    fn finish(mut self) -> BenchResult<u64> {
         self.file.write_all(b"\n]")?;
         Ok(self.file.into_inner()?.metadata()?.len())
     }
@@ -181,24 +187,33 @@ fn token(table: u64, row: u64) -> String {
 const ROTATION: &str =
     "[\n0.5720320396729045,\n-0.0016977771610471074,\n0.011798001930183783,\n-0.8201446642457809\n]";
 
-fn write_tables(root: &Path, samples: u64) -> Outcome<Written> {
+fn write_tables(root: &Path, samples: u64) -> BenchResult<WrittenTables> {
     let mut bytes = write_small_tables(root, samples)?;
-    let (mut files, mut poses) = (Table::create(root, "sample_data")?, Table::create(root, "ego_pose")?);
+    let (mut files, mut poses) =
+        (JsonTable::create(root, "sample_data")?, JsonTable::create(root, "ego_pose")?);
     for sample in 0..samples {
         for channel in 0..CHANNELS.len() {
             for nth in 0..files_of(sample, channel) {
-                write_file(&mut files, &mut poses, [sample, channel as u64, nth])?;
+                write_file(&mut files, &mut poses, TableFile { sample, channel: channel as u64, nth })?;
             }
         }
     }
     let rows = files.rows;
     bytes += files.finish()? + poses.finish()?;
     bytes += write_boxes(root, samples)?;
-    Ok(Written { files: rows, bytes })
+    Ok(WrittenTables { files: rows, bytes })
 }
 
-/// One row of `sample_data` and its pose.
-fn write_file(files: &mut Table, poses: &mut Table, [sample, channel, nth]: [u64; 3]) -> Outcome<()> {
+/// A file of `sample_data`: the `nth` of a channel for a keyframe, 0 the keyframe itself.
+struct TableFile {
+    sample: u64,
+    channel: u64,
+    nth: u64,
+}
+
+/// Writes the row of a file and its pose.
+fn write_file(files: &mut JsonTable, poses: &mut JsonTable, file: TableFile) -> BenchResult<()> {
+    let TableFile { sample, channel, nth } = file;
     let number = |sample: u64, nth: u64| sample << 8 | channel << 4 | nth;
     // 40 keyframes make a scene; the chain starts anew with each.
     let prev = match (sample % 40, nth) {
@@ -236,14 +251,14 @@ fn write_file(files: &mut Table, poses: &mut Table, [sample, channel, nth]: [u64
     ))
 }
 
-fn write_small_tables(root: &Path, samples: u64) -> Outcome<u64> {
+fn write_small_tables(root: &Path, samples: u64) -> BenchResult<u64> {
     let scenes = samples.div_ceil(40);
-    let mut table = Table::create(root, "scene")?;
+    let mut table = JsonTable::create(root, "scene")?;
     for scene in 0..scenes {
         table.row(format_args!("\"token\": \"{}\",\n\"name\": \"scene-{scene:04}\"", token(1, scene)))?;
     }
     let mut bytes = table.finish()?;
-    table = Table::create(root, "sample")?;
+    table = JsonTable::create(root, "sample")?;
     for sample in 0..samples {
         table.row(format_args!(
             "\"token\": \"{}\",\n\"timestamp\": {},\n\"prev\": \"\",\n\"next\": \"\",\n\"scene_token\": \"{}\"",
@@ -253,7 +268,7 @@ fn write_small_tables(root: &Path, samples: u64) -> Outcome<u64> {
         ))?;
     }
     bytes += table.finish()?;
-    table = Table::create(root, "sensor")?;
+    table = JsonTable::create(root, "sensor")?;
     for (row, channel) in CHANNELS.iter().enumerate() {
         let modality =
             channel.split('_').next().map(|m| m.replace("CAM", "CAMERA").to_lowercase()).unwrap_or_default();
@@ -265,14 +280,18 @@ fn write_small_tables(root: &Path, samples: u64) -> Outcome<u64> {
     bytes += table.finish()?;
     // Not read by ours, but the devkit wants them.
     for name in ["attribute", "visibility", "log"] {
-        bytes += Table::create(root, name)?.finish()?;
+        bytes += JsonTable::create(root, name)?.finish()?;
     }
-    table = Table::create(root, "map")?;
+    table = JsonTable::create(root, "map")?;
     std::fs::write(root.join("map.png"), "")?;
     let own = token(11, 0);
     table.row(format_args!("\"token\": \"{own}\",\n\"log_tokens\": [],\n\"filename\": \"map.png\""))?;
     bytes += table.finish()?;
-    table = Table::create(root, "calibrated_sensor")?;
+    Ok(bytes + write_calibrations(root, scenes)?)
+}
+
+fn write_calibrations(root: &Path, scenes: u64) -> BenchResult<u64> {
+    let mut table = JsonTable::create(root, "calibrated_sensor")?;
     for row in 0..scenes * 12 {
         let is_camera = (1..=6).contains(&(row % 12));
         let matrix =
@@ -284,21 +303,21 @@ fn write_small_tables(root: &Path, samples: u64) -> Outcome<u64> {
             token(3, row % 12)
         ))?;
     }
-    Ok(bytes + table.finish()?)
+    table.finish()
 }
 
-fn write_boxes(root: &Path, samples: u64) -> Outcome<u64> {
-    let mut table = Table::create(root, "category")?;
+fn write_boxes(root: &Path, samples: u64) -> BenchResult<u64> {
+    let mut table = JsonTable::create(root, "category")?;
     table.row(format_args!("\"token\": \"{}\",\n\"name\": \"vehicle.car\"", token(7, 0)))?;
     let mut bytes = table.finish()?;
     let instances = samples * 2;
-    table = Table::create(root, "instance")?;
+    table = JsonTable::create(root, "instance")?;
     for row in 0..instances {
         let (own, category) = (token(8, row), token(7, 0));
         table.row(format_args!("\"token\": \"{own}\",\n\"category_token\": \"{category}\""))?;
     }
     bytes += table.finish()?;
-    table = Table::create(root, "sample_annotation")?;
+    table = JsonTable::create(root, "sample_annotation")?;
     for row in 0..samples * BOXES_PER_SAMPLE {
         table.row(format_args!(
             "\"token\": \"{}\",\n\"sample_token\": \"{}\",\n\"instance_token\": \"{}\",\n\

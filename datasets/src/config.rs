@@ -8,7 +8,7 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::folder::{Folder, FolderConfig};
 use crate::modelnet::{ModelNet, ModelNetConfig};
-use crate::nuscenes::{NuScenes, NuScenesConfig};
+use crate::nuscenes::{NuScenesConfig, open_nuscenes};
 use crate::scanobjectnn::{ScanObjectNn, ScanObjectNnConfig};
 use crate::shapenet::{ShapeNet, ShapeNetConfig};
 use crate::shapenetpart::{ShapeNetPart, ShapeNetPartConfig};
@@ -49,7 +49,7 @@ impl DatasetConfig {
         Ok(match self {
             Self::Synthetic(config) => Box::new(Synthetic::new(config)?),
             Self::Folder(config) => Box::new(Folder::open(root, config)?),
-            Self::NuScenes(config) => Box::new(NuScenes::open(root, config)?),
+            Self::NuScenes(config) => open_nuscenes(root, config)?,
             Self::ShapeNet(config) => Box::new(ShapeNet::open(root, config)?),
             Self::ModelNet(config) => Box::new(ModelNet::open(root, config)?),
             Self::ShapeNetPart(config) => Box::new(ShapeNetPart::open(root, config)?),

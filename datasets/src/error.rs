@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Where in a file a problem was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FilePlace {
     /// The file as a whole.
     File,
     /// A line of a text file, counted from 1.
@@ -15,7 +15,7 @@ pub enum Place {
     Row(usize),
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for FilePlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File => Ok(()),
@@ -31,7 +31,7 @@ impl std::fmt::Display for Place {
 #[error("expected {expected}, found {found}{place}")]
 pub struct ParseError {
     /// Where.
-    pub place: Place,
+    pub place: FilePlace,
     /// What the format asks for.
     pub expected: String,
     /// What stands there.
@@ -40,17 +40,22 @@ pub struct ParseError {
 
 impl ParseError {
     /// A problem at a place.
-    pub fn new(place: Place, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(crate) fn new(place: FilePlace, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { place, expected: expected.into(), found: found.into() }
     }
 
+    /// A problem of the file as a whole.
+    pub(crate) fn file(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::new(FilePlace::File, expected, found)
+    }
+
     /// A problem on a line (counted from 1).
-    pub fn line(line: usize, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::new(Place::Line(line), expected, found)
+    pub(crate) fn line(line: usize, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::new(FilePlace::Line(line), expected, found)
     }
 
     /// The same problem, in the file at `path`.
-    pub fn in_file(self, path: &Path) -> Error {
+    pub(crate) fn in_file(self, path: &Path) -> Error {
         let Self { place, expected, found } = self;
         Error::Parse { path: path.to_owned(), place, expected, found }
     }
@@ -82,7 +87,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Where in it.
-        place: Place,
+        place: FilePlace,
         /// What the format asks for.
         expected: String,
         /// What stands there.
@@ -111,17 +116,17 @@ pub enum Error {
 }
 
 /// Result of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The bytes of a file.
 ///
 /// # Errors
 /// Fails if the file is missing or cannot be read; both name it.
-pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|source| io_error(path, source))
 }
 
 /// An operating system error about `path`.
-pub fn io_error(path: &Path, source: std::io::Error) -> Error {
+pub(crate) fn io_error(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }
 }

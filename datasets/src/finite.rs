@@ -2,13 +2,13 @@
 
 use jepa3d_schemas::PointCloud;
 
-use crate::error::{ParseError, Place};
+use crate::error::{FilePlace, ParseError};
 
 /// Drops points with a NaN or infinite coordinate; the warning, if any, counts them.
 ///
 /// # Errors
 /// Fails if no point is left.
-pub(crate) fn keep_finite(cloud: &mut PointCloud, place: Place) -> Result<Vec<String>, ParseError> {
+pub(crate) fn keep_finite(cloud: &mut PointCloud, place: FilePlace) -> Result<Vec<String>, ParseError> {
     let points = cloud.len();
     let dropped = cloud.drop_non_finite();
     if cloud.is_empty() {
@@ -29,11 +29,11 @@ mod tests {
     #[test]
     fn what_is_dropped_is_counted() {
         let mut cloud = PointCloud::from_positions(vec![[0.0; 3], [f64::NAN, 0.0, 0.0]]);
-        let warnings = keep_finite(&mut cloud, Place::File).unwrap();
+        let warnings = keep_finite(&mut cloud, FilePlace::File).unwrap();
         assert_eq!(warnings, ["1 of 2 points are not finite and were dropped"]);
-        assert_eq!(keep_finite(&mut cloud, Place::File), Ok(Vec::new()));
+        assert_eq!(keep_finite(&mut cloud, FilePlace::File), Ok(Vec::new()));
         let mut cloud = PointCloud::from_positions(vec![[f64::INFINITY; 3]]);
-        let error = keep_finite(&mut cloud, Place::Row(3)).unwrap_err().to_string();
+        let error = keep_finite(&mut cloud, FilePlace::Row(3)).unwrap_err().to_string();
         assert_eq!(error, "expected at least one finite point, found 1 points, none finite, row 3");
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{PointCloud, source_hash};
 
-use crate::error::{ParseError, Place, Result};
+use crate::error::{FilePlace, ParseError, Result};
 use crate::finite::keep_finite;
 use crate::formats::hdf5::{H5Array, H5File, H5Row};
 
@@ -76,30 +76,30 @@ impl H5Clouds {
         let mut cloud = PointCloud {
             positions: triples(&data.reals()),
             normals: normal.map(|n| triples(&n.reals()).iter().map(|v| v.map(|x| x as f32)).collect()),
-            point_labels: mask.map(|m| self.labels(row, &m)).transpose()?,
+            point_labels: mask.map(|m| self.point_labels(row, &m)).transpose()?,
             ..PointCloud::default()
         };
-        let label = self.class(row, label.integers()?[0], classes)?;
-        let warnings = keep_finite(&mut cloud, Place::Row(row)).map_err(|e| e.in_file(&self.path))?;
+        let label = self.check_class(row, label.integers()?[0], classes)?;
+        let warnings = keep_finite(&mut cloud, FilePlace::Row(row)).map_err(|e| e.in_file(&self.path))?;
         Ok(H5Cloud { cloud, label, source_hash, warnings })
     }
 
-    fn labels(&self, row: usize, mask: &[i64]) -> Result<Vec<i16>> {
+    fn point_labels(&self, row: usize, mask: &[i64]) -> Result<Vec<i16>> {
         let label = |&value: &i64| {
             i16::try_from(value).map_err(|_| {
                 let expected = "mask values of 16 bits";
-                ParseError::new(Place::Row(row), expected, value.to_string()).in_file(&self.path)
+                ParseError::new(FilePlace::Row(row), expected, value.to_string()).in_file(&self.path)
             })
         };
         mask.iter().map(label).collect()
     }
 
-    fn class(&self, row: usize, label: i64, classes: usize) -> Result<usize> {
+    fn check_class(&self, row: usize, label: i64, classes: usize) -> Result<usize> {
         match usize::try_from(label) {
             Ok(class) if class < classes => Ok(class),
             _ => {
                 let expected = format!("a label from 0 to {}", classes - 1);
-                Err(ParseError::new(Place::Row(row), expected, label.to_string()).in_file(&self.path))
+                Err(ParseError::new(FilePlace::Row(row), expected, label.to_string()).in_file(&self.path))
             }
         }
     }
@@ -111,5 +111,5 @@ fn triples(values: &[f64]) -> Vec<[f64; 3]> {
 
 fn wrong_shape(path: &Path, name: &str, expected: &str, found: &[usize]) -> crate::error::Error {
     let expected = format!("array {name:?} of shape {expected}");
-    ParseError::new(Place::File, expected, format!("{found:?}")).in_file(path)
+    ParseError::file(expected, format!("{found:?}")).in_file(path)
 }

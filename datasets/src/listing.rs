@@ -6,38 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ParseError, Place, Result, io_error, read_file};
-
-/// A part of a dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Split {
-    Train,
-    Val,
-    Test,
-}
-
-impl Split {
-    /// All three, in the order in which they are reported.
-    pub(crate) const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
-
-    /// The name in file names and columns.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-            Self::Test => "test",
-        }
-    }
-
-    /// The split of a name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|split| split.name() == name)
-    }
-}
+use crate::error::{Error, FilePlace, ParseError, Result, read_file};
+use crate::split::Split;
 
 /// The line of a list that names an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct ListOrigin {
     /// Index into the lists of the [`Listing`].
     pub(crate) list: usize,
     /// Line, counted from 1; 0 where the list has no lines to speak of.
@@ -46,20 +20,20 @@ pub(crate) struct Origin {
 
 /// One object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct ListingEntry {
     pub(crate) id: String,
     pub(crate) split: Split,
     pub(crate) label: usize,
     /// Main file relative to the root, `/` between the parts.
     pub(crate) file: String,
     /// `None` for objects that were found on disk.
-    pub(crate) origin: Option<Origin>,
+    pub(crate) origin: Option<ListOrigin>,
 }
 
 /// All objects, ids ascending and unique.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    entries: Vec<Entry>,
+    entries: Vec<ListingEntry>,
     lists: Vec<PathBuf>,
     repeated: usize,
 }
@@ -69,7 +43,7 @@ impl Listing {
     ///
     /// # Errors
     /// Fails if an id has two splits, or two files.
-    pub(crate) fn new(mut entries: Vec<Entry>, lists: Vec<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(mut entries: Vec<ListingEntry>, lists: Vec<PathBuf>) -> Result<Self> {
         entries.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(pair) = entries.windows(2).find(|p| p[0].id == p[1].id && !same_object(&p[0], &p[1])) {
             return Err(contradiction(pair, &lists));
@@ -86,7 +60,7 @@ impl Listing {
     }
 
     /// One object.
-    pub(crate) fn entry(&self, index: usize) -> &Entry {
+    pub(crate) fn entry(&self, index: usize) -> &ListingEntry {
         &self.entries[index]
     }
 
@@ -104,14 +78,12 @@ impl Listing {
     pub(crate) fn missing(&self, path: PathBuf, index: usize) -> Error {
         let entry = self.entry(index);
         let expected = match entry.origin {
-            Some(origin) => format!("the file of {}, which {} names", entry.id, self.place(origin)),
+            Some(origin) => {
+                format!("the file of {}, which {} names", entry.id, describe_origin(origin, &self.lists))
+            }
             None => format!("the file of {}, whose folder is there", entry.id),
         };
         Error::Missing { path, expected }
-    }
-
-    fn place(&self, origin: Origin) -> String {
-        place(origin, &self.lists)
     }
 
     /// Counts of the splits that are not empty, and of names given twice.
@@ -135,22 +107,24 @@ impl Listing {
     }
 }
 
-fn same_object(a: &Entry, b: &Entry) -> bool {
+fn same_object(a: &ListingEntry, b: &ListingEntry) -> bool {
     a.split == b.split && a.file == b.file && a.label == b.label
 }
 
 /// Two entries of one id that do not agree.
-fn contradiction(pair: &[Entry], lists: &[PathBuf]) -> Error {
-    let from =
-        |e: &Entry| e.origin.map_or_else(|| "on disk".to_owned(), |o| format!("in {}", place(o, lists)));
+fn contradiction(pair: &[ListingEntry], lists: &[PathBuf]) -> Error {
+    let from = |e: &ListingEntry| {
+        e.origin.map_or_else(|| "on disk".to_owned(), |o| format!("in {}", describe_origin(o, lists)))
+    };
     let (a, b) = (&pair[0], &pair[1]);
     let path = a.origin.or(b.origin).map_or_else(|| PathBuf::from(&a.file), |o| lists[o.list].clone());
     let expected = format!("object {:?} once", a.id);
-    let say = |e: &Entry| format!("{} {} ({})", e.split.name(), e.file, from(e));
-    ParseError::new(Place::File, expected, format!("{} and {}", say(a), say(b))).in_file(&path)
+    let say = |e: &ListingEntry| format!("{} {} ({})", e.split.name(), e.file, from(e));
+    ParseError::file(expected, format!("{} and {}", say(a), say(b))).in_file(&path)
 }
 
-fn place(origin: Origin, lists: &[PathBuf]) -> String {
+/// The list and line that name an object.
+fn describe_origin(origin: ListOrigin, lists: &[PathBuf]) -> String {
     let list = lists[origin.list].display();
     if origin.line > 0 { format!("{list}, line {}", origin.line) } else { list.to_string() }
 }
@@ -162,7 +136,7 @@ fn place(origin: Origin, lists: &[PathBuf]) -> String {
 pub(crate) fn read_lines(path: &Path) -> Result<Vec<(usize, String)>> {
     let bytes = read_file(path)?;
     let text = String::from_utf8(bytes).map_err(|e| {
-        let place = Place::Byte(e.utf8_error().valid_up_to() as u64);
+        let place = FilePlace::Byte(e.utf8_error().valid_up_to() as u64);
         ParseError::new(place, "UTF-8 text", "other bytes").in_file(path)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -173,28 +147,6 @@ pub(crate) fn read_lines(path: &Path) -> Result<Vec<(usize, String)>> {
 /// Whether a name from a list can be a single file or folder name, so that it cannot lead out of the root.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0', ':'])
-}
-
-/// Names in a folder in byte order, hidden ones left out: folders and files.
-///
-/// # Errors
-/// Fails if the folder cannot be read.
-pub(crate) fn names(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
-    let (mut folders, mut files) = (Vec::new(), Vec::new());
-    for item in std::fs::read_dir(folder).map_err(|e| io_error(folder, e))? {
-        let item = item.map_err(|e| io_error(folder, e))?;
-        let name = item.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
-        // Links count as what they lead to: large releases are often linked into place.
-        let kind = item.file_type().map_err(|e| io_error(folder, e))?;
-        let is_folder = if kind.is_symlink() { item.path().is_dir() } else { kind.is_dir() };
-        if is_folder { folders.push(name) } else { files.push(name) }
-    }
-    folders.sort();
-    files.sort();
-    Ok((folders, files))
 }
 
 /// Checks that the root of a dataset is a folder.
@@ -212,9 +164,9 @@ pub(crate) fn check_root(root: &Path, what: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn entry(id: &str, split: Split, line: usize) -> Entry {
-        let origin = (line > 0).then_some(Origin { list: 0, line });
-        Entry { id: id.into(), split, label: 0, file: format!("{id}.txt"), origin }
+    fn entry(id: &str, split: Split, line: usize) -> ListingEntry {
+        let origin = (line > 0).then_some(ListOrigin { list: 0, line });
+        ListingEntry { id: id.into(), split, label: 0, file: format!("{id}.txt"), origin }
     }
 
     #[test]

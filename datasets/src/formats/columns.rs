@@ -2,12 +2,12 @@
 
 use jepa3d_schemas::PointCloud;
 
-use super::Parsed;
-use crate::error::{ParseError, Place};
+use super::parsed::Parsed;
+use crate::error::{FilePlace, ParseError};
 
 /// What a column of numbers means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub(crate) enum ColumnRole {
     /// Position x.
     X,
     /// Position y.
@@ -32,9 +32,9 @@ pub enum Role {
     Label,
 }
 
-impl Role {
+impl ColumnRole {
     /// The meaning of a column name, without regard to case; `None` for names that mean nothing here.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "x" => Self::X,
             "y" => Self::Y,
@@ -59,7 +59,7 @@ impl Role {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnSpec {
     /// One entry a column, `None` for a column to pass over.
-    roles: Vec<Option<Role>>,
+    roles: Vec<Option<ColumnRole>>,
 }
 
 impl ColumnSpec {
@@ -72,7 +72,7 @@ impl ColumnSpec {
         let mut roles = Vec::with_capacity(names.len());
         for name in names {
             let name = name.as_ref().trim();
-            let role = Role::from_name(name);
+            let role = ColumnRole::from_name(name);
             if role.is_none() && name != "_" {
                 return Err(format!("unknown column {name:?}"));
             }
@@ -81,7 +81,7 @@ impl ColumnSpec {
             }
             roles.push(role);
         }
-        for (role, name) in [(Role::X, "x"), (Role::Y, "y"), (Role::Z, "z")] {
+        for (role, name) in [(ColumnRole::X, "x"), (ColumnRole::Y, "y"), (ColumnRole::Z, "z")] {
             if !roles.is_empty() && !roles.contains(&Some(role)) {
                 return Err(format!("no column {name:?}"));
             }
@@ -89,20 +89,24 @@ impl ColumnSpec {
         Ok(Self { roles })
     }
 
-    /// The roles for a table of `width` columns; the error says what was expected and found.
-    pub(crate) fn roles(&self, width: usize) -> Result<Vec<Option<Role>>, (String, String)> {
-        use Role::{Nx, Ny, Nz, X, Y, Z};
+    /// The roles of the columns of a table that is `width` wide.
+    ///
+    /// # Errors
+    /// Fails if that is not the number of names, or there are no names and it is neither 3 nor 6.
+    pub(crate) fn roles(&self, width: usize) -> Result<Vec<Option<ColumnRole>>, ParseError> {
+        use ColumnRole::{Nx, Ny, Nz, X, Y, Z};
         let all = [X, Y, Z, Nx, Ny, Nz].map(Some);
         match (self.roles.len(), width) {
             (0, 3) => Ok(all[..3].to_vec()),
             (0, 6) => Ok(all.to_vec()),
-            (0, _) => Err((
-                "3 columns (x,y,z), 6 columns (x,y,z,nx,ny,nz), a header line or a list of column names"
-                    .into(),
+            (0, _) => Err(ParseError::file(
+                "3 columns (x,y,z), 6 columns (x,y,z,nx,ny,nz), a header line or a list of column names",
                 format!("{width} columns"),
             )),
             (named, _) if named == width => Ok(self.roles.clone()),
-            (named, _) => Err((format!("{named} columns, as named"), format!("{width} columns"))),
+            (named, _) => {
+                Err(ParseError::file(format!("{named} columns, as named"), format!("{width} columns")))
+            }
         }
     }
 }
@@ -119,23 +123,23 @@ pub(crate) enum ColorScale {
 /// Columns by role, all of one length.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Columns {
-    columns: Vec<(Role, Vec<f64>)>,
+    columns: Vec<(ColumnRole, Vec<f64>)>,
 }
 
 impl Columns {
     /// Adds a column; a second one of the same role is not kept.
-    pub(crate) fn push(&mut self, role: Role, values: Vec<f64>) {
+    pub(crate) fn push(&mut self, role: ColumnRole, values: Vec<f64>) {
         if self.get(role).is_none() {
             self.columns.push((role, values));
         }
     }
 
-    fn get(&self, role: Role) -> Option<&[f64]> {
+    fn get(&self, role: ColumnRole) -> Option<&[f64]> {
         self.columns.iter().find(|(r, _)| *r == role).map(|(_, values)| values.as_slice())
     }
 
     /// Rows of three columns, `None` if one is missing.
-    pub(crate) fn three(&self, roles: [Role; 3]) -> Option<Vec<[f64; 3]>> {
+    pub(crate) fn three(&self, roles: [ColumnRole; 3]) -> Option<Vec<[f64; 3]>> {
         let [a, b, c] = roles.map(|role| self.get(role));
         let (a, b, c) = (a?, b?, c?);
         Some(a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]).collect())
@@ -146,8 +150,8 @@ impl Columns {
     /// # Errors
     /// Fails if x, y or z is missing, a label is no whole number of 16 bits, or no finite row is left.
     pub(crate) fn into_cloud(self, scale: ColorScale) -> Result<Parsed<PointCloud>, ParseError> {
-        use Role::{B, G, Intensity, Label, Nx, Ny, Nz, R, X, Y, Z};
-        let missing = || ParseError::new(Place::File, "columns x, y and z", "not all of them");
+        use ColumnRole::{B, G, Intensity, Label, Nx, Ny, Nz, R, X, Y, Z};
+        let missing = || ParseError::file("columns x, y and z", "not all of them");
         let positions = self.three([X, Y, Z]).ok_or_else(missing)?;
         let normals = self.three([Nx, Ny, Nz]);
         let mut cloud = PointCloud {
@@ -155,13 +159,12 @@ impl Columns {
             normals: normals.map(|rows| rows.into_iter().map(|n| n.map(|v| v as f32)).collect()),
             colors: self.three([R, G, B]).map(|rows| bytes_from_colors(&rows, scale)),
             intensity: self.get(Intensity).map(|values| values.iter().map(|&v| v as f32).collect()),
-            point_labels: self.get(Label).map(labels).transpose()?,
+            point_labels: self.get(Label).map(whole_labels).transpose()?,
         };
         let rows = cloud.len();
         let dropped = cloud.drop_non_finite();
         if cloud.is_empty() {
-            return Err(ParseError::new(
-                Place::File,
+            return Err(ParseError::file(
                 "at least one finite point",
                 if rows == 0 { "no points".to_owned() } else { format!("{rows} rows, none finite") },
             ));
@@ -179,13 +182,17 @@ pub(crate) fn bytes_from_colors(rows: &[[f64; 3]], scale: ColorScale) -> Vec<[u8
     rows.iter().map(|row| row.map(|v| (v * factor).round() as u8)).collect()
 }
 
-fn labels(values: &[f64]) -> Result<Vec<i16>, ParseError> {
+/// Labels of numbers.
+///
+/// # Errors
+/// Fails if one is no whole number of 16 bits.
+fn whole_labels(values: &[f64]) -> Result<Vec<i16>, ParseError> {
     let label = |(row, &value): (usize, &f64)| {
         let rounded = value as i16;
         if f64::from(rounded) == value {
             return Ok(rounded);
         }
-        Err(ParseError::new(Place::Row(row), "a whole label from -32768 to 32767", value.to_string()))
+        Err(ParseError::new(FilePlace::Row(row), "a whole label from -32768 to 32767", value.to_string()))
     };
     values.iter().enumerate().map(label).collect()
 }
@@ -201,7 +208,7 @@ mod tests {
         assert_eq!(ColumnSpec::new(&["x", "y", "z", "q"]).unwrap_err(), "unknown column \"q\"");
         assert_eq!(ColumnSpec::new(&["x", "y", "z", "x"]).unwrap_err(), "column \"x\" twice");
         assert_eq!(ColumnSpec::default().roles(3).unwrap().len(), 3);
-        assert_eq!(ColumnSpec::default().roles(7).unwrap_err().1, "7 columns");
+        assert_eq!(ColumnSpec::default().roles(7).unwrap_err().found, "7 columns");
     }
 
     #[test]
@@ -213,8 +220,8 @@ mod tests {
 
     #[test]
     fn labels_must_be_whole() {
-        assert_eq!(labels(&[1.0, -1.0]), Ok(vec![1, -1]));
-        assert_eq!(labels(&[1.0, 1.5]).unwrap_err().place, Place::Row(1));
-        assert!(labels(&[f64::NAN]).is_err() && labels(&[1e6]).is_err());
+        assert_eq!(whole_labels(&[1.0, -1.0]), Ok(vec![1, -1]));
+        assert_eq!(whole_labels(&[1.0, 1.5]).unwrap_err().place, FilePlace::Row(1));
+        assert!(whole_labels(&[f64::NAN]).is_err() && whole_labels(&[1e6]).is_err());
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use jepa3d_schemas::{Material, Mesh, NO_INDEX, Texture};
 
-use super::Parsed;
 use super::mtl::{self, MtlMaterial};
+use super::parsed::Parsed;
 
 /// Largest side of a texture, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -20,7 +20,7 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_TEXTURE_BYTES: u64 = 512 << 20;
 
 /// The file that `name` means, seen from the folder `folder`; `None` if there is none.
-pub(crate) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn find_companion(folder: &Path, name: &str) -> Option<PathBuf> {
     let name = name.trim().replace('\\', "/");
     let last = name.rsplit('/').next().unwrap_or_default().to_owned();
     let absolute = name.starts_with('/') || name.get(1..2) == Some(":");
@@ -117,12 +117,12 @@ impl<'a> Materials<'a> {
 
     /// The files of one `mtllib` line: the whole rest as one name, else one name a word.
     fn library_paths(&mut self, line: &str) -> Vec<PathBuf> {
-        if let Some(path) = find(self.folder, line) {
+        if let Some(path) = find_companion(self.folder, line) {
             return vec![path];
         }
         let mut paths = Vec::new();
         for name in line.split_whitespace() {
-            match find(self.folder, name) {
+            match find_companion(self.folder, name) {
                 Some(path) => paths.push(path),
                 None => self.warnings.push(format!("material file {name:?} is missing")),
             }
@@ -152,7 +152,7 @@ impl<'a> Materials<'a> {
     }
 
     fn texture(&mut self, folder: &Path, name: &str) -> Option<Arc<Texture>> {
-        let Some(path) = find(folder, name).or_else(|| find(self.folder, name)) else {
+        let Some(path) = find_companion(folder, name).or_else(|| find_companion(self.folder, name)) else {
             self.warnings.push(format!("texture {name:?} is missing"));
             return None;
         };
@@ -197,14 +197,14 @@ mod tests {
         std::fs::write(dir.path().join("Images/A.PNG"), b"").unwrap();
         std::fs::write(folder.join("m.mtl"), b"").unwrap();
         let image = Some(folder.join("../Images/A.PNG"));
-        assert_eq!(find(&folder, "../images/a.png"), image);
-        assert_eq!(find(&folder, "..\\Images\\A.PNG"), image);
+        assert_eq!(find_companion(&folder, "../images/a.png"), image);
+        assert_eq!(find_companion(&folder, "..\\Images\\A.PNG"), image);
         let library = Some(folder.join("m.mtl"));
         for name in ["m.mtl", "./M.MTL ", "C:\\work\\m.mtl", "/home/x/m.mtl", "gone/m.mtl"] {
-            assert_eq!(find(&folder, name), library, "{name}");
+            assert_eq!(find_companion(&folder, name), library, "{name}");
         }
-        assert_eq!(find(&folder, "n.mtl"), None);
-        assert_eq!(find(&folder, ""), None);
+        assert_eq!(find_companion(&folder, "n.mtl"), None);
+        assert_eq!(find_companion(&folder, ""), None);
     }
 
     #[test]

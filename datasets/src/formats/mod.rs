@@ -8,7 +8,6 @@ pub(crate) mod ascii;
 mod columns;
 mod companions;
 pub mod gltf;
-mod gltf_buffers;
 pub mod hdf5;
 mod lzf;
 pub mod mtl;
@@ -16,30 +15,22 @@ pub mod npy;
 pub mod npz;
 pub mod obj;
 pub mod off;
+mod parsed;
 pub mod pcd;
 pub mod ply;
-mod ply_body;
-mod ply_header;
 mod polygon;
 pub mod stl;
 pub mod text;
 
 use std::path::Path;
 
-use jepa3d_schemas::{Mesh, Shape, source_hash};
+use jepa3d_schemas::{Mesh, PointCloud, Shape, source_hash};
 
-pub use columns::{ColumnSpec, Role};
+use self::parsed::Parsed;
 
-use crate::error::{Error, ParseError, Place, Result, read_file};
+use crate::error::{Error, ParseError, Result, read_file};
 
-/// What a parser hands on.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Parsed<G> {
-    /// The mesh, cloud or array.
-    pub geometry: G,
-    /// What was odd but usable, one sentence each.
-    pub warnings: Vec<String>,
-}
+pub use self::columns::ColumnSpec;
 
 /// The geometry of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +52,7 @@ pub struct ReadOptions {
 }
 
 /// Extensions that [`read_geometry`] reads, in lower case.
-pub const EXTENSIONS: [&str; 13] =
+pub(crate) const EXTENSIONS: [&str; 13] =
     ["obj", "off", "ply", "stl", "gltf", "glb", "pcd", "npy", "npz", "xyz", "txt", "csv", "pts"];
 
 /// Extension of a path in lower case, empty if there is none.
@@ -72,7 +63,7 @@ pub(crate) fn extension(path: &Path) -> String {
 /// Reads the geometry of a file, choosing the parser by the extension (case does not matter).
 ///
 /// Mesh formats (OBJ, OFF, STL, glTF) must have faces. PLY and the point formats give points when
-/// there are none. Text and npy columns go by [`ColumnSpec::default`]; see [`read_columns`].
+/// there are none. Text and npy columns go by [`ColumnSpec::default`]; see `read_columns`.
 ///
 /// # Errors
 /// Fails if the extension is unknown, the file cannot be read, its bytes are not what the format
@@ -81,32 +72,33 @@ pub fn read_geometry(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     read_columns(path, options, &ColumnSpec::default())
 }
 
-/// As [`read_geometry`]; `columns` names the columns of text tables and npy arrays.
+/// Reads the geometry of a file as [`read_geometry`] does, the columns of text tables and npy arrays
+/// named by `columns`.
 ///
 /// # Errors
-/// As [`read_geometry`]; fails if a table has other columns than named.
-pub fn read_columns(path: &Path, options: &ReadOptions, columns: &ColumnSpec) -> Result<Loaded> {
+/// Fails as [`read_geometry`] does, or if a table has other columns than named.
+pub(crate) fn read_columns(path: &Path, options: &ReadOptions, columns: &ColumnSpec) -> Result<Loaded> {
     let bytes = read_file(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     // Files beside the main one, for the source hash.
     let mut others: Vec<Vec<u8>> = Vec::new();
     let parsed = match extension(path).as_str() {
         "obj" => obj::parse(&bytes).and_then(|file| obj_shape(file, folder, options, &mut others)),
-        "off" => off::parse(&bytes).and_then(surface),
+        "off" => off::parse(&bytes).and_then(require_surface),
         "ply" => ply::parse(&bytes),
-        "stl" => stl::parse(&bytes).and_then(surface),
+        "stl" => stl::parse(&bytes).and_then(require_surface),
         "gltf" | "glb" => {
             let mut resolve = |name: &str| {
-                let bytes = std::fs::read(companions::find(folder, name)?).ok()?;
+                let bytes = std::fs::read(companions::find_companion(folder, name)?).ok()?;
                 others.push(bytes.clone());
                 Some(bytes)
             };
-            gltf::parse_with(&bytes, options.textures, &mut resolve).and_then(surface)
+            gltf::parse_with(&bytes, options.textures, &mut resolve).and_then(require_surface)
         }
-        "pcd" => pcd::parse(&bytes).map(points),
-        "npy" => npy::parse_columns(&bytes, columns).map(points),
-        "npz" => npz::parse_columns(&bytes, columns).map(points),
-        "xyz" | "txt" | "csv" | "pts" => text::parse_columns(&bytes, columns).map(points),
+        "pcd" => pcd::parse(&bytes).map(wrap_points),
+        "npy" => npy::parse_columns(&bytes, columns).map(wrap_points),
+        "npz" => npz::parse_columns(&bytes, columns).map(wrap_points),
+        "xyz" | "txt" | "csv" | "pts" => text::parse_columns(&bytes, columns).map(wrap_points),
         _ => return Err(unsupported(path)),
     };
     let Parsed { geometry, warnings } = parsed.map_err(|e| e.in_file(path))?;
@@ -126,7 +118,7 @@ fn obj_shape(
     materials.fill(&mut mesh, &material_libraries);
     warnings.append(&mut materials.warnings);
     others.append(&mut materials.read);
-    surface(Parsed { geometry: mesh, warnings })
+    require_surface(Parsed { geometry: mesh, warnings })
 }
 
 fn unsupported(path: &Path) -> Error {
@@ -138,22 +130,18 @@ fn unsupported(path: &Path) -> Error {
 }
 
 /// A mesh as a shape; refuses one without faces, since there is no surface to sample.
-fn surface(mesh: Parsed<Mesh>) -> Result<Parsed<Shape>, ParseError> {
+fn require_surface(mesh: Parsed<Mesh>) -> Result<Parsed<Shape>, ParseError> {
     let Parsed { geometry: mesh, warnings } = mesh;
     if mesh.triangles.is_empty() {
         let found = format!("no faces ({} vertices)", mesh.positions.len());
-        return Err(ParseError::new(Place::File, "a surface to sample", found));
+        return Err(ParseError::file("a surface to sample", found));
     }
     Ok(Parsed { geometry: Shape::Mesh(mesh), warnings })
 }
 
-fn points(cloud: Parsed<jepa3d_schemas::PointCloud>) -> Parsed<Shape> {
+/// A cloud as a shape.
+fn wrap_points(cloud: Parsed<PointCloud>) -> Parsed<Shape> {
     Parsed { geometry: Shape::Points(cloud.geometry), warnings: cloud.warnings }
-}
-
-/// The warning about faces that are no faces.
-fn short_faces(count: usize, first_line: usize) -> String {
-    format!("{count} faces with fewer than 3 corners were skipped, first on line {first_line}")
 }
 
 #[cfg(test)]

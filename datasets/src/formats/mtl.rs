@@ -3,9 +3,11 @@
 //! Every line that is not understood is passed over: renderers disagree about most of them, and
 //! a broken material file must not cost the geometry.
 
-use super::Parsed;
 use super::ascii::{Lines, decode, fields, number, quote, take_three};
-use super::obj::DEFAULT_DIFFUSE;
+use super::parsed::Parsed;
+
+/// Colour of a material until its file is read, and of one whose file names none.
+pub(crate) const DEFAULT_DIFFUSE: [f32; 3] = [0.8; 3];
 
 /// A material as its file describes it.
 #[derive(Clone, Debug, PartialEq)]

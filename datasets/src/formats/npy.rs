@@ -5,25 +5,25 @@
 
 use jepa3d_schemas::PointCloud;
 
-use super::Parsed;
 use super::ascii::quote;
 use super::columns::ColumnSpec;
-use super::text::Table;
-use crate::error::{ParseError, Place};
+use super::parsed::Parsed;
+use super::text::TextTable;
+use crate::error::{FilePlace, ParseError};
 
 /// A numeric array of any number of axes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Array {
+pub(crate) struct NpyArray {
     /// Length of each axis.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Values in row-major order (last axis fastest), whatever the order in the file.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 /// Reads the points of an npy file: `[N,3]` is x,y,z and `[N,6]` is x,y,z,nx,ny,nz.
 ///
 /// # Errors
-/// As [`parse_array`] and [`parse_columns`].
+/// Fails as [`parse_columns`] does.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<PointCloud>, ParseError> {
     parse_columns(bytes, &ColumnSpec::default())
 }
@@ -31,27 +31,25 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<PointCloud>, ParseError> {
 /// Reads the points of an npy file `[N,C]`, its columns named by `spec`.
 ///
 /// # Errors
-/// As [`parse_array`]; fails if the array has not two axes (leading axes of length 1 aside), the
+/// Fails as [`parse_array`] does, or if the array has not two axes (leading axes of length 1 aside), the
 /// columns are not as named, a label is no whole number of 16 bits, or no finite point is left.
-pub fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
+pub(crate) fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
     cloud_from_array(parse_array(bytes)?, spec)
 }
 
 /// The points of an array `[N,C]`.
-pub(crate) fn cloud_from_array(array: Array, spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
+fn cloud_from_array(array: NpyArray, spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
     let leading =
         array.shape.iter().take(array.shape.len().saturating_sub(2)).take_while(|&&n| n == 1).count();
     match array.shape[leading..] {
-        [_, width] if width > 0 => Table { header: None, width, values: array.values }.cloud(spec),
-        _ => {
-            Err(ParseError::new(Place::File, "an array [N,C] of points", format!("shape {:?}", array.shape)))
-        }
+        [_, width] if width > 0 => TextTable { header: None, width, values: array.values }.make_cloud(spec),
+        _ => Err(ParseError::file("an array [N,C] of points", format!("shape {:?}", array.shape))),
     }
 }
 
 /// How one value is stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Stored {
+struct NpyType {
     kind: u8,
     size: usize,
     big_endian: bool,
@@ -62,38 +60,33 @@ struct Stored {
 /// # Errors
 /// Fails if the magic or header is malformed, the values are no real numbers, or the data is not
 /// exactly as long as the shape says.
-pub fn parse_array(bytes: &[u8]) -> Result<Array, ParseError> {
+pub(crate) fn parse_array(bytes: &[u8]) -> Result<NpyArray, ParseError> {
     let (header, data) = split_header(bytes)?;
-    let wrong =
-        || ParseError::new(Place::File, "an npy header with descr, fortran_order and shape", quote(header));
+    let wrong = || ParseError::file("an npy header with descr, fortran_order and shape", quote(header));
     let text = std::str::from_utf8(header).map_err(|_| wrong())?;
     let descr = dict_value(text, "descr").ok_or_else(wrong)?;
-    let stored = stored(descr).ok_or_else(|| {
-        ParseError::new(
-            Place::File,
-            "values of type f2, f4, f8, i1-i8, u1-u8 or b1",
-            quote(first_word(descr)),
-        )
+    let stored = parse_type(descr).ok_or_else(|| {
+        ParseError::file("values of type f2, f4, f8, i1-i8, u1-u8 or b1", quote(first_word(descr)))
     })?;
     let fortran = match dict_value(text, "fortran_order").ok_or_else(wrong)? {
         order if order.starts_with("False") => false,
         order if order.starts_with("True") => true,
         _ => return Err(wrong()),
     };
-    let shape = dict_value(text, "shape").and_then(tuple).ok_or_else(wrong)?;
+    let shape = dict_value(text, "shape").and_then(parse_tuple).ok_or_else(wrong)?;
     let bytes_needed = shape.iter().try_fold(stored.size, |product, &n| product.checked_mul(n));
     if bytes_needed != Some(data.len()) {
         let expected = format!("data of shape {shape:?} ({} bytes a value)", stored.size);
-        return Err(ParseError::new(Place::File, expected, format!("{} bytes", data.len())));
+        return Err(ParseError::file(expected, format!("{} bytes", data.len())));
     }
     let values = decode(data, stored);
-    Ok(Array { values: if fortran { row_major(&values, &shape) } else { values }, shape })
+    Ok(NpyArray { values: if fortran { row_major_from_fortran(&values, &shape) } else { values }, shape })
 }
 
 fn split_header(bytes: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
     let wrong = || {
         ParseError::new(
-            Place::Byte(0),
+            FilePlace::Byte(0),
             "an npy magic of version 1, 2 or 3",
             quote(&bytes[..bytes.len().min(8)]),
         )
@@ -108,7 +101,7 @@ fn split_header(bytes: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
         _ => return Err(wrong()),
     };
     rest.split_at_checked(length).ok_or_else(|| {
-        ParseError::new(Place::Byte(8), format!("a header of {length} bytes"), format!("{}", rest.len()))
+        ParseError::new(FilePlace::Byte(8), format!("a header of {length} bytes"), format!("{}", rest.len()))
     })
 }
 
@@ -124,17 +117,19 @@ fn first_word(value: &str) -> &[u8] {
     value[..end].trim().as_bytes()
 }
 
-fn stored(descr: &str) -> Option<Stored> {
+/// The type that a `descr` of the header means.
+fn parse_type(descr: &str) -> Option<NpyType> {
     let word = std::str::from_utf8(first_word(descr)).ok()?;
     let word = word.strip_prefix(['\'', '"'])?.strip_suffix(['\'', '"'])?;
     let &[order, kind, size] = word.as_bytes() else { return None };
     let size = usize::from(size.checked_sub(b'0')?);
     let legal = matches!((kind, size), (b'f', 2 | 4 | 8) | (b'i' | b'u', 1 | 2 | 4 | 8) | (b'b', 1));
     let legal = legal && matches!(order, b'<' | b'>' | b'|' | b'=');
-    legal.then_some(Stored { kind, size, big_endian: order == b'>' })
+    legal.then_some(NpyType { kind, size, big_endian: order == b'>' })
 }
 
-fn tuple(value: &str) -> Option<Vec<usize>> {
+/// The numbers of a Python tuple.
+fn parse_tuple(value: &str) -> Option<Vec<usize>> {
     let inner = value.strip_prefix('(')?;
     let inner = &inner[..inner.find(')')?];
     inner
@@ -145,23 +140,23 @@ fn tuple(value: &str) -> Option<Vec<usize>> {
         .collect()
 }
 
-fn decode(data: &[u8], stored: Stored) -> Vec<f64> {
+fn decode(data: &[u8], stored: NpyType) -> Vec<f64> {
     match (stored.kind, stored.size) {
-        (b'f', 2) => decode_with(data, stored, |b| half(u16::from_le_bytes(b))),
+        (b'f', 2) => decode_with(data, stored, |b| f64_from_half(u16::from_le_bytes(b))),
         (b'f', 4) => decode_with(data, stored, |b| f64::from(f32::from_le_bytes(b))),
         (b'f', _) => decode_with(data, stored, f64::from_le_bytes),
-        (b'i', 1) => decode_with(data, stored, |[b]| f64::from(b as i8)),
+        (b'i', 1) => decode_with(data, stored, |b: [u8; 1]| f64::from(b[0] as i8)),
         (b'i', 2) => decode_with(data, stored, |b| f64::from(i16::from_le_bytes(b))),
         (b'i', 4) => decode_with(data, stored, |b| f64::from(i32::from_le_bytes(b))),
         (b'i', _) => decode_with(data, stored, |b| i64::from_le_bytes(b) as f64),
-        (_, 1) => decode_with(data, stored, |[b]| f64::from(b)),
+        (_, 1) => decode_with(data, stored, |b: [u8; 1]| f64::from(b[0])),
         (_, 2) => decode_with(data, stored, |b| f64::from(u16::from_le_bytes(b))),
         (_, 4) => decode_with(data, stored, |b| f64::from(u32::from_le_bytes(b))),
         _ => decode_with(data, stored, |b| u64::from_le_bytes(b) as f64),
     }
 }
 
-fn decode_with<const N: usize>(data: &[u8], stored: Stored, value: fn([u8; N]) -> f64) -> Vec<f64> {
+fn decode_with<const N: usize>(data: &[u8], stored: NpyType, value: fn([u8; N]) -> f64) -> Vec<f64> {
     let read = |chunk: &[u8]| {
         let mut bytes = [0; N];
         bytes.copy_from_slice(chunk);
@@ -174,7 +169,7 @@ fn decode_with<const N: usize>(data: &[u8], stored: Stored, value: fn([u8; N]) -
 }
 
 /// The value of IEEE half precision bits.
-fn half(bits: u16) -> f64 {
+fn f64_from_half(bits: u16) -> f64 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
     let size = match exponent {
         0 => libm::ldexp(fraction, -24),
@@ -186,7 +181,7 @@ fn half(bits: u16) -> f64 {
 }
 
 /// Values in Fortran order (first axis fastest) put in row-major order.
-fn row_major(values: &[f64], shape: &[usize]) -> Vec<f64> {
+fn row_major_from_fortran(values: &[f64], shape: &[usize]) -> Vec<f64> {
     let mut index = vec![0; shape.len()];
     let mut out = Vec::with_capacity(values.len());
     for _ in 0..values.len() {
@@ -229,7 +224,7 @@ pub(crate) mod tests {
         let f =
             parse_array(&file("'<f4'", true, "(2, 3)", &floats(&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]))).unwrap();
         assert_eq!(c, f);
-        assert_eq!(c, Array { shape: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] });
+        assert_eq!(c, NpyArray { shape: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] });
         let big = parse_array(&file("'>i2'", false, "(2,)", &[0, 1, 255, 255])).unwrap();
         assert_eq!(big.values, [1.0, -1.0]);
         let halves = parse_array(&file("'<f2'", false, "(3,)", &[0, 0x3C, 1, 0, 0, 0xFC])).unwrap();

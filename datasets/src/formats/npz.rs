@@ -5,10 +5,10 @@ use std::io::{Cursor, Read};
 use jepa3d_schemas::PointCloud;
 use zip::ZipArchive;
 
-use super::Parsed;
 use super::columns::ColumnSpec;
 use super::npy;
-use crate::error::{ParseError, Place};
+use super::parsed::Parsed;
+use crate::error::ParseError;
 
 /// Array names that hold points, in the order in which they are tried.
 const POINT_NAMES: [&str; 4] = ["points", "xyz", "pos", "data"];
@@ -19,38 +19,38 @@ const MAX_UNPACKED: u64 = 1 << 30;
 /// Reads the points of an npz file: the array `points`, `xyz`, `pos` or `data`, else the only one.
 ///
 /// # Errors
-/// As [`npy::parse`]; fails if the file is no zip, no array can be chosen (the error lists the
+/// Fails as [`npy::parse`] does, or if the file is no zip, no array can be chosen (the error lists the
 /// names), or the array unpacks to more than 1 GiB or more than deflate can hold.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<PointCloud>, ParseError> {
     parse_columns(bytes, &ColumnSpec::default())
 }
 
-/// As [`parse`], for an array `[N,C]` whose columns `spec` names.
+/// Reads the points of an npz file whose array `[N,C]` has the columns that `spec` names.
 ///
 /// # Errors
-/// As [`parse`] and [`npy::parse_columns`].
-pub fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
-    let broken = |e: zip::result::ZipError| ParseError::new(Place::File, "an npz (zip) file", e.to_string());
+/// Fails as [`parse`] does, or if the array has other columns.
+pub(crate) fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
+    let broken = |e: zip::result::ZipError| ParseError::file("an npz (zip) file", e.to_string());
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-    let (index, name) = choose(&archive)?;
+    let (index, name) = choose_array(&archive)?;
     let entry = archive.by_index(index).map_err(broken)?;
     let in_array = |e: ParseError| ParseError { expected: format!("{} in array {name:?}", e.expected), ..e };
     // Deflate cannot hold more than 1032 bytes in one; the slack is for tiny arrays.
     let limit = entry.compressed_size().saturating_mul(1032).saturating_add(1024).min(MAX_UNPACKED);
     if entry.size() > limit {
         let expected = format!("at most {limit} unpacked bytes");
-        return Err(in_array(ParseError::new(Place::File, expected, entry.size().to_string())));
+        return Err(in_array(ParseError::file(expected, entry.size().to_string())));
     }
     let mut unpacked = Vec::new();
     entry
         .take(limit)
         .read_to_end(&mut unpacked)
-        .map_err(|e| in_array(ParseError::new(Place::File, "packed data", e.to_string())))?;
+        .map_err(|e| in_array(ParseError::file("packed data", e.to_string())))?;
     npy::parse_columns(&unpacked, spec).map_err(in_array)
 }
 
 /// Number and name of the entry that holds the points.
-fn choose(archive: &ZipArchive<Cursor<&[u8]>>) -> Result<(usize, String), ParseError> {
+fn choose_array(archive: &ZipArchive<Cursor<&[u8]>>) -> Result<(usize, String), ParseError> {
     let array = |i| Some((i, archive.name_for_index(i)?.ok()?.strip_suffix(".npy")?.to_owned()));
     let mut arrays: Vec<(usize, String)> = (0..archive.len()).filter_map(array).collect();
     let known = POINT_NAMES.iter().find_map(|name| arrays.iter().position(|(_, n)| n == name));
@@ -60,7 +60,7 @@ fn choose(archive: &ZipArchive<Cursor<&[u8]>>) -> Result<(usize, String), ParseE
         None => {
             let names: Vec<&String> = arrays.iter().take(8).map(|(_, name)| name).collect();
             let expected = format!("an array named {} or a single array", POINT_NAMES.join(", "));
-            Err(ParseError::new(Place::File, expected, format!("arrays {names:?}")))
+            Err(ParseError::file(expected, format!("arrays {names:?}")))
         }
     }
 }

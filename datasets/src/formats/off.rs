@@ -6,15 +6,15 @@
 
 use jepa3d_schemas::Mesh;
 
-use super::Parsed;
 use super::ascii::{Lines, decode, fields, integer, number, quote, take_three};
 use super::columns::{ColorScale, bytes_from_colors};
-use super::polygon::{Fan, push_fan, repair_fans};
-use crate::error::{ParseError, Place};
+use super::parsed::Parsed;
+use super::polygon::{Fan, push_fan, repair_fans, warn_of_short_faces};
+use crate::error::ParseError;
 
 /// What follows the position on a vertex line.
 #[derive(Clone, Copy, PartialEq)]
-enum Variant {
+enum OffVariant {
     Plain,
     Color,
     Normal,
@@ -30,10 +30,10 @@ enum Variant {
 pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
     let text = decode(bytes);
     let mut lines = Lines::new(&text);
-    let (variant, [vertices, faces]) = header(&mut lines, text.len())?;
-    let mut mesh = Mesh { positions: Vec::with_capacity(vertices), ..Mesh::default() };
-    read_vertices(&mut lines, variant, vertices, &mut mesh)?;
-    let mut warnings = read_faces(&mut lines, faces, &mut mesh)?;
+    let header = read_header(&mut lines, text.len())?;
+    let mut mesh = Mesh { positions: Vec::with_capacity(header.vertices), ..Mesh::default() };
+    read_vertices(&mut lines, &header, &mut mesh)?;
+    let mut warnings = read_faces(&mut lines, header.faces, &mut mesh)?;
     if mesh.normals.len() == mesh.positions.len() && !mesh.normals.is_empty() {
         mesh.normal_corners.clone_from(&mesh.triangles);
     }
@@ -43,15 +43,22 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
     Ok(Parsed { geometry: mesh, warnings })
 }
 
-fn header(lines: &mut Lines<'_>, size: usize) -> Result<(Variant, [usize; 2]), ParseError> {
+/// What the header says; both counts can fit the file.
+struct OffHeader {
+    variant: OffVariant,
+    vertices: usize,
+    faces: usize,
+}
+
+fn read_header(lines: &mut Lines<'_>, size: usize) -> Result<OffHeader, ParseError> {
     let Some((line, first)) = lines.next_content() else {
-        return Err(ParseError::new(Place::File, "an OFF header", "an empty file"));
+        return Err(ParseError::file("an OFF header", "an empty file"));
     };
     let wrong = || ParseError::line(line, "a header OFF, COFF or NOFF", quote(first));
     let (variant, rest) = match first {
-        [b'O', b'F', b'F', rest @ ..] => (Variant::Plain, rest),
-        [b'C', b'O', b'F', b'F', rest @ ..] => (Variant::Color, rest),
-        [b'N', b'O', b'F', b'F', rest @ ..] => (Variant::Normal, rest),
+        [b'O', b'F', b'F', rest @ ..] => (OffVariant::Plain, rest),
+        [b'C', b'O', b'F', b'F', rest @ ..] => (OffVariant::Color, rest),
+        [b'N', b'O', b'F', b'F', rest @ ..] => (OffVariant::Normal, rest),
         _ => return Err(wrong()),
     };
     let rest = rest.trim_ascii();
@@ -76,30 +83,27 @@ fn header(lines: &mut Lines<'_>, size: usize) -> Result<(Variant, [usize; 2]), P
             return Err(ParseError::line(line, expected, count.to_string()));
         }
     }
-    Ok((variant, [vertices, faces]))
+    Ok(OffHeader { variant, vertices, faces })
 }
 
-fn read_vertices(
-    lines: &mut Lines<'_>,
-    variant: Variant,
-    count: usize,
-    mesh: &mut Mesh,
-) -> Result<(), ParseError> {
+fn read_vertices(lines: &mut Lines<'_>, header: &OffHeader, mesh: &mut Mesh) -> Result<(), ParseError> {
+    let (count, variant) = (header.vertices, header.variant);
     let mut colors = Vec::new();
     for done in 0..count {
-        let (line, text) = lines.next_content().ok_or_else(|| ended(lines, count, done, "vertices"))?;
+        let (line, text) =
+            lines.next_content().ok_or_else(|| too_few_lines(lines, count, done, "vertices"))?;
         let mut rest = text;
         let position = take_three(&mut rest)
             .filter(|p| p.iter().all(|x| x.is_finite()))
             .ok_or_else(|| ParseError::line(line, "three finite coordinates", quote(text)))?;
         mesh.positions.push(position);
-        if variant == Variant::Plain {
+        if variant == OffVariant::Plain {
             continue;
         }
         let more = take_three(&mut rest)
             .ok_or_else(|| ParseError::line(line, "three coordinates and three numbers more", quote(text)))?;
         match variant {
-            Variant::Normal => mesh.normals.push(more.map(|x| x as f32)),
+            OffVariant::Normal => mesh.normals.push(more.map(|x| x as f32)),
             _ => colors.push(more),
         }
     }
@@ -109,13 +113,14 @@ fn read_vertices(
 
 fn read_faces(lines: &mut Lines<'_>, count: usize, mesh: &mut Mesh) -> Result<Vec<String>, ParseError> {
     let mut warnings = Vec::new();
-    let (mut fans, mut corners, mut short) = (Vec::new(), Vec::new(), None);
+    let (mut fans, mut corners) = (Vec::new(), Vec::new());
+    let (mut short, mut first_short) = (0, 0);
     for done in 0..count {
-        let (line, text) = lines.next_content().ok_or_else(|| ended(lines, count, done, "faces"))?;
+        let (line, text) = lines.next_content().ok_or_else(|| too_few_lines(lines, count, done, "faces"))?;
         read_corners(line, text, mesh.positions.len(), &mut corners)?;
         if corners.len() < 3 {
-            let (_, n) = short.get_or_insert((line, 0));
-            *n += 1;
+            first_short = if short == 0 { line } else { first_short };
+            short += 1;
         }
         if corners.len() > 3 {
             fans.push(Fan { first: mesh.triangles.len(), corners: corners.len() });
@@ -123,7 +128,9 @@ fn read_faces(lines: &mut Lines<'_>, count: usize, mesh: &mut Mesh) -> Result<Ve
         push_fan(&mut mesh.triangles, &corners);
     }
     warnings.extend(repair_fans(mesh, &fans));
-    warnings.extend(short.map(|(line, n): (usize, usize)| super::short_faces(n, line)));
+    if short > 0 {
+        warnings.push(warn_of_short_faces(short, first_short));
+    }
     Ok(warnings)
 }
 
@@ -153,7 +160,7 @@ fn read_corners(line: usize, text: &[u8], vertices: usize, corners: &mut Vec<u32
     Ok(())
 }
 
-fn ended(lines: &Lines<'_>, count: usize, done: usize, what: &str) -> ParseError {
+fn too_few_lines(lines: &Lines<'_>, count: usize, done: usize, what: &str) -> ParseError {
     ParseError::line(lines.number(), format!("{count} {what}"), format!("the end of the file after {done}"))
 }
 

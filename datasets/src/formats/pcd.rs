@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use jepa3d_schemas::PointCloud;
 
-use super::Parsed;
 use super::ascii::{Lines, fields, integer, number, quote};
-use super::columns::{ColorScale, Columns, Role};
+use super::columns::{ColorScale, ColumnRole, Columns};
 use super::lzf;
-use crate::error::{ParseError, Place};
+use super::parsed::Parsed;
+use crate::error::{FilePlace, ParseError};
 
 /// Reads a PCD file.
 ///
@@ -21,43 +21,47 @@ use crate::error::{ParseError, Place};
 /// shorter than the header says, or no finite point is left.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<PointCloud>, ParseError> {
     let mut lines = Lines::new(bytes);
-    let header = Header::read(&mut lines)?;
+    let header = PcdHeader::read(&mut lines)?;
     let mut columns = Columns::default();
     match header.data {
-        Data::Ascii => ascii_columns(&header, lines, &mut columns)?,
-        Data::Binary => {
+        PcdData::Ascii => push_ascii_columns(&header, lines, &mut columns)?,
+        PcdData::Binary => {
             let body = lines.rest();
             let needed = header.body_bytes()?;
             let body = body.get(..needed).ok_or_else(|| {
-                ParseError::new(Place::File, format!("{needed} bytes of data"), format!("{}", body.len()))
+                ParseError::file(format!("{needed} bytes of data"), format!("{}", body.len()))
             })?;
-            let layout = Layout { body, row_stride: header.row_bytes(), columnar: false };
-            binary_columns(&header, &layout, &mut columns)?;
+            let layout = PcdLayout { body, row_stride: header.row_bytes(), columnar: false };
+            push_binary_columns(&header, &layout, &mut columns);
         }
-        Data::Compressed => {
+        PcdData::Compressed => {
             let body = decompress(&header, bytes.len() - lines.rest().len(), lines.rest())?;
-            binary_columns(&header, &Layout { body: &body, row_stride: 0, columnar: true }, &mut columns)?;
+            push_binary_columns(
+                &header,
+                &PcdLayout { body: &body, row_stride: 0, columnar: true },
+                &mut columns,
+            );
         }
     }
     columns.into_cloud(ColorScale::Byte)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Data {
+enum PcdData {
     Ascii,
     Binary,
     Compressed,
 }
 
 #[derive(Clone, Debug)]
-struct Field {
+struct PcdField {
     name: String,
     size: usize,
     kind: u8,
     count: usize,
 }
 
-impl Field {
+impl PcdField {
     fn bytes(&self) -> usize {
         self.size * self.count
     }
@@ -66,21 +70,21 @@ impl Field {
         matches!(self.name.as_str(), "rgb" | "rgba") && self.size == 4 && self.count == 1
     }
 
-    fn role(&self) -> Option<Role> {
-        (self.count == 1).then(|| Role::from_name(&self.name)).flatten()
+    fn role(&self) -> Option<ColumnRole> {
+        (self.count == 1).then(|| ColumnRole::from_name(&self.name)).flatten()
     }
 }
 
 #[derive(Debug)]
-struct Header {
-    fields: Vec<Field>,
+struct PcdHeader {
+    fields: Vec<PcdField>,
     points: usize,
-    data: Data,
+    data: PcdData,
 }
 
 /// Header lines as they stand, before they are checked against each other.
 #[derive(Default)]
-struct RawHeader<'a> {
+struct RawPcdHeader<'a> {
     names: Vec<&'a [u8]>,
     sizes: Option<Vec<usize>>,
     kinds: Option<Vec<&'a [u8]>>,
@@ -90,9 +94,9 @@ struct RawHeader<'a> {
     points: Option<usize>,
 }
 
-impl Header {
+impl PcdHeader {
     fn read(lines: &mut Lines<'_>) -> Result<Self, ParseError> {
-        let mut raw = RawHeader::default();
+        let mut raw = RawPcdHeader::default();
         while let Some((line, text)) = lines.next_content() {
             let mut words = fields(text);
             let key = words.next().unwrap_or_default();
@@ -108,9 +112,9 @@ impl Header {
                 b"POINTS" => raw.points = Some(words.next().and_then(integer).ok_or_else(wrong)?),
                 b"DATA" => {
                     let data = match words.next().unwrap_or_default() {
-                        b"ascii" => Data::Ascii,
-                        b"binary" => Data::Binary,
-                        b"binary_compressed" => Data::Compressed,
+                        b"ascii" => PcdData::Ascii,
+                        b"binary" => PcdData::Binary,
+                        b"binary_compressed" => PcdData::Compressed,
                         _ => {
                             return Err(ParseError::line(
                                 line,
@@ -124,22 +128,22 @@ impl Header {
                 _ => return Err(ParseError::line(line, "a PCD header line", quote(text))),
             }
         }
-        Err(ParseError::new(Place::File, "a PCD header that ends with a DATA line", "the end of the file"))
+        Err(ParseError::file("a PCD header that ends with a DATA line", "the end of the file"))
     }
 
     fn row_bytes(&self) -> usize {
-        self.fields.iter().map(Field::bytes).sum()
+        self.fields.iter().map(PcdField::bytes).sum()
     }
 
     fn body_bytes(&self) -> Result<usize, ParseError> {
-        self.row_bytes().checked_mul(self.points).ok_or_else(|| {
-            ParseError::new(Place::File, "a number of points that fits the file", self.points.to_string())
-        })
+        self.row_bytes()
+            .checked_mul(self.points)
+            .ok_or_else(|| ParseError::file("a number of points that fits the file", self.points.to_string()))
     }
 }
 
-impl RawHeader<'_> {
-    fn check(self, line: usize, data: Data) -> Result<Header, ParseError> {
+impl RawPcdHeader<'_> {
+    fn check(self, line: usize, data: PcdData) -> Result<PcdHeader, ParseError> {
         let n = self.names.len();
         let sizes = self.sizes.unwrap_or_else(|| vec![4; n]);
         let kinds = self.kinds.unwrap_or_else(|| vec![b"F"; n]);
@@ -157,7 +161,7 @@ impl RawHeader<'_> {
                 return Err(ParseError::line(line, "a field of TYPE F, I or U and SIZE 1, 2, 4 or 8", found));
             }
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            fields.push(Field { name, size, kind: kind[0], count: counts[i] });
+            fields.push(PcdField { name, size, kind: kind[0], count: counts[i] });
         }
         let product = self.width.zip(self.height.or(Some(1))).and_then(|(w, h)| w.checked_mul(h));
         let points = match (self.points, product) {
@@ -168,14 +172,14 @@ impl RawHeader<'_> {
             (points, product) => points.or(product),
         };
         let points = points.ok_or_else(|| ParseError::line(line, "POINTS above it", "none"))?;
-        Ok(Header { fields, points, data })
+        Ok(PcdHeader { fields, points, data })
     }
 }
 
 /// One field's values, by what they mean.
-fn push_field(columns: &mut Columns, field: &Field, values: Vec<f64>) {
+fn push_field(columns: &mut Columns, field: &PcdField, values: Vec<f64>) {
     if field.is_packed_color() {
-        for (role, shift) in [(Role::R, 16), (Role::G, 8), (Role::B, 0)] {
+        for (role, shift) in [(ColumnRole::R, 16), (ColumnRole::G, 8), (ColumnRole::B, 0)] {
             columns.push(role, values.iter().map(|&v| f64::from(((v as u32) >> shift) as u8)).collect());
         }
     } else if let Some(role) = field.role() {
@@ -183,18 +187,22 @@ fn push_field(columns: &mut Columns, field: &Field, values: Vec<f64>) {
     }
 }
 
-fn ascii_columns(header: &Header, mut lines: Lines<'_>, columns: &mut Columns) -> Result<(), ParseError> {
+fn push_ascii_columns(
+    header: &PcdHeader,
+    mut lines: Lines<'_>,
+    columns: &mut Columns,
+) -> Result<(), ParseError> {
     let width: usize = header.fields.iter().map(|f| f.count).sum();
     let longest = lines.rest().len() / (2 * width).max(1) + 1;
     if header.points > longest {
         let expected = format!("at most {longest} points in {} bytes", lines.rest().len());
-        return Err(ParseError::new(Place::File, expected, header.points.to_string()));
+        return Err(ParseError::file(expected, header.points.to_string()));
     }
     let mut wanted = Vec::new();
     let mut first = 0;
     for field in &header.fields {
         if field.is_packed_color() || field.role().is_some() {
-            wanted.push((first, field, Vec::with_capacity(header.points)));
+            wanted.push(WantedColumn { column: first, field, values: Vec::with_capacity(header.points) });
         }
         first += field.count;
     }
@@ -205,27 +213,34 @@ fn ascii_columns(header: &Header, mut lines: Lines<'_>, columns: &mut Columns) -
         };
         read_row(line, text, width, &mut wanted)?;
     }
-    for (_, field, values) in wanted {
+    for WantedColumn { field, values, .. } in wanted {
         push_field(columns, field, values);
     }
     Ok(())
+}
+
+/// A column of a text row that means something, and its values so far.
+struct WantedColumn<'a> {
+    column: usize,
+    field: &'a PcdField,
+    values: Vec<f64>,
 }
 
 fn read_row(
     line: usize,
     text: &[u8],
     width: usize,
-    wanted: &mut [(usize, &Field, Vec<f64>)],
+    wanted: &mut [WantedColumn<'_>],
 ) -> Result<(), ParseError> {
     let mut words = fields(text).enumerate();
-    for (column, field, values) in wanted.iter_mut() {
+    for WantedColumn { column, field, values } in wanted.iter_mut() {
         let word = words.by_ref().find(|(i, _)| i == column).map(|(_, word)| word);
         let word = word.ok_or_else(|| ParseError::line(line, format!("{width} numbers"), quote(text)))?;
         let value = number(word).ok_or_else(|| ParseError::line(line, "a number", quote(word)))?;
         values.push(if field.is_packed_color() { packed_color(field, word, value) } else { value });
     }
     let rest = words.last().map(|(i, _)| i + 1);
-    let last = wanted.last().map_or(0, |(column, ..)| column + 1);
+    let last = wanted.last().map_or(0, |last| last.column + 1);
     if rest.unwrap_or(last) == width {
         return Ok(());
     }
@@ -233,7 +248,7 @@ fn read_row(
 }
 
 /// A packed colour in text: a whole number, or a float whose bits are the colour.
-fn packed_color(field: &Field, word: &[u8], value: f64) -> f64 {
+fn packed_color(field: &PcdField, word: &[u8], value: f64) -> f64 {
     match integer::<u32>(word) {
         Some(bits) if field.kind != b'F' || bits > 0 => f64::from(bits),
         _ => f64::from((value as f32).to_bits()),
@@ -241,14 +256,14 @@ fn packed_color(field: &Field, word: &[u8], value: f64) -> f64 {
 }
 
 /// Where binary data has the values of a field.
-struct Layout<'a> {
+struct PcdLayout<'a> {
     body: &'a [u8],
     row_stride: usize,
     /// Field after field (`binary_compressed`) instead of row after row.
     columnar: bool,
 }
 
-fn binary_columns(header: &Header, layout: &Layout<'_>, columns: &mut Columns) -> Result<(), ParseError> {
+fn push_binary_columns(header: &PcdHeader, layout: &PcdLayout<'_>, columns: &mut Columns) {
     let mut offset = 0;
     for field in &header.fields {
         let stride = if layout.columnar { field.bytes() } else { layout.row_stride };
@@ -258,28 +273,28 @@ fn binary_columns(header: &Header, layout: &Layout<'_>, columns: &mut Columns) -
         }
         offset += if layout.columnar { field.bytes() * header.points } else { field.bytes() };
     }
-    Ok(())
 }
 
 /// `points` values, `stride` bytes apart.
-fn decode_values(field: &Field, data: &[u8], stride: usize, points: usize) -> Vec<f64> {
+fn decode_values(field: &PcdField, data: &[u8], stride: usize, points: usize) -> Vec<f64> {
     let packed = field.is_packed_color();
     match (field.kind, field.size) {
-        (_, 4) if packed => strided(data, stride, points, |b| f64::from(u32::from_le_bytes(b))),
-        (b'F', 4) => strided(data, stride, points, |b| f64::from(f32::from_le_bytes(b))),
-        (b'F', _) => strided(data, stride, points, f64::from_le_bytes),
-        (b'U', 1) => strided(data, stride, points, |[b]| f64::from(b)),
-        (b'U', 2) => strided(data, stride, points, |b| f64::from(u16::from_le_bytes(b))),
-        (b'U', 4) => strided(data, stride, points, |b| f64::from(u32::from_le_bytes(b))),
-        (b'U', _) => strided(data, stride, points, |b| u64::from_le_bytes(b) as f64),
-        (_, 1) => strided(data, stride, points, |[b]| f64::from(b as i8)),
-        (_, 2) => strided(data, stride, points, |b| f64::from(i16::from_le_bytes(b))),
-        (_, 4) => strided(data, stride, points, |b| f64::from(i32::from_le_bytes(b))),
-        _ => strided(data, stride, points, |b| i64::from_le_bytes(b) as f64),
+        (_, 4) if packed => read_strided(data, stride, points, |b| f64::from(u32::from_le_bytes(b))),
+        (b'F', 4) => read_strided(data, stride, points, |b| f64::from(f32::from_le_bytes(b))),
+        (b'F', _) => read_strided(data, stride, points, f64::from_le_bytes),
+        (b'U', 1) => read_strided(data, stride, points, |b: [u8; 1]| f64::from(b[0])),
+        (b'U', 2) => read_strided(data, stride, points, |b| f64::from(u16::from_le_bytes(b))),
+        (b'U', 4) => read_strided(data, stride, points, |b| f64::from(u32::from_le_bytes(b))),
+        (b'U', _) => read_strided(data, stride, points, |b| u64::from_le_bytes(b) as f64),
+        (_, 1) => read_strided(data, stride, points, |b: [u8; 1]| f64::from(b[0] as i8)),
+        (_, 2) => read_strided(data, stride, points, |b| f64::from(i16::from_le_bytes(b))),
+        (_, 4) => read_strided(data, stride, points, |b| f64::from(i32::from_le_bytes(b))),
+        _ => read_strided(data, stride, points, |b| i64::from_le_bytes(b) as f64),
     }
 }
 
-fn strided<const N: usize>(
+/// Values of `N` bytes, `stride` bytes apart.
+fn read_strided<const N: usize>(
     data: &[u8],
     stride: usize,
     points: usize,
@@ -291,14 +306,18 @@ fn strided<const N: usize>(
     values
 }
 
-fn decompress<'a>(header: &Header, offset: usize, body: &'a [u8]) -> Result<Cow<'a, [u8]>, ParseError> {
+fn decompress<'a>(header: &PcdHeader, offset: usize, body: &'a [u8]) -> Result<Cow<'a, [u8]>, ParseError> {
     let sizes = body.first_chunk::<8>().ok_or_else(|| {
-        ParseError::new(Place::Byte(offset as u64), "two sizes of 4 bytes", format!("{} bytes", body.len()))
+        ParseError::new(
+            FilePlace::Byte(offset as u64),
+            "two sizes of 4 bytes",
+            format!("{} bytes", body.len()),
+        )
     })?;
     let compressed = u32::from_le_bytes([sizes[0], sizes[1], sizes[2], sizes[3]]) as usize;
     let plain = u32::from_le_bytes([sizes[4], sizes[5], sizes[6], sizes[7]]) as usize;
     let at = |byte: usize, expected: String, found: String| {
-        ParseError::new(Place::Byte((offset + byte) as u64), expected, found)
+        ParseError::new(FilePlace::Byte((offset + byte) as u64), expected, found)
     };
     let needed = header.body_bytes()?;
     if plain != needed {

@@ -48,6 +48,11 @@ pub(crate) fn repair_fans(mesh: &mut Mesh, fans: &[Fan]) -> Option<String> {
         .then(|| format!("{given_up} concave polygons are too large to triangulate well; kept as fans"))
 }
 
+/// The warning about faces that are no faces.
+pub(crate) fn warn_of_short_faces(count: usize, first_line: usize) -> String {
+    format!("{count} faces with fewer than 3 corners were skipped, first on line {first_line}")
+}
+
 /// The corner list that a fan in `table` was made of.
 fn corners_of_fan(table: &[[u32; 3]], fan: &Fan) -> Vec<u32> {
     let first = table[fan.first];

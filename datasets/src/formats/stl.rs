@@ -5,9 +5,9 @@
 
 use jepa3d_schemas::Mesh;
 
-use super::Parsed;
 use super::ascii::{Lines, decode, quote, take_three};
-use crate::error::{ParseError, Place};
+use super::parsed::Parsed;
+use crate::error::{FilePlace, ParseError};
 
 /// Bytes before the first triangle of a binary file, and of each triangle.
 const HEADER: usize = 84;
@@ -36,15 +36,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
                 (bytes.len() - HEADER) / FACET,
                 bytes.len()
             );
-            Err(ParseError::new(Place::Byte(80), expected, count.to_string()))
+            Err(ParseError::new(FilePlace::Byte(80), expected, count.to_string()))
         }
         _ => {
             let found = if bytes.is_empty() { "an empty file".into() } else { quote(bytes) };
-            Err(ParseError::new(
-                Place::File,
-                "an STL file (solid ..., or a binary header of 84 bytes)",
-                found,
-            ))
+            Err(ParseError::file("an STL file (solid ..., or a binary header of 84 bytes)", found))
         }
     }
 }
@@ -59,7 +55,7 @@ fn parse_binary(bytes: &[u8], count: usize) -> Result<Parsed<Mesh>, ParseError> 
             };
             let position = [value(0), value(4), value(8)];
             if !position.iter().all(|x| x.is_finite()) {
-                let place = Place::Byte((HEADER + FACET * i) as u64);
+                let place = FilePlace::Byte((HEADER + FACET * i) as u64);
                 return Err(ParseError::new(place, "three finite coordinates", format!("{position:?}")));
             }
             mesh.positions.push(position);
@@ -106,9 +102,8 @@ fn parse_text(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
 
 /// One triangle for each three positions.
 fn push_triangles(mesh: &mut Mesh) -> Result<(), ParseError> {
-    let count = u32::try_from(mesh.positions.len()).map_err(|_| {
-        ParseError::new(Place::File, "fewer than 2^32 corners", mesh.positions.len().to_string())
-    })?;
+    let count = u32::try_from(mesh.positions.len())
+        .map_err(|_| ParseError::file("fewer than 2^32 corners", mesh.positions.len().to_string()))?;
     mesh.triangles = (0..count / 3).map(|i| [3 * i, 3 * i + 1, 3 * i + 2]).collect();
     Ok(())
 }

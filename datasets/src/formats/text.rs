@@ -5,25 +5,25 @@
 
 use jepa3d_schemas::PointCloud;
 
-use super::Parsed;
 use super::ascii::{Lines, decode, integer, number, quote, take_number};
-use super::columns::{ColorScale, ColumnSpec, Columns, Role};
-use crate::error::{ParseError, Place};
+use super::columns::{ColorScale, ColumnRole, ColumnSpec, Columns};
+use super::parsed::Parsed;
+use crate::error::ParseError;
 
 /// A rectangular table of numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Table {
+pub(crate) struct TextTable {
     /// Names from a header line, one a column.
-    pub header: Option<Vec<String>>,
+    pub(crate) header: Option<Vec<String>>,
     /// Columns of every row.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Numbers, row after row; NaN where the file says so.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
-impl Table {
+impl TextTable {
     /// Number of rows.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.values.len().checked_div(self.width).unwrap_or(0)
     }
 
@@ -31,7 +31,7 @@ impl Table {
     ///
     /// # Panics
     /// If there is no such column.
-    pub fn column(&self, column: usize) -> Vec<f64> {
+    pub(crate) fn column(&self, column: usize) -> Vec<f64> {
         assert!(column < self.width, "column {column} of {}", self.width);
         self.values.iter().skip(column).step_by(self.width).copied().collect()
     }
@@ -41,14 +41,12 @@ impl Table {
     /// # Errors
     /// Fails if the columns have no names, x, y or z is missing, a label is no whole number of 16
     /// bits, or no finite row is left.
-    pub fn cloud(&self, spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
+    pub(crate) fn make_cloud(&self, spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
         let roles = match &self.header {
             Some(names) if *spec == ColumnSpec::default() => {
-                names.iter().map(|n| Role::from_name(n)).collect()
+                names.iter().map(|n| ColumnRole::from_name(n)).collect()
             }
-            _ => spec
-                .roles(self.width)
-                .map_err(|(expected, found)| ParseError::new(Place::File, expected, found))?,
+            _ => spec.roles(self.width)?,
         };
         let mut columns = Columns::default();
         for (i, role) in roles.iter().enumerate() {
@@ -60,12 +58,12 @@ impl Table {
     }
 }
 
-/// Reads points from a text table; see [`parse_table`] and [`Table::cloud`].
+/// Reads points from a text table, its columns named by `spec`, else by its header or its width.
 ///
 /// # Errors
-/// As those two.
+/// Fails as [`parse_table`] and [`TextTable::make_cloud`] do.
 pub fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
-    parse_table(bytes)?.cloud(spec)
+    parse_table(bytes)?.make_cloud(spec)
 }
 
 /// Reads a table of numbers separated by commas, semicolons or blanks; `#` and `//` start comments.
@@ -73,25 +71,25 @@ pub fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointClou
 /// # Errors
 /// Fails (naming the line) if there are no rows, a field is no number, a row is longer or shorter
 /// than the first, or a count line or header contradicts the rows.
-pub fn parse_table(bytes: &[u8]) -> Result<Table, ParseError> {
+pub(crate) fn parse_table(bytes: &[u8]) -> Result<TextTable, ParseError> {
     let text = decode(bytes);
     let mut lines = Lines::new(&text);
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     let mut names = Some(Vec::new());
-    let Some((mut line, mut row)) = next_row(&mut lines, &mut names) else {
-        return Err(ParseError::new(Place::File, "rows of numbers", "none"));
+    let Some(mut first) = next_row(&mut lines, &mut names) else {
+        return Err(ParseError::file("rows of numbers", "none"));
     };
     table.header = names.filter(|names: &Vec<String>| !names.is_empty());
     let after_first = next_row(&mut lines.clone(), &mut None);
-    let count =
-        integer::<usize>(row).filter(|_| after_first.is_some_and(|(_, next)| split(next).count() > 1));
-    let counted_on = line;
+    let count = integer::<usize>(first.text)
+        .filter(|_| after_first.is_some_and(|next| split_fields(next.text).count() > 1));
+    let counted_on = first.line;
     if count.is_some()
         && let Some(next) = next_row(&mut lines, &mut None)
     {
-        (line, row) = next;
+        first = next;
     }
-    read_rows(&mut table, (line, row), &mut lines)?;
+    read_rows(&mut table, first, &mut lines)?;
     let names = table.header.as_ref().map_or(table.width, Vec::len);
     if names != table.width {
         return Err(ParseError::line(1, format!("{} column names", table.width), names.to_string()));
@@ -106,18 +104,25 @@ pub fn parse_table(bytes: &[u8]) -> Result<Table, ParseError> {
     }
 }
 
+/// A line that holds a row of numbers, without its comment.
+#[derive(Clone, Copy)]
+struct TextRow<'a> {
+    line: usize,
+    text: &'a [u8],
+}
+
 /// Reads the row `first` and all that follow it.
-fn read_rows(table: &mut Table, first: (usize, &[u8]), lines: &mut Lines<'_>) -> Result<(), ParseError> {
-    let delimiter = find_delimiter(first.1);
+fn read_rows(table: &mut TextTable, first: TextRow<'_>, lines: &mut Lines<'_>) -> Result<(), ParseError> {
+    let delimiter = find_delimiter(first.text);
     let mut next = Some(first);
-    while let Some((line, row)) = next {
+    while let Some(row) = next {
         let before = table.values.len();
-        push_numbers(&mut table.values, line, row, delimiter)?;
+        push_numbers(&mut table.values, row, delimiter)?;
         let width = table.values.len() - before;
         if before == 0 {
             table.width = width;
         } else if width != table.width {
-            return Err(ParseError::line(line, format!("{} numbers", table.width), quote(row)));
+            return Err(ParseError::line(row.line, format!("{} numbers", table.width), quote(row.text)));
         }
         next = next_row(lines, &mut None);
     }
@@ -126,7 +131,7 @@ fn read_rows(table: &mut Table, first: (usize, &[u8]), lines: &mut Lines<'_>) ->
 
 /// The next row of numbers. Before the first row a line of names is taken as the header, also as a
 /// comment if all its words are column names.
-fn next_row<'a>(lines: &mut Lines<'a>, header: &mut Option<Vec<String>>) -> Option<(usize, &'a [u8])> {
+fn next_row<'a>(lines: &mut Lines<'a>, header: &mut Option<Vec<String>>) -> Option<TextRow<'a>> {
     loop {
         let (number, line) = lines.next()?;
         let content = without_comment(line).trim_ascii();
@@ -137,7 +142,7 @@ fn next_row<'a>(lines: &mut Lines<'a>, header: &mut Option<Vec<String>>) -> Opti
             }
         }
         if !content.is_empty() {
-            return Some((number, content));
+            return Some(TextRow { line: number, text: content });
         }
     }
 }
@@ -146,13 +151,13 @@ fn header_names(line: &[u8], content: &[u8]) -> Option<Vec<String>> {
     let commented = content.is_empty();
     let line = if commented { line.trim_ascii_start() } else { content };
     let line = line.strip_prefix(b"//").or(line.strip_prefix(b"#")).unwrap_or(line);
-    let names: Vec<String> = split(line)
+    let names: Vec<String> = split_fields(line)
         .map(|name| String::from_utf8_lossy(name).trim_matches('"').to_ascii_lowercase())
         .collect();
     let is_header = if commented {
-        names.iter().any(|n| n == "x") && names.iter().all(|n| Role::from_name(n).is_some())
+        names.iter().any(|n| n == "x") && names.iter().all(|n| ColumnRole::from_name(n).is_some())
     } else {
-        split(line).next().is_some_and(|first| number(first).is_none())
+        split_fields(line).next().is_some_and(|first| number(first).is_none())
     };
     is_header.then_some(names)
 }
@@ -167,25 +172,25 @@ fn find_delimiter(line: &[u8]) -> u8 {
 }
 
 /// Fields of a line whose delimiter is not known yet.
-fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn split_fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let delimiter = find_delimiter(line);
     let is_delimiter =
         move |b: &u8| if delimiter == b' ' { b.is_ascii_whitespace() } else { *b == delimiter };
     line.split(is_delimiter).map(<[u8]>::trim_ascii).filter(|field| !field.is_empty())
 }
 
-fn push_numbers(values: &mut Vec<f64>, line: usize, row: &[u8], delimiter: u8) -> Result<(), ParseError> {
-    let wrong = |field: &[u8]| ParseError::line(line, "a number", quote(field));
+fn push_numbers(values: &mut Vec<f64>, row: TextRow<'_>, delimiter: u8) -> Result<(), ParseError> {
+    let wrong = |field: &[u8]| ParseError::line(row.line, "a number", quote(field));
     if delimiter == b' ' {
-        let mut rest = row;
+        let mut rest = row.text;
         while !rest.is_empty() {
             values.push(take_number(&mut rest).ok_or_else(|| wrong(rest))?);
         }
         return Ok(());
     }
     // A delimiter at the end of a row closes it; it opens no empty field.
-    let row = row.strip_suffix(&[delimiter]).unwrap_or(row);
-    for field in row.split(|b| *b == delimiter) {
+    let text = row.text.strip_suffix(&[delimiter]).unwrap_or(row.text);
+    for field in text.split(|b| *b == delimiter) {
         values.push(number(field.trim_ascii()).ok_or_else(|| wrong(field))?);
     }
     Ok(())
@@ -195,7 +200,7 @@ fn push_numbers(values: &mut Vec<f64>, line: usize, row: &[u8], delimiter: u8) -
 mod tests {
     use super::*;
 
-    fn table(text: &str) -> Table {
+    fn table(text: &str) -> TextTable {
         parse_table(text.as_bytes()).unwrap()
     }
 

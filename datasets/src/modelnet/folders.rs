@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::config::{ModelNetLayout, ModelNetSet};
 use crate::error::{Error, ParseError, Result};
-use crate::listing::{Entry, Listing, Origin, Split, is_plain_name, names, read_lines};
+use crate::listing::{ListOrigin, Listing, ListingEntry, is_plain_name, read_lines};
+use crate::split::Split;
+use crate::walk::list_folder;
 
-/// Files, class names and what to tell about them.
-pub(super) struct Files {
+/// The objects, class names and what to tell about them.
+pub(super) struct ModelNetFiles {
     pub(super) listing: Listing,
     pub(super) classes: Vec<String>,
     pub(super) notes: Vec<String>,
@@ -17,21 +19,21 @@ pub(super) struct Files {
 ///
 /// # Errors
 /// Fails if a folder cannot be read, or if one name is in both splits of a class.
-pub(super) fn list_tree(base: &Path, extension: &str) -> Result<Files> {
+pub(super) fn list_tree(base: &Path, extension: &str) -> Result<ModelNetFiles> {
     let (mut classes, mut entries, mut others) = (Vec::new(), Vec::new(), 0);
-    for class in names(base)?.0 {
+    for class in list_folder(base)?.folders {
         let splits = [Split::Train, Split::Test];
         if !splits.iter().any(|split| base.join(&class).join(split.name()).is_dir()) {
             continue;
         }
         for split in splits.into_iter().filter(|split| base.join(&class).join(split.name()).is_dir()) {
-            for file in names(&base.join(&class).join(split.name()))?.1 {
+            for file in list_folder(&base.join(&class).join(split.name()))?.files {
                 let Some(stem) = stem(&file, extension) else {
                     others += 1;
                     continue;
                 };
                 let (id, file) = (format!("{class}/{stem}"), format!("{class}/{}/{file}", split.name()));
-                entries.push(Entry { id, split, label: classes.len(), file, origin: None });
+                entries.push(ListingEntry { id, split, label: classes.len(), file, origin: None });
             }
         }
         classes.push(class);
@@ -45,7 +47,7 @@ pub(super) fn list_tree(base: &Path, extension: &str) -> Result<Files> {
     if strangers > 0 {
         notes.push(format!("{strangers} files are not named after their class folder; the folder decides"));
     }
-    Ok(Files { listing, classes, notes })
+    Ok(ModelNetFiles { listing, classes, notes })
 }
 
 /// Whether an id has the form `<class>/<class>_<number>`; the last `_` counts, since class names contain it.
@@ -65,8 +67,8 @@ pub(super) fn stem<'a>(file: &'a str, extension: &str) -> Option<&'a str> {
 /// # Errors
 /// Fails if the class list or the training list is missing, if a name is not `<class>_<number>` of
 /// a listed class, or if one is in both lists.
-pub(super) fn list_normal_resampled(base: &Path, set: ModelNetSet) -> Result<Files> {
-    let prefix = prefix(set);
+pub(super) fn list_normal_resampled(base: &Path, set: ModelNetSet) -> Result<ModelNetFiles> {
+    let prefix = list_prefix(set);
     let classes = class_names(&base.join(format!("{prefix}_shape_names.txt")))?;
     let mut lists = Vec::new();
     let mut entries = Vec::new();
@@ -77,7 +79,7 @@ pub(super) fn list_normal_resampled(base: &Path, set: ModelNetSet) -> Result<Fil
             notes.push(format!("{prefix}_test.txt is not there: no test split"));
             continue;
         }
-        for (line, name) in lines_of(&path)? {
+        for (line, name) in release_lines(&path)? {
             let class = name.rsplit_once('_').map(|(class, _)| class);
             let label = class.and_then(|class| classes.iter().position(|c| c == class));
             let (Some(class), Some(label), true) = (class, label, is_plain_name(&name)) else {
@@ -85,16 +87,16 @@ pub(super) fn list_normal_resampled(base: &Path, set: ModelNetSet) -> Result<Fil
                 return Err(ParseError::line(line, expected, format!("{name:?}")).in_file(&path));
             };
             let (id, file) = (format!("{class}/{name}"), format!("{class}/{name}.txt"));
-            let origin = Some(Origin { list: lists.len(), line });
-            entries.push(Entry { id, split, label, file, origin });
+            let origin = Some(ListOrigin { list: lists.len(), line });
+            entries.push(ListingEntry { id, split, label, file, origin });
         }
         lists.push(path);
     }
-    Ok(Files { listing: Listing::new(entries, lists)?, classes, notes })
+    Ok(ModelNetFiles { listing: Listing::new(entries, lists)?, classes, notes })
 }
 
 /// Start of the names of the list files.
-pub(super) fn prefix(set: ModelNetSet) -> &'static str {
+pub(super) fn list_prefix(set: ModelNetSet) -> &'static str {
     match set {
         ModelNetSet::Ten => "modelnet10",
         ModelNetSet::Forty => "modelnet40",
@@ -107,7 +109,7 @@ pub(super) fn prefix(set: ModelNetSet) -> &'static str {
 /// Fails if the list is missing or empty, or names a class twice.
 pub(super) fn class_names(path: &Path) -> Result<Vec<String>> {
     let mut classes = Vec::new();
-    for (line, name) in lines_of(path)? {
+    for (line, name) in release_lines(path)? {
         if classes.contains(&name) {
             return Err(ParseError::line(line, "each class once", format!("{name:?} again")).in_file(path));
         }
@@ -120,7 +122,7 @@ pub(super) fn class_names(path: &Path) -> Result<Vec<String>> {
 }
 
 /// The lines of a list of the release.
-fn lines_of(path: &Path) -> Result<Vec<(usize, String)>> {
+fn release_lines(path: &Path) -> Result<Vec<(usize, String)>> {
     if !path.is_file() {
         let expected = "a list that comes with the release of PointNet or PointNet++".into();
         return Err(Error::Missing { path: path.to_owned(), expected });
@@ -129,10 +131,10 @@ fn lines_of(path: &Path) -> Result<Vec<(usize, String)>> {
 }
 
 /// The tree layout of a folder: the first class folder with a mesh or cloud decides.
-pub(super) fn tree_layout(base: &Path) -> Option<ModelNetLayout> {
-    for class in names(base).ok()?.0 {
+pub(super) fn find_tree_layout(base: &Path) -> Option<ModelNetLayout> {
+    for class in list_folder(base).ok()?.folders {
         for split in [Split::Train, Split::Test] {
-            let files = names(&base.join(&class).join(split.name())).map(|n| n.1).unwrap_or_default();
+            let files = list_folder(&base.join(&class).join(split.name())).unwrap_or_default().files;
             if files.iter().any(|f| stem(f, "off").is_some()) {
                 return Some(ModelNetLayout::Off);
             }

@@ -18,8 +18,11 @@ use crate::error::{Error, Result};
 use crate::formats::{ReadOptions, read_geometry};
 use crate::h5_clouds::H5Clouds;
 use crate::listed::{Facts, Geometry, Listed};
-use crate::listing::{check_root, names};
-pub use config::{ModelNetConfig, ModelNetLayout, ModelNetSet};
+use crate::listing::check_root;
+use crate::walk::list_folder;
+
+pub use self::config::ModelNetConfig;
+use self::config::ModelNetLayout;
 
 /// Folders below the root in which a release is looked for.
 const FOLDERS: [&str; 5] =
@@ -28,8 +31,9 @@ const MODELNET10: [&str; 10] =
     ["bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet"];
 
 /// ModelNet on disk.
-pub struct ModelNet {
+pub(crate) struct ModelNet {
     base: PathBuf,
+    /// Never `Auto`.
     layout: ModelNetLayout,
     files: Vec<H5Clouds>,
     facts: Facts,
@@ -41,19 +45,19 @@ impl ModelNet {
     /// # Errors
     /// Fails if the root holds none of the layouts, if a list of the release is missing or
     /// malformed (naming the line), or if an HDF5 file cannot be opened.
-    pub fn open(root: &Path, config: &ModelNetConfig) -> Result<Self> {
+    pub(crate) fn open(root: &Path, config: &ModelNetConfig) -> Result<Self> {
         check_root(root, "ModelNet")?;
-        let (folder, layout) = find(root, config)?;
+        let (folder, layout) = find_release(root, config)?;
         let base = root.join(folder);
         let (found, files) = match layout {
-            ModelNetLayout::H5 => rows::list(&base)?,
+            ModelNetLayout::H5 => rows::list_rows(&base)?,
             ModelNetLayout::Pcd => (folders::list_tree(&base, "pcd")?, Vec::new()),
             ModelNetLayout::NormalResampled => {
                 (folders::list_normal_resampled(&base, config.set)?, Vec::new())
             }
             _ => (folders::list_tree(&base, "off")?, Vec::new()),
         };
-        let folders::Files { listing, classes, notes: more } = found;
+        let folders::ModelNetFiles { listing, classes, notes: more } = found;
         let up_axis = config.up_axis.unwrap_or(match layout {
             ModelNetLayout::Off | ModelNetLayout::Pcd => UpAxis::Z,
             _ => UpAxis::Y,
@@ -66,12 +70,7 @@ impl ModelNet {
         Ok(Self { base, layout, files, facts })
     }
 
-    /// The layout that was found or asked for; never [`ModelNetLayout::Auto`].
-    pub fn layout(&self) -> ModelNetLayout {
-        self.layout
-    }
-
-    fn row(&self, index: usize) -> Result<Geometry> {
+    fn read_row(&self, index: usize) -> Result<Geometry> {
         let Facts { listing, classes, .. } = &self.facts;
         let place = listing.entry(index).origin.ok_or_else(|| listing.missing(self.base.clone(), index))?;
         let row = self.files[place.list].read(place.line, classes.len())?;
@@ -91,7 +90,7 @@ impl Listed for ModelNet {
 
     fn read(&self, index: usize) -> Result<Geometry> {
         if self.layout == ModelNetLayout::H5 {
-            return self.row(index);
+            return self.read_row(index);
         }
         let listing = &self.facts.listing;
         let path = listing.file(&self.base, index)?;
@@ -106,10 +105,10 @@ impl Listed for ModelNet {
 }
 
 /// The folder of the release and its layout.
-fn find(root: &Path, config: &ModelNetConfig) -> Result<(&'static str, ModelNetLayout)> {
+fn find_release(root: &Path, config: &ModelNetConfig) -> Result<(&'static str, ModelNetLayout)> {
     for folder in FOLDERS {
         let base = root.join(folder);
-        if let Some(layout) = base.is_dir().then(|| layout_of(&base, config)).flatten() {
+        if let Some(layout) = base.is_dir().then(|| find_layout(&base, config)).flatten() {
             return Ok((folder, layout));
         }
     }
@@ -125,17 +124,17 @@ fn find(root: &Path, config: &ModelNetConfig) -> Result<(&'static str, ModelNetL
 }
 
 /// The layout that `base` itself holds, if it is the wanted one.
-fn layout_of(base: &Path, config: &ModelNetConfig) -> Option<ModelNetLayout> {
+fn find_layout(base: &Path, config: &ModelNetConfig) -> Option<ModelNetLayout> {
     let wanted = |layout| [ModelNetLayout::Auto, layout].contains(&config.layout);
-    let files = names(base).ok()?.1;
-    if wanted(ModelNetLayout::H5) && files.iter().any(|f| rows::part(f).is_some()) {
+    let files = list_folder(base).ok()?.files;
+    if wanted(ModelNetLayout::H5) && files.iter().any(|f| rows::parse_name(f).is_some()) {
         return Some(ModelNetLayout::H5);
     }
-    let list = format!("{}_train.txt", folders::prefix(config.set));
+    let list = format!("{}_train.txt", folders::list_prefix(config.set));
     if wanted(ModelNetLayout::NormalResampled) && files.contains(&list) {
         return Some(ModelNetLayout::NormalResampled);
     }
-    folders::tree_layout(base).filter(|&layout| wanted(layout))
+    folders::find_tree_layout(base).filter(|&layout| wanted(layout))
 }
 
 fn layout_name(layout: ModelNetLayout) -> &'static str {

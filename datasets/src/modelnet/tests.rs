@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::config::ModelNetSet;
 use super::*;
 use crate::dataset::Dataset;
 use crate::test_data::test_data;
@@ -22,7 +23,7 @@ fn ids(set: &ModelNet) -> Vec<String> {
 fn real_clouds_of_modelnet10() {
     let Some(root) = test_data("modelnet10") else { return };
     let set = ModelNet::open(&root, &ModelNetConfig::default()).unwrap();
-    assert_eq!((set.len(), set.layout(), set.up_axis()), (3991, ModelNetLayout::Pcd, UpAxis::Z));
+    assert_eq!((set.len(), set.layout, set.up_axis()), (3991, ModelNetLayout::Pcd, UpAxis::Z));
     assert_eq!(set.notes()[1..], ["objects: 3991 (train 3991)", "classes: the 10 of ModelNet10"]);
     assert!((1..set.len()).all(|i| set.id(i - 1) < set.id(i)));
     for i in (0..set.len()).step_by(400) {
@@ -38,7 +39,7 @@ fn real_clouds_of_modelnet10() {
 fn rows_of_hdf5_files() {
     let Some(root) = test_data("h5/modelnet40_ply_hdf5_2048") else { return };
     let set = ModelNet::open(&root, &ModelNetConfig::default()).unwrap();
-    assert_eq!((set.len(), set.layout(), set.up_axis()), (140, ModelNetLayout::H5, UpAxis::Y));
+    assert_eq!((set.len(), set.layout, set.up_axis()), (140, ModelNetLayout::H5, UpAxis::Y));
     assert_eq!(set.notes()[2], "classes: the 40 of ModelNet40");
     assert_eq!((set.id(100), set.source(100).as_str()), ("train1/00000", "ply_data_train1.h5#0"));
     // SOURCES.tsv names the class of each row, counted over both files.
@@ -101,7 +102,7 @@ fn normal_resampled_lists() {
     put(root, "modelnet10_shape_names.txt", "bed\n");
     put(root, "glass_box/glass_box_0002.txt", "1,2,3,0,1,0\n4,5,6,1,0,0\n");
     let set = ModelNet::open(root, &ModelNetConfig::default()).unwrap();
-    assert_eq!((set.layout(), set.up_axis()), (ModelNetLayout::NormalResampled, UpAxis::Y));
+    assert_eq!((set.layout, set.up_axis()), (ModelNetLayout::NormalResampled, UpAxis::Y));
     assert_eq!(
         ids(&set),
         [

@@ -7,20 +7,20 @@
 use glam::{DAffine3, DQuat, DVec3};
 use jepa3d_schemas::BoxLabel;
 
-use super::classes::label_of;
-use super::config::{NuScenesConfig, NuScenesUnit};
+use super::classes::find_label;
+use super::config::NuScenesClasses;
 use super::pose::Pose;
 use super::rows::{CategoryRow, InstanceRow, NuScenesTable, SampleAnnotationRow};
-use super::tables::{SmallTables, TableFolder};
+use super::tables::TableFolder;
 use super::token::{Token, TokenIndex};
-use crate::error::{ParseError, Place, Result};
+use crate::error::{FilePlace, ParseError, Result};
 
 /// An annotated object in one keyframe.
 #[derive(Clone, Debug)]
 pub(super) struct BoxRow {
     pub(super) token: Token,
     /// Row of its keyframe.
-    pub(super) sample: u32,
+    pub(super) keyframe: u32,
     /// Index into the class names.
     pub(super) label: u16,
     /// Lidar points of the keyframe in the box, as the table says.
@@ -33,29 +33,31 @@ pub(super) struct BoxRow {
 
 /// The boxes listed, and why others are not.
 #[derive(Default)]
-pub(super) struct Boxes {
+pub(super) struct AnnotatedBoxes {
     pub(super) rows: Vec<BoxRow>,
     /// Boxes of categories that the class scheme leaves out.
     pub(super) without_class: usize,
-    /// Boxes with fewer points than `min_box_points`.
+    /// Boxes with fewer lidar points than asked for.
     pub(super) too_few_points: usize,
 }
 
-impl Boxes {
-    /// Reads `category`, `instance` and `sample_annotation`.
+impl AnnotatedBoxes {
+    /// Reads `category`, `instance` and `sample_annotation`; boxes that `scheme` has no class for
+    /// and boxes with fewer than `min_points` lidar points are counted only.
     ///
     /// # Errors
     /// Fails if a table is missing or malformed, a token leads nowhere, or a size is not positive.
-    pub(super) fn read(folder: &TableFolder, config: &NuScenesConfig, small: &SmallTables) -> Result<Self> {
-        let min_points = match config.unit {
-            NuScenesUnit::Scene | NuScenesUnit::Sweep => 0,
-            NuScenesUnit::Box => config.min_box_points,
-        };
-        let (labels, instance_rows) = read_instance_labels(folder, config)?;
+    pub(super) fn read(
+        folder: &TableFolder,
+        scheme: NuScenesClasses,
+        min_points: u32,
+        keyframe_rows: &TokenIndex,
+    ) -> Result<Self> {
+        let (labels, instance_rows) = read_instance_labels(folder, scheme)?;
         let (mut boxes, mut tokens) = (Self::default(), TokenIndex::default());
         folder.read(NuScenesTable::SampleAnnotation, |row, r: SampleAnnotationRow| {
             let instance = instance_rows.resolve(r.instance_token, "instance", row)?;
-            let sample = small.sample_rows.resolve(r.sample_token, "sample", row)?;
+            let keyframe = keyframe_rows.resolve(r.sample_token, "sample", row)?;
             let Some(label) = labels[instance as usize] else {
                 boxes.without_class += 1;
                 return Ok(());
@@ -65,7 +67,7 @@ impl Boxes {
                 return Ok(());
             }
             tokens.insert(r.token, boxes.rows.len() as u32, row)?;
-            boxes.rows.push(box_row(&r, row, sample, label)?);
+            boxes.rows.push(BoxRow::new(&r, row, keyframe, label)?);
             Ok(())
         })?;
         boxes.rows.shrink_to_fit();
@@ -76,12 +78,12 @@ impl Boxes {
 /// The label of each instance, `None` where the scheme has no class for its category.
 fn read_instance_labels(
     folder: &TableFolder,
-    config: &NuScenesConfig,
+    scheme: NuScenesClasses,
 ) -> Result<(Vec<Option<u16>>, TokenIndex)> {
     let (mut classes, mut category_rows) = (Vec::new(), TokenIndex::default());
     folder.read(NuScenesTable::Category, |row, r: CategoryRow| {
         category_rows.insert(r.token, classes.len() as u32, row)?;
-        classes.push(label_of(&r.name, config.classes));
+        classes.push(find_label(&r.name, scheme));
         Ok(())
     })?;
     let (mut labels, mut instance_rows) = (Vec::new(), TokenIndex::default());
@@ -93,16 +95,18 @@ fn read_instance_labels(
     Ok((labels, instance_rows))
 }
 
-fn box_row(r: &SampleAnnotationRow, row: usize, sample: u32, label: u16) -> Result<BoxRow, ParseError> {
-    if !r.size.iter().all(|s| s.is_finite() && *s > 0.0) {
-        let expected = "a size width, length, height above 0 metres";
-        return Err(ParseError::new(Place::Row(row), expected, format!("{:?}", r.size)));
-    }
-    let global_from_box = Pose::new(r.rotation, r.translation, row)?;
-    Ok(BoxRow { token: r.token, sample, label, lidar_points: r.num_lidar_pts, global_from_box, wlh: r.size })
-}
-
 impl BoxRow {
+    /// The box of row `row` of the table.
+    fn new(r: &SampleAnnotationRow, row: usize, keyframe: u32, label: u16) -> Result<Self, ParseError> {
+        if !r.size.iter().all(|s| s.is_finite() && *s > 0.0) {
+            let expected = "a size width, length, height above 0 metres";
+            return Err(ParseError::new(FilePlace::Row(row), expected, format!("{:?}", r.size)));
+        }
+        let global_from_box = Pose::new(r.rotation, r.translation, row)?;
+        let (token, lidar_points) = (r.token, r.num_lidar_pts);
+        Ok(Self { token, keyframe, label, lidar_points, global_from_box, wlh: r.size })
+    }
+
     /// The box in the lidar frame of its keyframe.
     pub(super) fn in_lidar_frame(&self, lidar_from_global: &DAffine3) -> BoxLabel {
         let lidar_from_box = *lidar_from_global * self.global_from_box.parent_from_child();
@@ -117,7 +121,16 @@ impl BoxRow {
     }
 }
 
-/// The indices of the points inside a box, and these points in the box frame.
+/// The points inside a box.
+#[derive(Debug, Default)]
+pub(super) struct PointsInBox {
+    /// Their indices in the cloud.
+    pub(super) indices: Vec<u32>,
+    /// Where they are in the frame of the box.
+    pub(super) positions: Vec<[f64; 3]>,
+}
+
+/// Finds the points inside a box.
 ///
 /// A point on a face is inside, as in `points_in_box` of the official devkit. `margin` (metres) is
 /// added on each side.
@@ -126,18 +139,18 @@ pub(super) fn points_in_box(
     box_from_lidar: &DAffine3,
     wlh: [f64; 3],
     margin: f64,
-) -> (Vec<u32>, Vec<[f64; 3]>) {
+) -> PointsInBox {
     let [width, length, height] = wlh;
     let half = DVec3::new(length, width, height) / 2.0 + DVec3::splat(margin);
-    let (mut indices, mut inside) = (Vec::new(), Vec::new());
+    let mut inside = PointsInBox::default();
     for (i, &position) in positions.iter().enumerate() {
         let point = box_from_lidar.transform_point3(DVec3::from_array(position));
         if point.abs().cmple(half).all() {
-            indices.push(i as u32);
-            inside.push(point.to_array());
+            inside.indices.push(i as u32);
+            inside.positions.push(point.to_array());
         }
     }
-    (indices, inside)
+    inside
 }
 
 #[cfg(test)]
@@ -155,9 +168,10 @@ mod tests {
             [0.0, 0.0, 0.51],
             [0.0, 0.0, 0.0],
         ];
-        let (indices, inside) = points_in_box(&points, &DAffine3::IDENTITY, wlh, 0.0);
-        assert_eq!(indices, [0, 1, 5]);
-        assert_eq!(inside, [points[0], points[1], points[5]]);
-        assert_eq!(points_in_box(&points, &DAffine3::IDENTITY, wlh, 0.02).0, [0, 1, 2, 3, 4, 5]);
+        let inside = points_in_box(&points, &DAffine3::IDENTITY, wlh, 0.0);
+        assert_eq!(inside.indices, [0, 1, 5]);
+        assert_eq!(inside.positions, [points[0], points[1], points[5]]);
+        let wider = points_in_box(&points, &DAffine3::IDENTITY, wlh, 0.02);
+        assert_eq!(wider.indices, [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -8,7 +8,7 @@
 use glam::DAffine3;
 use jepa3d_schemas::Camera;
 
-use super::frames::{Frame, Frames};
+use super::frames::{Frames, SensorFrame};
 use super::tables::Calibration;
 
 /// Points nearer to the image plane than this (metres) do not count as seen.
@@ -22,33 +22,33 @@ pub(super) struct Chain {
 
 impl Chain {
     /// A frame by its row.
-    pub(super) fn frame(&self, frame: u32) -> &Frame {
+    pub(super) fn frame(&self, frame: u32) -> &SensorFrame {
         &self.frames.frames[frame as usize]
     }
 
     /// Maps coordinates of the sensor that recorded `frame` to global ones, at its time.
-    pub(super) fn global_from_sensor(&self, frame: &Frame) -> DAffine3 {
+    pub(super) fn global_from_sensor(&self, frame: &SensorFrame) -> DAffine3 {
         let global_from_ego = self.frames.poses[frame.pose as usize].parent_from_child();
         let ego_from_sensor = self.calibration(frame).ego_from_sensor.parent_from_child();
         global_from_ego * ego_from_sensor
     }
 
     /// The inverse of [`Chain::global_from_sensor`].
-    pub(super) fn sensor_from_global(&self, frame: &Frame) -> DAffine3 {
+    pub(super) fn sensor_from_global(&self, frame: &SensorFrame) -> DAffine3 {
         let sensor_from_ego = self.calibration(frame).ego_from_sensor.child_from_parent();
         let ego_from_global = self.frames.poses[frame.pose as usize].child_from_parent();
         sensor_from_ego * ego_from_global
     }
 
     /// The camera that recorded `frame`, in a world that `global_from_world` places; `None` for a lidar.
-    pub(super) fn camera(&self, frame: &Frame, global_from_world: &DAffine3) -> Option<Camera> {
+    pub(super) fn camera(&self, frame: &SensorFrame, global_from_world: &DAffine3) -> Option<Camera> {
         let k = self.calibration(frame).intrinsics?;
         let camera_from_world = self.sensor_from_global(frame) * *global_from_world;
-        let Frame { width, height, .. } = *frame;
+        let SensorFrame { width, height, .. } = *frame;
         Some(Camera { width, height, fx: k.fx, fy: k.fy, cx: k.cx, cy: k.cy, camera_from_world })
     }
 
-    fn calibration(&self, frame: &Frame) -> &Calibration {
+    fn calibration(&self, frame: &SensorFrame) -> &Calibration {
         &self.calibrations[frame.calibration as usize]
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn class_names(scheme: NuScenesClasses) -> Vec<String> {
 }
 
 /// The label of a category, or `None` if the scheme has no class for it.
-pub(super) fn label_of(category: &str, scheme: NuScenesClasses) -> Option<u16> {
+pub(super) fn find_label(category: &str, scheme: NuScenesClasses) -> Option<u16> {
     let fine = FINE.binary_search_by_key(&category, |&(name, _)| name).ok()?;
     let label = match scheme {
         NuScenesClasses::Fine => fine,
@@ -76,7 +76,7 @@ mod tests {
         assert!(FINE.windows(2).all(|pair| pair[0].0 < pair[1].0));
         let mut counts = [0; 10];
         for (name, class) in FINE {
-            let label = label_of(name, NuScenesClasses::Detection);
+            let label = find_label(name, NuScenesClasses::Detection);
             assert_eq!(label.map(|l| DETECTION[l as usize]), class);
             if let Some(label) = label {
                 counts[label as usize] += 1;
@@ -88,11 +88,11 @@ mod tests {
 
     #[test]
     fn labels() {
-        assert_eq!(label_of("animal", NuScenesClasses::Fine), Some(0));
-        assert_eq!(label_of("vehicle.truck", NuScenesClasses::Fine), Some(22));
-        assert_eq!(label_of("vehicle.truck", NuScenesClasses::Detection), Some(1));
-        assert_eq!(label_of("animal", NuScenesClasses::Detection), None);
-        assert_eq!(label_of("flat.driveable_surface", NuScenesClasses::Fine), None);
+        assert_eq!(find_label("animal", NuScenesClasses::Fine), Some(0));
+        assert_eq!(find_label("vehicle.truck", NuScenesClasses::Fine), Some(22));
+        assert_eq!(find_label("vehicle.truck", NuScenesClasses::Detection), Some(1));
+        assert_eq!(find_label("animal", NuScenesClasses::Detection), None);
+        assert_eq!(find_label("flat.driveable_surface", NuScenesClasses::Fine), None);
         assert_eq!(class_names(NuScenesClasses::Fine).len(), 23);
     }
 }

@@ -1,4 +1,4 @@
-//! Defines the settings of the nuScenes reader, the keys of `[dataset]` with `name = "nuscenes"`.
+//! Defines the settings of the nuScenes reader, the keys of `[dataset]` with `kind = "nuscenes"`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// The six cameras of the car, in the order they look around it, clockwise from the front.
-pub const NUSCENES_CAMERAS: [&str; 6] =
+const CAMERAS: [&str; 6] =
     ["CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT"];
 
 /// What one object of the dataset is.
@@ -73,7 +73,7 @@ impl Default for NuScenesConfig {
             unit: NuScenesUnit::Scene,
             sweeps: 0,
             remove_close: 1.0,
-            cameras: NUSCENES_CAMERAS.map(str::to_owned).to_vec(),
+            cameras: CAMERAS.map(str::to_owned).to_vec(),
             boxes: true,
             min_box_points: 32,
             box_margin: 0.0,

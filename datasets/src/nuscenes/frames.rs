@@ -9,10 +9,10 @@ use super::pose::Pose;
 use super::rows::{EgoPoseRow, NuScenesTable, SampleDataRow};
 use super::tables::{Channel, LIDAR, NO_ROW, SmallTables, TableFolder};
 use super::token::{Token, TokenIndex};
-use crate::error::{ParseError, Place, Result};
+use crate::error::{FilePlace, ParseError, Result};
 
 /// One file of the lidar or of a camera.
-pub(super) struct Frame {
+pub(super) struct SensorFrame {
     /// Microseconds since 1970.
     pub(super) timestamp: u64,
     /// Path below the root.
@@ -31,7 +31,7 @@ pub(super) struct Frame {
 
 /// The kept rows of `sample_data` and `ego_pose`.
 pub(super) struct Frames {
-    pub(super) frames: Vec<Frame>,
+    pub(super) frames: Vec<SensorFrame>,
     /// Frame of each (sample, camera of the config), row-major; `NO_ROW` where there is none.
     pub(super) camera_frames: Vec<u32>,
     /// Ego poses, global from ego.
@@ -45,12 +45,12 @@ pub(super) struct Sweep {
     /// Row of its frame.
     pub(super) frame: u32,
     /// Row of the keyframe that it belongs to.
-    pub(super) sample: u32,
+    pub(super) keyframe: u32,
     pub(super) token: Token,
 }
 
 impl Frames {
-    /// Reads the two tables and sets `lidar` of every sample.
+    /// Reads the two tables and sets `lidar` of every keyframe.
     ///
     /// # Errors
     /// Fails if a table is missing or malformed, a token leads nowhere, a sample has two keyframes
@@ -63,7 +63,7 @@ impl Frames {
         let mut reader = FrameReader::new(config, small);
         folder.read(NuScenesTable::SampleData, |row, r| reader.add(row, r))?;
         let found = format!("no keyframe of {LIDAR}");
-        if let Some(sample) = reader.small.samples.iter().find(|s| s.lidar == NO_ROW) {
+        if let Some(sample) = reader.small.keyframes.iter().find(|s| s.lidar == NO_ROW) {
             let expected = format!("a keyframe of {LIDAR} for sample {}", sample.token);
             return Err(folder.problem(NuScenesTable::SampleData, expected, &found));
         }
@@ -77,13 +77,13 @@ impl Frames {
 /// The state while `sample_data` goes by.
 struct FrameReader<'a> {
     small: &'a mut SmallTables,
-    with_sweeps: bool,
-    /// Sweeps are added to others, so that each must know the one before it.
-    has_links: bool,
+    /// Each lidar file is joined by those before it, so that it must know its predecessor.
+    joins_sweeps: bool,
+    /// Each lidar file is an object.
     lists_sweeps: bool,
     sweeps: Vec<Sweep>,
     cameras: usize,
-    frames: Vec<Frame>,
+    frames: Vec<SensorFrame>,
     camera_frames: Vec<u32>,
     pose_rows: TokenIndex,
     pose_tokens: Vec<Token>,
@@ -96,10 +96,9 @@ impl<'a> FrameReader<'a> {
     fn new(config: &NuScenesConfig, small: &'a mut SmallTables) -> Self {
         let cameras = config.cameras.len();
         Self {
-            camera_frames: vec![NO_ROW; small.samples.len() * cameras],
+            camera_frames: vec![NO_ROW; small.keyframes.len() * cameras],
             small,
-            with_sweeps: config.sweeps > 0 || config.unit == NuScenesUnit::Sweep,
-            has_links: config.sweeps > 0,
+            joins_sweeps: config.sweeps > 0,
             lists_sweeps: config.unit == NuScenesUnit::Sweep,
             sweeps: Vec::new(),
             cameras,
@@ -116,23 +115,15 @@ impl<'a> FrameReader<'a> {
         let calibration =
             self.small.calibration_rows.resolve(r.calibrated_sensor_token, "calibrated_sensor", row)?;
         let channel = self.small.calibrations[calibration as usize].channel;
-        let is_sweep = self.with_sweeps && channel == Channel::Lidar;
-        if channel == Channel::Other || !(r.is_key_frame || is_sweep) {
+        let keeps_all = (self.joins_sweeps || self.lists_sweeps) && channel == Channel::Lidar;
+        if channel == Channel::Other || !(r.is_key_frame || keeps_all) {
             return Ok(());
         }
-        let frame = self.frames.len() as u32;
         if r.is_key_frame {
-            self.add_keyframe(row, &r, channel, frame)?;
+            self.add_keyframe(row, &r, channel)?;
         }
-        if is_sweep {
-            self.lidar_rows.insert(r.token, frame, row)?;
-            if self.lists_sweeps {
-                let sample = self.small.sample_rows.resolve(r.sample_token, "sample", row)?;
-                self.sweeps.push(Sweep { frame, sample, token: r.token });
-            }
-            if self.has_links && !r.prev.is_none() {
-                self.links.push((frame, r.prev));
-            }
+        if keeps_all {
+            self.add_sweep(row, &r)?;
         }
         let (pose, is_new) = self.pose_rows.intern(r.ego_pose_token);
         if is_new {
@@ -140,34 +131,44 @@ impl<'a> FrameReader<'a> {
         }
         let (width, height) = (r.width.unwrap_or(0), r.height.unwrap_or(0));
         let SampleDataRow { timestamp, filename, .. } = r;
-        self.frames.push(Frame { timestamp, filename, calibration, pose, prev: NO_ROW, width, height });
+        self.frames.push(SensorFrame { timestamp, filename, calibration, pose, prev: NO_ROW, width, height });
         Ok(())
     }
 
-    fn add_keyframe(
-        &mut self,
-        row: usize,
-        r: &SampleDataRow,
-        channel: Channel,
-        frame: u32,
-    ) -> Result<(), ParseError> {
-        let sample = self.small.sample_rows.resolve(r.sample_token, "sample", row)? as usize;
-        let problem = |expected: &str, found: String| Err(ParseError::new(Place::Row(row), expected, found));
+    /// Notes that the next frame is a lidar file, to be an object or to join others.
+    fn add_sweep(&mut self, row: usize, r: &SampleDataRow) -> Result<(), ParseError> {
+        let frame = self.frames.len() as u32;
+        self.lidar_rows.insert(r.token, frame, row)?;
+        if self.lists_sweeps {
+            let keyframe = self.small.keyframe_rows.resolve(r.sample_token, "sample", row)?;
+            self.sweeps.push(Sweep { frame, keyframe, token: r.token });
+        }
+        if self.joins_sweeps && !r.prev.is_none() {
+            self.links.push((frame, r.prev));
+        }
+        Ok(())
+    }
+
+    /// Notes that the next frame is the file of its sensor for a keyframe.
+    fn add_keyframe(&mut self, row: usize, r: &SampleDataRow, channel: Channel) -> Result<(), ParseError> {
+        let keyframe = self.small.keyframe_rows.resolve(r.sample_token, "sample", row)? as usize;
+        let problem =
+            |expected: &str, found: String| Err(ParseError::new(FilePlace::Row(row), expected, found));
         let place = match channel {
             Channel::Camera(camera) => {
                 if r.width.unwrap_or(0) == 0 || r.height.unwrap_or(0) == 0 {
                     let found = format!("{:?} x {:?}", r.width, r.height);
                     return problem("the width and height of an image in pixels", found);
                 }
-                &mut self.camera_frames[sample * self.cameras + camera as usize]
+                &mut self.camera_frames[keyframe * self.cameras + camera as usize]
             }
-            Channel::Lidar | Channel::Other => &mut self.small.samples[sample].lidar,
+            Channel::Lidar | Channel::Other => &mut self.small.keyframes[keyframe].lidar,
         };
         if *place != NO_ROW {
             let found = format!("a second one of sample {}", r.sample_token);
             return problem("one keyframe of a sensor for a sample", found);
         }
-        *place = frame;
+        *place = self.frames.len() as u32;
         Ok(())
     }
 
@@ -193,7 +194,7 @@ fn read_poses(folder: &TableFolder, pose_rows: &TokenIndex, tokens: &[Token]) ->
             let pose = Pose::new(r.rotation, r.translation, row)?;
             if poses[number as usize].replace(pose).is_some() {
                 let found = format!("token {} a second time", r.token);
-                return Err(ParseError::new(Place::Row(row), "a token of its own", found));
+                return Err(ParseError::new(FilePlace::Row(row), "a token of its own", found));
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, ParseError, Place, Result, io_error};
+use crate::error::{Error, ParseError, Result, io_error};
 
 /// Bytes of a row: x, y, z, intensity, ring.
 const ROW: usize = 20;
@@ -37,7 +37,7 @@ pub fn parse_lidar(bytes: &[u8]) -> Result<LidarSweep, ParseError> {
     if bytes.is_empty() || !bytes.len().is_multiple_of(ROW) {
         let expected = "rows of 5 little-endian f32 (x, y, z, intensity, ring), a multiple of 20 bytes";
         let found = format!("{} bytes", bytes.len());
-        return Err(ParseError::new(Place::File, expected, found));
+        return Err(ParseError::file(expected, found));
     }
     let count = bytes.len() / ROW;
     let mut sweep =
@@ -72,7 +72,7 @@ pub(super) fn read_lidar_file(path: &Path, expected: &str) -> Result<Vec<u8>> {
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| io_error(path, e))?;
     if bytes.len() as u64 > MAX_BYTES {
         let expected = format!("a lidar sweep of at most {MAX_BYTES} bytes");
-        return Err(ParseError::new(Place::File, expected, "a longer file").in_file(path));
+        return Err(ParseError::file(expected, "a longer file").in_file(path));
     }
     Ok(bytes)
 }

@@ -5,7 +5,7 @@
 
 use glam::{DAffine3, DMat3, DQuat, DVec3};
 
-use crate::error::{ParseError, Place};
+use crate::error::{FilePlace, ParseError};
 
 /// How far the length of a stored quaternion may be from 1. What is left is divided out, as the
 /// official devkit does; anything larger is no rotation but a damaged row.
@@ -29,11 +29,11 @@ impl Pose {
         let length = rotation.length();
         if length.is_nan() || (length - 1.0).abs() > UNIT_TOLERANCE {
             let found = format!("{wxyz:?} of length {length}");
-            return Err(ParseError::new(Place::Row(row), "a unit quaternion w, x, y, z", found));
+            return Err(ParseError::new(FilePlace::Row(row), "a unit quaternion w, x, y, z", found));
         }
         if !translation.is_finite() {
             let found = format!("{translation}");
-            return Err(ParseError::new(Place::Row(row), "a finite translation", found));
+            return Err(ParseError::new(FilePlace::Row(row), "a finite translation", found));
         }
         Ok(Self { rotation: rotation.normalize(), translation })
     }

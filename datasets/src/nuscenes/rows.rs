@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::stream::{StreamError, stream_rows};
 use super::token::Token;
-use crate::error::{ParseError, Place};
+use crate::error::ParseError;
 
 /// A table of nuScenes that this reader reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub fn parse_nuscenes_table(table: NuScenesTable, bytes: &[u8]) -> Result<usize,
     result.map_err(|error| match error {
         StreamError::Parse(problem) => problem,
         // Reading from memory cannot fail; said as a problem of the whole file all the same.
-        StreamError::Io(e) => ParseError::new(Place::File, "readable bytes", e.to_string()),
+        StreamError::Io(e) => ParseError::file("readable bytes", e.to_string()),
     })
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Error, ParseError, Result, io_error};
+use crate::split::Split;
 
 /// The 2 validation scenes of `v1.0-mini`.
 const MINI_VAL: [(u16, u16); 2] = [(103, 103), (916, 916)];
@@ -44,28 +45,31 @@ const VAL: [(u16, u16); 26] = [
 
 /// The split of every scene of a version.
 pub(super) struct Splits {
-    rule: Rule,
+    rule: SplitRule,
     /// What the rule is, for the person who prepares the data.
     pub(super) note: String,
 }
 
-enum Rule {
+enum SplitRule {
     /// Every scene is in this split.
-    All(&'static str),
+    All(Split),
     /// Scenes with these numbers are `val`, the others `train`.
     Val(&'static [(u16, u16)]),
     /// Split by scene name; a name that is not there is `train`.
-    Named(BTreeMap<String, &'static str>),
+    Named(BTreeMap<String, Split>),
 }
 
 impl Splits {
     /// The official splits of a version.
     pub(super) fn official(version: &str) -> Self {
         let (rule, note) = match version {
-            "v1.0-mini" => (Rule::Val(&MINI_VAL), "official mini_train and mini_val scenes"),
-            "v1.0-trainval" => (Rule::Val(&VAL), "official train (700) and val (150) scenes"),
-            "v1.0-test" => (Rule::All("test"), "all scenes are the official test scenes"),
-            _ => (Rule::All("train"), "no official split is known for this version: all scenes are train"),
+            "v1.0-mini" => (SplitRule::Val(&MINI_VAL), "official mini_train and mini_val scenes"),
+            "v1.0-trainval" => (SplitRule::Val(&VAL), "official train (700) and val (150) scenes"),
+            "v1.0-test" => (SplitRule::All(Split::Test), "all scenes are the official test scenes"),
+            _ => (
+                SplitRule::All(Split::Train),
+                "no official split is known for this version: all scenes are train",
+            ),
         };
         Self { rule, note: format!("splits: {note}") }
     }
@@ -84,38 +88,34 @@ impl Splits {
         })?;
         let named = parse_split_file(&bytes).map_err(|e| e.in_file(path))?;
         let note = format!("splits: {} scenes named by the split file, others are train", named.len());
-        Ok(Self { rule: Rule::Named(named), note })
+        Ok(Self { rule: SplitRule::Named(named), note })
     }
 
-    /// `train`, `val` or `test`.
-    pub(super) fn of_scene(&self, name: &str) -> &'static str {
+    /// The split of a scene, by its name.
+    pub(super) fn split_of_scene(&self, name: &str) -> Split {
         match &self.rule {
-            Rule::All(split) => split,
-            Rule::Named(named) => named.get(name).copied().unwrap_or("train"),
-            Rule::Val(ranges) => {
+            SplitRule::All(split) => *split,
+            SplitRule::Named(named) => named.get(name).copied().unwrap_or(Split::Train),
+            SplitRule::Val(ranges) => {
                 let number = name.strip_prefix("scene-").and_then(|digits| digits.parse::<u16>().ok());
                 let held_out = number.is_some_and(|n| ranges.iter().any(|&(a, b)| a <= n && n <= b));
-                if held_out { "val" } else { "train" }
+                if held_out { Split::Val } else { Split::Train }
             }
         }
     }
 }
 
-fn parse_split_file(bytes: &[u8]) -> Result<BTreeMap<String, &'static str>, ParseError> {
+fn parse_split_file(bytes: &[u8]) -> Result<BTreeMap<String, Split>, ParseError> {
     const FORM: &str = "{\"train\": [scene names], \"val\": [..], \"test\": [..]}";
     let lists: BTreeMap<String, Vec<String>> =
         serde_json::from_slice(bytes).map_err(|e| ParseError::line(e.line(), FORM, e.to_string()))?;
     let mut named = BTreeMap::new();
     for (key, scenes) in lists {
-        let split = match key.as_str() {
-            "train" => "train",
-            "val" => "val",
-            "test" => "test",
-            _ => return Err(ParseError::line(1, FORM, format!("a split {key:?}"))),
-        };
+        let unknown = || ParseError::line(1, FORM, format!("a split {key:?}"));
+        let split = Split::from_name(&key).ok_or_else(unknown)?;
         for scene in scenes {
             if let Some(before) = named.insert(scene.clone(), split) {
-                let found = format!("{scene:?} in {before} and in {split}");
+                let found = format!("{scene:?} in {} and in {}", before.name(), split.name());
                 return Err(ParseError::line(1, "each scene once", found));
             }
         }
@@ -136,21 +136,24 @@ mod tests {
         for (scene, split) in
             [(3, "val"), (4, "train"), (61, "train"), (553, "val"), (1073, "val"), (1074, "train")]
         {
-            assert_eq!(full.of_scene(&format!("scene-{scene:04}")), split, "{scene}");
+            assert_eq!(full.split_of_scene(&format!("scene-{scene:04}")).name(), split, "{scene}");
         }
         let mini = Splits::official("v1.0-mini");
         let val = [61, 553, 655, 757, 796, 1077, 1094, 1100, 103, 916]
-            .map(|n| mini.of_scene(&format!("scene-{n:04}")) == "val");
+            .map(|n| mini.split_of_scene(&format!("scene-{n:04}")) == Split::Val);
         assert_eq!(val, [false, false, false, false, false, false, false, false, true, true]);
-        assert_eq!(Splits::official("v1.0-test").of_scene("scene-0077"), "test");
-        assert_eq!(Splits::official("v1.0-own").of_scene("scene-0003"), "train");
+        assert_eq!(Splits::official("v1.0-test").split_of_scene("scene-0077"), Split::Test);
+        assert_eq!(Splits::official("v1.0-own").split_of_scene("scene-0003"), Split::Train);
     }
 
     #[test]
     fn split_files() {
         let named = parse_split_file(b"{\"val\": [\"a\"], \"test\": [\"b\"]}").unwrap();
-        let splits = Splits { rule: Rule::Named(named), note: String::new() };
-        assert_eq!(["a", "b", "c"].map(|s| splits.of_scene(s)), ["val", "test", "train"]);
+        let splits = Splits { rule: SplitRule::Named(named), note: String::new() };
+        assert_eq!(
+            ["a", "b", "c"].map(|s| splits.split_of_scene(s)),
+            [Split::Val, Split::Test, Split::Train]
+        );
         let error = |text: &str| parse_split_file(text.as_bytes()).unwrap_err().to_string();
         assert_eq!(
             error("{\"train\": [\"a\"], \"val\": [\"a\"]}"),

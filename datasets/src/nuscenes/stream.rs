@@ -55,7 +55,7 @@ pub(super) fn stream_rows<T: DeserializeOwned>(
     reader: impl Read,
     mut each: impl FnMut(usize, T) -> Result<(), ParseError>,
 ) -> Result<usize, StreamError> {
-    let mut window = Window::new(reader);
+    let mut window = JsonWindow::new(reader);
     window.expect(b"[", "a JSON array of rows: `[`")?;
     let mut rows = 0;
     if window.peek()? == Some(b']') {
@@ -79,7 +79,7 @@ pub(super) fn stream_rows<T: DeserializeOwned>(
 }
 
 /// The part of a file that is in memory, and the line where it starts.
-struct Window<R> {
+struct JsonWindow<R> {
     reader: R,
     bytes: Vec<u8>,
     start: usize,
@@ -88,7 +88,7 @@ struct Window<R> {
     line: usize,
 }
 
-impl<R: Read> Window<R> {
+impl<R: Read> JsonWindow<R> {
     fn new(reader: R) -> Self {
         Self { reader, bytes: vec![0; WINDOW], start: 0, end: 0, at_end: false, line: 1 }
     }
@@ -127,7 +127,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Takes the byte that [`Window::peek`] showed.
+    /// Takes the byte that [`JsonWindow::peek`] showed.
     fn skip(&mut self) {
         self.start += 1;
     }
@@ -192,7 +192,7 @@ mod tests {
     use serde::Deserialize;
 
     #[derive(Debug, PartialEq, Deserialize)]
-    struct Row {
+    struct OneColumn {
         a: u32,
     }
 
@@ -210,7 +210,7 @@ mod tests {
 
     fn parse(reader: impl Read) -> Result<Vec<u32>, String> {
         let mut seen = Vec::new();
-        let each = |i: usize, row: Row| {
+        let each = |i: usize, row: OneColumn| {
             assert_eq!(i, seen.len());
             seen.push(row.a);
             Ok(())

@@ -15,7 +15,7 @@ use super::pose::Pose;
 use super::rows::{CalibratedSensorRow, NuScenesTable, SampleRow, SceneRow, SensorRow};
 use super::stream::stream_rows;
 use super::token::{Token, TokenIndex};
-use crate::error::{Error, ParseError, Place, Result, io_error};
+use crate::error::{Error, FilePlace, ParseError, Result, io_error};
 
 /// A row number that means "none".
 pub(super) const NO_ROW: u32 = u32::MAX;
@@ -77,12 +77,12 @@ impl TableFolder {
 
     /// A problem of a table as a whole.
     pub(super) fn problem(&self, table: NuScenesTable, expected: String, found: &str) -> Error {
-        ParseError::new(Place::File, expected, found).in_file(&self.path(table))
+        ParseError::file(expected, found).in_file(&self.path(table))
     }
 }
 
-/// A keyframe.
-pub(super) struct Sample {
+/// A keyframe: a row of `sample`.
+pub(super) struct Keyframe {
     pub(super) token: Token,
     /// Microseconds since 1970.
     pub(super) timestamp: u64,
@@ -124,8 +124,8 @@ pub(super) struct Calibration {
 /// The tables whose size is that of the number of scenes or keyframes.
 pub(super) struct SmallTables {
     pub(super) scenes: Vec<String>,
-    pub(super) samples: Vec<Sample>,
-    pub(super) sample_rows: TokenIndex,
+    pub(super) keyframes: Vec<Keyframe>,
+    pub(super) keyframe_rows: TokenIndex,
     pub(super) calibrations: Vec<Calibration>,
     pub(super) calibration_rows: TokenIndex,
 }
@@ -138,16 +138,16 @@ impl SmallTables {
     /// is not in `sensor`.
     pub(super) fn read(folder: &TableFolder, config: &NuScenesConfig) -> Result<Self> {
         let (scenes, scene_rows) = read_scenes(folder)?;
-        let (samples, sample_rows) = read_samples(folder, &scene_rows)?;
+        let (keyframes, keyframe_rows) = read_keyframes(folder, &scene_rows)?;
         let (channels, sensor_rows) = read_channels(folder, config)?;
         let (mut calibrations, mut calibration_rows) = (Vec::new(), TokenIndex::default());
         folder.read(NuScenesTable::CalibratedSensor, |row, r: CalibratedSensorRow| {
             calibration_rows.insert(r.token, calibrations.len() as u32, row)?;
             let channel = channels[sensor_rows.resolve(r.sensor_token, "sensor", row)? as usize];
-            calibrations.push(calibration(channel, &r, row)?);
+            calibrations.push(read_calibration(channel, &r, row)?);
             Ok(())
         })?;
-        Ok(Self { scenes, samples, sample_rows, calibrations, calibration_rows })
+        Ok(Self { scenes, keyframes, keyframe_rows, calibrations, calibration_rows })
     }
 }
 
@@ -161,15 +161,15 @@ fn read_scenes(folder: &TableFolder) -> Result<(Vec<String>, TokenIndex)> {
     Ok((scenes, rows))
 }
 
-fn read_samples(folder: &TableFolder, scene_rows: &TokenIndex) -> Result<(Vec<Sample>, TokenIndex)> {
-    let (mut samples, mut rows) = (Vec::new(), TokenIndex::default());
+fn read_keyframes(folder: &TableFolder, scene_rows: &TokenIndex) -> Result<(Vec<Keyframe>, TokenIndex)> {
+    let (mut keyframes, mut rows) = (Vec::new(), TokenIndex::default());
     folder.read(NuScenesTable::Sample, |row, r: SampleRow| {
-        rows.insert(r.token, samples.len() as u32, row)?;
+        rows.insert(r.token, keyframes.len() as u32, row)?;
         let scene = scene_rows.resolve(r.scene_token, "scene", row)?;
-        samples.push(Sample { token: r.token, timestamp: r.timestamp, scene, lidar: NO_ROW });
+        keyframes.push(Keyframe { token: r.token, timestamp: r.timestamp, scene, lidar: NO_ROW });
         Ok(())
     })?;
-    Ok((samples, rows))
+    Ok((keyframes, rows))
 }
 
 fn read_channels(folder: &TableFolder, config: &NuScenesConfig) -> Result<(Vec<Channel>, TokenIndex)> {
@@ -194,17 +194,21 @@ fn read_channels(folder: &TableFolder, config: &NuScenesConfig) -> Result<(Vec<C
     }
 }
 
-fn calibration(channel: Channel, r: &CalibratedSensorRow, row: usize) -> Result<Calibration, ParseError> {
+fn read_calibration(
+    channel: Channel,
+    r: &CalibratedSensorRow,
+    row: usize,
+) -> Result<Calibration, ParseError> {
     let ego_from_sensor = Pose::new(r.rotation, r.translation, row)?;
     let intrinsics = match channel {
-        Channel::Camera(_) => Some(intrinsics(&r.camera_intrinsic, row)?),
+        Channel::Camera(_) => Some(read_intrinsics(&r.camera_intrinsic, row)?),
         Channel::Lidar | Channel::Other => None,
     };
     Ok(Calibration { channel, ego_from_sensor, intrinsics })
 }
 
 /// Reads `[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`; a skewed or flipped camera is refused.
-fn intrinsics(matrix: &[Vec<f64>], row: usize) -> Result<Intrinsics, ParseError> {
+fn read_intrinsics(matrix: &[Vec<f64>], row: usize) -> Result<Intrinsics, ParseError> {
     if let [a, b, c] = matrix
         && let (&[fx, skew, cx], &[zero, fy, cy], [0.0, 0.0, 1.0]) = (&a[..], &b[..], &c[..])
         && skew == 0.0
@@ -216,7 +220,7 @@ fn intrinsics(matrix: &[Vec<f64>], row: usize) -> Result<Intrinsics, ParseError>
         return Ok(Intrinsics { fx, fy, cx, cy });
     }
     let expected = "a camera_intrinsic [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy > 0";
-    Err(ParseError::new(Place::Row(row), expected, format!("{matrix:?}")))
+    Err(ParseError::new(FilePlace::Row(row), expected, format!("{matrix:?}")))
 }
 
 #[cfg(test)]
@@ -226,11 +230,14 @@ mod tests {
     #[test]
     fn intrinsics_must_be_those_of_a_pinhole_camera() {
         let good = vec![vec![1266.4, 0.0, 816.2], vec![0.0, 1260.0, 491.5], vec![0.0, 0.0, 1.0]];
-        assert_eq!(intrinsics(&good, 0), Ok(Intrinsics { fx: 1266.4, fy: 1260.0, cx: 816.2, cy: 491.5 }));
+        assert_eq!(
+            read_intrinsics(&good, 0),
+            Ok(Intrinsics { fx: 1266.4, fy: 1260.0, cx: 816.2, cy: 491.5 })
+        );
         let changed = |r: usize, c: usize, value: f64| {
             let mut matrix = good.clone();
             matrix[r][c] = value;
-            intrinsics(&matrix, 5)
+            read_intrinsics(&matrix, 5)
         };
         for (r, c, value) in
             [(0, 0, 0.0), (0, 1, 0.1), (1, 0, 0.1), (1, 1, -1.0), (2, 2, 2.0), (0, 2, f64::NAN)]
@@ -238,7 +245,7 @@ mod tests {
             assert!(changed(r, c, value).is_err(), "{r} {c}");
         }
         assert_eq!(
-            intrinsics(&[], 5).unwrap_err().to_string(),
+            read_intrinsics(&[], 5).unwrap_err().to_string(),
             "expected a camera_intrinsic [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy > 0, found [], row 5"
         );
     }

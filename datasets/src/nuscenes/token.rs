@@ -11,7 +11,7 @@ use std::fmt;
 use jepa3d_schemas::source_hash;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use crate::error::{ParseError, Place};
+use crate::error::{FilePlace, ParseError};
 
 /// A token of a table row; the empty text is [`Token::NONE`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,7 +91,7 @@ impl TokenIndex {
     /// # Errors
     /// Fails if the token is empty or was added before.
     pub(super) fn insert(&mut self, token: Token, kept: u32, row: usize) -> Result<(), ParseError> {
-        let problem = |found: String| ParseError::new(Place::Row(row), "a token of its own", found);
+        let problem = |found: String| ParseError::new(FilePlace::Row(row), "a token of its own", found);
         if token.is_none() {
             return Err(problem("an empty token".to_owned()));
         }
@@ -120,7 +120,7 @@ impl TokenIndex {
     pub(super) fn resolve(&self, token: Token, table: &str, row: usize) -> Result<u32, ParseError> {
         self.get(token).ok_or_else(|| {
             let found = format!("token {token}, which {table}.json does not have");
-            ParseError::new(Place::Row(row), format!("a token of {table}.json"), found)
+            ParseError::new(FilePlace::Row(row), format!("a token of {table}.json"), found)
         })
     }
 }

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use jepa3d_schemas::{Shape, UpAxis};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ParseError, Place, Result};
+use crate::error::{Error, FilePlace, ParseError, Result};
 use crate::h5_clouds::{H5Cloud, H5Clouds};
 use crate::listed::{Facts, Geometry, Listed};
-use crate::listing::{Entry, Listing, Origin, Split, check_root};
+use crate::listing::{ListOrigin, Listing, ListingEntry, check_root};
+use crate::split::Split;
 
 /// The classes, in the order of the labels.
 const CLASSES: [&str; 15] = [
@@ -26,7 +27,7 @@ const BACKGROUND: i16 = -1;
 
 /// A variant under the papers' name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Variant {
+pub enum ScanObjectNnVariant {
     /// Objects with background.
     #[serde(rename = "OBJ_BG")]
     ObjBg,
@@ -48,18 +49,30 @@ pub enum Variant {
     PbT50Rs,
 }
 
-impl Variant {
-    /// Name in the papers, folder, end of the file name, published numbers of train and test objects.
-    fn facts(self) -> (&'static str, &'static str, &'static str, Option<[usize; 2]>) {
-        match self {
+impl ScanObjectNnVariant {
+    /// Where the variant lies, and what was published about it.
+    fn facts(self) -> VariantFacts {
+        let (name, folder, suffix, published) = match self {
             Self::ObjBg => ("OBJ_BG", "main_split", "", Some([2309, 581])),
             Self::ObjOnly => ("OBJ_ONLY", "main_split_nobg", "", Some([2309, 581])),
             Self::PbT25 => ("PB_T25", "main_split", "_augmented25_norot", None),
             Self::PbT25R => ("PB_T25_R", "main_split", "_augmented25rot", None),
             Self::PbT50R => ("PB_T50_R", "main_split", "_augmentedrot", None),
             Self::PbT50Rs => ("PB_T50_RS", "main_split", "_augmentedrot_scale75", Some([11416, 2882])),
-        }
+        };
+        VariantFacts { name, folder, suffix, published }
     }
+}
+
+/// What is known of a variant before its files are opened.
+struct VariantFacts {
+    /// Name in the papers.
+    name: &'static str,
+    folder: &'static str,
+    /// End of the file names.
+    suffix: &'static str,
+    /// Published numbers of train and test objects.
+    published: Option<[usize; 2]>,
 }
 
 /// `[dataset]` of `kind = "scanobjectnn"`.
@@ -67,7 +80,7 @@ impl Variant {
 #[serde(default, deny_unknown_fields)]
 pub struct ScanObjectNnConfig {
     /// `OBJ_BG`, `OBJ_ONLY`, `PB_T25`, `PB_T25_R`, `PB_T50_R` or `PB_T50_RS` (default).
-    pub variant: Variant,
+    pub variant: ScanObjectNnVariant,
     /// Whether to drop the points that the mask calls background; default false.
     pub remove_background: bool,
     /// Whether to keep the mask as a label of each point (-1 is background); default false.
@@ -79,7 +92,7 @@ pub struct ScanObjectNnConfig {
 impl Default for ScanObjectNnConfig {
     fn default() -> Self {
         Self {
-            variant: Variant::default(),
+            variant: ScanObjectNnVariant::default(),
             remove_background: false,
             point_labels: false,
             up_axis: UpAxis::Y,
@@ -88,7 +101,7 @@ impl Default for ScanObjectNnConfig {
 }
 
 /// One variant of ScanObjectNN on disk.
-pub struct ScanObjectNn {
+pub(crate) struct ScanObjectNn {
     config: ScanObjectNnConfig,
     files: Vec<H5Clouds>,
     facts: Facts,
@@ -99,29 +112,32 @@ impl ScanObjectNn {
     ///
     /// # Errors
     /// Fails if a file is missing, naming it and the variant, or if its arrays are not as released.
-    pub fn open(root: &Path, config: &ScanObjectNnConfig) -> Result<Self> {
+    pub(crate) fn open(root: &Path, config: &ScanObjectNnConfig) -> Result<Self> {
         check_root(root, "ScanObjectNN")?;
-        let (name, folder, suffix, published) = config.variant.facts();
+        let variant = config.variant.facts();
         let with_mask = config.remove_background || config.point_labels;
-        let folder =
-            if root.join("h5_files").is_dir() { format!("h5_files/{folder}") } else { folder.to_owned() };
+        let folder = if root.join("h5_files").is_dir() {
+            format!("h5_files/{}", variant.folder)
+        } else {
+            variant.folder.to_owned()
+        };
         let (mut files, mut entries, mut paths) = (Vec::new(), Vec::new(), Vec::new());
         for (split, word) in [(Split::Train, "training"), (Split::Test, "test")] {
-            let file = format!("{folder}/{word}_objectdataset{suffix}.h5");
-            let path = existing(root.join(&file), name)?;
+            let file = format!("{folder}/{word}_objectdataset{}.h5", variant.suffix);
+            let path = require_file(root.join(&file), variant.name)?;
             let clouds = H5Clouds::open(&path, with_mask)?;
-            entries.extend((0..clouds.len()).map(|row| Entry {
+            entries.extend((0..clouds.len()).map(|row| ListingEntry {
                 id: format!("{}/{row:05}", split.name()),
                 split,
                 label: 0,
                 file: format!("{file}#{row}"),
-                origin: Some(Origin { list: files.len(), line: row }),
+                origin: Some(ListOrigin { list: files.len(), line: row }),
             }));
             files.push(clouds);
             paths.push(path);
         }
         let listing = Listing::new(entries, paths)?;
-        let notes = notes(config, &listing, published, name, &folder);
+        let notes = write_notes(config, &listing, &variant, &folder);
         let classes = CLASSES.map(str::to_owned).to_vec();
         let (name, up_axis) = ("scanobjectnn", config.up_axis);
         let facts = Facts { name, listing, folder: "", classes, up_axis, notes };
@@ -143,7 +159,7 @@ impl Listed for ScanObjectNn {
         if self.config.remove_background {
             remove_background(&mut row);
             if row.cloud.is_empty() {
-                let place = Place::Row(place.line);
+                let place = FilePlace::Row(place.line);
                 return Err(ParseError::new(place, "points of the object", "background alone").in_file(file));
             }
         }
@@ -167,7 +183,8 @@ fn remove_background(row: &mut H5Cloud) {
     row.cloud = row.cloud.select(&kept);
 }
 
-fn existing(path: PathBuf, variant: &str) -> Result<PathBuf> {
+/// The path, if there is a file.
+fn require_file(path: PathBuf, variant: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
@@ -176,17 +193,18 @@ fn existing(path: PathBuf, variant: &str) -> Result<PathBuf> {
     Err(Error::Missing { path, expected })
 }
 
-fn notes(
+/// The variant and its counts, beside the published ones.
+fn write_notes(
     config: &ScanObjectNnConfig,
     listing: &Listing,
-    published: Option<[usize; 2]>,
-    name: &str,
+    variant: &VariantFacts,
     folder: &str,
 ) -> Vec<String> {
+    let name = variant.name;
     let background = if config.remove_background { ", background removed by the mask" } else { "" };
     let mut notes = vec![format!("variant: {name} ({folder}){background}")];
     notes.extend(listing.notes());
-    if let Some([train, test]) = published
+    if let Some([train, test]) = variant.published
         && [train, test] != [Split::Train, Split::Test].map(|s| listing.count(s))
     {
         notes.push(format!("{name} as published has train {train}, test {test}: this is something else"));

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use super::config::{ShapeNetConfig, ShapeNetLayout, Unlisted};
 use super::synsets;
 use crate::error::{Error, ParseError, Result};
-use crate::listing::{Entry, Listing, Origin, Split, is_plain_name, names, read_lines};
+use crate::listing::{ListOrigin, Listing, ListingEntry, is_plain_name, read_lines};
+use crate::split::Split;
+use crate::walk::list_folder;
 
 /// Folders in which lists of ShapeNet55 are looked for.
 const LIST_FOLDERS: [&str; 4] = ["", "ShapeNet-55", "data/ShapeNet-55", "data/ShapeNet55-34/ShapeNet-55"];
@@ -24,54 +26,66 @@ pub(super) const CLOUD_FOLDERS: [&str; 6] = [
     "",
 ];
 
-/// A model of which a list or a folder gives the name.
-struct Model {
-    synset: String,
-    model: String,
+/// A model as lists and folders name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ModelName {
+    pub(super) synset: String,
+    pub(super) model: String,
+}
+
+/// A model to list.
+struct ListedModel {
+    name: ModelName,
     split: Split,
-    origin: Option<Origin>,
+    origin: Option<ListOrigin>,
+}
+
+/// A list of clouds, all of one split.
+struct CloudList {
+    path: PathBuf,
+    split: Split,
 }
 
 /// The listing and what to tell about it.
-pub(super) struct Index {
+pub(super) struct ShapeNetListing {
     pub(super) listing: Listing,
     pub(super) notes: Vec<String>,
 }
 
-/// Where the models of a layout are, by synset and name.
-struct Disk {
-    models: BTreeSet<(String, String)>,
+/// The models that are there.
+struct ModelsOnDisk {
+    models: BTreeSet<ModelName>,
     synsets: BTreeSet<String>,
 }
 
-impl Disk {
-    fn new(models: BTreeSet<(String, String)>) -> Self {
-        let synsets = models.iter().map(|(synset, _)| synset.clone()).collect();
+impl ModelsOnDisk {
+    fn new(models: BTreeSet<ModelName>) -> Self {
+        let synsets = models.iter().map(|name| name.synset.clone()).collect();
         Self { models, synsets }
     }
 
-    /// Synset folders and their model folders.
-    fn of_folders(root: &Path) -> Result<Self> {
+    /// Finds synset folders and their model folders.
+    fn find_folders(root: &Path) -> Result<Self> {
         let mut models = BTreeSet::new();
-        for synset in names(root)?.0.into_iter().filter(|name| is_synset(name)) {
-            let folders = names(&root.join(&synset))?.0;
-            models.extend(folders.into_iter().map(|model| (synset.clone(), model)));
+        for synset in list_folder(root)?.folders.into_iter().filter(|name| is_synset(name)) {
+            let folders = list_folder(&root.join(&synset))?.folders;
+            models.extend(folders.into_iter().map(|model| ModelName { synset: synset.clone(), model }));
         }
         Ok(Self::new(models))
     }
 
-    /// Files `<synset>-<model>.npy`.
-    fn of_clouds(folder: &Path) -> Result<Self> {
-        let files = names(folder)?.1;
+    /// Finds files `<synset>-<model>.npy`.
+    fn find_clouds(folder: &Path) -> Result<Self> {
+        let files = list_folder(folder)?.files;
         Ok(Self::new(files.iter().filter_map(|file| split_cloud_name(file)).collect()))
     }
 }
 
 /// What the lists of a layout say and what is on disk.
 struct Sources {
-    disk: Disk,
+    disk: ModelsOnDisk,
     lists: Vec<PathBuf>,
-    listed: Vec<Model>,
+    listed: Vec<ListedModel>,
     /// Folder of the clouds; empty for meshes.
     clouds: &'static str,
 }
@@ -82,17 +96,27 @@ impl Sources {
             let clouds = cloud_folder(root).ok_or_else(|| missing_clouds(root))?;
             let lists = cloud_lists(root, config)?;
             let listed = read_cloud_lists(&lists)?;
-            let disk = Disk::of_clouds(&root.join(clouds))?;
-            return Ok(Self { disk, lists: lists.into_iter().map(|l| l.0).collect(), listed, clouds });
+            let disk = ModelsOnDisk::find_clouds(&root.join(clouds))?;
+            return Ok(Self {
+                disk,
+                lists: lists.into_iter().map(|list| list.path).collect(),
+                listed,
+                clouds,
+            });
         }
         let csv = split_csv(root, config)?;
         let listed = csv.as_deref().map(read_split_csv).transpose()?.unwrap_or_default();
-        Ok(Self { disk: Disk::of_folders(root)?, lists: csv.into_iter().collect(), listed, clouds: "" })
+        Ok(Self {
+            disk: ModelsOnDisk::find_folders(root)?,
+            lists: csv.into_iter().collect(),
+            listed,
+            clouds: "",
+        })
     }
 
     /// File of a model, relative to the root.
-    fn file(&self, layout: ShapeNetLayout, model: &Model) -> String {
-        let Model { synset, model, .. } = model;
+    fn file(&self, layout: ShapeNetLayout, name: &ModelName) -> String {
+        let ModelName { synset, model } = name;
         match layout {
             ShapeNetLayout::CoreV1 => format!("{synset}/{model}/model.obj"),
             ShapeNetLayout::CoreV2 => format!("{synset}/{model}/models/model_normalized.obj"),
@@ -106,22 +130,26 @@ impl Sources {
 ///
 /// # Errors
 /// Fails if a list that was named is missing, or if a list is malformed.
-pub(super) fn build(root: &Path, layout: ShapeNetLayout, config: &ShapeNetConfig) -> Result<Index> {
+pub(super) fn list_models(
+    root: &Path,
+    layout: ShapeNetLayout,
+    config: &ShapeNetConfig,
+) -> Result<ShapeNetListing> {
     let keep = wanted_synsets(config)?;
     let mut sources = Sources::read(root, layout, config)?;
     let mut notes = Vec::new();
     let listed = std::mem::take(&mut sources.listed);
-    let models = choose(listed, !sources.lists.is_empty(), &sources.disk, config.unlisted, &mut notes);
+    let models = choose_models(listed, !sources.lists.is_empty(), &sources.disk, config.unlisted, &mut notes);
     let mut strange = 0;
     let mut entries = Vec::new();
-    for model in models.iter().filter(|m| keep.is_empty() || keep.contains(m.synset.as_str())) {
-        let Some(label) = synsets::label(&model.synset) else {
+    for model in models.iter().filter(|m| keep.is_empty() || keep.contains(m.name.synset.as_str())) {
+        let Some(label) = synsets::find_label(&model.name.synset) else {
             strange += 1;
             continue;
         };
-        let id = format!("{}/{}", model.synset, model.model);
-        let file = sources.file(layout, model);
-        entries.push(Entry { id, split: model.split, label, file, origin: model.origin });
+        let id = format!("{}/{}", model.name.synset, model.name.model);
+        let file = sources.file(layout, &model.name);
+        entries.push(ListingEntry { id, split: model.split, label, file, origin: model.origin });
     }
     if strange > 0 {
         notes.push(format!(
@@ -130,23 +158,23 @@ pub(super) fn build(root: &Path, layout: ShapeNetLayout, config: &ShapeNetConfig
     }
     let listing = Listing::new(entries, sources.lists)?;
     if layout == ShapeNetLayout::Points {
-        notes.push(published(&listing));
+        notes.push(compare_with_published(&listing));
     }
-    Ok(Index { listing, notes })
+    Ok(ShapeNetListing { listing, notes })
 }
 
 /// The models to list: those of the lists, and on disk what they leave out if that is wanted.
-fn choose(
-    listed: Vec<Model>,
+fn choose_models(
+    listed: Vec<ListedModel>,
     has_lists: bool,
-    disk: &Disk,
+    disk: &ModelsOnDisk,
     unlisted: Unlisted,
     notes: &mut Vec<String>,
-) -> Vec<Model> {
-    let named: BTreeSet<(String, String)> =
-        listed.iter().map(|m| (m.synset.clone(), m.model.clone())).collect();
+) -> Vec<ListedModel> {
+    let named: BTreeSet<ModelName> = listed.iter().map(|m| m.name.clone()).collect();
     let rows = listed.len();
-    let mut models: Vec<Model> = listed.into_iter().filter(|m| disk.synsets.contains(&m.synset)).collect();
+    let mut models: Vec<ListedModel> =
+        listed.into_iter().filter(|m| disk.synsets.contains(&m.name.synset)).collect();
     if models.len() < rows {
         let absent = rows - models.len();
         notes
@@ -160,9 +188,8 @@ fn choose(
         notes.push(format!("{} models on disk are in no list and were {fate}", extra.len()));
     }
     if !has_lists || unlisted == Unlisted::Train {
-        models.extend(extra.into_iter().map(|(synset, model)| Model {
-            synset: synset.clone(),
-            model: model.clone(),
+        models.extend(extra.into_iter().map(|name| ListedModel {
+            name: name.clone(),
             split: Split::Train,
             origin: None,
         }));
@@ -173,7 +200,7 @@ fn choose(
 /// The synsets that the config keeps; empty for all.
 fn wanted_synsets(config: &ShapeNetConfig) -> Result<BTreeSet<&'static str>> {
     let find = |name: &String| {
-        synsets::find(name).ok_or_else(|| Error::Config {
+        synsets::find_synset(name).ok_or_else(|| Error::Config {
             key: "synsets",
             expected: "synsets or class names of ShapeNetCore v2".into(),
             found: format!("{name:?}"),
@@ -188,9 +215,10 @@ pub(super) fn is_synset(name: &str) -> bool {
 }
 
 /// Synset and model of `<synset>-<model>.npy`; the model may contain `-` itself.
-pub(super) fn split_cloud_name(file: &str) -> Option<(String, String)> {
+pub(super) fn split_cloud_name(file: &str) -> Option<ModelName> {
     let (synset, model) = file.strip_suffix(".npy")?.split_once('-')?;
-    (is_synset(synset) && is_plain_name(model)).then(|| (synset.to_owned(), model.to_owned()))
+    (is_synset(synset) && is_plain_name(model))
+        .then(|| ModelName { synset: synset.to_owned(), model: model.to_owned() })
 }
 
 /// The folder of the clouds, if there is one with at least one cloud.
@@ -211,7 +239,7 @@ fn missing_clouds(root: &Path) -> Error {
 }
 
 /// The lists of the clouds that are there, with their splits.
-fn cloud_lists(root: &Path, config: &ShapeNetConfig) -> Result<Vec<(PathBuf, Split)>> {
+fn cloud_lists(root: &Path, config: &ShapeNetConfig) -> Result<Vec<CloudList>> {
     let mut lists = Vec::new();
     let named =
         [(&config.train_list, "train.txt", Split::Train), (&config.test_list, "test.txt", Split::Test)];
@@ -221,7 +249,7 @@ fn cloud_lists(root: &Path, config: &ShapeNetConfig) -> Result<Vec<(PathBuf, Spl
             None => LIST_FOLDERS.iter().map(|f| root.join(f).join(name)).find(|p| p.is_file()),
         };
         match found {
-            Some(path) if path.is_file() => lists.push((path, split)),
+            Some(path) if path.is_file() => lists.push(CloudList { path, split }),
             Some(path) => {
                 let expected = "a list of ShapeNet55, one file name a line".into();
                 return Err(Error::Missing { path, expected });
@@ -232,14 +260,14 @@ fn cloud_lists(root: &Path, config: &ShapeNetConfig) -> Result<Vec<(PathBuf, Spl
     Ok(lists)
 }
 
-fn read_cloud_lists(lists: &[(PathBuf, Split)]) -> Result<Vec<Model>> {
+fn read_cloud_lists(lists: &[CloudList]) -> Result<Vec<ListedModel>> {
     let mut models = Vec::new();
-    for (list, (path, split)) in lists.iter().enumerate() {
+    for (list, CloudList { path, split }) in lists.iter().enumerate() {
         for (line, text) in read_lines(path)? {
-            let Some((synset, model)) = split_cloud_name(&text) else {
+            let Some(name) = split_cloud_name(&text) else {
                 return Err(ParseError::line(line, "<synset>-<model>.npy", format!("{text:?}")).in_file(path));
             };
-            models.push(Model { synset, model, split: *split, origin: Some(Origin { list, line }) });
+            models.push(ListedModel { name, split: *split, origin: Some(ListOrigin { list, line }) });
         }
     }
     Ok(models)
@@ -248,18 +276,18 @@ fn read_cloud_lists(lists: &[(PathBuf, Split)]) -> Result<Vec<Model>> {
 /// The split file: the one that was named, else `all.csv` if it is there.
 fn split_csv(root: &Path, config: &ShapeNetConfig) -> Result<Option<PathBuf>> {
     let path = root.join(config.split_csv.as_deref().unwrap_or(Path::new("all.csv")));
-    match (path.is_file(), &config.split_csv) {
-        (true, _) => Ok(Some(path)),
-        (false, None) => Ok(None),
-        (false, Some(_)) => {
-            let expected = "the split file of ShapeNetCore (all.csv of the SHREC16 split)".into();
-            Err(Error::Missing { path, expected })
-        }
+    if path.is_file() {
+        return Ok(Some(path));
     }
+    if config.split_csv.is_none() {
+        return Ok(None);
+    }
+    let expected = "the split file of ShapeNetCore (all.csv of the SHREC16 split)".into();
+    Err(Error::Missing { path, expected })
 }
 
 /// Rows of a split file; columns are found by the names in its first line.
-fn read_split_csv(path: &Path) -> Result<Vec<Model>> {
+fn read_split_csv(path: &Path) -> Result<Vec<ListedModel>> {
     let lines = read_lines(path)?;
     let fail = |line, expected: &str, found: &str| {
         Err(ParseError::line(line, expected, format!("{found:?}")).in_file(path))
@@ -287,13 +315,9 @@ fn read_split_csv(path: &Path) -> Result<Vec<Model>> {
         if !is_plain_name(fields[model]) {
             return fail(*line, "a model id", fields[model]);
         }
-        let origin = Some(Origin { list: 0, line: *line });
-        models.push(Model {
-            synset: fields[synset].into(),
-            model: fields[model].into(),
-            split: part,
-            origin,
-        });
+        let origin = Some(ListOrigin { list: 0, line: *line });
+        let name = ModelName { synset: fields[synset].into(), model: fields[model].into() };
+        models.push(ListedModel { name, split: part, origin });
     }
     Ok(models)
 }
@@ -304,7 +328,7 @@ fn unquote(field: &str) -> &str {
 }
 
 /// How many clouds there are, beside the published numbers.
-fn published(listing: &Listing) -> String {
+fn compare_with_published(listing: &Listing) -> String {
     let (train, test) = (listing.count(Split::Train), listing.count(Split::Test));
     format!("ShapeNet55 as published: train 41952, test 10518; here: train {train}, test {test}")
 }

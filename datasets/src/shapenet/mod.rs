@@ -15,13 +15,15 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::formats::{ReadOptions, read_geometry};
 use crate::listed::{Facts, Geometry, Listed};
-use crate::listing::{check_root, names};
-pub use config::{ShapeNetConfig, ShapeNetLayout, Unlisted};
+use crate::listing::check_root;
+use crate::walk::list_folder;
+
+pub use self::config::ShapeNetConfig;
+use self::config::ShapeNetLayout;
 
 /// ShapeNet on disk.
-pub struct ShapeNet {
+pub(crate) struct ShapeNet {
     root: PathBuf,
-    layout: ShapeNetLayout,
     textures: bool,
     facts: Facts,
 }
@@ -32,30 +34,25 @@ impl ShapeNet {
     /// # Errors
     /// Fails if the root holds none of the layouts, if a list that the config names is missing, if
     /// a list is malformed (naming the line), or if a model is listed in two splits.
-    pub fn open(root: &Path, config: &ShapeNetConfig) -> Result<Self> {
+    pub(crate) fn open(root: &Path, config: &ShapeNetConfig) -> Result<Self> {
         check_root(root, "ShapeNet")?;
         let layout = match config.layout {
             ShapeNetLayout::Auto => find_layout(root)?,
             layout => layout,
         };
-        let index = index::build(root, layout, config)?;
+        let listed = index::list_models(root, layout, config)?;
         let mut notes = vec![format!("layout: {}", layout_name(layout))];
-        notes.extend(index.listing.notes());
-        notes.extend(index.notes);
+        notes.extend(listed.listing.notes());
+        notes.extend(listed.notes);
         let facts = Facts {
             name: "shapenet",
-            listing: index.listing,
+            listing: listed.listing,
             folder: "",
             classes: synsets::SYNSETS.iter().map(|(_, name)| (*name).to_owned()).collect(),
             up_axis: config.up_axis,
             notes,
         };
-        Ok(Self { root: root.to_owned(), layout, textures: config.textures, facts })
-    }
-
-    /// The layout that was found or asked for; never [`ShapeNetLayout::Auto`].
-    pub fn layout(&self) -> ShapeNetLayout {
-        self.layout
+        Ok(Self { root: root.to_owned(), textures: config.textures, facts })
     }
 }
 
@@ -88,9 +85,9 @@ fn layout_name(layout: ShapeNetLayout) -> &'static str {
 
 /// The layout of the first model folder that has one, else that of the clouds.
 fn find_layout(root: &Path) -> Result<ShapeNetLayout> {
-    for synset in names(root)?.0.iter().filter(|name| index::is_synset(name)) {
+    for synset in list_folder(root)?.folders.iter().filter(|name| index::is_synset(name)) {
         let folder = root.join(synset);
-        for model in names(&folder)?.0 {
+        for model in list_folder(&folder)?.folders {
             if folder.join(&model).join("models").is_dir() {
                 return Ok(ShapeNetLayout::CoreV2);
             }

@@ -60,12 +60,12 @@ pub(super) const SYNSETS: [(&str, &str); 55] = [
 ];
 
 /// Class number of a synset.
-pub(super) fn label(synset: &str) -> Option<usize> {
+pub(super) fn find_label(synset: &str) -> Option<usize> {
     SYNSETS.binary_search_by(|(known, _)| (*known).cmp(synset)).ok()
 }
 
 /// Synset of a synset or a class name.
-pub(super) fn find(name: &str) -> Option<&'static str> {
+pub(super) fn find_synset(name: &str) -> Option<&'static str> {
     SYNSETS.iter().find(|(synset, known)| *synset == name || *known == name).map(|(synset, _)| *synset)
 }
 
@@ -81,7 +81,10 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), 55);
         // As in Point-BERT's label table.
-        assert_eq!([label("02691156"), label("04379243"), label("04554684")], [Some(0), Some(49), Some(54)]);
-        assert_eq!((label("02834778"), find("airplane")), (None, Some("02691156")));
+        assert_eq!(
+            [find_label("02691156"), find_label("04379243"), find_label("04554684")],
+            [Some(0), Some(49), Some(54)]
+        );
+        assert_eq!((find_label("02834778"), find_synset("airplane")), (None, Some("02691156")));
     }
 }

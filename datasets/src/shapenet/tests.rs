@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jepa3d_schemas::Shape;
 
+use super::config::Unlisted;
 use super::*;
 use crate::dataset::Dataset;
 use crate::test_data::test_data;
@@ -36,7 +37,10 @@ fn npy(point: [f32; 3]) -> Vec<u8> {
 fn real_v2_models_with_their_split() {
     let Some(root) = test_data("shapenetcore_v2") else { return };
     let set = ShapeNet::open(&root, &ShapeNetConfig::default()).unwrap();
-    assert_eq!((set.layout(), set.len()), (ShapeNetLayout::CoreV2, 25));
+    assert_eq!(
+        (set.notes()[0].as_str(), set.len()),
+        ("layout: core-v2 (<synset>/<model>/models/model_normalized.obj)", 25)
+    );
     let notes = set.notes();
     assert_eq!(notes[1], "objects: 25 (train 19, val 4, test 2)");
     assert_eq!(notes[2], "50 of 75 listed models were left out: nothing of their synset is here");
@@ -68,7 +72,7 @@ fn v1_without_lists_is_all_train() {
     put(dir.path(), "02691156/00a-b-c/model.obj", OBJ);
     put(dir.path(), "02834778/b/model.obj", OBJ);
     let set = ShapeNet::open(dir.path(), &ShapeNetConfig::default()).unwrap();
-    assert_eq!(set.layout(), ShapeNetLayout::CoreV1);
+    assert_eq!(set.notes()[0], "layout: core-v1 (<synset>/<model>/model.obj)");
     let train = |id: &str| (id.to_owned(), "train".to_owned());
     assert_eq!(ids(&set), [train("02691156/00a-b-c"), train("02691156/0a1")]);
     assert_eq!(

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use jepa3d_schemas::{PointCloud, source_hash};
 
-use crate::error::{ParseError, Place, Result, read_file};
+use crate::error::{FilePlace, ParseError, Result, read_file};
 use crate::finite::keep_finite;
-use crate::formats::text::{Table, parse_table};
+use crate::formats::text::{TextTable, parse_table};
 
 /// A cloud as read.
-pub(super) struct Cloud {
+pub(super) struct PartCloud {
     pub(super) cloud: PointCloud,
     pub(super) source_hash: String,
     pub(super) warnings: Vec<String>,
@@ -20,10 +20,10 @@ pub(super) struct Cloud {
 ///
 /// # Errors
 /// Fails if a file is no table of seven columns, or if a label is not in `parts`.
-pub(super) fn read_txt(path: &Path, parts: Range<i16>) -> Result<Cloud> {
+pub(super) fn read_txt(path: &Path, parts: Range<i16>) -> Result<PartCloud> {
     let bytes = read_file(path)?;
-    let table = table(path, &bytes, 7, "x y z nx ny nz part")?;
-    let labels = labels(path, &table.column(6), &parts, 0)?;
+    let table = read_table(path, &bytes, 7, "x y z nx ny nz part")?;
+    let labels = global_labels(path, &table.column(6), &parts, 0)?;
     let normals: Vec<[f32; 3]> =
         table.values.chunks_exact(7).map(|row| [row[3], row[4], row[5]].map(|v| v as f32)).collect();
     let zero = normals.iter().filter(|n| **n == [0.0; 3]).count();
@@ -39,32 +39,33 @@ pub(super) fn read_txt(path: &Path, parts: Range<i16>) -> Result<Cloud> {
         point_labels: Some(labels),
         ..PointCloud::default()
     };
-    finish(path, cloud, source_hash(&[&bytes]), warnings)
+    finish_cloud(path, cloud, source_hash(&[&bytes]), warnings)
 }
 
 /// Reads `x y z` rows and their labels, which count from 1 within the category.
 ///
 /// # Errors
 /// Fails if the files are no such tables, if they differ in length, or if a label is not in `parts`.
-pub(super) fn read_pts_seg(points: &Path, label_path: &Path, parts: Range<i16>) -> Result<Cloud> {
+pub(super) fn read_pts_seg(points: &Path, label_path: &Path, parts: Range<i16>) -> Result<PartCloud> {
     let (point_bytes, label_bytes) = (read_file(points)?, read_file(label_path)?);
-    let point_table = table(points, &point_bytes, 3, "x y z")?;
-    let label_table = table(label_path, &label_bytes, 1, "one label a line")?;
+    let point_table = read_table(points, &point_bytes, 3, "x y z")?;
+    let label_table = read_table(label_path, &label_bytes, 1, "one label a line")?;
     if label_table.rows() != point_table.rows() {
         let expected = format!("one label for each of {} points", point_table.rows());
         let found = label_table.rows().to_string();
-        return Err(ParseError::new(Place::File, expected, found).in_file(label_path));
+        return Err(ParseError::file(expected, found).in_file(label_path));
     }
-    let labels = labels(label_path, &label_table.values, &parts, parts.start - 1)?;
+    let labels = global_labels(label_path, &label_table.values, &parts, parts.start - 1)?;
     let cloud = PointCloud {
         positions: positions(&point_table),
         point_labels: Some(labels),
         ..PointCloud::default()
     };
-    finish(points, cloud, source_hash(&[&point_bytes, &label_bytes]), Vec::new())
+    finish_cloud(points, cloud, source_hash(&[&point_bytes, &label_bytes]), Vec::new())
 }
 
-fn table(path: &Path, bytes: &[u8], width: usize, columns: &str) -> Result<Table> {
+/// A table of numbers without a header, `width` columns wide.
+fn read_table(path: &Path, bytes: &[u8], width: usize, columns: &str) -> Result<TextTable> {
     let table = parse_table(bytes).map_err(|e| e.in_file(path))?;
     if table.width == width && table.header.is_none() {
         return Ok(table);
@@ -72,15 +73,15 @@ fn table(path: &Path, bytes: &[u8], width: usize, columns: &str) -> Result<Table
     let expected = format!("{width} columns: {columns}");
     let header = if table.header.is_some() { " under a header" } else { "" };
     let found = format!("{}{header}", table.width);
-    Err(ParseError::new(Place::File, expected, found).in_file(path))
+    Err(ParseError::file(expected, found).in_file(path))
 }
 
-fn positions(table: &Table) -> Vec<[f64; 3]> {
+fn positions(table: &TextTable) -> Vec<[f64; 3]> {
     table.values.chunks_exact(table.width).map(|row| [row[0], row[1], row[2]]).collect()
 }
 
 /// Global labels of stored ones: `stored + shift`, all within `parts`.
-fn labels(path: &Path, stored: &[f64], parts: &Range<i16>, shift: i16) -> Result<Vec<i16>> {
+fn global_labels(path: &Path, stored: &[f64], parts: &Range<i16>, shift: i16) -> Result<Vec<i16>> {
     let first = f64::from(parts.start - shift);
     let last = f64::from(parts.end - 1 - shift);
     let label = |(row, &value): (usize, &f64)| {
@@ -88,17 +89,18 @@ fn labels(path: &Path, stored: &[f64], parts: &Range<i16>, shift: i16) -> Result
             return Ok(value as i16 + shift);
         }
         let expected = format!("a part label from {first} to {last}");
-        Err(ParseError::new(Place::Row(row), expected, value.to_string()).in_file(path))
+        Err(ParseError::new(FilePlace::Row(row), expected, value.to_string()).in_file(path))
     };
     stored.iter().enumerate().map(label).collect()
 }
 
-fn finish(
+/// Drops points that are not finite.
+fn finish_cloud(
     path: &Path,
     mut cloud: PointCloud,
     source_hash: String,
     mut warnings: Vec<String>,
-) -> Result<Cloud> {
-    warnings.extend(keep_finite(&mut cloud, Place::File).map_err(|e| e.in_file(path))?);
-    Ok(Cloud { cloud, source_hash, warnings })
+) -> Result<PartCloud> {
+    warnings.extend(keep_finite(&mut cloud, FilePlace::File).map_err(|e| e.in_file(path))?);
+    Ok(PartCloud { cloud, source_hash, warnings })
 }

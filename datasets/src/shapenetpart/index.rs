@@ -6,9 +6,12 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::{ShapeNetPartLayout, parts};
-use crate::error::{Error, ParseError, Place, Result, read_file};
-use crate::listing::{Entry, Listing, Origin, Split, is_plain_name, names, read_lines};
+use super::config::ShapeNetPartLayout;
+use super::parts::parts_of_synset;
+use crate::error::{Error, FilePlace, ParseError, Result, read_file};
+use crate::listing::{ListOrigin, Listing, ListingEntry, is_plain_name, read_lines};
+use crate::split::Split;
+use crate::walk::list_folder;
 
 /// The categories in the order of the list, which is the order of the class numbers.
 pub(super) struct Categories {
@@ -29,7 +32,7 @@ impl Categories {
             let &[name, synset] = &text.split_whitespace().collect::<Vec<_>>()[..] else {
                 return Err(fail("a category and its synset"));
             };
-            let parts = parts::parts(synset).ok_or_else(|| fail("a synset of the 16 of ShapeNetPart"))?;
+            let parts = parts_of_synset(synset).ok_or_else(|| fail("a synset of the 16 of ShapeNetPart"))?;
             if categories.synsets.iter().any(|s| s == synset) {
                 return Err(fail("each synset once"));
             }
@@ -49,7 +52,7 @@ impl Categories {
 }
 
 /// The listing and what to tell about it.
-pub(super) struct Index {
+pub(super) struct ShapeNetPartListing {
     pub(super) listing: Listing,
     pub(super) notes: Vec<String>,
 }
@@ -58,7 +61,11 @@ pub(super) struct Index {
 ///
 /// # Errors
 /// Fails if a list is malformed, or if it names a cloud that another list puts elsewhere.
-pub(super) fn build(base: &Path, layout: ShapeNetPartLayout, categories: &Categories) -> Result<Index> {
+pub(super) fn list_clouds(
+    base: &Path,
+    layout: ShapeNetPartLayout,
+    categories: &Categories,
+) -> Result<ShapeNetPartListing> {
     let (mut entries, mut lists, mut notes, mut absent) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let present: Vec<bool> = categories.synsets.iter().map(|s| base.join(s).is_dir()).collect();
     for split in Split::ALL {
@@ -68,43 +75,52 @@ pub(super) fn build(base: &Path, layout: ShapeNetPartLayout, categories: &Catego
             notes.push(format!("train_test_split/{name} is not there: no {} split from lists", split.name()));
             continue;
         }
-        let origin = Some(Origin { list: lists.len(), line: 0 });
-        for (label, model) in read_list(&path, categories)? {
-            if !present[label] {
+        let origin = Some(ListOrigin { list: lists.len(), line: 0 });
+        for model in read_list(&path, categories)? {
+            if !present[model.label] {
                 absent += 1;
                 continue;
             }
-            entries.push(entry(layout, categories, (label, &model), split, origin));
+            entries.push(make_entry(layout, categories, model, split, origin));
         }
         lists.push(path);
     }
     if lists.is_empty() {
         notes = vec!["no split lists were found: every cloud is in train".to_owned()];
         for (label, _) in present.iter().enumerate().filter(|(_, here)| **here) {
-            for model in clouds_of(&base.join(&categories.synsets[label]), layout)? {
-                entries.push(entry(layout, categories, (label, &model), Split::Train, None));
+            for name in cloud_names(&base.join(&categories.synsets[label]), layout)? {
+                let model = PartModel { label, name };
+                entries.push(make_entry(layout, categories, model, Split::Train, None));
             }
         }
     }
     if absent > 0 {
         notes.push(format!("{absent} listed clouds were left out: nothing of their synset is here"));
     }
-    Ok(Index { listing: Listing::new(entries, lists)?, notes })
+    Ok(ShapeNetPartListing { listing: Listing::new(entries, lists)?, notes })
 }
 
-fn entry(
+/// A cloud by its category and its name there.
+struct PartModel {
+    /// Class number.
+    label: usize,
+    name: String,
+}
+
+fn make_entry(
     layout: ShapeNetPartLayout,
     categories: &Categories,
-    (label, model): (usize, &str),
+    model: PartModel,
     split: Split,
-    origin: Option<Origin>,
-) -> Entry {
+    origin: Option<ListOrigin>,
+) -> ListingEntry {
+    let PartModel { label, name } = model;
     let synset = &categories.synsets[label];
     let file = match layout {
-        ShapeNetPartLayout::PtsSeg => format!("{synset}/points/{model}.pts"),
-        _ => format!("{synset}/{model}.txt"),
+        ShapeNetPartLayout::PtsSeg => format!("{synset}/points/{name}.pts"),
+        _ => format!("{synset}/{name}.txt"),
     };
-    Entry { id: format!("{synset}/{model}"), split, label, file, origin }
+    ListingEntry { id: format!("{synset}/{name}"), split, label, file, origin }
 }
 
 /// The label file of a `.pts` file, both relative to the base.
@@ -113,8 +129,8 @@ pub(super) fn label_file(points: &str) -> String {
     format!("{}.seg", stem.replacen("/points/", "/points_label/", 1))
 }
 
-/// Class numbers and names of the entries `shape_data/<synset>/<id>` of a JSON list.
-fn read_list(path: &Path, categories: &Categories) -> Result<Vec<(usize, String)>> {
+/// The clouds of a JSON list of `shape_data/<synset>/<id>`.
+fn read_list(path: &Path, categories: &Categories) -> Result<Vec<PartModel>> {
     let bytes = read_file(path)?;
     let names: Vec<String> = serde_json::from_slice(&bytes).map_err(|e| {
         ParseError::line(e.line(), "a JSON list of names shape_data/<synset>/<id>", e.to_string())
@@ -123,23 +139,23 @@ fn read_list(path: &Path, categories: &Categories) -> Result<Vec<(usize, String)
     let mut found = Vec::with_capacity(names.len());
     for (row, name) in names.iter().enumerate() {
         let parts: Vec<&str> = name.split('/').collect();
-        let place = match parts[..] {
+        let model = match parts[..] {
             ["shape_data", synset, model] if is_plain_name(model) => {
-                categories.label(synset).map(|label| (label, model.to_owned()))
+                categories.label(synset).map(|label| PartModel { label, name: model.to_owned() })
             }
             _ => None,
         };
-        let Some(place) = place else {
+        let Some(model) = model else {
             let expected = "shape_data/<synset>/<id> of a listed category";
-            return Err(ParseError::new(Place::Row(row), expected, format!("{name:?}")).in_file(path));
+            return Err(ParseError::new(FilePlace::Row(row), expected, format!("{name:?}")).in_file(path));
         };
-        found.push(place);
+        found.push(model);
     }
     Ok(found)
 }
 
 /// Names of the clouds in a synset's folder.
-fn clouds_of(folder: &Path, layout: ShapeNetPartLayout) -> Result<Vec<String>> {
+fn cloud_names(folder: &Path, layout: ShapeNetPartLayout) -> Result<Vec<String>> {
     let (folder, end) = match layout {
         ShapeNetPartLayout::PtsSeg => (folder.join("points"), ".pts"),
         _ => (folder.to_owned(), ".txt"),
@@ -147,7 +163,7 @@ fn clouds_of(folder: &Path, layout: ShapeNetPartLayout) -> Result<Vec<String>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let files = names(&folder)?.1;
+    let files = list_folder(&folder)?.files;
     Ok(files.iter().filter_map(|f| f.strip_suffix(end)).map(str::to_owned).collect())
 }
 
@@ -159,7 +175,7 @@ pub(super) fn find_layout(base: &Path, categories: &Categories) -> Result<ShapeN
     for synset in &categories.synsets {
         for layout in [ShapeNetPartLayout::PtsSeg, ShapeNetPartLayout::Txt] {
             let folder = base.join(synset);
-            if folder.is_dir() && !clouds_of(&folder, layout)?.is_empty() {
+            if folder.is_dir() && !cloud_names(&folder, layout)?.is_empty() {
                 return Ok(layout);
             }
         }

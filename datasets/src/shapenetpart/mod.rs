@@ -5,6 +5,7 @@
 //! Layouts, splits and settings are described in this folder's README.
 
 mod clouds;
+mod config;
 mod index;
 mod parts;
 #[cfg(test)]
@@ -12,41 +13,14 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{Shape, UpAxis};
-use serde::{Deserialize, Serialize};
+use jepa3d_schemas::Shape;
 
 use crate::error::{Error, Result};
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::check_root;
 
-/// How ShapeNetPart lies on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ShapeNetPartLayout {
-    /// Whichever of the others the root holds.
-    #[default]
-    Auto,
-    /// `<synset>/<id>.txt`, seven columns, global part labels.
-    Txt,
-    /// `<synset>/points/<id>.pts` and `<synset>/points_label/<id>.seg`, labels from 1 in each category.
-    PtsSeg,
-}
-
-/// `[dataset]` of `kind = "shapenetpart"`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ShapeNetPartConfig {
-    /// Layout on disk; `auto` (the default) looks.
-    pub layout: ShapeNetPartLayout,
-    /// The axis that points up; default `y`.
-    pub up_axis: UpAxis,
-}
-
-impl Default for ShapeNetPartConfig {
-    fn default() -> Self {
-        Self { layout: ShapeNetPartLayout::Auto, up_axis: UpAxis::Y }
-    }
-}
+pub use self::config::ShapeNetPartConfig;
+use self::config::ShapeNetPartLayout;
 
 /// Folders below the root in which the benchmark is looked for.
 const FOLDERS: [&str; 3] = [
@@ -57,8 +31,9 @@ const FOLDERS: [&str; 3] = [
 const CATEGORY_LIST: &str = "synsetoffset2category.txt";
 
 /// ShapeNetPart on disk.
-pub struct ShapeNetPart {
+pub(crate) struct ShapeNetPart {
     base: PathBuf,
+    /// Never `Auto`.
     layout: ShapeNetPartLayout,
     categories: index::Categories,
     facts: Facts,
@@ -70,7 +45,7 @@ impl ShapeNetPart {
     /// # Errors
     /// Fails if the category list is missing, if a list is malformed (naming it), if no layout is
     /// there, or if a cloud is in two splits.
-    pub fn open(root: &Path, config: &ShapeNetPartConfig) -> Result<Self> {
+    pub(crate) fn open(root: &Path, config: &ShapeNetPartConfig) -> Result<Self> {
         check_root(root, "ShapeNetPart")?;
         let Some(folder) = FOLDERS.into_iter().find(|f| root.join(f).join(CATEGORY_LIST).is_file()) else {
             return Err(Error::Missing {
@@ -85,18 +60,13 @@ impl ShapeNetPart {
             ShapeNetPartLayout::Auto => index::find_layout(&base, &categories)?,
             layout => layout,
         };
-        let index = index::build(&base, layout, &categories)?;
+        let listed = index::list_clouds(&base, layout, &categories)?;
         let mut notes = vec![format!("layout: {}", layout_name(layout))];
-        notes.extend(index.listing.notes());
-        notes.extend(index.notes);
+        notes.extend(listed.listing.notes());
+        notes.extend(listed.notes);
         let (classes, up_axis) = (categories.names.clone(), config.up_axis);
-        let facts = Facts { name: "shapenetpart", listing: index.listing, folder, classes, up_axis, notes };
+        let facts = Facts { name: "shapenetpart", listing: listed.listing, folder, classes, up_axis, notes };
         Ok(Self { base, layout, categories, facts })
-    }
-
-    /// The layout that was found or asked for; never [`ShapeNetPartLayout::Auto`].
-    pub fn layout(&self) -> ShapeNetPartLayout {
-        self.layout
     }
 }
 

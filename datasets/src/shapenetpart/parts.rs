@@ -24,7 +24,7 @@ const CATEGORIES: [(&str, &str, i16); 16] = [
 const PARTS: i16 = 50;
 
 /// The part labels of a category, by synset.
-pub(super) fn parts(synset: &str) -> Option<Range<i16>> {
+pub(super) fn parts_of_synset(synset: &str) -> Option<Range<i16>> {
     let place = CATEGORIES.iter().position(|(known, ..)| *known == synset)?;
     let end = CATEGORIES.get(place + 1).map_or(PARTS, |next| next.2);
     Some(CATEGORIES[place].2..end)
@@ -38,12 +38,15 @@ mod tests {
     fn ranges_cover_the_fifty_parts() {
         let mut next = 0;
         for (synset, ..) in CATEGORIES {
-            let range = parts(synset).unwrap();
+            let range = parts_of_synset(synset).unwrap();
             assert_eq!(range.start, next);
             assert!((2..=6).contains(&range.len()));
             next = range.end;
         }
-        assert_eq!((next, parts("03790512"), parts("04379243")), (50, Some(30..36), Some(47..50)));
-        assert_eq!(parts("02942699"), None);
+        assert_eq!(
+            (next, parts_of_synset("03790512"), parts_of_synset("04379243")),
+            (50, Some(30..36), Some(47..50))
+        );
+        assert_eq!(parts_of_synset("02942699"), None);
     }
 }

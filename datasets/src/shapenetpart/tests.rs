@@ -23,7 +23,7 @@ fn both_layouts_give_the_same_clouds() {
     let config = ShapeNetPartConfig::default();
     let old = ShapeNetPart::open(&root, &config).unwrap();
     let new = ShapeNetPart::open(&root.join("txt_layout_no_normals"), &config).unwrap();
-    assert_eq!((old.layout(), new.layout()), (ShapeNetPartLayout::PtsSeg, ShapeNetPartLayout::Txt));
+    assert_eq!((old.layout, new.layout), (ShapeNetPartLayout::PtsSeg, ShapeNetPartLayout::Txt));
     assert_eq!((old.len(), new.len()), (16, 16));
     assert_eq!(new.notes()[1], "objects: 16 (train 12, val 2, test 2)");
     assert_eq!(old.notes()[1], "objects: 16 (train 16)");

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use glam::{DVec2, DVec3, dvec2, dvec3};
 
 use super::palette::Finish::{Coat, Dark, Lacquer, Metal, Pane, White};
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{Solid, block, disc, lathe_ring, rod, rounded, slab};
 
 pub(super) const CAR: [&str; 5] = ["body", "window", "wheel", "light", "trim"];
@@ -166,7 +166,7 @@ fn finish(car: &Car, solid: Solid) -> Solid {
 }
 
 /// The roof on the belt, and windows that stand out from it by a little.
-fn cabin(s: &mut Sketch, car: &Car, coat: Paint) {
+fn cabin(s: &mut Sketch, car: &Car, coat: MaterialId) {
     let glass = s.paint(&[Pane]);
     let (low, high) = (car.belt - 0.04, car.roof);
     let outline = |inset: f64, low: f64, high: f64| {
@@ -229,7 +229,7 @@ fn lights(s: &mut Sketch, car: &Car) {
     s.add_pair(LIGHT, red, rounded(0.8 * w, 1.2 * h, 0.05, 0.012).moved(x, 0.68 * car.belt, -0.975));
 }
 
-fn bumpers(s: &mut Sketch, car: &Car, dark: Paint) {
+fn bumpers(s: &mut Sketch, car: &Car, dark: MaterialId) {
     let y = car.floor + 0.06;
     let high = s.range(0.04, 0.08);
     for side in [-1.0, 1.0] {
@@ -242,7 +242,7 @@ fn bumpers(s: &mut Sketch, car: &Car, dark: Paint) {
 }
 
 /// The walls of a pickup's open bed.
-fn cargo_bed(s: &mut Sketch, car: &Car, coat: Paint) {
+fn cargo_bed(s: &mut Sketch, car: &Car, coat: MaterialId) {
     let top = car.belt + 0.03;
     let low = car.deck - 0.05;
     let (from, to) = (-0.97, car.rear[0] + 0.02);

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Most objects of one category: ids number them with six digits.
 pub(super) const MAX_PER_CATEGORY: usize = 1_000_000;
 
-/// Settings of [`Synthetic`](super::Synthetic), the `[dataset]` table of a configuration.
+/// Settings of the procedural dataset, the `[dataset]` table of a configuration.
 ///
 /// What is left over by `val_fraction` and `test_fraction` is the `train` split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ fn config(key: &'static str, expected: String, found: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Synthetic;
+    use crate::synthetic::Synthetic;
 
     fn complaint(change: impl Fn(&mut SyntheticConfig)) -> String {
         let mut config = SyntheticConfig::default();

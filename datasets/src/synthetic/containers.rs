@@ -1,12 +1,13 @@
 //! Bottles, vases and mugs: bodies of revolution with necks, handles and lids.
 
 use std::f64::consts::{FRAC_PI_2, TAU};
+use std::ops::Range;
 
 use glam::{DVec2, DVec3, dvec2, dvec3};
 
 use super::curves::{ring, spline};
 use super::palette::Finish::{Ceramic, Coat, Dark, Fabric, Glass, Lacquer, Metal, Plant, White};
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{Solid, ball, disc, lathe, lathe_ring, tube};
 
 pub(super) const BOTTLE: [&str; 4] = ["body", "neck", "cap", "handle"];
@@ -32,7 +33,7 @@ pub(super) fn bottle(s: &mut Sketch) {
     profile.extend([(lip, height - 0.04), (lip, height - 0.005), (0.9 * lip, height)].map(DVec2::from));
     let glass = s.paint(&[Glass, Glass, Lacquer, White]);
     let label = if s.chance(0.5) { s.paint(&[White, Fabric, Lacquer]) } else { glass };
-    let flat = cross_section(s);
+    let flat = draw_cross_section(s);
     let band = [shoulder * 0.2, shoulder * s.range(0.5, 0.9)];
     s.add_split(flat.shape(lathe(&profile, 28)), |c| match c.y {
         y if y > neck => (1, glass),
@@ -87,7 +88,7 @@ struct CrossSection {
     twist: f64,
 }
 
-fn cross_section(s: &mut Sketch) -> CrossSection {
+fn draw_cross_section(s: &mut Sketch) -> CrossSection {
     let flat = if s.chance(0.3) { s.range(0.5, 0.95) } else { 1.0 };
     let lobed = s.chance(0.3);
     let lobes = s.pick(&[4.0, 4.0, 6.0, 8.0]);
@@ -141,7 +142,7 @@ pub(super) fn vase(s: &mut Sketch) {
     outer.iter_mut().for_each(|p| p.x = p.x.max(0.2 * r));
     let clay = s.paint(&[Ceramic, Ceramic, Glass, Lacquer]);
     let trim = if s.chance(0.3) { s.paint(&[Ceramic, Metal]) } else { clay };
-    let flat = cross_section(s);
+    let flat = draw_cross_section(s);
     let wall = s.range(0.05, 0.12) * r;
     let from = neck_at * height;
     s.add_split(flat.shape(lathe(&hollow(&outer, wall, 0.05), 32)), |c| {
@@ -154,14 +155,16 @@ pub(super) fn vase(s: &mut Sketch) {
         s.add(2, trim, flat.shape(lathe(&profile.map(DVec2::from), 28)));
     }
     if s.chance(0.25) {
-        vase_handles(s, &outer, [belly * height, 0.5 * (neck_at + 1.0) * height], (clay, flat));
+        vase_handles(s, &outer, belly * height..0.5 * (neck_at + 1.0) * height, clay, flat);
     }
     if s.chance(0.3) {
-        plant(s, [height, radius_at(&outer, from)]);
+        plant(s, height, radius_at(&outer, from));
     }
 }
 
-fn vase_handles(s: &mut Sketch, outer: &[DVec2], [low, high]: [f64; 2], (clay, flat): (Paint, CrossSection)) {
+/// Two handles that meet the vase at both ends of a range of heights.
+fn vase_handles(s: &mut Sketch, outer: &[DVec2], heights: Range<f64>, clay: MaterialId, flat: CrossSection) {
+    let Range { start: low, end: high } = heights;
     let (a, b) = (0.97 * radius_at(outer, low), 0.96 * radius_at(outer, high));
     let out = a.max(b) + s.range(0.04, 0.16);
     let path =
@@ -172,7 +175,7 @@ fn vase_handles(s: &mut Sketch, outer: &[DVec2], [low, high]: [f64; 2], (clay, f
 }
 
 /// A few stems with leaves or blossoms that rise from the inside.
-fn plant(s: &mut Sketch, [height, room]: [f64; 2]) {
+fn plant(s: &mut Sketch, height: f64, room: f64) {
     let green = s.paint(&[Plant]);
     let bloom = s.paint(&[Lacquer, White, Plant]);
     let leaves = s.chance(0.5);
@@ -232,7 +235,7 @@ pub(super) fn mug(s: &mut Sketch) {
 }
 
 /// A handle at +x: round, angular, an ear, or a ring.
-fn handle(s: &mut Sketch, outer: &[DVec2], height: f64, paint: Paint) {
+fn handle(s: &mut Sketch, outer: &[DVec2], height: f64, paint: MaterialId) {
     let (low, high) = (height * s.range(0.12, 0.35), height * s.range(0.65, 0.92));
     let reach = s.range(0.16, 0.38);
     let bar = s.range(0.028, 0.065);

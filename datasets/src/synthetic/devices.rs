@@ -6,7 +6,7 @@ use glam::{DVec2, DVec3, dvec2, dvec3};
 
 use super::curves::spline;
 use super::palette::Finish::{Ceramic, Coat, Dark, Glass, Lacquer, Metal, Screen, Shade, White, Wood};
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{Solid, ball, block, disc, lathe, lathe_ring, rod, rounded, tube};
 
 pub(super) const LAMP: [&str; 4] = ["base", "stem", "shade", "bulb"];
@@ -30,8 +30,8 @@ pub(super) fn lamp(s: &mut Sketch) {
     }
 }
 
-/// A hollow shade of revolution around y that hangs from `top`; returns its radius there.
-fn shade(s: &mut Sketch, top: f64, wide: f64, paint: Paint) -> f64 {
+/// Adds a hollow shade of revolution around y that hangs from `top`; returns its radius there.
+fn add_shade(s: &mut Sketch, top: f64, wide: f64, paint: MaterialId) -> f64 {
     let high = wide * s.range(0.6, 1.5);
     let crown = wide * s.range(0.25, 0.9);
     let low = top - high;
@@ -51,7 +51,7 @@ fn shade(s: &mut Sketch, top: f64, wide: f64, paint: Paint) -> f64 {
 }
 
 /// The cross of wires that holds a shade, and the bulb below it.
-fn fitting(s: &mut Sketch, y: f64, reach: f64, metal: Paint) {
+fn fitting(s: &mut Sketch, y: f64, reach: f64, metal: MaterialId) {
     let bulb = s.paint(&[White]);
     for turn in [0.0, FRAC_PI_2] {
         let out = dvec3(libm::cos(turn), 0.0, libm::sin(turn)) * reach;
@@ -87,7 +87,7 @@ fn standing_lamp(s: &mut Sketch, height: f64, base: f64) {
         s.add(2, cloth, ball(20).scaled(size, size, size).moved(0.0, height + 0.9 * size, 0.0));
         return;
     }
-    let ring = shade(s, height, wide, cloth);
+    let ring = add_shade(s, height, wide, cloth);
     fitting(s, height - 0.006, ring, metal);
 }
 
@@ -107,7 +107,7 @@ fn bodied_lamp(s: &mut Sketch) {
     let top = high + s.range(0.12, 0.3);
     s.add(1, metal, rod(DVec3::Y * (0.9 * high), DVec3::Y * top, [0.012, 0.01], 8));
     let wide = r * s.range(0.9, 1.5) + 0.06;
-    let ring = shade(s, top, wide, cloth);
+    let ring = add_shade(s, top, wide, cloth);
     fitting(s, top - 0.006, ring, metal);
 }
 
@@ -151,7 +151,7 @@ fn pendant(s: &mut Sketch) {
     let wide = s.range(0.13, 0.32);
     let rose = s.range(0.04, 0.08);
     let lamps = if s.chance(0.2) { 3 } else { 1 };
-    let ring = shade(s, 0.0, wide, cloth);
+    let ring = add_shade(s, 0.0, wide, cloth);
     fitting(s, -0.006, ring, metal);
     s.add(1, metal, rod(DVec3::Y * -0.03, DVec3::Y * drop, [0.006, 0.006], 6));
     s.add(0, metal, disc(rose, drop - 0.005, drop + 0.02, 20));
@@ -201,11 +201,23 @@ pub(super) fn monitor(s: &mut Sketch) {
         s.add(1, case, put(body.moved(0.0, 0.0, -deep / 2.0)));
     }
     let rear = if tube_set { -0.3 * h } else { -0.4 * thick };
-    monitor_stand(s, [w, h, lift, rear], (curve, tilt), case);
+    monitor_stand(s, &MonitorRear { width: w, height: h, lift, rear, curve, tilt }, case);
 }
 
-/// A stand that meets the rear of a case that may be curved and tilted.
-fn monitor_stand(s: &mut Sketch, [w, h, lift, rear]: [f64; 4], (curve, tilt): (f64, f64), case: Paint) {
+/// Where a stand meets a case that may be curved and tilted.
+struct MonitorRear {
+    width: f64,
+    height: f64,
+    /// Height of the lower edge.
+    lift: f64,
+    /// z of the rear.
+    rear: f64,
+    curve: f64,
+    tilt: f64,
+}
+
+fn monitor_stand(s: &mut Sketch, monitor: &MonitorRear, case: MaterialId) {
+    let MonitorRear { width: w, height: h, lift, rear, curve, tilt } = *monitor;
     let metal = if s.chance(0.4) { s.paint(&[Metal, Dark]) } else { case };
     let up = lift + 0.3 * h;
     let rear = rear + 0.2 * h * tilt;
@@ -252,7 +264,9 @@ pub(super) fn laptop(s: &mut Sketch) {
     let narrow = move |p: DVec3| dvec3(p.x, p.y * (1.0 - wedge * (0.5 + p.z / deep)), p.z);
     s.add(0, case, rounded(w, thick, deep, corner).map(narrow).moved(0.0, thick / 2.0, 0.0));
     let slope = |z: f64| thick / 2.0 + thick / 2.0 * (1.0 - wedge * (0.5 + z / deep));
-    keyboard(s, [w, deep], (keys, case), slope);
+    keyboard(s, w, deep, keys, slope);
+    let z = 0.3 * deep;
+    s.add(1, case, block(0.3 * w, 0.008, 0.25 * deep).moved(0.0, slope(z), z));
     let lid = thick * s.range(0.3, 0.6);
     let open = s.range(50.0, 150.0).to_radians();
     let hinge = dvec3(0.0, thick + 0.2 * lid, 0.02 - deep / 2.0);
@@ -265,8 +279,8 @@ pub(super) fn laptop(s: &mut Sketch) {
     s.add(2, case, bar.moved(0.0, 0.9 * thick, hinge.z));
 }
 
-/// Rows of keys and a touch pad on the base.
-fn keyboard(s: &mut Sketch, [w, deep]: [f64; 2], (keys, pad): (Paint, Paint), top: impl Fn(f64) -> f64) {
+/// Rows of keys on a base of size `w`, `deep`, whose upper side is at `top` of z.
+fn keyboard(s: &mut Sketch, w: f64, deep: f64, keys: MaterialId, top: impl Fn(f64) -> f64) {
     let (rows, columns) = (4 + s.index(2), 8 + s.index(5));
     let area = [s.range(0.78, 0.92) * w, 0.46 * deep];
     let (kw, kd) = (area[0] / columns as f64, area[1] / rows as f64);
@@ -275,6 +289,4 @@ fn keyboard(s: &mut Sketch, [w, deep]: [f64; 2], (keys, pad): (Paint, Paint), to
         let (x, z) = (area[0] * (column / columns as f64 - 0.5), kd * row - 0.38 * deep);
         s.add(1, keys, block(0.84 * kw, 0.014, 0.84 * kd).moved(x, top(z) + 0.003, z));
     }
-    let z = 0.3 * deep;
-    s.add(1, pad, block(0.3 * w, 0.008, 0.25 * deep).moved(0.0, top(z), z));
 }

@@ -101,8 +101,8 @@ pub(super) fn add_normals(mesh: &mut Mesh) {
     for (t, corners) in mesh.normal_corners.iter_mut().enumerate() {
         for corner in corners {
             let vertex = *corner as usize;
-            let smooth = around.of(vertex).filter(|&u| units[u].dot(units[t]) > CREASE_COSINE);
-            let any = || around.of(vertex).map(|u| areas[u]).sum::<DVec3>().normalize_or(DVec3::Y);
+            let smooth = around.triangles_at(vertex).filter(|&u| units[u].dot(units[t]) > CREASE_COSINE);
+            let any = || around.triangles_at(vertex).map(|u| areas[u]).sum::<DVec3>().normalize_or(DVec3::Y);
             let mean = smooth.map(|u| areas[u]).sum::<DVec3>().try_normalize().unwrap_or_else(any);
             let normal = mean.to_array().map(|x| x as f32);
             let known = made[vertex].iter().copied().find(|&i| normals[i as usize] == normal);
@@ -117,19 +117,19 @@ pub(super) fn add_normals(mesh: &mut Mesh) {
 }
 
 /// For each vertex the triangles that use it, in ascending order.
-struct Around {
+struct VertexTriangles {
     starts: Vec<u32>,
     triangles: Vec<u32>,
 }
 
-impl Around {
-    fn of(&self, vertex: usize) -> impl Iterator<Item = usize> {
+impl VertexTriangles {
+    fn triangles_at(&self, vertex: usize) -> impl Iterator<Item = usize> {
         let range = self.starts[vertex] as usize..self.starts[vertex + 1] as usize;
         self.triangles[range].iter().map(|&t| t as usize)
     }
 }
 
-fn triangles_around(mesh: &Mesh) -> Around {
+fn triangles_around(mesh: &Mesh) -> VertexTriangles {
     let mut starts = vec![0u32; mesh.positions.len() + 1];
     for i in mesh.triangles.iter().flatten() {
         starts[*i as usize + 1] += 1;
@@ -145,5 +145,5 @@ fn triangles_around(mesh: &Mesh) -> Around {
             next[i as usize] += 1;
         }
     }
-    Around { starts, triangles }
+    VertexTriangles { starts, triangles }
 }

@@ -6,7 +6,7 @@ use glam::{DVec2, DVec3, dvec2, dvec3};
 
 use super::curves::{closed_spline, ring, spline, with_mirror_image};
 use super::palette::Finish::{Coat, Dark, Lacquer, Metal, White, Wood};
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{Solid, block, disc, rod, rounded, slab};
 
 pub(super) const GUITAR: [&str; 4] = ["body", "neck", "head", "bridge"];
@@ -16,7 +16,7 @@ const HEAD: i16 = 2;
 const BRIDGE: i16 = 3;
 
 /// Where the neck starts (`top`), how long it is, and where the front of the body is.
-struct Scale {
+struct NeckPlace {
     top: f64,
     neck: f64,
     front: f64,
@@ -41,7 +41,7 @@ pub(super) fn guitar(s: &mut Sketch) {
         }
     };
     let top = outline.iter().filter(|p| p.x.abs() < 0.03).map(|p| p.y).fold(0.0, f64::max);
-    let scale = Scale { top, neck: long, front: thick / 2.0, waist: 0.45 * height };
+    let scale = NeckPlace { top, neck: long, front: thick / 2.0, waist: 0.45 * height };
     let middle = dvec2(0.0, 0.4 * height);
     let shifted: Vec<DVec2> = outline.iter().map(|&p| p - middle).collect();
     s.add(BODY, wood, slab(&shifted, thick, 0.03).moved(0.0, middle.y, 0.0));
@@ -51,7 +51,7 @@ pub(super) fn guitar(s: &mut Sketch) {
     } else {
         pickups(s, &scale, width);
     }
-    fretboard(s, &scale, [neck, dark]);
+    fretboard(s, &scale, neck, dark);
     headstock(s, &scale, neck);
     let bridge = rounded(width * s.range(0.25, 0.5), 0.03, 0.022, 0.006);
     s.add(BRIDGE, dark, bridge.moved(0.0, 0.5 * scale.waist, scale.front + 0.008));
@@ -121,7 +121,7 @@ fn vee(s: &mut Sketch, width: f64, height: f64) -> Vec<DVec2> {
     (0..3 * n).map(|i| corners[i / 3].lerp(corners[(i / 3 + 1) % n], (i % 3) as f64 / 3.0)).collect()
 }
 
-fn pickups(s: &mut Sketch, scale: &Scale, width: f64) {
+fn pickups(s: &mut Sketch, scale: &NeckPlace, width: f64) {
     let metal = s.paint(&[Dark, Metal, White]);
     for i in 0..1 + s.index(3) {
         let y = scale.waist * (0.8 + 0.32 * i as f64);
@@ -142,7 +142,7 @@ fn pickups(s: &mut Sketch, scale: &Scale, width: f64) {
 }
 
 /// The neck, which narrows upwards, with a fretboard that runs onto the body.
-fn fretboard(s: &mut Sketch, scale: &Scale, [neck, dark]: [Paint; 2]) {
+fn fretboard(s: &mut Sketch, scale: &NeckPlace, neck: MaterialId, dark: MaterialId) {
     let wide = s.range(0.042, 0.062);
     let low = scale.top - 0.06;
     let high = scale.top + scale.neck;
@@ -157,7 +157,7 @@ fn fretboard(s: &mut Sketch, scale: &Scale, [neck, dark]: [Paint; 2]) {
 }
 
 /// The head, bent back a little, with tuning pegs.
-fn headstock(s: &mut Sketch, scale: &Scale, paint: Paint) {
+fn headstock(s: &mut Sketch, scale: &NeckPlace, paint: MaterialId) {
     let metal = s.paint(&[Metal, White]);
     let (tall, wide) = (s.range(0.11, 0.19), s.range(0.055, 0.085));
     let skew = if s.chance(0.4) { s.range(-0.3, 0.3) } else { 0.0 };

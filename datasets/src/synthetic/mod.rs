@@ -28,8 +28,8 @@ use jepa3d_schemas::{Draws, Mesh, Object, Shape, UpAxis, source_hash};
 
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::split::Split;
 use catalog::{Category, first_part};
-pub use catalog::{PartName, part_names};
 pub use config::SyntheticConfig;
 use disturb::{add_normals, disturb};
 use sketch::Sketch;
@@ -38,13 +38,13 @@ use sketch::Sketch;
 const SPLIT_BLOCK: usize = 10;
 
 /// The procedural dataset. See [`SyntheticConfig`] for what can be set.
-pub struct Synthetic {
+pub(crate) struct Synthetic {
     config: SyntheticConfig,
     categories: Vec<&'static Category>,
     classes: Vec<String>,
     /// Ids in ascending order, with the label of each.
     ids: Vec<(String, i32)>,
-    splits: Vec<&'static str>,
+    splits: Vec<Split>,
 }
 
 impl Synthetic {
@@ -52,7 +52,7 @@ impl Synthetic {
     ///
     /// # Errors
     /// Fails if a category is unknown or listed twice, or a number is out of its range.
-    pub fn new(config: &SyntheticConfig) -> Result<Self> {
+    pub(crate) fn new(config: &SyntheticConfig) -> Result<Self> {
         let categories = config.chosen()?;
         config.check(categories.len())?;
         let (mut ids, mut splits) = (Vec::with_capacity(config.count), Vec::with_capacity(config.count));
@@ -81,7 +81,7 @@ impl Dataset for Synthetic {
     }
 
     fn split(&self, index: usize) -> &str {
-        self.splits[index]
+        self.splits[index].name()
     }
 
     fn source(&self, index: usize) -> String {
@@ -140,16 +140,16 @@ fn mesh_hash(mesh: &Mesh) -> String {
 /// Each block of ten shares out its places so that after every full block the splits have the
 /// wanted sizes to within one object; which places they are is drawn. The split of an object
 /// thus depends on the seed, its id and the fractions, not on the count.
-fn category_splits(config: &SyntheticConfig, name: &str, count: usize) -> Vec<&'static str> {
+fn category_splits(config: &SyntheticConfig, name: &str, count: usize) -> Vec<Split> {
     let upto = |fraction: f64, blocks: usize| (fraction * (blocks * SPLIT_BLOCK) as f64).round() as usize;
     let held_out = config.val_fraction + config.test_fraction;
     let mut splits = Vec::with_capacity(count + SPLIT_BLOCK);
     for block in 0..count.div_ceil(SPLIT_BLOCK) {
         let share = |fraction: f64| upto(fraction, block + 1) - upto(fraction, block);
         let (val, rest) = (share(config.val_fraction), share(held_out));
-        let mut places = ["train"; SPLIT_BLOCK];
-        places[..rest.min(SPLIT_BLOCK)].fill("test");
-        places[..val.min(rest)].fill("val");
+        let mut places = [Split::Train; SPLIT_BLOCK];
+        places[..rest.min(SPLIT_BLOCK)].fill(Split::Test);
+        places[..val.min(rest)].fill(Split::Val);
         let mut draws = Draws::new(config.seed, &format!("{name}/{block}"), "synthetic split");
         for i in (1..SPLIT_BLOCK).rev() {
             places.swap(i, draws.index(i + 1));

@@ -6,7 +6,7 @@ use glam::{DVec3, dvec3};
 
 use super::curves::rounded_rectangle;
 use super::palette::Finish::{Dark, Fabric, Lacquer, Leather, Metal, White, Wood};
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{Solid, block, disc, rod, rounded, slab};
 use super::supports::{Footprint, Use, four_legs, pedestal, sled, three_legs};
 
@@ -41,9 +41,8 @@ pub(super) fn chair(s: &mut Sketch) {
     let frame = s.paint(&[Wood, Wood, Metal, Lacquer, White, Dark]);
     let cover = if s.chance(0.5) { s.paint(&[Fabric, Leather, Lacquer, White, Dark]) } else { frame };
     let round = s.chance(0.2);
-    let (body, inside) = seat_body(s, &seat, round);
-    s.add(SEAT, cover, body);
-    let [half_x, half_z] = inside;
+    let SeatBody { solid, half_x, half_z } = seat_body(s, &seat, round);
+    s.add(SEAT, cover, solid);
     let under = Footprint { half_x, half_z, height: seat.top - seat.thick };
     let on = Use { part: LEG, paint: frame };
     match s.index(6) {
@@ -54,14 +53,28 @@ pub(super) fn chair(s: &mut Sketch) {
         }
     }
     let recline = s.range(0.0, 0.35);
-    chair_back(s, &seat, (recline, inside), [frame, cover]);
+    let paints = ChairPaints { frame, cover };
+    chair_back(s, &seat, under, recline, paints);
     if s.chance(0.35) {
-        arms(s, &seat, (recline, half_x), [frame, cover]);
+        arms(s, &seat, half_x, recline, paints);
     }
 }
 
-/// The seat, and the half sizes of a rectangle whose corners lie under it.
-fn seat_body(s: &mut Sketch, seat: &Seat, round: bool) -> (Solid, [f64; 2]) {
+/// What frame and cover of a chair are made of.
+#[derive(Clone, Copy)]
+struct ChairPaints {
+    frame: MaterialId,
+    cover: MaterialId,
+}
+
+/// A seat, and the half sizes of a rectangle whose corners lie under it.
+struct SeatBody {
+    solid: Solid,
+    half_x: f64,
+    half_z: f64,
+}
+
+fn seat_body(s: &mut Sketch, seat: &Seat, round: bool) -> SeatBody {
     let dish = if s.chance(0.4) { s.range(0.0, 0.03) } else { 0.0 };
     let narrow = if s.chance(0.4) { s.range(0.0, 0.2) } else { 0.0 };
     let (half_x, half_z) = (seat.width / 2.0, seat.depth / 2.0);
@@ -83,8 +96,11 @@ fn seat_body(s: &mut Sketch, seat: &Seat, round: bool) -> (Solid, [f64; 2]) {
         let hollow = dish * (1.0 - u * u).max(0.0) * (1.0 - w * w).max(0.0);
         dvec3(p.x * (1.0 - narrow * 0.5 * (1.0 - w)), p.y - hollow, p.z)
     });
-    let inside = [(0.97 - narrow) * half_x - corner, 0.97 * half_z - corner];
-    (shaped.moved(0.0, seat.top - seat.thick / 2.0, 0.0), inside)
+    SeatBody {
+        solid: shaped.moved(0.0, seat.top - seat.thick / 2.0, 0.0),
+        half_x: (0.97 - narrow) * half_x - corner,
+        half_z: 0.97 * half_z - corner,
+    }
 }
 
 /// A back made upright at the origin, then bent around the sitter, reclined and put on the seat.
@@ -105,29 +121,39 @@ impl BackPlace {
     }
 }
 
-/// `inside` are the half sizes of a rectangle under the seat, whose rear edge carries the back.
-fn chair_back(s: &mut Sketch, seat: &Seat, (recline, inside): (f64, [f64; 2]), [frame, cover]: [Paint; 2]) {
+/// Size of a back before it is put in place: full width, y of its ends.
+struct BackSize {
+    width: f64,
+    low: f64,
+    high: f64,
+}
+
+/// The rear edge of what is `under` the seat carries the back.
+fn chair_back(s: &mut Sketch, seat: &Seat, under: Footprint, recline: f64, paints: ChairPaints) {
+    let ChairPaints { frame, cover } = paints;
     let bend = if s.chance(0.5) { s.range(0.0, 1.0) } else { 0.0 };
-    let place = BackPlace { bend, recline, y: seat.top, z: 0.015 - inside[1] };
+    let place = BackPlace { bend, recline, y: seat.top, z: 0.015 - under.half_z };
     let high = s.range(0.2, 0.75);
-    let w = 2.0 * inside[0] * s.range(0.75, 1.03);
+    let w = 2.0 * under.half_x * s.range(0.75, 1.03);
     let low = -0.7 * seat.thick;
+    let size = BackSize { width: w, low, high };
     let kind = s.index(6);
     if kind == 0 {
         let thick = s.range(0.02, 0.09);
         let body = rounded(w, high - low, thick, 0.4 * thick);
         s.add(BACK, cover, place.put(body.moved(0.0, (high + low) / 2.0, 0.0)));
     } else if kind == 1 {
-        shell(s, &place, [w, high], cover);
+        shell(s, &place, &size, cover);
     } else {
-        framed_back(s, &place, [w, low, high], frame);
+        framed_back(s, &place, &size, frame);
         let filling = if kind == 5 { cover } else { frame };
-        fill_back(s, &place, [w, high], (kind, filling));
+        fill_back(s, &place, &size, kind, filling);
     }
 }
 
 /// A panel with a gap below it, on one or two posts.
-fn shell(s: &mut Sketch, place: &BackPlace, [w, high]: [f64; 2], paint: Paint) {
+fn shell(s: &mut Sketch, place: &BackPlace, size: &BackSize, paint: MaterialId) {
+    let BackSize { width: w, high, .. } = *size;
     let gap = high * s.range(0.1, 0.4);
     let thick = s.range(0.015, 0.05);
     let r = s.range(0.1, 0.5) * w.min(high - gap);
@@ -142,7 +168,8 @@ fn shell(s: &mut Sketch, place: &BackPlace, [w, high]: [f64; 2], paint: Paint) {
 }
 
 /// Two posts and a top rail.
-fn framed_back(s: &mut Sketch, place: &BackPlace, [w, low, high]: [f64; 3], paint: Paint) {
+fn framed_back(s: &mut Sketch, place: &BackPlace, size: &BackSize, paint: MaterialId) {
+    let BackSize { width: w, low, high } = *size;
     let r = s.range(0.012, 0.028);
     let x = w / 2.0 - r;
     let post = rod(dvec3(x, low, 0.0), dvec3(x, high, 0.0), [r, r], 8);
@@ -153,7 +180,8 @@ fn framed_back(s: &mut Sketch, place: &BackPlace, [w, low, high]: [f64; 3], pain
 }
 
 /// Upright spindles, rungs, a centre splat or a panel between the posts.
-fn fill_back(s: &mut Sketch, place: &BackPlace, [w, high]: [f64; 2], (kind, paint): (usize, Paint)) {
+fn fill_back(s: &mut Sketch, place: &BackPlace, size: &BackSize, kind: usize, paint: MaterialId) {
+    let BackSize { width: w, high, .. } = *size;
     match kind {
         2 => {
             let n = 2 + s.index(5);
@@ -188,7 +216,8 @@ fn fill_back(s: &mut Sketch, place: &BackPlace, [w, high]: [f64; 2], (kind, pain
 }
 
 /// Arm rests: a board on a post, a solid side, or a bent bar.
-fn arms(s: &mut Sketch, seat: &Seat, (recline, half_x): (f64, f64), [frame, cover]: [Paint; 2]) {
+fn arms(s: &mut Sketch, seat: &Seat, half_x: f64, recline: f64, paints: ChairPaints) {
+    let ChairPaints { frame, cover } = paints;
     let up = s.range(0.16, 0.27);
     let thick = s.range(0.018, 0.05);
     let rear = -seat.depth / 2.0 + 0.02 - up * recline;
@@ -229,8 +258,8 @@ pub(super) fn stool(s: &mut Sketch) {
     let frame = s.paint(&[Wood, Wood, Metal, Lacquer, White]);
     let cover = if s.chance(0.5) { s.paint(&[Fabric, Leather, Lacquer, Wood]) } else { frame };
     let round = s.chance(0.55);
-    let (body, [half_x, half_z]) = seat_body(s, &seat, round);
-    s.add(0, cover, body);
+    let SeatBody { solid, half_x, half_z } = seat_body(s, &seat, round);
+    s.add(0, cover, solid);
     let under = Footprint { half_x, half_z, height: seat.top - seat.thick };
     let on = Use { part: STOOL_LEG, paint: frame };
     match s.index(6) {

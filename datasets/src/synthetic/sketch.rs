@@ -18,7 +18,7 @@ pub(super) struct Sketch {
 
 /// A material of the sketch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Paint(u32);
+pub(super) struct MaterialId(u32);
 
 impl Sketch {
     /// An empty board for the object `id`, whose category owns the part labels from `first_part` on.
@@ -52,28 +52,28 @@ impl Sketch {
     }
 
     /// A new material of one of the kinds.
-    pub(super) fn paint(&mut self, kinds: &[Finish]) -> Paint {
+    pub(super) fn paint(&mut self, kinds: &[Finish]) -> MaterialId {
         let finish = kinds[self.color.index(kinds.len())];
         let diffuse = finish.color(&mut self.color);
         let name = format!("{}-{}", finish.name(), self.mesh.materials.len());
         self.mesh.materials.push(Material { name, diffuse, texture: None });
-        Paint(self.mesh.materials.len() as u32 - 1)
+        MaterialId(self.mesh.materials.len() as u32 - 1)
     }
 
     /// Adds a solid as (a piece of) one part, `part` counted from 0 within the category.
-    pub(super) fn add(&mut self, part: i16, paint: Paint, solid: Solid) {
+    pub(super) fn add(&mut self, part: i16, paint: MaterialId, solid: Solid) {
         self.add_split(solid, |_| (part, paint));
     }
 
     /// Adds a solid and its mirror image at the plane `x = 0`.
-    pub(super) fn add_pair(&mut self, part: i16, paint: Paint, solid: Solid) {
+    pub(super) fn add_pair(&mut self, part: i16, paint: MaterialId, solid: Solid) {
         self.add(part, paint, solid.clone());
         self.add(part, paint, solid.mirrored());
     }
 
     /// Adds a solid whose triangles belong to different parts, told by the centres of their boxes
     /// (which the two halves of a quad along the axes share).
-    pub(super) fn add_split(&mut self, solid: Solid, part_of: impl Fn(DVec3) -> (i16, Paint)) {
+    pub(super) fn add_split(&mut self, solid: Solid, part_of: impl Fn(DVec3) -> (i16, MaterialId)) {
         let solid = solid.facing_out();
         let first = self.mesh.positions.len() as u32;
         for t in &solid.triangles {

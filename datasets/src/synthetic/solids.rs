@@ -70,8 +70,8 @@ impl Solid {
             let mut halves = BTreeMap::new();
             let mut triangles = Vec::with_capacity(2 * self.triangles.len());
             for &t in &self.triangles {
-                let cuts =
-                    [0, 1, 2].map(|i| cut(&mut self.positions, &mut halves, [t[i], t[(i + 1) % 3]], longest));
+                let cuts = [0, 1, 2]
+                    .map(|i| halve_edge(&mut self.positions, &mut halves, t[i], t[(i + 1) % 3], longest));
                 divide(t, cuts, &mut triangles);
             }
             self.triangles = triangles;
@@ -82,16 +82,18 @@ impl Solid {
         self
     }
 
-    fn quad(&mut self, [a, b, c, d]: [u32; 4]) {
+    fn add_quad(&mut self, corners: [u32; 4]) {
+        let [a, b, c, d] = corners;
         self.triangles.extend([[a, b, c], [a, c, d]]);
     }
 }
 
 /// The vertex in the middle of an edge, if the edge is too long.
-fn cut(
+fn halve_edge(
     positions: &mut Vec<DVec3>,
     halves: &mut BTreeMap<(u32, u32), u32>,
-    [a, b]: [u32; 2],
+    a: u32,
+    b: u32,
     longest: f64,
 ) -> Option<u32> {
     let (from, to) = (positions[a as usize], positions[b as usize]);
@@ -149,7 +151,7 @@ fn grid_box(ticks: &[Vec<f64>; 3]) -> Solid {
             if !far {
                 corners.reverse();
             }
-            solid.quad(corners);
+            solid.add_quad(corners);
         }
     }
     solid
@@ -227,7 +229,7 @@ fn rings_about_y(profile: &[DVec2], sides: usize) -> Solid {
 fn join(solid: &mut Solid, from: u32, to: u32, sides: u32) {
     for j in 0..sides {
         let k = (j + 1) % sides;
-        solid.quad([from + j, to + j, to + k, from + k]);
+        solid.add_quad([from + j, to + j, to + k, from + k]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use glam::{DVec2, DVec3, dvec3};
 
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{block, disc, lathe, rod, rounded, tube};
 
 /// The rectangle that supports carry: half sizes, and the height of its underside above the floor.
@@ -17,7 +17,7 @@ pub(super) struct Footprint {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Use {
     pub(super) part: i16,
-    pub(super) paint: Paint,
+    pub(super) paint: MaterialId,
 }
 
 /// How far supports reach up into what they carry, so that the two meet.

@@ -6,7 +6,7 @@ use glam::{DVec3, dvec2, dvec3};
 
 use super::curves::{ring, rounded_rectangle};
 use super::palette::Finish::{Dark, Fabric, Glass, Lacquer, Metal, White, Wood};
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{Solid, block, rod, rounded, slab};
 use super::supports::{Footprint, Stance, Use, four_legs, pedestal, sled, three_legs, trestles};
 
@@ -27,7 +27,7 @@ pub(super) fn table(s: &mut Sketch) {
     let plate = if s.chance(0.4) { s.paint(&[Wood, Glass, White, Lacquer]) } else { frame };
     let round = kind < 3 && s.chance(0.35);
     let depth = if round && s.chance(0.6) { width } else { depth };
-    let (top, corner) = table_top(s, [width, depth, thick], round);
+    let (top, corner) = table_top(s, width, depth, thick, round);
     s.add(0, plate, top.moved(0.0, height - thick / 2.0, 0.0));
     let shrink = if round { 0.7 } else { 0.98 };
     let (half_x, half_z) = (shrink * width / 2.0 - corner, shrink * depth / 2.0 - corner);
@@ -40,7 +40,7 @@ pub(super) fn table(s: &mut Sketch) {
 }
 
 /// The top, and how far supports must keep inside its bounding box to be under its corners.
-fn table_top(s: &mut Sketch, [width, depth, thick]: [f64; 3], round: bool) -> (Solid, f64) {
+fn table_top(s: &mut Sketch, width: f64, depth: f64, thick: f64, round: bool) -> (Solid, f64) {
     let lie = |solid: Solid| solid.turned(DVec3::X, -FRAC_PI_2);
     if round {
         let outline: Vec<_> =
@@ -57,7 +57,7 @@ fn table_top(s: &mut Sketch, [width, depth, thick]: [f64; 3], round: bool) -> (S
     }
 }
 
-fn table_supports(s: &mut Sketch, under: Footprint, frame: Paint, round: bool) {
+fn table_supports(s: &mut Sketch, under: Footprint, frame: MaterialId, round: bool) {
     let on = Use { part: 1, paint: frame };
     match s.index(8) {
         0 | 1 => {
@@ -78,7 +78,7 @@ fn table_supports(s: &mut Sketch, under: Footprint, frame: Paint, round: bool) {
 }
 
 /// An apron under the top (maybe a drawer front in it) and maybe a lower shelf.
-fn apron_and_shelf(s: &mut Sketch, under: Footprint, stance: Stance, frame: Paint) {
+fn apron_and_shelf(s: &mut Sketch, under: Footprint, stance: Stance, frame: MaterialId) {
     let Footprint { half_x, half_z, height } = under;
     if s.chance(0.6) {
         let high = s.range(0.04, 0.12);
@@ -86,7 +86,9 @@ fn apron_and_shelf(s: &mut Sketch, under: Footprint, stance: Stance, frame: Pain
         s.add(1, frame, block(2.0 * x, high, 2.0 * z).moved(0.0, height - high / 2.0 + 0.004, 0.0));
         if s.chance(0.5) {
             let n = 1 + s.index(2);
-            drawers(s, frame, [-0.8 * x, 0.8 * x], [height - 0.9 * high, height - 0.1 * high, z], [n, 1]);
+            let (low, high) = (height - 0.9 * high, height - 0.1 * high);
+            let fronts = DrawerFronts { left: -0.8 * x, right: 0.8 * x, low, high, z, columns: n, rows: 1 };
+            drawers(s, frame, &fronts);
         }
     }
     if s.chance(0.3) {
@@ -96,12 +98,24 @@ fn apron_and_shelf(s: &mut Sketch, under: Footprint, stance: Stance, frame: Pain
     }
 }
 
-/// Drawer fronts with knobs, `columns` by `rows`, on the plane `z`.
-fn drawers(s: &mut Sketch, paint: Paint, [left, right]: [f64; 2], [low, high, z]: [f64; 3], n: [usize; 2]) {
+/// A rectangle on the plane `z` that drawer fronts share.
+struct DrawerFronts {
+    left: f64,
+    right: f64,
+    low: f64,
+    high: f64,
+    z: f64,
+    columns: usize,
+    rows: usize,
+}
+
+/// Drawer fronts with knobs.
+fn drawers(s: &mut Sketch, paint: MaterialId, fronts: &DrawerFronts) {
+    let DrawerFronts { left, right, low, high, z, columns, rows } = *fronts;
     let knob = s.paint(&[Metal, Wood]);
-    let (w, h) = ((right - left) / n[0] as f64, (high - low) / n[1] as f64);
-    for i in 0..n[0] * n[1] {
-        let (column, row) = (i % n[0], i / n[0]);
+    let (w, h) = ((right - left) / columns as f64, (high - low) / rows as f64);
+    for i in 0..columns * rows {
+        let (column, row) = (i % columns, i / columns);
         let (x, y) = (left + w * (column as f64 + 0.5), low + h * (row as f64 + 0.5));
         s.add(2, paint, block(0.94 * w, 0.9 * h, 0.03).moved(x, y, z + 0.004));
         s.add(2, knob, rounded(0.25 * w, 0.018, 0.03, 0.006).moved(x, y, z + 0.028));
@@ -109,7 +123,7 @@ fn drawers(s: &mut Sketch, paint: Paint, [left, right]: [f64; 2], [low, high, z]
 }
 
 /// Side panels or drawer boxes left and right, a panel at the rear.
-fn desk(s: &mut Sketch, under: Footprint, frame: Paint) {
+fn desk(s: &mut Sketch, under: Footprint, frame: MaterialId) {
     let Footprint { half_x, half_z, height } = under;
     let high = height + 0.01;
     let boxed = s.index(3);
@@ -119,7 +133,9 @@ fn desk(s: &mut Sketch, under: Footprint, frame: Paint) {
             let x = side * (half_x - w / 2.0);
             s.add(2, frame, block(w, high - 0.04, 1.9 * half_z).moved(x, high / 2.0 + 0.02, 0.0));
             let rows = 2 + s.index(3);
-            drawers(s, frame, [x - 0.48 * w, x + 0.48 * w], [0.06, height, 0.95 * half_z], [1, rows]);
+            let (left, right) = (x - 0.48 * w, x + 0.48 * w);
+            let (low, high, z) = (0.06, height, 0.95 * half_z);
+            drawers(s, frame, &DrawerFronts { left, right, low, high, z, columns: 1, rows });
             s.add(1, frame, block(0.9 * w, 0.045, 1.7 * half_z).moved(x, 0.0225, 0.0));
         } else {
             s.add(1, frame, block(0.03, high, 1.9 * half_z).moved(side * (half_x - 0.015), high / 2.0, 0.0));
@@ -143,7 +159,7 @@ fn crossed_legs(s: &mut Sketch, on: Use, under: Footprint) {
 }
 
 /// The carcass of a bookshelf: full sizes, board thickness, floor of the lowest shelf.
-struct Case {
+struct Bookcase {
     width: f64,
     height: f64,
     depth: f64,
@@ -154,7 +170,7 @@ struct Case {
 /// Bookshelves: boxed or open frames, one to three bays, books, doors.
 pub(super) fn bookshelf(s: &mut Sketch) {
     let shelves = 2 + s.index(5);
-    let case = Case {
+    let case = Bookcase {
         width: s.range(0.45, 1.5),
         height: shelves as f64 * s.range(0.26, 0.4) + 0.1,
         depth: s.range(0.2, 0.42),
@@ -180,19 +196,20 @@ pub(super) fn bookshelf(s: &mut Sketch) {
         shelf_doors(s, &case, case.floor + h * doors as f64 / shelves as f64, frame);
     }
     let fill = if s.chance(0.75) { s.range(0.2, 0.95) } else { 0.0 };
-    let bindings: Vec<Paint> = (0..5).map(|_| s.paint(&[Lacquer, Fabric, Wood, White])).collect();
+    let bindings: Vec<MaterialId> = (0..5).map(|_| s.paint(&[Lacquer, Fabric, Wood, White])).collect();
     for i in 0..bays * (shelves - doors) {
         let (bay, row) = (i % bays, i / bays + doors);
         let left = w * (bay as f64 / bays as f64 - 0.5) + case.board;
         let low = case.floor + h * row as f64 / shelves as f64 + case.board;
-        let room = [left, left + w / bays as f64 - 1.6 * case.board, low, h / shelves as f64 - case.board];
+        let right = left + w / bays as f64 - 1.6 * case.board;
+        let room = Compartment { left, right, low, high: h / shelves as f64 - case.board };
         if s.chance(fill) {
-            books(s, &case, room, &bindings);
+            books(s, &case, &room, &bindings);
         }
     }
 }
 
-fn carcass(s: &mut Sketch, case: &Case, open: bool, frame: Paint) {
+fn carcass(s: &mut Sketch, case: &Bookcase, open: bool, frame: MaterialId) {
     let x = (case.width - case.board) / 2.0;
     if open {
         let post = 0.9 * case.board + 0.008;
@@ -215,7 +232,7 @@ fn carcass(s: &mut Sketch, case: &Case, open: bool, frame: Paint) {
     }
 }
 
-fn shelf_doors(s: &mut Sketch, case: &Case, top: f64, frame: Paint) {
+fn shelf_doors(s: &mut Sketch, case: &Bookcase, top: f64, frame: MaterialId) {
     let knob = s.paint(&[Metal, Dark]);
     let (w, h) = (case.width / 2.0, top - case.floor);
     let door = block(0.97 * w, h - 0.01, 0.018).moved(
@@ -228,8 +245,17 @@ fn shelf_doors(s: &mut Sketch, case: &Case, top: f64, frame: Paint) {
     s.add_pair(4, knob, handle.moved(0.12 * w, case.floor + 0.6 * h, case.depth / 2.0 + 0.024));
 }
 
-/// A row of upright books from the left of a compartment, the last one sometimes leaning.
-fn books(s: &mut Sketch, case: &Case, [left, right, low, high]: [f64; 4], bindings: &[Paint]) {
+/// Room for books: its ends in x, its floor, and how high it is.
+struct Compartment {
+    left: f64,
+    right: f64,
+    low: f64,
+    high: f64,
+}
+
+/// A row of upright books from the left of a compartment.
+fn books(s: &mut Sketch, case: &Bookcase, room: &Compartment, bindings: &[MaterialId]) {
+    let Compartment { left, right, low, high } = *room;
     let end = left + (right - left) * s.range(0.4, 1.0);
     let mut x = left;
     loop {

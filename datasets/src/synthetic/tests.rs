@@ -209,7 +209,7 @@ fn splits_have_the_wanted_sizes_in_every_category() {
         let config = SyntheticConfig { val_fraction: val, test_fraction: test, ..Default::default() };
         for category in &CATEGORIES {
             let splits = category_splits(&config, category.name, 200);
-            let share = |name: &str| splits.iter().filter(|s| **s == name).count() as f64 / 200.0;
+            let share = |name: &str| splits.iter().filter(|s| s.name() == name).count() as f64 / 200.0;
             assert!((share("val") - val).abs() <= 0.0051, "{} val {}", category.name, share("val"));
             assert!((share("test") - test).abs() <= 0.0101, "{} test {}", category.name, share("test"));
             assert_eq!(splits[..77], category_splits(&config, category.name, 77));

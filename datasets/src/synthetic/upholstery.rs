@@ -3,7 +3,7 @@
 use glam::{DVec3, dvec3};
 
 use super::palette::Finish::{Dark, Fabric, Lacquer, Leather, Metal, White, Wood};
-use super::sketch::{Paint, Sketch};
+use super::sketch::{MaterialId, Sketch};
 use super::solids::{Solid, block, disc, rod, rounded};
 use super::supports::{Footprint, Use, feet, four_legs, sled, trestles};
 
@@ -29,20 +29,22 @@ pub(super) fn sofa(s: &mut Sketch) {
     let cushion = s.range(0.08, 0.2);
     let back_thick = s.range(0.1, 0.28);
     let inner = width - 2.0 * arm;
-    let room = Room { inner, front: depth / 2.0, back: back_thick - depth / 2.0, base_top, cushion };
-    cushions(s, &room, seats, [cover, accent]);
-    sofa_back(s, &room, seats, [cover, accent]);
+    let room = Room { seats, inner, front: depth / 2.0, back: back_thick - depth / 2.0, base_top, cushion };
+    cushions(s, &room, cover, accent);
+    sofa_back(s, &room, cover, accent);
     if arm > 0.0 {
         let top = base_top + cushion + s.range(0.0, 0.28);
-        sofa_arms(s, [arm, inner / 2.0 + arm / 2.0, depth], [feet_high + 0.01, top], cover);
+        let x = inner / 2.0 + arm / 2.0;
+        sofa_arms(s, SofaArm { thick: arm, x, depth, low: feet_high + 0.01, top }, cover);
     }
     if seats > 1 && s.chance(0.2) {
-        chaise(s, &room, [seats as f64, feet_high], [cover, leg]);
+        chaise(s, &room, feet_high, cover, leg);
     }
 }
 
-/// Where the cushions of a sofa go: width between the arms, front and back ends, heights.
+/// Where the cushions of a sofa go: how many, width between the arms, front and back ends, heights.
 struct Room {
+    seats: usize,
     inner: f64,
     front: f64,
     back: f64,
@@ -50,8 +52,8 @@ struct Room {
     cushion: f64,
 }
 
-fn cushions(s: &mut Sketch, room: &Room, seats: usize, [cover, accent]: [Paint; 2]) {
-    let n = if s.chance(0.7) { seats } else { 1 };
+fn cushions(s: &mut Sketch, room: &Room, cover: MaterialId, accent: MaterialId) {
+    let n = if s.chance(0.7) { room.seats } else { 1 };
     let (w, d) = (room.inner / n as f64, room.front - room.back + 0.02);
     let (soft, puff) = (s.range(0.25, 0.5) * room.cushion, s.range(0.0, 0.05));
     for i in 0..n {
@@ -75,7 +77,8 @@ fn puffed(solid: Solid, w: f64, d: f64, puff: f64) -> Solid {
     })
 }
 
-fn sofa_back(s: &mut Sketch, room: &Room, seats: usize, [cover, accent]: [Paint; 2]) {
+fn sofa_back(s: &mut Sketch, room: &Room, cover: MaterialId, accent: MaterialId) {
+    let seats = room.seats;
     let high = room.cushion + s.range(0.25, 0.55);
     let rear = -room.front;
     let thick = room.back - rear;
@@ -94,7 +97,18 @@ fn sofa_back(s: &mut Sketch, room: &Room, seats: usize, [cover, accent]: [Paint;
     }
 }
 
-fn sofa_arms(s: &mut Sketch, [arm, x, depth]: [f64; 3], [low, top]: [f64; 2], cover: Paint) {
+/// An arm of a sofa: its thickness, the x of its middle, its depth, y of its ends.
+#[derive(Clone, Copy)]
+struct SofaArm {
+    thick: f64,
+    x: f64,
+    depth: f64,
+    low: f64,
+    top: f64,
+}
+
+fn sofa_arms(s: &mut Sketch, arm: SofaArm, cover: MaterialId) {
+    let SofaArm { thick: arm, x, depth, low, top } = arm;
     let kind = s.index(3);
     let (high, middle) = (top - low, (top + low) / 2.0);
     let soft = if kind == 0 { 0.15 } else { 0.49 } * arm;
@@ -108,9 +122,9 @@ fn sofa_arms(s: &mut Sketch, [arm, x, depth]: [f64; 3], [low, top]: [f64; 2], co
 }
 
 /// The seat at one end drawn out to the front.
-fn chaise(s: &mut Sketch, room: &Room, [seats, floor]: [f64; 2], [cover, leg]: [Paint; 2]) {
+fn chaise(s: &mut Sketch, room: &Room, floor: f64, cover: MaterialId, leg: MaterialId) {
     let side = s.pick(&[-1.0, 1.0]);
-    let (w, long) = (room.inner / seats, s.range(0.4, 0.8));
+    let (w, long) = (room.inner / room.seats as f64, s.range(0.4, 0.8));
     let x = side * (room.inner - w) / 2.0;
     let z = room.front + long / 2.0 - 0.02;
     let base = room.base_top - floor;
@@ -129,7 +143,7 @@ pub(super) fn bench(s: &mut Sketch) {
     let frame = s.paint(&[Wood, Metal, Dark, Lacquer]);
     let plank = if s.chance(0.6) { s.paint(&[Wood, Wood, Lacquer, Leather]) } else { frame };
     let slats = if s.chance(0.5) { 2 + s.index(5) } else { 1 };
-    planks(s, slats, [width, thick, depth], plank, |solid| solid.moved(0.0, top - thick / 2.0, 0.0));
+    planks(s, slats, dvec3(width, thick, depth), plank, |solid| solid.moved(0.0, top - thick / 2.0, 0.0));
     let under = Footprint { half_x: 0.97 * width / 2.0, half_z: 0.97 * depth / 2.0, height: top - thick };
     let on = Use { part: 2, paint: frame };
     match s.index(4) {
@@ -146,12 +160,13 @@ pub(super) fn bench(s: &mut Sketch) {
         }
     }
     if s.chance(0.45) {
-        bench_back(s, [width, depth, top], [frame, plank]);
+        bench_back(s, BenchSeat { width, depth, top }, frame, plank);
     }
 }
 
 /// Planks side by side along z, one solid each, then put where they belong.
-fn planks(s: &mut Sketch, n: usize, [w, t, d]: [f64; 3], paint: Paint, put: impl Fn(Solid) -> Solid) {
+fn planks(s: &mut Sketch, n: usize, size: DVec3, paint: MaterialId, put: impl Fn(Solid) -> Solid) {
+    let DVec3 { x: w, y: t, z: d } = size;
     let each = d / n as f64;
     let gap = if n > 1 { 0.2 * each } else { 0.0 };
     for i in 0..n {
@@ -160,7 +175,15 @@ fn planks(s: &mut Sketch, n: usize, [w, t, d]: [f64; 3], paint: Paint, put: impl
     }
 }
 
-fn bench_back(s: &mut Sketch, [width, depth, top]: [f64; 3], [frame, plank]: [Paint; 2]) {
+/// Size of the seat of a bench, and the height of its top.
+struct BenchSeat {
+    width: f64,
+    depth: f64,
+    top: f64,
+}
+
+fn bench_back(s: &mut Sketch, seat: BenchSeat, frame: MaterialId, plank: MaterialId) {
+    let BenchSeat { width, depth, top } = seat;
     let (high, lean) = (s.range(0.25, 0.5), s.range(0.0, 0.3));
     let put = |solid: Solid| solid.map(|p| dvec3(p.x, p.y + top, p.z - depth / 2.0 + 0.02 - lean * p.y));
     let n = 1 + s.index(4);
@@ -203,20 +226,20 @@ pub(super) fn bed(s: &mut Sketch) {
     s.add_split(soft.moved(0.0, deck + thick / 2.0 - 0.01, 0.0), |c| {
         (1, if c.z > fold - length / 2.0 + 0.3 { blanket } else { sheet })
     });
-    pillows(s, [width, length, deck + thick], sheet);
+    pillows(s, width, length, deck + thick, sheet);
     let top = deck + thick + s.range(0.12, 0.75);
     let posts = s.chance(0.15);
-    end_board(s, (2, frame), [width, top, -length / 2.0], deck);
+    end_board(s, Use { part: 2, paint: frame }, EndBoard { width, top, z: -length / 2.0, deck });
     if s.chance(0.45) || posts {
         let foot = deck + thick * s.range(0.2, 1.0) + if s.chance(0.3) { 0.25 } else { 0.0 };
-        end_board(s, (3, frame), [width, foot, length / 2.0], deck);
+        end_board(s, Use { part: 3, paint: frame }, EndBoard { width, top: foot, z: length / 2.0, deck });
     }
     if posts {
-        canopy(s, [width, length], frame);
+        canopy(s, width, length, frame);
     }
 }
 
-fn four_corner_legs(s: &mut Sketch, under: Footprint, frame: Paint) {
+fn four_corner_legs(s: &mut Sketch, under: Footprint, frame: MaterialId) {
     let on = Use { part: 5, paint: frame };
     if s.chance(0.5) {
         feet(s, on, under);
@@ -225,7 +248,7 @@ fn four_corner_legs(s: &mut Sketch, under: Footprint, frame: Paint) {
     }
 }
 
-fn pillows(s: &mut Sketch, [width, length, top]: [f64; 3], paint: Paint) {
+fn pillows(s: &mut Sketch, width: f64, length: f64, top: f64, paint: MaterialId) {
     let n = if width < 1.15 { 1 } else { 2 };
     let (w, d, h) = (0.82 * width / n as f64, s.range(0.3, 0.45), s.range(0.08, 0.16));
     for i in 0..n {
@@ -238,8 +261,17 @@ fn pillows(s: &mut Sketch, [width, length, top]: [f64; 3], paint: Paint) {
     }
 }
 
+/// Where a head- or footboard stands: width of the bed, its own top, z, and the height of the deck.
+struct EndBoard {
+    width: f64,
+    top: f64,
+    z: f64,
+    deck: f64,
+}
+
 /// A head- or footboard: a panel, an upholstered panel, or posts with bars.
-fn end_board(s: &mut Sketch, (part, paint): (i16, Paint), [width, top, z]: [f64; 3], deck: f64) {
+fn end_board(s: &mut Sketch, on: Use, board: EndBoard) {
+    let (Use { part, paint }, EndBoard { width, top, z, deck }) = (on, board);
     let thick = s.range(0.03, 0.09);
     let inner = z.abs();
     let z = z + z.signum() * (thick / 2.0 - 0.01);
@@ -276,7 +308,7 @@ fn end_board(s: &mut Sketch, (part, paint): (i16, Paint), [width, top, z]: [f64;
 }
 
 /// Four tall posts joined at the top; they belong to the frame.
-fn canopy(s: &mut Sketch, [width, length]: [f64; 2], paint: Paint) {
+fn canopy(s: &mut Sketch, width: f64, length: f64, paint: MaterialId) {
     let high = s.range(1.5, 2.1);
     let (x, z) = (width / 2.0 + 0.01, length / 2.0 + 0.01);
     let corners = [(x, z), (x, -z), (-x, -z), (-x, z)];

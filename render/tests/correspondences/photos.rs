@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use glam::{DQuat, DVec3};
-use jepa3d_datasets::{Dataset, NuScenes, NuScenesConfig, NuScenesUnit};
+use jepa3d_datasets::{DatasetConfig, NuScenesConfig, NuScenesUnit};
 use jepa3d_render::{
     ColorBy, Placement, RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo,
     correspond_photo_frustum, nearest_points, render_views,
@@ -18,7 +18,7 @@ fn keyframe(remove_close: f64) -> Option<(Object, Value)> {
     let root = test_data("nuscenes")?;
     let text = std::fs::read_to_string(root.join("golden_projection.json")).unwrap();
     let config = NuScenesConfig { remove_close, ..NuScenesConfig::default() };
-    let object = NuScenes::open(&root, &config).unwrap().get(0).unwrap();
+    let object = DatasetConfig::NuScenes(config).open(&root).unwrap().get(0).unwrap();
     Some((object, serde_json::from_str(&text).unwrap()))
 }
 
@@ -219,7 +219,7 @@ fn photos_become_views_with_their_bytes_and_failures_name_the_file() {
 fn boxes_have_photos_of_their_own_points() {
     let Some(root) = test_data("nuscenes") else { return };
     let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points: 20, ..NuScenesConfig::default() };
-    let dataset = NuScenes::open(&root, &config).unwrap();
+    let dataset = DatasetConfig::NuScenes(config).open(&root).unwrap();
     let views = ViewsConfig { rig: RigConfig::Photos, ..ViewsConfig::default() };
     for index in 0..dataset.len() {
         let object = dataset.get(index).unwrap();

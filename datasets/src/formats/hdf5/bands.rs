@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::Result;
 
 /// A band being decoded (empty, locked) or decoded (full).
-type Slot = Arc<Mutex<Option<Arc<Vec<u8>>>>>;
+type BandSlot = Arc<Mutex<Option<Arc<Vec<u8>>>>>;
 
 /// Decoded bands by number, the least recently used first.
 #[derive(Default)]
-pub(super) struct Bands(Mutex<VecDeque<(usize, Slot)>>);
+pub(super) struct Bands(Mutex<VecDeque<(usize, BandSlot)>>);
 
 impl Bands {
     /// Band `band`, from `decode` if it is not held; at most `kept` bands stay.
@@ -41,10 +41,10 @@ impl Bands {
     }
 
     /// The slot of a band, now the most recently used one.
-    fn slot(&self, band: usize, kept: usize) -> Slot {
+    fn slot(&self, band: usize, kept: usize) -> BandSlot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = slots.iter().position(|(b, _)| *b == band);
-        let entry = place.and_then(|i| slots.remove(i)).unwrap_or_else(|| (band, Slot::default()));
+        let entry = place.and_then(|i| slots.remove(i)).unwrap_or_else(|| (band, BandSlot::default()));
         let slot = Arc::clone(&entry.1);
         slots.push_back(entry);
         while slots.len() > kept {

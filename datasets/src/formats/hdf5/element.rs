@@ -4,22 +4,22 @@ use hdf5_pure::{Datatype, DatatypeByteOrder};
 
 /// A plain number as stored: a standard integer or IEEE float, of either byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Element {
-    kind: Kind,
+pub(super) struct H5Number {
+    kind: H5NumberKind,
     size: usize,
     big_endian: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum H5NumberKind {
     Float,
     Signed,
     Unsigned,
 }
 
-impl Element {
-    /// The element that `datatype` describes, or `None` if it is no plain number of 1 to 8 bytes.
-    pub(super) fn of(datatype: &Datatype) -> Option<Self> {
+impl H5Number {
+    /// The number that `datatype` describes, or `None` if it is no plain number of 1 to 8 bytes.
+    pub(super) fn from_datatype(datatype: &Datatype) -> Option<Self> {
         let mut little = datatype.clone();
         let (Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. }) =
             &mut little
@@ -58,18 +58,18 @@ impl Element {
 
     fn real(self, word: u64) -> f64 {
         match (self.kind, self.size) {
-            (Kind::Float, 4) => f64::from(f32::from_bits(word as u32)),
-            (Kind::Float, _) => f64::from_bits(word),
-            (Kind::Signed, _) => self.signed(word) as f64,
-            (Kind::Unsigned, _) => word as f64,
+            (H5NumberKind::Float, 4) => f64::from(f32::from_bits(word as u32)),
+            (H5NumberKind::Float, _) => f64::from_bits(word),
+            (H5NumberKind::Signed, _) => self.signed(word) as f64,
+            (H5NumberKind::Unsigned, _) => word as f64,
         }
     }
 
     fn integer(self, word: u64) -> Result<i64, String> {
         match self.kind {
-            Kind::Signed => Ok(self.signed(word)),
-            Kind::Unsigned => i64::try_from(word).map_err(|_| word.to_string()),
-            Kind::Float => {
+            H5NumberKind::Signed => Ok(self.signed(word)),
+            H5NumberKind::Unsigned => i64::try_from(word).map_err(|_| word.to_string()),
+            H5NumberKind::Float => {
                 let x = self.real(word);
                 // 2^53: up to here every whole number is exact.
                 let whole = x.fract() == 0.0 && x.abs() <= 9_007_199_254_740_992.0;
@@ -86,17 +86,17 @@ impl Element {
 }
 
 /// Every type that is read, in its little-endian form.
-fn standard_types() -> [(Datatype, Kind, usize); 10] {
+fn standard_types() -> [(Datatype, H5NumberKind, usize); 10] {
     [
-        (hdf5_pure::make_f32_type(), Kind::Float, 4),
-        (hdf5_pure::make_f64_type(), Kind::Float, 8),
-        (hdf5_pure::make_i8_type(), Kind::Signed, 1),
-        (hdf5_pure::make_i16_type(), Kind::Signed, 2),
-        (hdf5_pure::make_i32_type(), Kind::Signed, 4),
-        (hdf5_pure::make_i64_type(), Kind::Signed, 8),
-        (hdf5_pure::make_u8_type(), Kind::Unsigned, 1),
-        (hdf5_pure::make_u16_type(), Kind::Unsigned, 2),
-        (hdf5_pure::make_u32_type(), Kind::Unsigned, 4),
-        (hdf5_pure::make_u64_type(), Kind::Unsigned, 8),
+        (hdf5_pure::make_f32_type(), H5NumberKind::Float, 4),
+        (hdf5_pure::make_f64_type(), H5NumberKind::Float, 8),
+        (hdf5_pure::make_i8_type(), H5NumberKind::Signed, 1),
+        (hdf5_pure::make_i16_type(), H5NumberKind::Signed, 2),
+        (hdf5_pure::make_i32_type(), H5NumberKind::Signed, 4),
+        (hdf5_pure::make_i64_type(), H5NumberKind::Signed, 8),
+        (hdf5_pure::make_u8_type(), H5NumberKind::Unsigned, 1),
+        (hdf5_pure::make_u16_type(), H5NumberKind::Unsigned, 2),
+        (hdf5_pure::make_u32_type(), H5NumberKind::Unsigned, 4),
+        (hdf5_pure::make_u64_type(), H5NumberKind::Unsigned, 8),
     ]
 }

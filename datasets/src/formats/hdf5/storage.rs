@@ -6,10 +6,11 @@
 
 use std::path::Path;
 
-use hdf5_pure::{Chunk, ChunkIndex, Dataset as Stored, Layout};
+use hdf5_pure::{Chunk, ChunkIndex, Dataset as H5Dataset, Layout};
 
-use super::{Element, fault};
-use crate::error::{Error, ParseError, Place, Result};
+use super::element::H5Number;
+use super::fault::convert_error;
+use crate::error::{Error, ParseError, Result};
 
 /// Decoded bands kept for one array.
 const KEPT_BYTES: usize = 128 << 20;
@@ -22,11 +23,11 @@ const FILTERS_READ: [u16; 4] = [1, 2, 3, 32000];
 
 /// How the rows of an array are read.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct H5ReadPlan {
     /// Sizes, outermost first; never empty.
     pub(super) shape: Vec<usize>,
     /// Type of the numbers.
-    pub(super) element: Element,
+    pub(super) element: H5Number,
     /// Bytes of one decoded row.
     pub(super) row_bytes: usize,
     /// Rows that are decoded together; at least 1.
@@ -36,11 +37,11 @@ pub(super) struct Plan {
 }
 
 /// An array of a file, while it is being checked.
-struct Claim<'a> {
+struct ArrayClaim<'a> {
     path: &'a Path,
     file_bytes: u64,
     name: &'a str,
-    stored: &'a Stored,
+    stored: &'a H5Dataset,
 }
 
 /// Checks the array and plans its reading.
@@ -48,8 +49,13 @@ struct Claim<'a> {
 /// # Errors
 /// Fails if the element type, the storage or a filter is not read here, or if the header does not
 /// fit the file.
-pub(super) fn check(path: &Path, file_bytes: u64, name: &str, stored: &Stored) -> Result<Plan> {
-    let claim = Claim { path, file_bytes, name, stored };
+pub(super) fn plan_reading(
+    path: &Path,
+    file_bytes: u64,
+    name: &str,
+    stored: &H5Dataset,
+) -> Result<H5ReadPlan> {
+    let claim = ArrayClaim { path, file_bytes, name, stored };
     let element = claim.element()?;
     let (shape, row_bytes) = claim.shape(element)?;
     let total = row_bytes as u64 * shape[0] as u64;
@@ -61,18 +67,18 @@ pub(super) fn check(path: &Path, file_bytes: u64, name: &str, stored: &Stored) -
         Layout::Virtual => return Err(claim.unsupported("a virtual array".into())),
         other => return Err(claim.unsupported(format!("storage {other}"))),
     };
-    Ok(Plan { shape, element, row_bytes, band_rows, bands_kept })
+    Ok(H5ReadPlan { shape, element, row_bytes, band_rows, bands_kept })
 }
 
-impl Claim<'_> {
-    fn element(&self) -> Result<Element> {
+impl ArrayClaim<'_> {
+    fn element(&self) -> Result<H5Number> {
         let datatype = self.stored.datatype().map_err(|e| self.unreadable(e))?;
-        Element::of(&datatype).ok_or_else(|| self.unsupported(format!("element type {datatype}")))
+        H5Number::from_datatype(&datatype).ok_or_else(|| self.unsupported(format!("element type {datatype}")))
     }
 
     /// Sizes and the bytes of a row; their product with the number of rows does not overflow and
     /// is no more than the file could hold if it were compressed as well as can be.
-    fn shape(&self, element: Element) -> Result<(Vec<usize>, usize)> {
+    fn shape(&self, element: H5Number) -> Result<(Vec<usize>, usize)> {
         let claimed = self.stored.shape().map_err(|e| self.unreadable(e))?;
         let limit = self.file_bytes.saturating_mul(EXPANSION_MAX);
         let (Some(&rows), inner) = (claimed.first(), claimed.get(1..).unwrap_or_default()) else {
@@ -162,7 +168,7 @@ impl Claim<'_> {
         let chunks = self.stored.chunks().map_err(|e| self.unreadable(e))?;
         let mut seen = vec![false; usize::try_from(expected).unwrap_or(0)];
         for stored in &chunks {
-            match self.place(stored, chunk, &grid) {
+            match self.find_place(stored, chunk, &grid) {
                 Some(place) if !seen[place] => seen[place] = true,
                 _ => {
                     return Err(
@@ -178,7 +184,7 @@ impl Claim<'_> {
     }
 
     /// Number of a stored chunk in the grid, if it is in the grid and in the file.
-    fn place(&self, stored: &Chunk, chunk: &[u64], grid: &[u64]) -> Option<usize> {
+    fn find_place(&self, stored: &Chunk, chunk: &[u64], grid: &[u64]) -> Option<usize> {
         let end = stored.address.checked_add(stored.storage_size)?;
         if end > self.file_bytes || stored.offset.len() != grid.len() {
             return None;
@@ -194,12 +200,12 @@ impl Claim<'_> {
     }
 
     fn unreadable(&self, error: hdf5_pure::Error) -> Error {
-        fault(self.path, &format!("a readable array {:?}", self.name), error)
+        convert_error(self.path, &format!("a readable array {:?}", self.name), error)
     }
 
     fn broken(&self, expected: String, found: String) -> Error {
         let expected = format!("array {:?} with {expected}", self.name);
-        ParseError::new(Place::File, expected, found).in_file(self.path)
+        ParseError::file(expected, found).in_file(self.path)
     }
 
     fn unsupported(&self, what: String) -> Error {

@@ -8,7 +8,22 @@ use serde_json::{Value, json};
 /// Frames of the lidar, 50 ms apart; every fourth is a keyframe.
 pub(super) const FRAMES: u64 = 9;
 const START: u64 = 1_532_402_927_000_000;
-const SENSOR: ([f64; 4], [f64; 3]) = ([0.8, 0.0, 0.0, -0.6], [0.94, 0.0, 1.84]);
+const SENSOR: DrivePose = DrivePose { rotation: [0.8, 0.0, 0.0, -0.6], translation: [0.94, 0.0, 1.84] };
+
+/// A rotation (w, x, y, z) and a translation, as the tables have them.
+#[derive(Clone, Copy)]
+struct DrivePose {
+    rotation: [f64; 4],
+    translation: [f64; 3],
+}
+
+impl DrivePose {
+    fn affine(self) -> DAffine3 {
+        let [w, x, y, z] = self.rotation;
+        let matrix3 = DMat3::from_quat(DQuat::from_xyzw(x, y, z, w));
+        DAffine3 { matrix3, translation: DVec3::from_array(self.translation) }
+    }
+}
 
 /// A token that is different for each table and row.
 pub(super) fn token(table: u32, row: u64) -> String {
@@ -26,23 +41,18 @@ pub(super) fn landmarks() -> Vec<DVec3> {
         .collect()
 }
 
-fn affine((wxyz, t): ([f64; 4], [f64; 3])) -> DAffine3 {
-    let rotation = DQuat::from_xyzw(wxyz[1], wxyz[2], wxyz[3], wxyz[0]);
-    DAffine3 { matrix3: DMat3::from_quat(rotation), translation: DVec3::from_array(t) }
-}
-
 /// Where the car is at a frame: 10 m/s, turning left.
-fn ego_pose(frame: u64) -> ([f64; 4], [f64; 3]) {
+fn ego_pose(frame: u64) -> DrivePose {
     let half = 0.3 + 0.02 * frame as f64;
-    (
-        [libm::cos(half), 0.0, 0.0, libm::sin(half)],
-        [600.0 + 0.5 * frame as f64, 1600.0 + 0.1 * frame as f64, 0.0],
-    )
+    DrivePose {
+        rotation: [libm::cos(half), 0.0, 0.0, libm::sin(half)],
+        translation: [600.0 + 0.5 * frame as f64, 1600.0 + 0.1 * frame as f64, 0.0],
+    }
 }
 
 /// Maps the lidar frame of a frame to the global frame.
 pub(super) fn global_from_lidar(frame: u64) -> DAffine3 {
-    affine(ego_pose(frame)) * affine(SENSOR)
+    ego_pose(frame).affine() * SENSOR.affine()
 }
 
 fn file_name(frame: u64) -> String {
@@ -93,7 +103,7 @@ pub(super) fn write_drive(root: &Path) {
     write_table(root, "sample", &samples);
     let sensor = |row, channel: &str| json!({"token": token(3, row), "channel": channel});
     write_table(root, "sensor", &[sensor(0, "LIDAR_TOP"), sensor(1, "RADAR_FRONT"), sensor(2, "CAM_FRONT")]);
-    let (rotation, translation) = SENSOR;
+    let DrivePose { rotation, translation } = SENSOR;
     let mounted = |row, sensor| {
         json!({"token": token(4, row), "sensor_token": token(3, sensor), "rotation": rotation,
                "translation": translation, "camera_intrinsic": []})
@@ -107,7 +117,7 @@ pub(super) fn write_drive(root: &Path) {
             "ego_pose_token": token(6, frame), "calibrated_sensor_token": token(4, 0),
             "timestamp": START + 50_000 * frame, "is_key_frame": frame.is_multiple_of(4), "height": 0, "width": 0,
             "filename": file_name(frame), "prev": prev, "next": ""}));
-        let (rotation, translation) = ego_pose(frame);
+        let DrivePose { rotation, translation } = ego_pose(frame);
         poses.push(json!({"token": token(6, frame), "rotation": rotation, "translation": translation}));
     }
     // A radar file, which nothing needs: its pose is not in the table.

@@ -6,8 +6,11 @@ use jepa3d_schemas::{Object, PointCloud, Shape};
 use serde_json::Value;
 
 use crate::dataset::Dataset;
+use crate::nuscenes::box_unit::BoxUnit;
 use crate::nuscenes::chain::sees;
-use crate::nuscenes::{NuScenes, NuScenesClasses, NuScenesConfig, NuScenesUnit};
+use crate::nuscenes::config::NuScenesClasses;
+use crate::nuscenes::dataset::NuScenes;
+use crate::nuscenes::{NuScenesConfig, NuScenesUnit, open_nuscenes};
 use crate::test_data::test_data;
 
 pub(super) fn cloud(object: &Object) -> &PointCloud {
@@ -27,7 +30,7 @@ fn golden() -> Option<(PathBuf, Value)> {
 fn projections_agree_with_the_devkit_in_f64() {
     let Some((root, golden)) = golden() else { return };
     let config = NuScenesConfig { remove_close: 0.0, ..NuScenesConfig::default() };
-    let dataset = NuScenes::open(&root, &config).unwrap();
+    let dataset = open_nuscenes(&root, &config).unwrap();
     assert_eq!(dataset.len(), 1);
     assert_eq!(dataset.id(0), "scene-0061/1532402927647951-ca9a282c9e77460f8360f564131a8af5");
     assert_eq!(dataset.split(0), "train");
@@ -59,6 +62,14 @@ fn projections_agree_with_the_devkit_in_f64() {
     assert!(worst.iter().all(|d| *d < 1e-6), "{worst:?}");
 }
 
+/// Places a listed box in the lidar frame of the only keyframe.
+fn lidar_from_box(dataset: &NuScenes<BoxUnit>, index: usize) -> glam::DAffine3 {
+    let row = &dataset.unit.boxes.rows[dataset.listed[index].row as usize];
+    let chain = &dataset.recording.chain;
+    let lidar = chain.frame(dataset.recording.keyframe(0).lidar);
+    chain.sensor_from_global(lidar) * row.global_from_box.parent_from_child()
+}
+
 #[test]
 fn boxes_agree_with_the_devkit() {
     let Some((root, golden)) = golden() else { return };
@@ -69,7 +80,7 @@ fn boxes_agree_with_the_devkit() {
         remove_close: 0.0,
         ..NuScenesConfig::default()
     };
-    let dataset = NuScenes::open(&root, &config).unwrap();
+    let dataset = NuScenes::<BoxUnit>::open(&root, &config).unwrap();
     let boxes = golden["boxes_lidar_frame"].as_array().unwrap();
     assert_eq!(dataset.len(), boxes.len());
     for expected in boxes {
@@ -85,10 +96,7 @@ fn boxes_agree_with_the_devkit() {
             let half = wlh[size].as_f64().unwrap() / 2.0;
             assert!(cloud.positions.iter().all(|p| p[axis].abs() <= half));
         }
-        let row = &dataset.boxes[dataset.items[index].annotation as usize];
-        let lidar = dataset.chain.frame(dataset.samples[0].lidar);
-        let lidar_from_box =
-            dataset.chain.sensor_from_global(lidar) * row.global_from_box.parent_from_child();
+        let lidar_from_box = lidar_from_box(&dataset, index);
         for axis in 0..3 {
             let theirs = expected["center"][axis].as_f64().unwrap();
             assert!((lidar_from_box.translation[axis] - theirs).abs() < 1e-9, "{token}");
@@ -103,7 +111,7 @@ fn boxes_agree_with_the_devkit() {
 fn boxes_of_a_scene_agree_with_the_devkit() {
     let Some((root, golden)) = golden() else { return };
     let config = NuScenesConfig { classes: NuScenesClasses::Fine, ..NuScenesConfig::default() };
-    let dataset = NuScenes::open(&root, &config).unwrap();
+    let dataset = open_nuscenes(&root, &config).unwrap();
     let object = dataset.get(0).unwrap();
     let expected = golden["boxes_lidar_frame"].as_array().unwrap();
     assert_eq!(object.boxes.len(), expected.len());
@@ -119,25 +127,22 @@ fn boxes_of_a_scene_agree_with_the_devkit() {
         assert!((dot.abs() - 1.0).abs() < 1e-12, "{dot}");
     }
     let without = NuScenesConfig { boxes: false, ..config };
-    assert!(NuScenes::open(&root, &without).unwrap().get(0).unwrap().boxes.is_empty());
+    assert!(open_nuscenes(&root, &without).unwrap().get(0).unwrap().boxes.is_empty());
 }
 
 #[test]
 fn photos_of_a_box_are_those_that_see_its_centre() {
     let Some((root, _)) = golden() else { return };
     let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points: 40, ..NuScenesConfig::default() };
-    let dataset = NuScenes::open(&root, &config).unwrap();
+    let dataset = NuScenes::<BoxUnit>::open(&root, &config).unwrap();
     assert_eq!(dataset.len(), 4);
     let classes: Vec<_> = (0..4).map(|i| dataset.get(i).unwrap().category.unwrap()).collect();
     assert!(classes.iter().all(|c| dataset.classes().contains(c)), "{classes:?}");
-    let scene = NuScenes::open(&root, &NuScenesConfig::default()).unwrap().get(0).unwrap();
+    let scene = open_nuscenes(&root, &NuScenesConfig::default()).unwrap().get(0).unwrap();
     for index in 0..dataset.len() {
         let object = dataset.get(index).unwrap();
         assert!(!object.photos.is_empty() && object.photos.len() < 3, "{index}");
-        let row = &dataset.boxes[dataset.items[index].annotation as usize];
-        let lidar = dataset.chain.frame(dataset.samples[0].lidar);
-        let lidar_from_box =
-            dataset.chain.sensor_from_global(lidar) * row.global_from_box.parent_from_child();
+        let lidar_from_box = lidar_from_box(&dataset, index);
         for photo in &object.photos {
             // The same pixel whether a point is given in the box frame or in the lidar frame.
             let whole = scene.photos.iter().find(|p| p.name == photo.name).unwrap();
@@ -154,10 +159,10 @@ fn photos_of_a_box_are_those_that_see_its_centre() {
 #[test]
 fn hashes_are_stable_and_depend_on_the_object() {
     let Some((root, _)) = golden() else { return };
-    let scene = NuScenes::open(&root, &NuScenesConfig::default()).unwrap();
+    let scene = open_nuscenes(&root, &NuScenesConfig::default()).unwrap();
     assert_eq!(scene.get(0).unwrap(), scene.get(0).unwrap());
     let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points: 30, ..NuScenesConfig::default() };
-    let boxes = NuScenes::open(&root, &config).unwrap();
+    let boxes = open_nuscenes(&root, &config).unwrap();
     let mut hashes: Vec<_> = (0..boxes.len()).map(|i| boxes.get(i).unwrap().source_hash).collect();
     hashes.push(scene.get(0).unwrap().source_hash);
     hashes.sort();

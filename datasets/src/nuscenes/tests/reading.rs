@@ -8,8 +8,7 @@ use tempfile::TempDir;
 
 use super::drive::{FRAMES, edit_table, global_from_lidar, landmarks, token, write_drive};
 use super::golden::cloud;
-use crate::dataset::Dataset;
-use crate::nuscenes::{NuScenes, NuScenesConfig, NuScenesTable, NuScenesUnit};
+use crate::nuscenes::{NuScenesConfig, NuScenesTable, NuScenesUnit, open_nuscenes};
 
 fn drive() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -23,7 +22,7 @@ fn config(sweeps: usize) -> NuScenesConfig {
 
 /// The message of the error that opening gives, below the folder of tables.
 fn open_error(root: &Path, config: &NuScenesConfig) -> String {
-    let text = NuScenes::open(root, config).err().expect("an error").to_string();
+    let text = open_nuscenes(root, config).err().expect("an error").to_string();
     text.replace(&format!("{}/", root.display()), "")
 }
 
@@ -32,7 +31,7 @@ fn sweeps_fall_into_place_in_the_frame_of_the_keyframe() {
     let folder = drive();
     let landmarks = landmarks();
     for (sweeps, counts) in [(0, [1, 1, 1]), (3, [1, 4, 4]), (6, [1, 5, 7]), (400, [1, 5, 9])] {
-        let dataset = NuScenes::open(folder.path(), &config(sweeps)).unwrap();
+        let dataset = open_nuscenes(folder.path(), &config(sweeps)).unwrap();
         assert_eq!(dataset.len(), 3);
         for (i, count) in counts.into_iter().enumerate() {
             let object = dataset.get(i).unwrap();
@@ -52,7 +51,7 @@ fn sweeps_fall_into_place_in_the_frame_of_the_keyframe() {
 fn every_lidar_file_is_an_object_of_unit_sweep() {
     let folder = drive();
     let sweeps = NuScenesConfig { unit: NuScenesUnit::Sweep, ..config(0) };
-    let dataset = NuScenes::open(folder.path(), &sweeps).unwrap();
+    let dataset = open_nuscenes(folder.path(), &sweeps).unwrap();
     assert_eq!(dataset.len() as u64, FRAMES);
     let ids: Vec<_> = (0..dataset.len()).map(|i| dataset.id(i)).collect();
     assert!(ids.is_sorted());
@@ -73,7 +72,7 @@ fn every_lidar_file_is_an_object_of_unit_sweep() {
         }
     }
     // With sweeps added, each is joined by those before it.
-    let dense = NuScenes::open(folder.path(), &NuScenesConfig { sweeps: 3, ..sweeps }).unwrap();
+    let dense = open_nuscenes(folder.path(), &NuScenesConfig { sweeps: 3, ..sweeps }).unwrap();
     assert_eq!(cloud(&dense.get(6).unwrap()).len(), 4 * landmarks.len());
 }
 
@@ -81,11 +80,11 @@ fn every_lidar_file_is_an_object_of_unit_sweep() {
 fn close_points_are_dropped_in_the_frame_that_measured_them() {
     let folder = drive();
     let everything = NuScenesConfig { remove_close: 0.0, ..config(400) };
-    let dataset = NuScenes::open(folder.path(), &everything).unwrap();
+    let dataset = open_nuscenes(folder.path(), &everything).unwrap();
     let object = dataset.get(2).unwrap();
     let echoes = cloud(&object).intensity.as_ref().unwrap().iter().filter(|i| **i == 255.0).count();
     assert_eq!(echoes as u64, FRAMES);
-    let without = NuScenes::open(folder.path(), &config(400)).unwrap().get(2).unwrap();
+    let without = open_nuscenes(folder.path(), &config(400)).unwrap().get(2).unwrap();
     assert!(cloud(&without).intensity.as_ref().unwrap().iter().all(|i| *i < 255.0));
 }
 
@@ -93,7 +92,7 @@ fn close_points_are_dropped_in_the_frame_that_measured_them() {
 fn ids_are_sorted_and_a_scene_stays_in_order_of_time() {
     let folder = drive();
     edit_table(folder.path(), "sample", |rows| rows.reverse());
-    let dataset = NuScenes::open(folder.path(), &config(0)).unwrap();
+    let dataset = open_nuscenes(folder.path(), &config(0)).unwrap();
     let ids: Vec<_> = (0..3).map(|i| dataset.id(i)).collect();
     assert_eq!(ids[1], "scene-0103/1532402927200000-00000000000000020000000000000004");
     assert!(ids.is_sorted());
@@ -110,7 +109,7 @@ fn boxes_gain_points_from_sweeps_and_carry_labels() {
     let folder = drive();
     for (sweeps, count) in [(0, 1), (5, 6)] {
         let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points: 1, ..config(sweeps) };
-        let dataset = NuScenes::open(folder.path(), &config).unwrap();
+        let dataset = open_nuscenes(folder.path(), &config).unwrap();
         assert_eq!(dataset.len(), 1);
         assert_eq!(dataset.id(0), format!("scene-0103/1532402927400000/{}", token(9, 0)));
         let object = dataset.get(0).unwrap();
@@ -122,7 +121,7 @@ fn boxes_gain_points_from_sweeps_and_carry_labels() {
         }
     }
     let strict = NuScenesConfig { unit: NuScenesUnit::Box, ..config(0) };
-    let dataset = NuScenes::open(folder.path(), &strict).unwrap();
+    let dataset = open_nuscenes(folder.path(), &strict).unwrap();
     assert!(dataset.is_empty());
     assert_eq!(
         dataset.notes()[2],
@@ -135,7 +134,7 @@ fn a_box_with_fewer_points_than_told_is_noted() {
     let folder = drive();
     edit_table(folder.path(), "sample_annotation", |rows| rows[0]["num_lidar_pts"] = json!(40));
     let config = NuScenesConfig { unit: NuScenesUnit::Box, ..config(0) };
-    let object = NuScenes::open(folder.path(), &config).unwrap().get(0).unwrap();
+    let object = open_nuscenes(folder.path(), &config).unwrap().get(0).unwrap();
     assert_eq!(object.warnings, ["1 points lie in the box, though num_lidar_pts is 40"]);
 }
 
@@ -149,7 +148,7 @@ fn split_files_override_the_official_lists() {
         "splits.json: missing: expected the split file that dataset.splits names"
     );
     std::fs::write(&path, "{\"test\": [\"scene-0103\"]}").unwrap();
-    assert_eq!(NuScenes::open(folder.path(), &config).unwrap().split(0), "test");
+    assert_eq!(open_nuscenes(folder.path(), &config).unwrap().split(0), "test");
 }
 
 #[test]
@@ -169,10 +168,10 @@ fn missing_tables_and_files_say_where_they_come_from() {
          found \"CAM_TOP\""
     );
     let front = NuScenesConfig { cameras: vec!["CAM_FRONT".to_owned()], ..config(0) };
-    let object = NuScenes::open(folder.path(), &front).unwrap().get(0).unwrap();
+    let object = open_nuscenes(folder.path(), &front).unwrap().get(0).unwrap();
     assert_eq!(object.warnings, ["sample_data has no photo of CAM_FRONT for this keyframe"]);
 
-    let dataset = NuScenes::open(folder.path(), &config(0)).unwrap();
+    let dataset = open_nuscenes(folder.path(), &config(0)).unwrap();
     let lidar = folder.path().join("samples/LIDAR_TOP/4.pcd.bin");
     std::fs::write(&lidar, [0; 47]).unwrap();
     assert!(dataset.get(1).unwrap_err().to_string().ends_with("a multiple of 20 bytes, found 47 bytes"));
@@ -280,7 +279,7 @@ fn rows_that_contradict_each_other_are_refused() {
 fn sweeps_must_go_back_in_time() {
     let folder = drive();
     edit_table(folder.path(), "sample_data", |rows| rows[6]["prev"] = json!(token(5, 8)));
-    let dataset = NuScenes::open(folder.path(), &config(5)).unwrap();
+    let dataset = open_nuscenes(folder.path(), &config(5)).unwrap();
     let text = dataset.get(2).unwrap_err().to_string();
     assert!(
         text.contains("prev of sweeps/LIDAR_TOP/6.pcd.bin to be earlier than 1532402927300000"),

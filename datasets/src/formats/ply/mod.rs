@@ -4,14 +4,17 @@
 //! triangle strips from `tristrips`; every other element and property is stepped over. A file
 //! without faces is a cloud; its rows that are not finite are dropped with a warning.
 
+mod body;
+mod header;
+
 use jepa3d_schemas::{Mesh, PointCloud, Shape};
 
-use super::Parsed;
-use super::columns::{ColorScale, Columns, Role, bytes_from_colors};
-use super::ply_body::Body;
-use super::ply_header::{Element, Header, Property};
+use self::body::PlyBody;
+use self::header::{PlyElement, PlyHeader, PlyProperty};
+use super::columns::{ColorScale, ColumnRole, Columns, bytes_from_colors};
+use super::parsed::Parsed;
 use super::polygon::{Fan, push_fan, repair_fans};
-use crate::error::{ParseError, Place};
+use crate::error::{FilePlace, ParseError};
 
 /// Reads a PLY file: a mesh if it has faces or strips, else points.
 ///
@@ -23,7 +26,8 @@ use crate::error::{ParseError, Place};
 /// data ends early or is no number, a face names a vertex that is not there, a mesh has a vertex
 /// that is not finite, or a cloud has no finite point.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<Shape>, ParseError> {
-    let (header, mut body) = Header::read(bytes)?;
+    let header = PlyHeader::read(bytes)?;
+    let mut body = PlyBody::new(&header, bytes.len());
     let mut vertices = None;
     let mut faces = Faces::default();
     for element in &header.elements {
@@ -38,14 +42,14 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<Shape>, ParseError> {
             _ => body.skip(element)?,
         }
     }
-    let vertices = vertices.ok_or_else(|| ParseError::new(Place::File, "an element vertex", "none"))?;
+    let vertices = vertices.ok_or_else(|| ParseError::file("an element vertex", "none"))?;
     let mut warnings = faces.warnings();
     warnings.extend(body.warnings());
     let mut parsed = if faces.triangles.is_empty() {
-        let Parsed { geometry, warnings } = vertices.cloud()?;
+        let Parsed { geometry, warnings } = vertices.into_cloud()?;
         Parsed { geometry: Shape::Points(geometry), warnings }
     } else {
-        let Parsed { geometry, warnings } = mesh(vertices, faces)?;
+        let Parsed { geometry, warnings } = build_mesh(vertices, faces)?;
         Parsed { geometry: Shape::Mesh(geometry), warnings }
     };
     parsed.warnings.splice(0..0, warnings);
@@ -57,12 +61,12 @@ struct Vertices {
     columns: Columns,
     scale: ColorScale,
     /// Where the first vertex that is not finite stands.
-    first_bad: Option<Place>,
+    first_bad: Option<FilePlace>,
 }
 
 impl Vertices {
-    fn read(element: &Element, body: &mut Body<'_>) -> Result<Self, ParseError> {
-        let roles: Vec<Option<Role>> = element.properties.iter().map(role).collect();
+    fn read(element: &PlyElement, body: &mut PlyBody<'_>) -> Result<Self, ParseError> {
+        let roles: Vec<Option<ColumnRole>> = element.properties.iter().map(find_role).collect();
         let mut values: Vec<Vec<f64>> =
             roles.iter().map(|r| Vec::with_capacity(if r.is_some() { element.count } else { 0 })).collect();
         let mut first_bad = None;
@@ -74,8 +78,8 @@ impl Vertices {
                     body.skip_property(property)?;
                     continue;
                 };
-                let value = body.scalar(property.kind)?;
-                finite &= value.is_finite() || !matches!(role, Role::X | Role::Y | Role::Z);
+                let value = body.read_scalar(property.kind)?;
+                finite &= value.is_finite() || !matches!(role, ColumnRole::X | ColumnRole::Y | ColumnRole::Z);
                 values[i].push(value);
             }
             body.end_row();
@@ -83,7 +87,7 @@ impl Vertices {
                 first_bad = first_bad.or(Some(place));
             }
         }
-        let red = element.properties.iter().zip(&roles).find(|(_, role)| **role == Some(Role::R));
+        let red = element.properties.iter().zip(&roles).find(|(_, role)| **role == Some(ColumnRole::R));
         let scale =
             if red.is_some_and(|(p, _)| p.kind.is_float()) { ColorScale::Guess } else { ColorScale::Byte };
         let mut columns = Columns::default();
@@ -95,13 +99,13 @@ impl Vertices {
         Ok(Self { count: element.count, columns, scale, first_bad })
     }
 
-    fn cloud(self) -> Result<Parsed<PointCloud>, ParseError> {
+    fn into_cloud(self) -> Result<Parsed<PointCloud>, ParseError> {
         self.columns.into_cloud(self.scale)
     }
 }
 
-fn role(property: &Property) -> Option<Role> {
-    Role::from_name(&property.name).filter(|_| property.list_count.is_none())
+fn find_role(property: &PlyProperty) -> Option<ColumnRole> {
+    ColumnRole::from_name(&property.name).filter(|_| property.list_count.is_none())
 }
 
 #[derive(Default)]
@@ -109,14 +113,14 @@ struct Faces {
     triangles: Vec<[u32; 3]>,
     fans: Vec<Fan>,
     /// Largest index and where it stands; vertices may come after the faces.
-    largest: Option<(u32, Place)>,
+    largest: Option<(u32, FilePlace)>,
     short: usize,
     declared_empty: bool,
     corners: Vec<u32>,
 }
 
 impl Faces {
-    fn read(&mut self, element: &Element, body: &mut Body<'_>) -> Result<(), ParseError> {
+    fn read(&mut self, element: &PlyElement, body: &mut PlyBody<'_>) -> Result<(), ParseError> {
         let strips = element.name == "tristrips";
         self.declared_empty |= element.count == 0;
         for _ in 0..element.count {
@@ -124,10 +128,10 @@ impl Faces {
             for property in &element.properties {
                 match property.list_count {
                     Some(count) if matches!(property.name.as_str(), "vertex_indices" | "vertex_index") => {
-                        let corners = body.list_length(count, property.kind)?;
+                        let corners = body.read_list_length(count, property.kind)?;
                         self.corners.clear();
                         for _ in 0..corners {
-                            let index = body.scalar(property.kind)?;
+                            let index = body.read_scalar(property.kind)?;
                             self.push_corner(index, strips, place)?;
                         }
                         if strips { self.push_strips() } else { self.push_face() }
@@ -141,7 +145,7 @@ impl Faces {
     }
 
     /// Takes one index; in strips, -1 ends a strip and is kept as `u32::MAX`.
-    fn push_corner(&mut self, index: f64, strips: bool, place: Place) -> Result<(), ParseError> {
+    fn push_corner(&mut self, index: f64, strips: bool, place: FilePlace) -> Result<(), ParseError> {
         if strips && index == -1.0 {
             self.corners.push(u32::MAX);
             return Ok(());
@@ -188,8 +192,8 @@ impl Faces {
     }
 }
 
-fn mesh(vertices: Vertices, faces: Faces) -> Result<Parsed<Mesh>, ParseError> {
-    use Role::{B, G, Nx, Ny, Nz, R, X, Y, Z};
+fn build_mesh(vertices: Vertices, faces: Faces) -> Result<Parsed<Mesh>, ParseError> {
+    use ColumnRole::{B, G, Nx, Ny, Nz, R, X, Y, Z};
     if let Some((largest, place)) = faces.largest
         && largest as usize >= vertices.count
     {
@@ -202,7 +206,7 @@ fn mesh(vertices: Vertices, faces: Faces) -> Result<Parsed<Mesh>, ParseError> {
     let columns = &vertices.columns;
     let positions = columns
         .three([X, Y, Z])
-        .ok_or_else(|| ParseError::new(Place::File, "vertex properties x, y and z", "not all of them"))?;
+        .ok_or_else(|| ParseError::file("vertex properties x, y and z", "not all of them"))?;
     let normals: Vec<[f32; 3]> =
         columns.three([Nx, Ny, Nz]).unwrap_or_default().iter().map(|n| n.map(|x| x as f32)).collect();
     let colors = columns.three([R, G, B]).unwrap_or_default();

@@ -2,35 +2,37 @@
 //!
 //! Lengths are checked against what is left of the file before anything is read or allocated.
 
-use super::ascii::{Lines, quote, skip_blanks, take_number};
-use super::ply_header::{Element, Encoding, Property, Scalar};
-use crate::error::{ParseError, Place};
+use super::header::{PlyElement, PlyEncoding, PlyHeader, PlyProperty, PlyScalar};
+use crate::error::{FilePlace, ParseError};
+use crate::formats::ascii::{Lines, quote, skip_blanks, take_number};
 
 /// A position in the rows.
-pub(crate) struct Body<'a> {
-    encoding: Encoding,
+pub(super) struct PlyBody<'a> {
+    encoding: PlyEncoding,
     /// Text: the lines behind the current one.
     lines: Lines<'a>,
     /// Text: what is left of the current line. Binary: what is left of the file.
     rest: &'a [u8],
     /// Numbers taken from the current text row.
     taken: usize,
+    /// Bytes of the whole file.
     size: usize,
     /// Text rows with more numbers than properties, and the line of the first.
     long_rows: Option<(usize, usize)>,
 }
 
-impl<'a> Body<'a> {
-    /// The rows in `lines`, behind a header of `offset` bytes.
-    pub(crate) fn new(encoding: Encoding, lines: Lines<'a>, offset: usize) -> Self {
-        let rest = if encoding == Encoding::Ascii { &[] } else { lines.rest() };
-        Self { encoding, size: offset + lines.rest().len(), lines, rest, taken: 0, long_rows: None }
+impl<'a> PlyBody<'a> {
+    /// The rows behind the header of a file of `size` bytes.
+    pub(super) fn new(header: &PlyHeader<'a>, size: usize) -> Self {
+        let (encoding, lines) = (header.encoding, header.rows.clone());
+        let rest = if encoding == PlyEncoding::Ascii { &[] } else { lines.rest() };
+        Self { encoding, size, lines, rest, taken: 0, long_rows: None }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> FilePlace {
         match self.encoding {
-            Encoding::Ascii => Place::Line(self.lines.number()),
-            _ => Place::Byte((self.size - self.rest.len()) as u64),
+            PlyEncoding::Ascii => FilePlace::Line(self.lines.number()),
+            _ => FilePlace::Byte((self.size - self.rest.len()) as u64),
         }
     }
 
@@ -39,11 +41,11 @@ impl<'a> Body<'a> {
     }
 
     /// Fails if the rows of an element cannot fit what is left of the file.
-    pub(crate) fn check_count(&self, element: &Element) -> Result<(), ParseError> {
-        let bytes = |p: &Property| p.list_count.unwrap_or(p.kind).size();
+    pub(super) fn check_count(&self, element: &PlyElement) -> Result<(), ParseError> {
+        let bytes = |p: &PlyProperty| p.list_count.unwrap_or(p.kind).size();
         let (left, shortest): (usize, usize) = match self.encoding {
             // A number and a blank for each property; the last line needs no line end.
-            Encoding::Ascii => (self.lines.rest().len() + 1, 2 * element.properties.len()),
+            PlyEncoding::Ascii => (self.lines.rest().len() + 1, 2 * element.properties.len()),
             _ => (self.rest.len(), element.properties.iter().map(bytes).sum()),
         };
         let most = left / shortest.max(1);
@@ -55,7 +57,7 @@ impl<'a> Body<'a> {
     }
 
     /// Steps over all rows of an element.
-    pub(crate) fn skip(&mut self, element: &Element) -> Result<(), ParseError> {
+    pub(super) fn skip(&mut self, element: &PlyElement) -> Result<(), ParseError> {
         for _ in 0..element.count {
             self.begin_row(element)?;
             for property in &element.properties {
@@ -67,8 +69,8 @@ impl<'a> Body<'a> {
     }
 
     /// Goes to the next row and says where it is.
-    pub(crate) fn begin_row(&mut self, element: &Element) -> Result<Place, ParseError> {
-        if self.encoding == Encoding::Ascii {
+    pub(super) fn begin_row(&mut self, element: &PlyElement) -> Result<FilePlace, ParseError> {
+        if self.encoding == PlyEncoding::Ascii {
             self.taken = 0;
             self.rest = loop {
                 let Some((_, line)) = self.lines.next() else {
@@ -86,8 +88,8 @@ impl<'a> Body<'a> {
     }
 
     /// Ends a row: numbers of a text row that no property asked for are passed over.
-    pub(crate) fn end_row(&mut self) {
-        if self.encoding == Encoding::Ascii {
+    pub(super) fn end_row(&mut self) {
+        if self.encoding == PlyEncoding::Ascii {
             skip_blanks(&mut self.rest);
             if !self.rest.is_empty() {
                 let line = self.lines.number();
@@ -98,15 +100,15 @@ impl<'a> Body<'a> {
 
     /// One number.
     #[inline]
-    pub(crate) fn scalar(&mut self, kind: Scalar) -> Result<f64, ParseError> {
+    pub(super) fn read_scalar(&mut self, kind: PlyScalar) -> Result<f64, ParseError> {
         match self.encoding {
-            Encoding::Ascii => self.text_scalar(),
-            Encoding::Little => self.binary_scalar(kind, false),
-            Encoding::Big => self.binary_scalar(kind, true),
+            PlyEncoding::Ascii => self.read_text_scalar(),
+            PlyEncoding::Little => self.read_binary_scalar(kind, false),
+            PlyEncoding::Big => self.read_binary_scalar(kind, true),
         }
     }
 
-    fn text_scalar(&mut self) -> Result<f64, ParseError> {
+    fn read_text_scalar(&mut self) -> Result<f64, ParseError> {
         let value = take_number(&mut self.rest).ok_or_else(|| {
             if self.rest.is_empty() {
                 self.error(format!("{} values", self.taken + 1), self.taken.to_string())
@@ -118,16 +120,16 @@ impl<'a> Body<'a> {
         Ok(value)
     }
 
-    fn binary_scalar(&mut self, kind: Scalar, big: bool) -> Result<f64, ParseError> {
+    fn read_binary_scalar(&mut self, kind: PlyScalar, big: bool) -> Result<f64, ParseError> {
         Ok(match kind {
-            Scalar::I8 => f64::from(i8::from_le_bytes(self.take(big)?)),
-            Scalar::U8 => f64::from(u8::from_le_bytes(self.take(big)?)),
-            Scalar::I16 => f64::from(i16::from_le_bytes(self.take(big)?)),
-            Scalar::U16 => f64::from(u16::from_le_bytes(self.take(big)?)),
-            Scalar::I32 => f64::from(i32::from_le_bytes(self.take(big)?)),
-            Scalar::U32 => f64::from(u32::from_le_bytes(self.take(big)?)),
-            Scalar::F32 => f64::from(f32::from_le_bytes(self.take(big)?)),
-            Scalar::F64 => f64::from_le_bytes(self.take(big)?),
+            PlyScalar::I8 => f64::from(i8::from_le_bytes(self.take(big)?)),
+            PlyScalar::U8 => f64::from(u8::from_le_bytes(self.take(big)?)),
+            PlyScalar::I16 => f64::from(i16::from_le_bytes(self.take(big)?)),
+            PlyScalar::U16 => f64::from(u16::from_le_bytes(self.take(big)?)),
+            PlyScalar::I32 => f64::from(i32::from_le_bytes(self.take(big)?)),
+            PlyScalar::U32 => f64::from(u32::from_le_bytes(self.take(big)?)),
+            PlyScalar::F32 => f64::from(f32::from_le_bytes(self.take(big)?)),
+            PlyScalar::F64 => f64::from_le_bytes(self.take(big)?),
         })
     }
 
@@ -145,9 +147,13 @@ impl<'a> Body<'a> {
     }
 
     /// The length of a list, checked against what is left.
-    pub(crate) fn list_length(&mut self, count: Scalar, kind: Scalar) -> Result<usize, ParseError> {
-        let length = self.scalar(count)?;
-        let shortest = if self.encoding == Encoding::Ascii { 2 } else { kind.size() };
+    pub(super) fn read_list_length(
+        &mut self,
+        count: PlyScalar,
+        kind: PlyScalar,
+    ) -> Result<usize, ParseError> {
+        let length = self.read_scalar(count)?;
+        let shortest = if self.encoding == PlyEncoding::Ascii { 2 } else { kind.size() };
         let most = (self.rest.len() + 1) / shortest;
         if length >= 0.0 && length.fract() == 0.0 && length <= most as f64 {
             return Ok(length as usize);
@@ -156,18 +162,18 @@ impl<'a> Body<'a> {
     }
 
     /// Steps over one property of a row.
-    pub(crate) fn skip_property(&mut self, property: &Property) -> Result<(), ParseError> {
+    pub(super) fn skip_property(&mut self, property: &PlyProperty) -> Result<(), ParseError> {
         let Some(count) = property.list_count else {
-            return self.scalar(property.kind).map(|_| ());
+            return self.read_scalar(property.kind).map(|_| ());
         };
-        for _ in 0..self.list_length(count, property.kind)? {
-            self.scalar(property.kind)?;
+        for _ in 0..self.read_list_length(count, property.kind)? {
+            self.read_scalar(property.kind)?;
         }
         Ok(())
     }
 
     /// What was odd about the rows.
-    pub(crate) fn warnings(&self) -> Option<String> {
+    pub(super) fn warnings(&self) -> Option<String> {
         self.long_rows.map(|(line, count)| {
             format!(
                 "{count} rows have more numbers than properties; the rest is ignored, first on line {line}"

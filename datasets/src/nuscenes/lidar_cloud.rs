@@ -1,81 +1,116 @@
-//! Reads the lidar cloud of a keyframe, alone or with the sweeps before it.
+//! Reads the cloud of a lidar file, alone or with the sweeps before it, and makes an object of it.
 //!
-//! A sweep is moved from its own lidar frame to that of the keyframe through the two ego poses, so
+//! A sweep is moved from its own lidar frame to that of the file through the two ego poses, so
 //! what stands still falls into place and becomes denser. What moves by itself is not corrected: a
 //! car at 10 m/s leaves a trail of 0.5 m per sweep. Within one sweep (50 ms) nothing is corrected.
 
 use std::path::Path;
 
 use glam::{DAffine3, DVec3};
-use jepa3d_schemas::PointCloud;
+use jepa3d_schemas::{Object, Photo, PointCloud, Shape, source_hash};
 
 use super::chain::Chain;
 use super::config::NuScenesConfig;
 use super::lidar::{LidarSweep, parse_lidar, read_lidar_file};
 use super::tables::NO_ROW;
 use super::token::Token;
-use crate::error::{ParseError, Place, Result};
+use crate::error::{ParseError, Result};
 
-/// The cloud of a keyframe in its lidar frame, and what it was made from.
+/// A lidar file, by its row in the frames, and the row of the keyframe that it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct LidarFile {
+    pub(super) frame: u32,
+    pub(super) keyframe: u32,
+}
+
+/// The cloud of a lidar file in its lidar frame, and what it was made from.
 #[derive(Default)]
-pub(super) struct Keyframe {
-    pub(super) cloud: PointCloud,
+pub(super) struct LidarCloud {
+    pub(super) points: PointCloud,
     /// Bytes that decide the cloud: each file, followed by its transform.
     pub(super) parts: Vec<Vec<u8>>,
     pub(super) warnings: Vec<String>,
 }
 
-/// A lidar file, by its row, and the sample that it belongs to.
-#[derive(Clone, Copy)]
-pub(super) struct Lidar {
-    pub(super) frame: u32,
-    pub(super) sample: Token,
-}
-
-impl Keyframe {
-    /// Reads a lidar file and up to `config.sweeps` sweeps before it.
+impl LidarCloud {
+    /// Reads a lidar file, by its row in the frames, and up to `config.sweeps` sweeps before it;
+    /// `sample` is the token of its keyframe, for the error.
     ///
     /// # Errors
     /// Fails if a file is missing or malformed, or a sweep is not earlier than the one after it.
-    pub(super) fn read(root: &Path, config: &NuScenesConfig, chain: &Chain, of: Lidar) -> Result<Self> {
-        let mut keyframe = Self { cloud: empty_cloud(), ..Self::default() };
-        let lidar_from_global = chain.sensor_from_global(chain.frame(of.frame));
+    pub(super) fn read(
+        root: &Path,
+        config: &NuScenesConfig,
+        chain: &Chain,
+        lidar: u32,
+        sample: Token,
+    ) -> Result<Self> {
+        let mut cloud = Self { points: empty_cloud(), ..Self::default() };
+        let lidar_from_global = chain.sensor_from_global(chain.frame(lidar));
+        let expected =
+            format!("the lidar file of sample {sample} (samples/ and sweeps/ of the data archives)");
         let mut close = 0;
-        for (number, &row) in sweep_rows(config, chain, of.frame)?.iter().enumerate() {
+        for (number, &row) in sweep_rows(config, chain, lidar)?.iter().enumerate() {
             let frame = chain.frame(row);
             let path = root.join(&*frame.filename);
-            let expected =
-                format!("the lidar file of sample {} (samples/ and sweeps/ of the data archives)", of.sample);
             let bytes = read_lidar_file(&path, &expected)?;
             let mut sweep = parse_lidar(&bytes).map_err(|e| e.in_file(&path))?;
-            keyframe.parts.push(bytes);
+            cloud.parts.push(bytes);
             if sweep.dropped > 0 {
                 let warning =
                     format!("{}: {} rows were not finite and dropped", frame.filename, sweep.dropped);
-                keyframe.warnings.push(warning);
+                cloud.warnings.push(warning);
             }
             close += remove_close(&mut sweep, config.remove_close);
             if number > 0 {
                 let lidar_from_sweep = lidar_from_global * chain.global_from_sensor(frame);
-                keyframe.parts.push(affine_bytes(&lidar_from_sweep));
-                transform(&mut sweep, &lidar_from_sweep);
+                cloud.parts.push(affine_bytes(&lidar_from_sweep));
+                move_points(&mut sweep, &lidar_from_sweep);
             }
-            keyframe.add(sweep);
+            cloud.add(sweep);
         }
-        if keyframe.cloud.is_empty() {
+        if cloud.points.is_empty() {
             let warning =
                 format!("no points are left: {close} lay within remove_close = {}", config.remove_close);
-            keyframe.warnings.push(warning);
+            cloud.warnings.push(warning);
         }
-        Ok(keyframe)
+        Ok(cloud)
     }
 
     fn add(&mut self, sweep: LidarSweep) {
-        self.cloud.positions.extend(sweep.positions);
-        if let Some(intensity) = &mut self.cloud.intensity {
+        self.points.positions.extend(sweep.positions);
+        if let Some(intensity) = &mut self.points.intensity {
             intensity.extend(sweep.intensity);
         }
     }
+
+    /// An object without a class or boxes: the cloud and the photos, with the hash of what decides them.
+    pub(super) fn into_object(self, id: &str, photos: Vec<Photo>) -> Object {
+        Object {
+            id: id.to_owned(),
+            category: None,
+            label: None,
+            shape: Shape::Points(self.points),
+            source_hash: hash_parts(self.parts, &photos),
+            photos,
+            boxes: Vec::new(),
+            warnings: self.warnings,
+        }
+    }
+}
+
+/// Hash of the lidar bytes, the transforms and the cameras. Photos count by their calibration; their
+/// bytes are not read here.
+fn hash_parts(mut parts: Vec<Vec<u8>>, photos: &[Photo]) -> String {
+    for Photo { name, camera, .. } in photos {
+        parts.push(name.as_bytes().to_vec());
+        parts.push([camera.width, camera.height].iter().flat_map(|v| v.to_le_bytes()).collect());
+        parts.push(
+            [camera.fx, camera.fy, camera.cx, camera.cy].iter().flat_map(|v| v.to_le_bytes()).collect(),
+        );
+        parts.push(affine_bytes(&camera.camera_from_world));
+    }
+    source_hash(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 fn empty_cloud() -> PointCloud {
@@ -95,7 +130,7 @@ fn sweep_rows(config: &NuScenesConfig, chain: &Chain, lidar: u32) -> Result<Vec<
             let expected = format!("prev of {} to be earlier than {}", last.filename, last.timestamp);
             let found = format!("{} at {}", frame.filename, frame.timestamp);
             let table = Path::new(&config.version).join("sample_data.json");
-            return Err(ParseError::new(Place::File, expected, found).in_file(&table));
+            return Err(ParseError::file(expected, found).in_file(&table));
         }
         rows.push(last.prev);
         last = frame;
@@ -106,7 +141,7 @@ fn sweep_rows(config: &NuScenesConfig, chain: &Chain, lidar: u32) -> Result<Vec<
 /// Drops points in the square column `|x| < radius`, `|y| < radius`; says how many.
 fn remove_close(sweep: &mut LidarSweep, radius: f64) -> usize {
     let before = sweep.positions.len();
-    let keeps = |[x, y, _]: &[f64; 3]| x.abs() >= radius || y.abs() >= radius;
+    let keeps = |p: &[f64; 3]| p[0].abs() >= radius || p[1].abs() >= radius;
     let kept: Vec<bool> = sweep.positions.iter().map(keeps).collect();
     let (mut by_position, mut by_intensity) = (kept.iter(), kept.iter());
     sweep.positions.retain(|_| by_position.next().copied().unwrap_or(true));
@@ -114,7 +149,7 @@ fn remove_close(sweep: &mut LidarSweep, radius: f64) -> usize {
     before - sweep.positions.len()
 }
 
-fn transform(sweep: &mut LidarSweep, a_from_b: &DAffine3) {
+fn move_points(sweep: &mut LidarSweep, a_from_b: &DAffine3) {
     for position in &mut sweep.positions {
         *position = a_from_b.transform_point3(DVec3::from_array(*position)).to_array();
     }

@@ -4,27 +4,27 @@ use gltf::json;
 use gltf::json::accessor::{ComponentType, Type};
 use gltf::json::validation::Checked;
 
-use super::ascii::quote;
-use crate::error::{ParseError, Place};
+use crate::error::{FilePlace, ParseError};
+use crate::formats::ascii::quote;
 
 /// Most bytes of all buffers: a file may name one large buffer many times.
 const MAX_BYTES: usize = 2 << 30;
 
 /// Bytes of a file beside the glTF, by its (percent-decoded) relative name.
-pub(crate) type Resolve<'a> = dyn FnMut(&str) -> Option<Vec<u8>> + 'a;
+pub(super) type Resolve<'a> = dyn FnMut(&str) -> Option<Vec<u8>> + 'a;
 
 /// JSON text and binary chunk of a `.glb`; a `.gltf` is JSON alone.
-pub(crate) fn split_glb(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), ParseError> {
+pub(super) fn split_glb(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), ParseError> {
     if !bytes.starts_with(b"glTF") {
         return Ok((bytes, None));
     }
     let version = u32_at(bytes, 4)?;
     if version != 2 {
-        return Err(ParseError::new(Place::Byte(4), "GLB version 2", version.to_string()));
+        return Err(ParseError::new(FilePlace::Byte(4), "GLB version 2", version.to_string()));
     }
     let (kind, json, next) = chunk(bytes, 12)?;
     if kind != b"JSON" {
-        return Err(ParseError::new(Place::Byte(16), "a first chunk JSON", quote(kind)));
+        return Err(ParseError::new(FilePlace::Byte(16), "a first chunk JSON", quote(kind)));
     }
     let binary = if next < bytes.len() { Some(chunk(bytes, next)?) } else { None };
     Ok((json, binary.filter(|(kind, ..)| kind == b"BIN\0").map(|(_, data, _)| data)))
@@ -38,7 +38,7 @@ fn chunk(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8], usize), ParseError> {
     let body = &bytes[at + 8..];
     let data = body.get(..length).ok_or_else(|| {
         ParseError::new(
-            Place::Byte(at as u64),
+            FilePlace::Byte(at as u64),
             format!("a chunk of {length} bytes"),
             format!("{}", body.len()),
         )
@@ -48,33 +48,33 @@ fn chunk(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8], usize), ParseError> {
 
 fn u32_at(bytes: &[u8], at: usize) -> Result<u32, ParseError> {
     let four = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    let four =
-        four.ok_or_else(|| ParseError::new(Place::Byte(at as u64), "4 bytes more", "the end of the file"))?;
+    let four = four
+        .ok_or_else(|| ParseError::new(FilePlace::Byte(at as u64), "4 bytes more", "the end of the file"))?;
     Ok(u32::from_le_bytes(*four))
 }
 
 /// The numbers of an accessor, row after row.
-pub(crate) struct Rows {
-    pub(crate) width: usize,
-    pub(crate) values: Vec<f64>,
+pub(super) struct AccessorRows {
+    pub(super) width: usize,
+    pub(super) values: Vec<f64>,
 }
 
-impl Rows {
+impl AccessorRows {
     /// The first `N` numbers of each row; `None` if rows are narrower.
-    pub(crate) fn rows<const N: usize>(&self) -> Option<Vec<[f64; N]>> {
+    pub(super) fn rows<const N: usize>(&self) -> Option<Vec<[f64; N]>> {
         self.values.chunks_exact(self.width).map(|row| row.first_chunk().copied()).collect()
     }
 }
 
 /// The JSON and its loaded buffers.
-pub(crate) struct Buffers<'a> {
-    pub(crate) root: &'a json::Root,
+pub(super) struct Buffers<'a> {
+    pub(super) root: &'a json::Root,
     buffers: Vec<Vec<u8>>,
 }
 
 impl<'a> Buffers<'a> {
     /// Loads every buffer: the binary chunk, data URIs, and files through `resolve`.
-    pub(crate) fn load(
+    pub(super) fn load(
         root: &'a json::Root,
         binary: Option<&[u8]>,
         resolve: &mut Resolve<'_>,
@@ -89,10 +89,13 @@ impl<'a> Buffers<'a> {
             };
             let found =
                 || buffer.uri.as_deref().map_or("no binary chunk".into(), |uri| quote(uri.as_bytes()));
-            let bytes = bytes.ok_or_else(|| error(format!("the bytes of buffer {i}"), found()))?;
+            let bytes = bytes.ok_or_else(|| ParseError::file(format!("the bytes of buffer {i}"), found()))?;
             total = total.saturating_add(bytes.len());
             if total > MAX_BYTES {
-                return Err(error(format!("buffers of at most {MAX_BYTES} bytes"), total.to_string()));
+                return Err(ParseError::file(
+                    format!("buffers of at most {MAX_BYTES} bytes"),
+                    total.to_string(),
+                ));
             }
             buffers.push(bytes);
         }
@@ -100,8 +103,8 @@ impl<'a> Buffers<'a> {
     }
 
     /// The bytes of a buffer view.
-    pub(crate) fn view(&self, index: usize) -> Result<&[u8], ParseError> {
-        let out = || error(format!("buffer view {index} inside its buffer"), "one that is not");
+    pub(super) fn view(&self, index: usize) -> Result<&[u8], ParseError> {
+        let out = || ParseError::file(format!("buffer view {index} inside its buffer"), "one that is not");
         let view = self.root.buffer_views.get(index).ok_or_else(out)?;
         let buffer = self.buffers.get(view.buffer.value()).ok_or_else(out)?;
         let offset = usize::try_from(view.byte_offset.unwrap_or_default().0).map_err(|_| out())?;
@@ -111,18 +114,21 @@ impl<'a> Buffers<'a> {
     }
 
     /// The numbers of an accessor; integers marked normalized become 0..1 (or -1..1).
-    pub(crate) fn accessor(&self, index: usize) -> Result<Rows, ParseError> {
-        let out = || error(format!("accessor {index} inside its buffer view"), "one that is not");
+    pub(super) fn accessor(&self, index: usize) -> Result<AccessorRows, ParseError> {
+        let out = || ParseError::file(format!("accessor {index} inside its buffer view"), "one that is not");
         let accessor = self.root.accessors.get(index).ok_or_else(out)?;
         let (Checked::Valid(component), Checked::Valid(kind)) = (&accessor.component_type, &accessor.type_)
         else {
-            return Err(error(format!("a known type of accessor {index}"), "an unknown one"));
+            return Err(ParseError::file(format!("a known type of accessor {index}"), "an unknown one"));
         };
         let Some(view) = accessor.buffer_view.filter(|_| accessor.sparse.is_none()) else {
-            return Err(error(format!("accessor {index} with a buffer view"), "a sparse accessor"));
+            return Err(ParseError::file(
+                format!("accessor {index} with a buffer view"),
+                "a sparse accessor",
+            ));
         };
-        let width = width(*kind)
-            .ok_or_else(|| error(format!("accessor {index} of scalars or vectors"), "matrices"))?;
+        let width = row_width(*kind)
+            .ok_or_else(|| ParseError::file(format!("accessor {index} of scalars or vectors"), "matrices"))?;
         let size = width * component.0.size();
         let stride =
             self.root.buffer_views.get(view.value()).and_then(|v| v.byte_stride).map_or(size, |s| s.0);
@@ -142,15 +148,12 @@ impl<'a> Buffers<'a> {
         if accessor.normalized {
             normalize(component.0, &mut values);
         }
-        Ok(Rows { width, values })
+        Ok(AccessorRows { width, values })
     }
 }
 
-fn error(expected: impl Into<String>, found: impl Into<String>) -> ParseError {
-    ParseError::new(Place::File, expected, found)
-}
-
-fn width(kind: Type) -> Option<usize> {
+/// Numbers in a row of an accessor; `None` for matrices.
+fn row_width(kind: Type) -> Option<usize> {
     Some(match kind {
         Type::Scalar => 1,
         Type::Vec2 => 2,
@@ -186,7 +189,7 @@ fn normalize(component: ComponentType, values: &mut [f64]) {
 }
 
 /// The bytes that a URI means: base64 data, or a file beside the glTF.
-pub(crate) fn bytes_of_uri(uri: &str, resolve: &mut Resolve<'_>) -> Option<Vec<u8>> {
+pub(super) fn bytes_of_uri(uri: &str, resolve: &mut Resolve<'_>) -> Option<Vec<u8>> {
     match uri.strip_prefix("data:") {
         Some(data) => base64(data.split_once(";base64,")?.1.as_bytes()),
         None => resolve(&percent_decoded(uri)),

@@ -1,12 +1,11 @@
 //! The header of a PLY file: its encoding, elements and properties.
 
-use super::ascii::{Lines, fields, integer, quote};
-use super::ply_body::Body;
-use crate::error::{ParseError, Place};
+use crate::error::ParseError;
+use crate::formats::ascii::{Lines, fields, integer, quote};
 
 /// How one number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scalar {
+pub(super) enum PlyScalar {
     I8,
     U8,
     I16,
@@ -17,7 +16,7 @@ pub(crate) enum Scalar {
     F64,
 }
 
-impl Scalar {
+impl PlyScalar {
     fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"char" | b"int8" => Self::I8,
@@ -33,7 +32,7 @@ impl Scalar {
     }
 
     /// Bytes in a binary file.
-    pub(crate) fn size(self) -> usize {
+    pub(super) fn size(self) -> usize {
         match self {
             Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 => 2,
@@ -42,83 +41,88 @@ impl Scalar {
         }
     }
 
-    pub(crate) fn is_float(self) -> bool {
+    pub(super) fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F64)
     }
 }
 
 /// A property of an element: one number, or a list of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Property {
-    pub(crate) name: String,
-    pub(crate) kind: Scalar,
+pub(super) struct PlyProperty {
+    pub(super) name: String,
+    pub(super) kind: PlyScalar,
     /// For a list: how its length is stored.
-    pub(crate) list_count: Option<Scalar>,
+    pub(super) list_count: Option<PlyScalar>,
 }
 
 /// A table of the file: `count` rows of `properties`.
 #[derive(Clone, Debug)]
-pub(crate) struct Element {
-    pub(crate) name: String,
-    pub(crate) count: usize,
-    pub(crate) properties: Vec<Property>,
+pub(super) struct PlyElement {
+    pub(super) name: String,
+    pub(super) count: usize,
+    pub(super) properties: Vec<PlyProperty>,
     /// Line of the header that declares it.
-    pub(crate) line: usize,
+    pub(super) line: usize,
 }
 
 /// How the rows are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
+pub(super) enum PlyEncoding {
     Ascii,
     Little,
     Big,
 }
 
-/// The header.
+/// What the header of a file says, and where it ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Header {
-    pub(crate) elements: Vec<Element>,
+pub(super) struct PlyHeader<'a> {
+    pub(super) encoding: PlyEncoding,
+    pub(super) elements: Vec<PlyElement>,
+    /// What follows the line end of `end_header`; line numbers go on from the header's.
+    pub(super) rows: Lines<'a>,
 }
 
-impl Header {
-    /// Reads the header; the body starts behind the line end of `end_header`.
-    pub(crate) fn read(bytes: &[u8]) -> Result<(Self, Body<'_>), ParseError> {
+impl<'a> PlyHeader<'a> {
+    /// Reads the header of a file.
+    ///
+    /// # Errors
+    /// Fails (naming the line) if it is not one, has no format, or does not end.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let mut lines = Lines::new(bytes);
         let first = lines.next().map_or(&[][..], |(_, line)| line);
         if first != b"ply" {
             return Err(ParseError::line(1, "a first line \"ply\"", quote(first)));
         }
         let mut encoding = None;
-        let mut elements: Vec<Element> = Vec::new();
+        let mut elements: Vec<PlyElement> = Vec::new();
         while let Some((number, line)) = lines.next() {
             let words: Vec<&[u8]> = fields(line).collect();
             match words[..] {
                 [] | [b"comment" | b"obj_info", ..] => {}
-                [b"format", name, _] => encoding = Some(encoding_of(number, name)?),
-                [b"element", name, count] => elements.push(element(number, name, count)?),
+                [b"format", name, _] => encoding = Some(parse_encoding(number, name)?),
+                [b"element", name, count] => elements.push(parse_element(number, name, count)?),
                 [b"property", ref words @ ..] => {
                     let wrong = || ParseError::line(number, "a property of an element", quote(line));
                     let element = elements.last_mut().ok_or_else(wrong)?;
-                    element.properties.push(property(words).ok_or_else(wrong)?);
+                    element.properties.push(parse_property(words).ok_or_else(wrong)?);
                 }
                 [b"end_header"] => {
                     let encoding = encoding
                         .ok_or_else(|| ParseError::line(number, "a format line above end_header", "none"))?;
-                    let offset = bytes.len() - lines.rest().len();
-                    return Ok((Self { elements }, Body::new(encoding, lines, offset)));
+                    return Ok(Self { encoding, elements, rows: lines });
                 }
                 _ => return Err(ParseError::line(number, "a PLY header line", quote(line))),
             }
         }
-        Err(ParseError::new(Place::File, "a PLY header that ends with end_header", "the end of the file"))
+        Err(ParseError::file("a PLY header that ends with end_header", "the end of the file"))
     }
 }
 
-fn encoding_of(line: usize, name: &[u8]) -> Result<Encoding, ParseError> {
+fn parse_encoding(line: usize, name: &[u8]) -> Result<PlyEncoding, ParseError> {
     match name {
-        b"ascii" => Ok(Encoding::Ascii),
-        b"binary_little_endian" => Ok(Encoding::Little),
-        b"binary_big_endian" => Ok(Encoding::Big),
+        b"ascii" => Ok(PlyEncoding::Ascii),
+        b"binary_little_endian" => Ok(PlyEncoding::Little),
+        b"binary_big_endian" => Ok(PlyEncoding::Big),
         _ => Err(ParseError::line(
             line,
             "format ascii, binary_little_endian or binary_big_endian",
@@ -127,18 +131,18 @@ fn encoding_of(line: usize, name: &[u8]) -> Result<Encoding, ParseError> {
     }
 }
 
-fn element(line: usize, name: &[u8], count: &[u8]) -> Result<Element, ParseError> {
+fn parse_element(line: usize, name: &[u8], count: &[u8]) -> Result<PlyElement, ParseError> {
     let name = String::from_utf8_lossy(name).into_owned();
     let count = integer(count).ok_or_else(|| ParseError::line(line, "a number of elements", quote(count)))?;
-    Ok(Element { name, count, properties: Vec::new(), line })
+    Ok(PlyElement { name, count, properties: Vec::new(), line })
 }
 
-fn property(words: &[&[u8]]) -> Option<Property> {
+fn parse_property(words: &[&[u8]]) -> Option<PlyProperty> {
     let (list_count, kind, name) = match *words {
-        [b"list", count, kind, name] => (Some(Scalar::from_name(count)?), kind, name),
+        [b"list", count, kind, name] => (Some(PlyScalar::from_name(count)?), kind, name),
         [kind, name] => (None, kind, name),
         _ => return None,
     };
     let name = String::from_utf8_lossy(name).into_owned();
-    Some(Property { name, kind: Scalar::from_name(kind)?, list_count })
+    Some(PlyProperty { name, kind: PlyScalar::from_name(kind)?, list_count })
 }

@@ -10,6 +10,7 @@
 
 mod bands;
 mod element;
+mod fault;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hdf5_pure::{ChunkCacheConfig, Dataset as Stored, DatasetAccessProperties, FormatError};
+use hdf5_pure::{ChunkCacheConfig, Dataset as H5Dataset, DatasetAccessProperties};
 
-use crate::error::{Error, ParseError, Place, Result, io_error};
+use crate::error::{Error, FilePlace, ParseError, Result, io_error};
 use bands::Bands;
-pub(crate) use element::Element;
+use fault::convert_error;
 
 /// An open HDF5 file.
 pub(crate) struct H5File {
@@ -37,7 +38,8 @@ impl H5File {
     /// Fails if the file cannot be read, is not HDF5, or is shorter than its superblock says.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::metadata(path).map_err(|source| io_error(path, source))?.len();
-        let file = hdf5_pure::File::open_streaming(path).map_err(|e| fault(path, "an HDF5 file", e))?;
+        let file =
+            hdf5_pure::File::open_streaming(path).map_err(|e| convert_error(path, "an HDF5 file", e))?;
         Ok(Self { path: path.to_owned(), file, bytes })
     }
 
@@ -53,8 +55,8 @@ impl H5File {
         let stored = self
             .file
             .dataset_with_options(name, access)
-            .map_err(|e| fault(&self.path, &format!("an array {name:?}"), e))?;
-        let plan = storage::check(&self.path, self.bytes, name, &stored)?;
+            .map_err(|e| convert_error(&self.path, &format!("an array {name:?}"), e))?;
+        let plan = storage::plan_reading(&self.path, self.bytes, name, &stored)?;
         Ok(H5Array { path: self.path.clone(), name: name.to_owned(), stored, plan, bands: Bands::default() })
     }
 
@@ -63,7 +65,8 @@ impl H5File {
     /// # Errors
     /// Fails if the root group cannot be read.
     pub(crate) fn has(&self, name: &str) -> Result<bool> {
-        let names = self.file.root().datasets().map_err(|e| fault(&self.path, "a readable root group", e))?;
+        let names =
+            self.file.root().datasets().map_err(|e| convert_error(&self.path, "a readable root group", e))?;
         Ok(names.iter().any(|n| n == name))
     }
 }
@@ -93,8 +96,8 @@ pub fn count_rows(path: &Path) -> Result<usize> {
 pub(crate) struct H5Array {
     path: PathBuf,
     name: String,
-    stored: Stored,
-    plan: storage::Plan,
+    stored: H5Dataset,
+    plan: storage::H5ReadPlan,
     bands: Bands,
 }
 
@@ -143,7 +146,7 @@ impl H5Array {
 
     /// A problem in a row of this array.
     fn error(&self, row: usize, expected: String, found: String) -> Error {
-        ParseError::new(Place::Row(row), expected, found).in_file(&self.path)
+        ParseError::new(FilePlace::Row(row), expected, found).in_file(&self.path)
     }
 }
 
@@ -174,24 +177,5 @@ impl H5Row<'_> {
         self.array.plan.element.integers(self.bytes()).map_err(|found| {
             self.array.error(self.row, format!("whole numbers in {:?}", self.array.name), found)
         })
-    }
-}
-
-/// An error of the HDF5 crate in ours: what the file lacks, what is broken, what is not read.
-fn fault(path: &Path, expected: &str, error: hdf5_pure::Error) -> Error {
-    match error {
-        hdf5_pure::Error::Io(source) => io_error(path, source),
-        hdf5_pure::Error::Format(FormatError::PathNotFound(_)) => {
-            ParseError::new(Place::File, expected, "none of that name").in_file(path)
-        }
-        // Newer than the crate: data layout 5 came with HDF5 2.0 and its `libver=latest`.
-        hdf5_pure::Error::Format(
-            unread @ (FormatError::InvalidLayoutVersion(_) | FormatError::UnsupportedVersion(_)),
-        ) => Error::Unsupported {
-            path: path.to_owned(),
-            what: format!("this version of the HDF5 format ({unread})"),
-            instead: "write the file anew with an older format (h5py: libver=('earliest', 'v110'))".into(),
-        },
-        other => ParseError::new(Place::File, expected, other.to_string()).in_file(path),
     }
 }

@@ -1,0 +1,126 @@
+//! Folders of files as a dataset: layouts, ids, settings, links, and real folders.
+
+use jepa3d_schemas::Shape;
+
+use super::*;
+use crate::test_data::test_data;
+
+const TRIANGLE: &str = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n";
+
+fn tree(files: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, TRIANGLE).unwrap();
+    }
+    dir
+}
+
+/// (id, split, class) of every object.
+fn listed(dir: &tempfile::TempDir) -> Vec<(String, String, Option<String>)> {
+    let folder = Folder::open(dir.path(), &FolderConfig::default()).unwrap();
+    let class = |i: usize| folder.objects[i].label.map(|label| folder.classes()[label].clone());
+    (0..folder.len()).map(|i| (folder.id(i).into(), folder.split(i).into(), class(i))).collect()
+}
+
+fn row(id: &str, split: &str, class: Option<&str>) -> (String, String, Option<String>) {
+    (id.into(), split.into(), class.map(Into::into))
+}
+
+#[test]
+fn layouts() {
+    let dir = tree(&["b.obj", "a.obj", ".hidden.obj", "notes.txt", "a.mtl"]);
+    assert_eq!(listed(&dir), [row("a", "train", None), row("b", "train", None)]);
+    let dir = tree(&["cup/x.obj", "car/deep/y.obj", "car/.git/z.obj"]);
+    assert_eq!(listed(&dir), [row("car/deep/y", "train", Some("car")), row("cup/x", "train", Some("cup"))]);
+    let dir = tree(&["cup/train/x.obj", "cup/Test/y.obj", "car/valid/z.obj"]);
+    assert_eq!(
+        listed(&dir),
+        [
+            row("car/valid/z", "val", Some("car")),
+            row("cup/Test/y", "test", Some("cup")),
+            row("cup/train/x", "train", Some("cup"))
+        ]
+    );
+    let dir = tree(&["train/cup/x.obj", "test/cup/y.obj"]);
+    assert_eq!(
+        listed(&dir),
+        [row("test/cup/y", "test", Some("cup")), row("train/cup/x", "train", Some("cup"))]
+    );
+    let dir = tree(&["train/x.obj", "plane/y.obj"]);
+    assert_eq!(
+        listed(&dir),
+        [row("plane/y", "train", Some("plane")), row("train/x", "train", Some("train"))]
+    );
+}
+
+#[test]
+fn ids_keep_extensions_only_to_stay_apart() {
+    let dir = tree(&["a.obj", "a.off", "b.v2.obj"]);
+    let ids: Vec<String> = listed(&dir).into_iter().map(|r| r.0).collect();
+    assert_eq!(ids, ["a.obj", "a.off", "b.v2"]);
+    let dir = tree(&["a.obj", "a.off", "a.obj.off"]);
+    let ids: Vec<String> = listed(&dir).into_iter().map(|r| r.0).collect();
+    assert_eq!(ids, ["a.obj", "a.obj.off", "a.off"]);
+}
+
+#[test]
+fn settings_are_checked() {
+    let dir = tree(&["a.obj", "b.txt"]);
+    let open = |config: &str| {
+        let config: FolderConfig = serde_json::from_str(config).unwrap();
+        Folder::open(dir.path(), &config)
+    };
+    let error = |config: &str| open(config).unwrap_err().to_string();
+    assert_eq!(open(r#"{"extensions": [".TXT", "obj"]}"#).unwrap().len(), 2);
+    assert_eq!(open(r#"{"pattern": "*a"}"#).unwrap().len(), 1);
+    assert_eq!(error(r#"{"split": "dev"}"#), "dataset.split: expected train, val or test, found \"dev\"");
+    assert!(error(r#"{"extensions": ["exe"]}"#).ends_with("found \"exe\""));
+    assert!(error(r#"{"columns": ["x", "y"]}"#).ends_with("found \"x,y\" (no column \"z\")"));
+    let none = error(r#"{"extensions": ["ply", "off"]}"#);
+    assert!(none.starts_with(&dir.path().display().to_string()), "{none}");
+    assert!(none.ends_with("missing: expected at least one file with an extension ply, off"), "{none}");
+    assert!(serde_json::from_str::<FolderConfig>(r#"{"splits": "train"}"#).is_err());
+    let gone = Folder::open(&dir.path().join("gone"), &FolderConfig::default()).unwrap_err().to_string();
+    assert!(gone.contains("gone: cannot read"), "{gone}");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_circles_are_listed_once() {
+    let dir = tree(&["cup/x.obj"]);
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("cup/loop")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("cup"), dir.path().join("also")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("gone"), dir.path().join("cup/y.obj")).unwrap();
+    let folder = Folder::open(dir.path(), &FolderConfig::default()).unwrap();
+    let ids: Vec<&str> = (0..folder.len()).map(|i| folder.id(i)).collect();
+    assert_eq!(ids, ["also/x", "also/y"]);
+    assert!(folder.get(1).is_err());
+    assert_eq!(folder.notes()[1], "2 folders are reached a second time through links; listed once");
+}
+
+#[test]
+fn modelnet10_as_a_folder() {
+    let Some(root) = test_data("modelnet10") else { return };
+    let folder = Folder::open(&root, &FolderConfig::default()).unwrap();
+    assert_eq!((folder.len(), folder.classes().len()), (3991, 10));
+    assert_eq!(folder.notes(), ["files: 3991 pcd; classes: 10; splits: train 3991"]);
+    let object = folder.get(0).unwrap();
+    assert_eq!(object.id, "bathtub/train/bathtub_0001");
+    assert_eq!((object.category.as_deref(), object.label), (Some("bathtub"), Some(0)));
+    let Shape::Points(points) = object.shape else { panic!("a mesh") };
+    assert_eq!(points.len(), 1024);
+    assert_eq!(folder.source(0), "bathtub/train/bathtub_0001.pcd");
+}
+
+#[test]
+fn every_mesh_of_a_real_folder_is_read() {
+    let Some(root) = test_data("shapedb") else { return };
+    let folder = Folder::open(&root, &FolderConfig::default()).unwrap();
+    assert_eq!(folder.len(), 500);
+    for i in 0..folder.len() {
+        let object = folder.get(i).unwrap();
+        assert!(matches!(object.shape, Shape::Mesh(_)), "{}", object.id);
+    }
+}

@@ -1,0 +1,67 @@
+//! Unit `scene`: one object a keyframe, the whole lidar cloud with its photos and annotated boxes.
+
+use jepa3d_schemas::{BoxLabel, Object};
+
+use super::boxes::{AnnotatedBoxes, BoxRow};
+use super::classes::class_names;
+use super::dataset::{ListedObject, ObjectUnit};
+use super::lidar_cloud::{LidarCloud, LidarFile};
+use super::recording::Recording;
+use super::tables::TableFolder;
+use crate::error::Result;
+
+/// Keyframes; ids are `<scene name>/<timestamp>-<sample token>`.
+pub(super) struct KeyframeUnit {
+    boxes: Vec<BoxRow>,
+    /// Rows of `boxes` of each keyframe, in the order of the table.
+    boxes_of_keyframe: Vec<Vec<u32>>,
+    box_classes: Vec<String>,
+}
+
+impl ObjectUnit for KeyframeUnit {
+    fn read(folder: &TableFolder, recording: &Recording) -> Result<Self> {
+        let config = &recording.config;
+        let boxes = if config.boxes {
+            AnnotatedBoxes::read(folder, config.classes, 0, &recording.keyframe_rows)?.rows
+        } else {
+            Vec::new()
+        };
+        let mut boxes_of_keyframe = vec![Vec::new(); recording.keyframes.len()];
+        for (row, annotated) in boxes.iter().enumerate() {
+            boxes_of_keyframe[annotated.keyframe as usize].push(row as u32);
+        }
+        Ok(Self { boxes, boxes_of_keyframe, box_classes: class_names(config.classes) })
+    }
+
+    fn ids(&self, recording: &Recording) -> Vec<String> {
+        let id = |k| format!("{}-{}", recording.id_at(k, k.timestamp), k.token);
+        recording.keyframes.iter().map(id).collect()
+    }
+
+    fn lidar_file(&self, recording: &Recording, row: u32) -> LidarFile {
+        LidarFile { keyframe: row, frame: recording.keyframe(row).lidar }
+    }
+
+    fn object(&self, recording: &Recording, listed: &ListedObject, mut cloud: LidarCloud) -> Object {
+        let chain = &recording.chain;
+        let lidar = chain.frame(recording.keyframe(listed.row).lidar);
+        let photos = recording.photos(listed.row, &chain.global_from_sensor(lidar), None);
+        let lidar_from_global = chain.sensor_from_global(lidar);
+        let rows = self.boxes_of_keyframe[listed.row as usize].iter();
+        let boxes: Vec<BoxLabel> =
+            rows.map(|&row| self.boxes[row as usize].in_lidar_frame(&lidar_from_global)).collect();
+        cloud.warnings.extend(recording.missing_photos(listed.row));
+        cloud.parts.extend(boxes.iter().map(box_bytes));
+        Object { boxes, ..cloud.into_object(&listed.id, photos) }
+    }
+
+    fn box_classes(&self) -> &[String] {
+        &self.box_classes
+    }
+}
+
+/// The numbers of a box, for hashing.
+fn box_bytes(label: &BoxLabel) -> Vec<u8> {
+    let numbers = label.center.iter().chain(&label.size).chain(&label.rotation);
+    numbers.flat_map(|v| v.to_le_bytes()).chain(label.label.to_le_bytes()).collect()
+}
