@@ -36,6 +36,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 BATCH, POINTS, GROUPINGS, CENTERS, NEIGHBORS = 128, 1024, 4, 64, 32
 SHAPES = {"points": (POINTS, 3), "center_indices": (GROUPINGS, CENTERS), "patch_indices": (GROUPINGS, CENTERS, NEIGHBORS)}
+# How a raw member of a tar file is cut into arrays.
+LAYOUT = [(np.dtype(np.float32 if name == "points" else np.uint16), int(np.prod(shape)), shape) for name, shape in SHAPES.items()]
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
@@ -185,10 +187,9 @@ def write_webdataset(data, folder):
 
 def parse(member):
     body, at, arrays = member["bin"], 0, []
-    for name, shape in SHAPES.items():
-        kind = np.dtype(np.float32 if name == "points" else np.uint16)
-        arrays.append(np.frombuffer(body, kind, int(np.prod(shape)), at).reshape(shape))
-        at += arrays[-1].nbytes
+    for kind, count, shape in LAYOUT:
+        arrays.append(np.frombuffer(body, kind, count, at).reshape(shape))
+        at += count * kind.itemsize
     return choose(*arrays)
 
 
