@@ -42,7 +42,7 @@ def shown(value):
     """A number as it is read: thousands by commas, short ones as they are."""
     if not isinstance(value, (int, float)):
         return "" if value is None else str(value)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def table(name):

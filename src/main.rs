@@ -83,8 +83,8 @@ fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match result {
-        Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
-        Ok(commands::Outcome::Failed) => ExitCode::from(1),
+        Ok(commands::Conclusion::Done) => ExitCode::SUCCESS,
+        Ok(commands::Conclusion::Failed) => ExitCode::from(1),
         Err(error) => {
             commands::tell(format_args!("error: {}", message(&error)));
             ExitCode::from(2)

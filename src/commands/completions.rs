@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{Outcome, print};
+use super::{Conclusion, print};
 
 /// Arguments of `completions`.
 #[derive(clap::Args)]
@@ -12,9 +12,9 @@ pub(crate) struct Args {
 }
 
 /// Prints the script of a shell for a command line.
-pub(crate) fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Conclusion> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "jepa3d", &mut script);
     print(String::from_utf8_lossy(&script))?;
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jepa3d_torch::Conversion;
 
-use super::{Outcome, print, print_json, tell};
+use super::{Conclusion, print, print_json, tell};
 
 /// Arguments of `convert`.
 #[derive(clap::Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let done = jepa3d_torch::convert(&args.checkpoint, &args.to)?;
     for warning in &done.changes.warnings {
         tell(format_args!("warning: {warning}"));
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     } else {
         print(text(&done))?
     }
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }
 
 /// What was converted, for people.

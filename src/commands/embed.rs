@@ -7,7 +7,7 @@ use jepa3d_loader::PreparedDataset;
 use jepa3d_train::{FrozenEncoder, Pooling};
 use serde::Serialize;
 
-use super::{Machine, Outcome, print, print_json};
+use super::{Conclusion, MachineArgs, print, print_json};
 
 /// Arguments of `embed`.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long = "split", value_name = "NAME")]
     splits: Vec<String>,
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineArgs,
 }
 
 /// How tokens become one vector.
@@ -49,7 +49,7 @@ impl From<Pool> for Pooling {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct EmbedReport<'a> {
     out: &'a std::path::Path,
     samples: usize,
     width: usize,
@@ -57,7 +57,7 @@ struct Report<'a> {
     encoder: &'a str,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     jepa3d_train::use_threads(super::threads(args.machine.threads));
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     let encoder = FrozenEncoder::open(&args.run, &args.machine.device)?;
@@ -67,12 +67,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     encoder.write(&args.out, set, (&dataset, pooling))?;
     let (encoder, pooling) = (encoder.source(), pooling.name());
     if args.machine.json {
-        print_json(&Report { out: &args.out, samples, width, pooling, encoder })?;
+        print_json(&EmbedReport { out: &args.out, samples, width, pooling, encoder })?;
     } else {
         print(format!(
             "{}: {samples} samples, {width} numbers each, {pooling}, {encoder}\n",
             args.out.display()
         ))?;
     }
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }

@@ -10,7 +10,7 @@ use jepa3d_inspect::{
 use jepa3d_train::METRICS_FILE;
 use serde::Serialize;
 
-use super::{Outcome, print, print_json, tell};
+use super::{Conclusion, print, print_json, tell};
 
 /// Arguments of `inspect`.
 #[derive(clap::Args)]
@@ -57,22 +57,22 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenFile<'a> {
     file: &'a Path,
     bytes: u64,
     bytes_per_sample: u64,
 }
 
 #[derive(Serialize, Default)]
-struct Summary<'a> {
+struct InspectSummary<'a> {
     samples: usize,
-    recording: Option<Written<'a>>,
-    contact_sheet: Option<Written<'a>>,
+    recording: Option<WrittenFile<'a>>,
+    contact_sheet: Option<WrittenFile<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    curves: Option<Written<'a>>,
+    curves: Option<WrittenFile<'a>>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let folder = args.folder.display();
     let has = |file: &str| args.folder.join(file).exists();
     if has(jepa3d_schemas::MANIFEST_FILE) {
@@ -93,7 +93,7 @@ fn query(args: &Args) -> Query {
     }
 }
 
-fn dataset(args: &Args) -> anyhow::Result<Outcome> {
+fn dataset(args: &Args) -> anyhow::Result<Conclusion> {
     let folder = args.folder.display();
     for (name, is_given) in [("--curves", args.curves.is_some()), ("--data", args.data.is_some())] {
         if is_given {
@@ -110,7 +110,7 @@ fn dataset(args: &Args) -> anyhow::Result<Outcome> {
     show(args, (&selection).into(), selection.len(), &sheet)
 }
 
-fn pretraining(args: &Args) -> anyhow::Result<Outcome> {
+fn pretraining(args: &Args) -> anyhow::Result<Conclusion> {
     let folder = args.folder.display();
     if args.data.is_none() && args.contact_sheet.is_some() {
         bail!("{folder}: --contact-sheet of a run needs its dataset (--data DIR)");
@@ -131,9 +131,9 @@ fn show(
     shown: Shown<'_>,
     samples: usize,
     sheet: &dyn Fn() -> jepa3d_inspect::Result<Sheet>,
-) -> anyhow::Result<Outcome> {
-    let written = |file, bytes| Written { file, bytes, bytes_per_sample: bytes / samples.max(1) as u64 };
-    let mut summary = Summary { samples, ..Summary::default() };
+) -> anyhow::Result<Conclusion> {
+    let written = |file, bytes| WrittenFile { file, bytes, bytes_per_sample: bytes / samples.max(1) as u64 };
+    let mut summary = InspectSummary { samples, ..InspectSummary::default() };
     if let Some(file) = &args.contact_sheet {
         summary.contact_sheet = Some(written(file, sheet()?.write(file)?));
     }
@@ -149,11 +149,11 @@ fn show(
     view(args, shown)
 }
 
-fn report(args: &Args, summary: &Summary<'_>) -> anyhow::Result<()> {
+fn report(args: &Args, summary: &InspectSummary<'_>) -> anyhow::Result<()> {
     if args.json {
         return print_json(summary);
     }
-    for Written { file, bytes, bytes_per_sample } in
+    for WrittenFile { file, bytes, bytes_per_sample } in
         [&summary.contact_sheet, &summary.recording].into_iter().flatten()
     {
         let (file, samples) = (file.display(), summary.samples);
@@ -162,13 +162,13 @@ fn report(args: &Args, summary: &Summary<'_>) -> anyhow::Result<()> {
             _ => format!("{file}: {samples} samples, {bytes} bytes, {bytes_per_sample} a sample\n"),
         })?;
     }
-    if let Some(Written { file, bytes, .. }) = &summary.curves {
+    if let Some(WrittenFile { file, bytes, .. }) = &summary.curves {
         print(format!("{}: {bytes} bytes\n", file.display()))?;
     }
     Ok(())
 }
 
-fn view(args: &Args, shown: Shown<'_>) -> anyhow::Result<Outcome> {
+fn view(args: &Args, shown: Shown<'_>) -> anyhow::Result<Conclusion> {
     if args.spawn {
         spawn_viewer(shown)
             .context("--spawn needs the viewer (cargo install rerun-cli, or pip install rerun-sdk)")?;
@@ -178,5 +178,5 @@ fn view(args: &Args, shown: Shown<'_>) -> anyhow::Result<Outcome> {
         tell(format_args!("open {} (interrupt to end)", served.url()));
         served.wait();
     }
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }

@@ -18,7 +18,7 @@ use std::io::Write;
 use anyhow::Context;
 
 /// How a command that could run ended.
-pub(crate) enum Outcome {
+pub(crate) enum Conclusion {
     /// Exit code 0.
     Done,
     /// Exit code 1.
@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
 
 /// Where a command runs and how it reports.
 #[derive(clap::Args)]
-pub(crate) struct Machine {
+pub(crate) struct MachineArgs {
     /// Where tensors live.
     #[arg(long, default_value = "cpu")]
     device: String,

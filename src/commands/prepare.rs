@@ -8,7 +8,7 @@ use jepa3d_pipeline::{Part, Plan, PrepareConfig, QuarantineRow, Report, Request,
 use serde::Serialize;
 
 use super::progress::Meter;
-use super::{Outcome, print, print_json, tell, threads};
+use super::{Conclusion, print, print_json, tell, threads};
 use crate::presets::{self, Verb};
 
 /// Quarantined objects that are printed; the rest is in the file.
@@ -62,7 +62,7 @@ enum Only {
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct PrepareSummary {
     out: PathBuf,
     fingerprint: Option<String>,
     tasks_done: usize,
@@ -77,7 +77,7 @@ struct Summary {
     objects_per_second: f64,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let start = Instant::now();
     let config = config(args)?;
     let data = match &args.data {
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     describe(&plan);
     if args.dry_run {
         dry_run(&plan, args.json)?;
-        return Ok(Outcome::Done);
+        return Ok(Conclusion::Done);
     }
     let part = match args.task {
         Some(task) => Part::Task(task),
@@ -177,12 +177,12 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
     print(text)
 }
 
-fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow::Result<Outcome> {
+fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow::Result<Conclusion> {
     let progress = report.progress;
     let manifest = report.manifest.as_ref();
     let failures = manifest.map_or(progress.quarantined, |m| m.failures());
     let views = manifest.and_then(|m| m.views.as_ref());
-    let summary = Summary {
+    let summary = PrepareSummary {
         out: args.out.clone(),
         fingerprint: manifest.map(|m| m.fingerprint.clone()),
         tasks_done: report.tasks_done,
@@ -210,13 +210,13 @@ fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow:
         tell(format_args!(
             "{failures} {what} are quarantined, run.max_failures allows {allowed}: exit code 1"
         ));
-        return Ok(Outcome::Failed);
+        return Ok(Conclusion::Failed);
     }
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }
 
-fn summary_text(summary: &Summary, is_complete: bool) -> String {
-    let Summary { out, written, quarantined, seconds, objects_per_second, .. } = summary;
+fn summary_text(summary: &PrepareSummary, is_complete: bool) -> String {
+    let PrepareSummary { out, written, quarantined, seconds, objects_per_second, .. } = summary;
     let out = out.display();
     let views = match (summary.views, summary.views_failed) {
         (0, 0) => String::new(),

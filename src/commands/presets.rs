@@ -1,6 +1,6 @@
 //! `jepa3d presets`: which configs are built in, or one of them to edit.
 
-use super::{Outcome, print};
+use super::{Conclusion, print};
 use crate::presets::{PRESETS, find};
 
 /// Arguments of `presets`.
@@ -10,12 +10,12 @@ pub(crate) struct Args {
     name: Option<String>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     match &args.name {
         Some(name) => print(find(name)?.toml)?,
         None => print(list())?,
     }
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }
 
 /// Verb, name and summary of each, in columns.

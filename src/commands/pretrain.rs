@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, bail};
 use jepa3d_train::{Ended, Event, PretrainConfig, PretrainRequest, Trainer};
 
-use super::{Outcome, print, tell};
+use super::{Conclusion, print, tell};
 use crate::presets::{self, Verb};
 
 /// Arguments of `pretrain`.
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     if args.bf16 && args.device == "cpu" {
         bail!("--bf16: expected a CUDA device (--device cuda:0), found --device cpu");
     }
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let config = PretrainConfig::parse(&presets::resolve(Verb::Pretrain, &args.config)?, &sets)?;
     if args.dry_run {
         print(config.to_toml())?;
-        return Ok(Outcome::Done);
+        return Ok(Conclusion::Done);
     }
     let preset = config.preset.clone();
     jepa3d_train::use_threads(super::threads(args.threads));
@@ -73,17 +73,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(finish(args, ended))
 }
 
-fn finish(args: &Args, ended: Ended) -> Outcome {
+fn finish(args: &Args, ended: Ended) -> Conclusion {
     let out = args.out.display();
     match ended {
         Ended::Done => tell(format_args!("done: {out}")),
         Ended::Stopped => tell(format_args!("stopped; the same command with --resume continues {out}")),
         Ended::Collapsed => {
             tell(format_args!("stopped: collapse reported (monitor.abort_on_collapse); {out} is kept"));
-            return Outcome::Failed;
+            return Conclusion::Failed;
         }
     }
-    Outcome::Done
+    Conclusion::Done
 }
 
 /// SIGINT and SIGTERM ask for a checkpoint and a clean end; a second one ends at once.

@@ -10,7 +10,7 @@ use jepa3d_train::{FrozenEncoder, Pooling, read_metrics};
 use serde::Serialize;
 
 use super::embed::Pool;
-use super::{Machine, Outcome, print, print_json, tell};
+use super::{Conclusion, MachineArgs, print, print_json, tell};
 
 /// Arguments of `probe`.
 #[derive(clap::Args)]
@@ -46,7 +46,7 @@ pub(crate) struct Args {
     #[arg(long)]
     light: bool,
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineArgs,
 }
 
 /// Solvers by name.
@@ -59,7 +59,7 @@ enum SolverName {
 }
 
 #[derive(Default, Serialize)]
-struct Report {
+struct ProbeReport {
     runs: Vec<String>,
     presets: Vec<String>,
     seeds: Vec<u64>,
@@ -69,7 +69,7 @@ struct Report {
     random: Vec<ProbeTable>,
 }
 
-impl Report {
+impl ProbeReport {
     /// The presets in the order in which they were named, and the runs of each.
     fn by_preset(&self) -> Vec<(&str, Vec<usize>)> {
         let mut found: Vec<(&str, Vec<usize>)> = Vec::new();
@@ -83,11 +83,11 @@ impl Report {
     }
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     jepa3d_train::use_threads(super::threads(args.machine.threads));
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     let config = config(args);
-    let mut report = Report::default();
+    let mut report = ProbeReport::default();
     let pooling = Pooling::from(args.pool);
     let mut splits = vec![args.train_split.clone()];
     splits.extend(args.test_split.clone());
@@ -135,15 +135,15 @@ fn config(args: &Args) -> ProbeConfig {
     }
 }
 
-fn show(args: &Args, report: &Report) -> anyhow::Result<Outcome> {
+fn show(args: &Args, report: &ProbeReport) -> anyhow::Result<Conclusion> {
     if args.machine.json {
         print_json(report)?;
-        return Ok(Outcome::Done);
+        return Ok(Conclusion::Done);
     }
     report.runs.iter().for_each(|run| tell(format_args!("encoder: {run}")));
     let presets = report.by_preset();
-    let groups: Vec<Group<'_>> =
-        presets.iter().map(|(preset, runs)| Group::new(preset, runs, report)).collect();
+    let groups: Vec<PresetRuns<'_>> =
+        presets.iter().map(|(preset, runs)| PresetRuns::new(preset, runs, report)).collect();
     let is_one = groups.len() == 1;
     let mut columns = Vec::new();
     for group in &groups {
@@ -159,11 +159,11 @@ fn show(args: &Args, report: &Report) -> anyhow::Result<Outcome> {
         tell(format_args!("{}: {seconds:.0} s of training", group.preset));
     }
     print(print_columns(&columns))?;
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }
 
 /// The runs of one preset.
-struct Group<'a> {
+struct PresetRuns<'a> {
     preset: &'a str,
     seeds: Vec<u64>,
     pretrained: Vec<ProbeTable>,
@@ -172,8 +172,8 @@ struct Group<'a> {
     seconds: Option<f64>,
 }
 
-impl<'a> Group<'a> {
-    fn new(preset: &'a str, runs: &[usize], report: &Report) -> Self {
+impl<'a> PresetRuns<'a> {
+    fn new(preset: &'a str, runs: &[usize], report: &ProbeReport) -> Self {
         let of = |tables: &[ProbeTable]| runs.iter().filter_map(|&i| tables.get(i).cloned()).collect();
         Self {
             preset,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Outcome, print, print_json, tell};
+use super::{Conclusion, print, print_json, tell};
 
 /// Arguments of `stats`.
 #[derive(clap::Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let stats = jepa3d_pipeline::stats(&args.folder)?;
     if args.json {
         print_json(&stats)?;
@@ -29,5 +29,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             tell(format_args!("wrote {}", plot.display()));
         }
     }
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }

@@ -9,7 +9,7 @@ use jepa3d_teachers::{CacheReport, MeanStd, PosResample, Teacher, TokenPool, Vit
 use serde::Serialize;
 
 use super::progress::Meter;
-use super::{Outcome, print, print_json, threads};
+use super::{Conclusion, print, print_json, threads};
 
 /// Arguments of `teacher`.
 #[derive(clap::Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     folder: PathBuf,
     /// Which frozen image encoder.
     #[arg(long, value_enum)]
-    teacher: Kind,
+    teacher: TeacherName,
     /// Weights of `vit`: a safetensors file in timm's or DINOv2's naming.
     #[arg(long, value_name = "F.safetensors", required_if_eq("teacher", "vit"))]
     weights: Option<PathBuf>,
@@ -29,14 +29,14 @@ pub(crate) struct Args {
     #[arg(long)]
     dim: Option<usize>,
     /// Which token of `vit` is the embedding.
-    #[arg(long, value_enum, default_value_t = Pool::Cls)]
-    pool: Pool,
+    #[arg(long, value_enum, default_value_t = TokenChoice::Cls)]
+    pool: TokenChoice,
     /// How `vit` makes positions of another grid than the one it was trained on.
-    #[arg(long, value_enum, default_value_t = Positions::Timm)]
-    pos_resample: Positions,
+    #[arg(long, value_enum, default_value_t = PositionResampling::Timm)]
+    pos_resample: PositionResampling,
     /// Colour statistics that `vit` was trained with.
-    #[arg(long, value_enum, default_value_t = Colours::Imagenet)]
-    mean_std: Colours,
+    #[arg(long, value_enum, default_value_t = ColourStatistics::Imagenet)]
+    mean_std: ColourStatistics,
     /// Attention heads of `vit`; default: its width / 64.
     #[arg(long)]
     heads: Option<usize>,
@@ -50,7 +50,7 @@ pub(crate) struct Args {
 
 /// A frozen image encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Kind {
+enum TeacherName {
     /// Histograms of oriented gradients; needs no weights.
     Hog,
     /// A plain vision transformer.
@@ -58,7 +58,7 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Pool {
+enum TokenChoice {
     /// The class token.
     Cls,
     /// The mean of the patches.
@@ -66,7 +66,7 @@ enum Pool {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Positions {
+enum PositionResampling {
     /// Bicubic with antialiasing.
     Timm,
     /// Bicubic without, as DINOv2's models without registers.
@@ -74,7 +74,7 @@ enum Positions {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Colours {
+enum ColourStatistics {
     /// ImageNet's (DINOv2).
     Imagenet,
     /// 0.5 and 0.5 (many timm models).
@@ -82,7 +82,7 @@ enum Colours {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct TeacherReport<'a> {
     teacher: &'static str,
     name: &'a str,
     #[serde(flatten)]
@@ -90,12 +90,12 @@ struct Report<'a> {
     seconds: f64,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     jepa3d_train::use_threads(threads(args.threads));
     let dataset = PreparedDataset::open(&args.folder)?;
     let kind = match args.teacher {
-        Kind::Hog => "hog",
-        Kind::Vit => "vit",
+        TeacherName::Hog => "hog",
+        TeacherName::Vit => "vit",
     };
     let name = args.name.as_deref().unwrap_or(kind);
     let teacher = teacher(args)?;
@@ -104,46 +104,47 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let cached =
         cache_teacher(&dataset, &teacher, name, &mut |progress| meter.count(progress.done, progress.total));
     meter.finish();
-    let report = Report { teacher: kind, name, cache: cached?, seconds: start.elapsed().as_secs_f64() };
+    let report =
+        TeacherReport { teacher: kind, name, cache: cached?, seconds: start.elapsed().as_secs_f64() };
     match args.json {
         true => print_json(&report)?,
         false => print(line(args, &report))?,
     }
-    Ok(Outcome::Done)
+    Ok(Conclusion::Done)
 }
 
 fn teacher(args: &Args) -> anyhow::Result<Teacher> {
     match (args.teacher, &args.weights) {
-        (Kind::Hog, Some(_)) => bail!("--weights: expected none, because hog has no weights"),
-        (Kind::Hog, None) => Ok(Teacher::hog(args.dim.unwrap_or(384))?),
-        (Kind::Vit, _) if args.dim.is_some() => {
+        (TeacherName::Hog, Some(_)) => bail!("--weights: expected none, because hog has no weights"),
+        (TeacherName::Hog, None) => Ok(Teacher::hog(args.dim.unwrap_or(384))?),
+        (TeacherName::Vit, _) if args.dim.is_some() => {
             bail!("--dim: expected none, because vit is as wide as its weights")
         }
-        (Kind::Vit, None) => bail!("--weights: expected a safetensors file for vit, found none"),
-        (Kind::Vit, Some(weights)) => Ok(Teacher::vit(weights, vit_config(args))?),
+        (TeacherName::Vit, None) => bail!("--weights: expected a safetensors file for vit, found none"),
+        (TeacherName::Vit, Some(weights)) => Ok(Teacher::vit(weights, vit_config(args))?),
     }
 }
 
 fn vit_config(args: &Args) -> VitConfig {
     VitConfig {
         pool: match args.pool {
-            Pool::Cls => TokenPool::Cls,
-            Pool::Mean => TokenPool::Mean,
+            TokenChoice::Cls => TokenPool::Cls,
+            TokenChoice::Mean => TokenPool::Mean,
         },
         pos_resample: match args.pos_resample {
-            Positions::Timm => PosResample::Timm,
-            Positions::Dinov2 => PosResample::Dinov2,
+            PositionResampling::Timm => PosResample::Timm,
+            PositionResampling::Dinov2 => PosResample::Dinov2,
         },
         mean_std: match args.mean_std {
-            Colours::Imagenet => MeanStd::Imagenet,
-            Colours::Half => MeanStd::Half,
+            ColourStatistics::Imagenet => MeanStd::Imagenet,
+            ColourStatistics::Half => MeanStd::Half,
         },
         heads: args.heads,
     }
 }
 
-fn line(args: &Args, report: &Report<'_>) -> String {
-    let Report { name, cache, seconds, .. } = report;
+fn line(args: &Args, report: &TeacherReport<'_>) -> String {
+    let TeacherReport { name, cache, seconds, .. } = report;
     let kept = match (cache.shards_written, cache.shards_kept) {
         (0, _) => "complete already, ".to_owned(),
         (_, 0) => String::new(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{Outcome, print, print_json, threads};
+use super::{Conclusion, print, print_json, threads};
 
 /// Arguments of `verify`.
 #[derive(clap::Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let folder = args.folder.display();
     let report = jepa3d_pipeline::verify(&args.folder, threads(args.threads))
         .with_context(|| format!("{folder}: not a complete prepared dataset"))?;
@@ -45,5 +45,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             "{problems}{folder}: {rows} rows in {shards} shards{views}{embeddings}, {quarantined} quarantined: {verdict}\n"
         ))?;
     }
-    Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::Failed })
+    Ok(if report.problems.is_empty() { Conclusion::Done } else { Conclusion::Failed })
 }
