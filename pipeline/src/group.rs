@@ -4,7 +4,7 @@
 //! centroid. The others start at a point drawn from (run seed, sample id, grouping), which keeps
 //! the variety that regrouping at every training step would give.
 
-use jepa3d_grouping::{CellEdge, Cloud, VoxelBlocks, farthest_from_centroid, voxel_blocks};
+use jepa3d_grouping::{CellEdge, IndexedCloud, VoxelBlocks, farthest_from_centroid, voxel_blocks};
 use jepa3d_schemas::Draws;
 
 use crate::config::{GroupKind, GroupsConfig};
@@ -28,8 +28,8 @@ pub struct Groups {
 /// Memory that a worker keeps from sample to sample.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    whole: Cloud,
-    part: Cloud,
+    whole: IndexedCloud,
+    part: IndexedCloud,
     points: Vec<[f32; 3]>,
 }
 
@@ -79,7 +79,7 @@ impl Groups {
     /// Appends a grouping of `cloud` for each of `starts`, indices into it.
     fn push(
         &mut self,
-        cloud: &mut Cloud,
+        cloud: &mut IndexedCloud,
         points: &[[f32; 3]],
         config: &GroupsConfig,
         starts: &[u32],
@@ -102,7 +102,7 @@ impl Groups {
     /// in a cloud of 1,024 points is, has its neighbours searched once.
     fn push_patches(
         &mut self,
-        cloud: &mut Cloud,
+        cloud: &mut IndexedCloud,
         config: &GroupsConfig,
         starts: &[u32],
     ) -> jepa3d_grouping::Result<()> {

@@ -1,12 +1,18 @@
 //! How long do FPS and kNN-32 of its centers take, layout included, on one thread?
 //!
 //! `geometry CLOUD.f32 N M [REPEATS]` reads N points of three little-endian f32 and prints one
-//! JSON object: medians in milliseconds. `geometry_peers.py` runs it in turns with the peers.
+//! JSON object: medians in milliseconds, those of kNN-32 by kiddo among them. `geometry_peers.py`
+//! runs it in turns with the other peers.
 
 use std::hint::black_box;
+use std::num::NonZero;
 use std::time::Instant;
 
-use jepa3d_grouping::Cloud;
+use jepa3d_grouping::IndexedCloud;
+use kiddo::{ImmutableKdTree, SquaredEuclidean};
+
+/// Points of a patch.
+const NEIGHBORS: usize = 32;
 
 fn median_ms(repeats: usize, mut f: impl FnMut()) -> f64 {
     f();
@@ -34,7 +40,7 @@ fn main() {
         bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))).collect();
     let points: Vec<[f32; 3]> = values.chunks_exact(3).map(|p| p.try_into().expect("three")).collect();
     assert_eq!(points.len(), n, "points of {path}");
-    let mut cloud = Cloud::default();
+    let mut cloud = IndexedCloud::default();
     let layout = median_ms(repeats, || cloud.rebuild(black_box(&points)).expect("a finite cloud"));
     let mut centers = Vec::new();
     let fps = median_ms(repeats, || {
@@ -43,14 +49,26 @@ fn main() {
     });
     let knn = median_ms(repeats, || {
         cloud.rebuild(black_box(&points)).expect("a finite cloud");
-        black_box(cloud.nearest(&centers, 32).expect("enough points"));
+        black_box(cloud.nearest(&centers, NEIGHBORS).expect("enough points"));
     });
     let both = median_ms(repeats, || {
         cloud.rebuild(black_box(&points)).expect("a finite cloud");
         centers = cloud.farthest_points(m, 0).expect("enough points");
-        black_box(cloud.nearest(&centers, 32).expect("enough points"));
+        black_box(cloud.nearest(&centers, NEIGHBORS).expect("enough points"));
     });
+    let kiddo = median_ms(repeats, || search_with_kiddo(black_box(&points), &centers));
     println!(
-        r#"{{"n": {n}, "m": {m}, "layout_ms": {layout}, "fps_ms": {fps}, "knn_ms": {knn}, "both_ms": {both}}}"#
+        r#"{{"n": {n}, "m": {m}, "layout_ms": {layout}, "fps_ms": {fps}, "knn_ms": {knn}, "both_ms": {both}, "kiddo_knn_ms": {kiddo}}}"#
     );
+}
+
+/// The peer's way to the same patches: its tree for clouds that do not change, one query a center, sorted.
+fn search_with_kiddo(points: &[[f32; 3]], centers: &[u32]) {
+    let tree: ImmutableKdTree<f32, 3> =
+        ImmutableKdTree::new_from_slice(points).expect("a cloud of 2^32 points at most");
+    let count = NonZero::new(NEIGHBORS).expect("not zero");
+    for &center in centers {
+        let query = &points[center as usize];
+        black_box(tree.query(query).nearest_n::<SquaredEuclidean<f32>>(count).execute());
+    }
 }

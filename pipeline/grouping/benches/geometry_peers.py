@@ -1,7 +1,7 @@
-"""FPS and kNN-32 against fpsample, pykdtree and scipy: same clouds, one thread, in turns.
+"""FPS and kNN-32 against fpsample, pykdtree, scipy and kiddo: same clouds, one thread, in turns.
 
 Usage: geometry_peers.py BENCH_BINARY [--rounds 5] [--sweep LIDAR.pcd.bin]
-       (make bench-geometry builds the binary and finds the sweep below JEPA3D_TEST_DATA)
+       (make bench-geometry builds the binary and finds the sweep below JEPA3D_TEST_DATA; kiddo is a part of the binary)
 Needs: pip install numpy scipy fpsample pykdtree
 Prints one JSON object a line, ratio = peer / ours; notes go to standard error.
 A round times our binary, then every peer, on each cloud; the medians over rounds are compared.
@@ -105,19 +105,24 @@ def compare(binary, name, points, m, rounds):
         best[kind] = min(medians.items(), key=lambda item: item[1])
     mine = {kind: statistics.median(o[f"{kind}_ms"] for o in ours) for kind in ("fps", "knn", "both")}
     best["both"] = ("both", best["fps"][1] + best["knn"][1])
-    for kind, label in (("fps", "FPS"), ("knn", "kNN-32"), ("both", "FPS + kNN-32")):
-        peer, peer_ms = best[kind]
-        print(json.dumps({
-            "case": f"{label} {name}", "ours": round(mine[kind], 4), "peer": round(peer_ms, 4), "unit": "ms",
-            "ratio": round(peer_ms / mine[kind], 2), "peer_name": peer,
-        }), flush=True)
+    print_line(f"FPS {name}", mine["fps"], *best["fps"])
+    print_line(f"kNN-32 {name}", mine["knn"], *best["knn"])
+    print_line(f"FPS + kNN-32 {name}", mine["both"], *best["both"])
+    print_line(f"kNN-32 against kiddo {name}", mine["knn"], "kiddo", statistics.median(o["kiddo_knn_ms"] for o in ours))
+
+
+def print_line(case, ours, peer_name, peer):
+    print(json.dumps({
+        "case": case, "ours": round(ours, 4), "peer": round(peer, 4), "unit": "ms",
+        "ratio": round(peer / ours, 2), "peer_name": peer_name,
+    }), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--rounds", type=int, default=5)
-    found = sorted(glob.glob(os.path.join(os.environ.get("JEPA3D_TEST_DATA", "../shared/data"),
+    found = sorted(glob.glob(os.path.join(os.environ.get("JEPA3D_TEST_DATA", "."),
                                           "nuscenes/samples/LIDAR_TOP/*.pcd.bin")))
     parser.add_argument("--sweep", default=found[0] if found else None)
     args = parser.parse_args()

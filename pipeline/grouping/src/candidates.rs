@@ -5,7 +5,7 @@
 //! order is the order wanted.
 
 use crate::kernels::{LEAF, NO_POINT};
-use crate::lanes::{Lanes, Row, WIDTH};
+use crate::lanes::{LaneOps, LaneRow, PointRow, PointRowMut, WIDTH};
 
 /// Up to this many candidates are ordered by counting.
 const COUNTED: usize = 64;
@@ -21,6 +21,7 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
+    /// Forgets the candidates of the query before.
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
         self.used = 0;
@@ -39,21 +40,22 @@ impl Candidates {
 
     /// Appends the points of a leaf whose distances are not above `limit`; there must be room.
     #[inline(always)]
-    pub(crate) fn push_within<L: Lanes>(
+    pub(crate) fn push_within<L: LaneOps>(
         &mut self,
         lanes: L,
-        distances: &[Row; 2],
+        distances: &[LaneRow; 2],
         ids: &[u32; LEAF],
         limit: f32,
     ) {
         for (row, ids) in distances.iter().zip(ids.as_chunks::<WIDTH>().0) {
-            let near = lanes.at_most(row, &[limit; WIDTH]);
+            let near = lanes.mask_at_most(row, &[limit; WIDTH]);
             let room = (&mut self.distances[self.used..], &mut self.ids[self.used..]);
             let (Some(distances), Some(indices)) = (room.0.first_chunk_mut(), room.1.first_chunk_mut())
             else {
                 unreachable!("room for a row was reserved");
             };
-            lanes.pack(near, (row, ids), (distances, indices));
+            let from = PointRow { distances: row, ids };
+            lanes.pack(near, from, PointRowMut { distances, ids: indices });
             self.used += near.count_ones() as usize;
         }
     }
@@ -91,6 +93,7 @@ impl Candidates {
         f32::from_bits((last >> 32) as u32)
     }
 
+    /// Integers that order as (squared distance, index) does.
     fn keys(&self) -> Vec<u64> {
         let pairs = self.distances[..self.used].iter().zip(&self.ids);
         pairs.map(|(&distance, &id)| key(distance, id)).collect()
@@ -98,14 +101,14 @@ impl Candidates {
 
     /// Writes the nearest of at least `nearest.len()` candidates, by (squared distance, index).
     #[inline(always)]
-    pub(crate) fn sorted<L: Lanes>(&self, lanes: L, nearest: &mut [u32]) {
-        if self.used > COUNTED || !self.sorted_by_counting(lanes, nearest) {
-            self.sorted_by_keys(nearest);
+    pub(crate) fn write_nearest<L: LaneOps>(&self, lanes: L, nearest: &mut [u32]) {
+        if self.used > COUNTED || !self.write_by_counting(lanes, nearest) {
+            self.write_by_keys(nearest);
         }
     }
 
     #[inline(never)]
-    fn sorted_by_keys(&self, nearest: &mut [u32]) {
+    fn write_by_keys(&self, nearest: &mut [u32]) {
         let mut keys = self.keys();
         keys.sort_unstable();
         for (index, &key) in nearest.iter_mut().zip(&keys) {
@@ -113,9 +116,9 @@ impl Candidates {
         }
     }
 
-    /// As [`Candidates::sorted`] for at most [`COUNTED`] candidates; false if equal distances leave the order open.
+    /// Writes the nearest of at most [`COUNTED`] candidates; false if equal distances leave their order open.
     #[inline(always)]
-    fn sorted_by_counting<L: Lanes>(&self, lanes: L, nearest: &mut [u32]) -> bool {
+    fn write_by_counting<L: LaneOps>(&self, lanes: L, nearest: &mut [u32]) -> bool {
         let distances = &self.distances[..self.used];
         let mut ranks = [[0; WIDTH]; COUNTED / WIDTH];
         let rows = self.distances.as_chunks::<WIDTH>().0.iter().take(self.used.div_ceil(WIDTH));

@@ -3,23 +3,24 @@
 use pulp::Arch;
 
 use crate::error::{Error, Result};
+use crate::fps::{FpsRun, FpsScratch};
 use crate::index::SpatialIndex;
-use crate::lanes::{Kernel, Lanes, dispatch};
-use crate::{fps, nearest};
+use crate::lanes::{Kernel, LaneOps, dispatch};
+use crate::nearest::{KnnRun, KnnScratch};
 
-/// A cloud laid out for [`Cloud::farthest_points`] and [`Cloud::nearest`].
+/// A cloud laid out for [`IndexedCloud::farthest_points`] and [`IndexedCloud::nearest`].
 ///
-/// Building costs `O(N log N)`; every grouping of the cloud shares it. [`Cloud::rebuild`]
+/// Building costs `O(N log N)`; every grouping of the cloud shares it. [`IndexedCloud::rebuild`]
 /// reuses the memory for another cloud.
 #[derive(Clone, Debug, Default)]
-pub struct Cloud {
+pub struct IndexedCloud {
     index: SpatialIndex,
-    fps: fps::Scratch,
-    nearest: nearest::Scratch,
+    fps: FpsScratch,
+    nearest: KnnScratch,
     arch: Arch,
 }
 
-impl Cloud {
+impl IndexedCloud {
     /// Lays out `points [N,3]`.
     ///
     /// # Errors
@@ -33,7 +34,7 @@ impl Cloud {
     /// Lays out another cloud in the same memory.
     ///
     /// # Errors
-    /// As [`Cloud::new`].
+    /// Fails if there are no points, more than 2^31, or one is not finite; the cloud before is then still there.
     pub fn rebuild(&mut self, points: &[[f32; 3]]) -> Result<()> {
         if points.is_empty() {
             return Err(Error::TooFew { what: "points", expected: 1, found: 0 });
@@ -44,7 +45,7 @@ impl Cloud {
         if let Some(index) = points.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
             return Err(Error::NotFinite { index, found: points[index] });
         }
-        dispatch(self.arch, Build { index: &mut self.index, points });
+        dispatch(self.arch, BuildKernel { index: &mut self.index, points });
         Ok(())
     }
 
@@ -53,7 +54,7 @@ impl Cloud {
         self.index.len()
     }
 
-    /// Whether there are no points (only before the first [`Cloud::rebuild`]).
+    /// Whether there are no points (only before the first [`IndexedCloud::rebuild`]).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -70,7 +71,7 @@ impl Cloud {
         let mut chosen = Vec::with_capacity(count);
         if count > 0 {
             let (index, scratch, chosen) = (&self.index, &mut self.fps, &mut chosen);
-            dispatch(self.arch, Sample { index, scratch, count, start, chosen });
+            dispatch(self.arch, FpsKernel { index, scratch, count, start, chosen });
         }
         Ok(chosen)
     }
@@ -85,7 +86,7 @@ impl Cloud {
         let mut found = vec![0; queries.len() * k];
         if k > 0 {
             let (index, scratch, found) = (&self.index, &mut self.nearest, &mut found);
-            dispatch(self.arch, Search { index, scratch, queries, k, found });
+            dispatch(self.arch, KnnKernel { index, scratch, queries, k, found });
         }
         Ok(found)
     }
@@ -101,51 +102,50 @@ impl Cloud {
     }
 }
 
-/// Arguments of one run, compiled once for each vector width that `pulp` knows.
-struct Build<'a> {
+/// Arguments of building the index, compiled once for each vector width that `pulp` knows.
+struct BuildKernel<'a> {
     index: &'a mut SpatialIndex,
     points: &'a [[f32; 3]],
 }
 
-impl Kernel for Build<'_> {
+impl Kernel for BuildKernel<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
+    fn run<L: LaneOps>(self, _: L) {
         self.index.build(self.points);
     }
 }
 
-struct Sample<'a> {
+/// Arguments of farthest point sampling.
+struct FpsKernel<'a> {
     index: &'a SpatialIndex,
-    scratch: &'a mut fps::Scratch,
+    scratch: &'a mut FpsScratch,
     count: usize,
     start: u32,
     chosen: &'a mut Vec<u32>,
 }
 
-impl Kernel for Sample<'_> {
+impl Kernel for FpsKernel<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        fps::Sampling { lanes, index: self.index, state: self.scratch }.run(
-            self.count,
-            self.start,
-            self.chosen,
-        );
+    fn run<L: LaneOps>(self, lanes: L) {
+        let run = FpsRun { lanes, index: self.index, state: self.scratch };
+        run.choose(self.count, self.start, self.chosen);
     }
 }
 
-struct Search<'a> {
+/// Arguments of a search for nearest neighbours.
+struct KnnKernel<'a> {
     index: &'a SpatialIndex,
-    scratch: &'a mut nearest::Scratch,
+    scratch: &'a mut KnnScratch,
     queries: &'a [u32],
     k: usize,
     found: &'a mut [u32],
 }
 
-impl Kernel for Search<'_> {
+impl Kernel for KnnKernel<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        nearest::Search { lanes, index: self.index, state: self.scratch, k: self.k }
-            .run(self.queries, self.found);
+    fn run<L: LaneOps>(self, lanes: L) {
+        let run = KnnRun { lanes, index: self.index, state: self.scratch, k: self.k };
+        run.search(self.queries, self.found);
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     use proptest::prelude::*;
     use pulp::Arch;
 
-    use super::Cloud;
+    use super::IndexedCloud;
     use crate::oracle::{Noise, clouds, farthest_points, nearest};
 
     /// Every form of the kernels that this processor can run.
@@ -193,7 +193,7 @@ mod tests {
     fn every_processor_gives_the_same_indices() {
         for (name, points) in clouds() {
             let count = points.len().min(150);
-            let mut cloud = Cloud::new(&points).unwrap();
+            let mut cloud = IndexedCloud::new(&points).unwrap();
             let mut results = Vec::new();
             for arch in archs() {
                 cloud.arch = arch;
@@ -214,7 +214,7 @@ mod tests {
             let points: Vec<[f32; 3]> = (0..n)
                 .map(|i| noise.point().map(|x| (x * 64.0).round() / if i % 4 == 0 { 1.0 } else { 64.0 }))
                 .collect();
-            let mut cloud = Cloud::new(&points).unwrap();
+            let mut cloud = IndexedCloud::new(&points).unwrap();
             let start = n as u32 / 3;
             let centers = cloud.farthest_points(n.min(60), start).unwrap();
             assert_eq!(centers, farthest_points(&points, n.min(60), start), "{n} points");
@@ -230,7 +230,7 @@ mod tests {
         let equal = vec![[0.25, -3.0, 1e-30]; 100_000];
         let lattice: Vec<[f32; 3]> =
             (0..100_000).map(|i| [(i % 50) as f32, (i / 50 % 50) as f32, (i / 2500) as f32]).collect();
-        let mut cloud = Cloud::new(&equal).unwrap();
+        let mut cloud = IndexedCloud::new(&equal).unwrap();
         assert!(
             cloud.farthest_points(500, 9).unwrap().into_iter().eq([9].into_iter().chain(0..9).chain(10..500))
         );
@@ -250,7 +250,7 @@ mod tests {
         ) {
             let scale = 10.0f32.powi(exponent);
             let points: Vec<[f32; 3]> = raw.iter().map(|p| p.map(|x| f32::from(x) * scale)).collect();
-            let mut cloud = Cloud::new(&points).unwrap();
+            let mut cloud = IndexedCloud::new(&points).unwrap();
             let (count, k) = (points.len().min(80), points.len().min(k));
             let centers = cloud.farthest_points(count, 0).unwrap();
             prop_assert_eq!(&centers, &farthest_points(&points, count, 0));

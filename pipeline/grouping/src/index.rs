@@ -4,7 +4,7 @@
 //! matter are read. What a leaf holds never shows in a result, so ties inside the split need no rule. Building costs
 //! `O(S log S)`; every buffer is kept for the next cloud.
 
-use crate::kernels::{Boxes, FAN, LEAF, Leaf};
+use crate::kernels::{BoxGroup, FAN, LEAF, Leaf};
 
 /// Points that the choice of an axis looks at.
 const SAMPLED: usize = 64;
@@ -12,7 +12,7 @@ const SAMPLED: usize = 64;
 /// One point on its way to a leaf.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(16))]
-struct Record {
+struct PointRecord {
     at: [f32; 3],
     id: u32,
 }
@@ -20,13 +20,13 @@ struct Record {
 /// Leaves in k-d order, boxes over leaves, boxes over branches of 16 leaves, and where each point went.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpatialIndex {
-    records: Vec<Record>,
+    records: Vec<PointRecord>,
     /// 32 points each; only the last one may be padded.
     pub(crate) leaves: Vec<Leaf>,
     /// Element `b` holds the boxes of leaves `16 b ..`.
-    pub(crate) leaf_boxes: Vec<Boxes>,
+    pub(crate) leaf_boxes: Vec<BoxGroup>,
     /// Element `l` holds the boxes of branches `16 l ..`.
-    pub(crate) branch_boxes: Vec<Boxes>,
+    pub(crate) branch_boxes: Vec<BoxGroup>,
     /// Slot (leaf * 32 + lane) of each point, by original index.
     pub(crate) slots: Vec<u32>,
 }
@@ -41,7 +41,7 @@ impl SpatialIndex {
     #[inline(always)]
     pub(crate) fn build(&mut self, points: &[[f32; 3]]) {
         self.records.clear();
-        self.records.extend(points.iter().zip(0u32..).map(|(&at, id)| Record { at, id }));
+        self.records.extend(points.iter().zip(0u32..).map(|(&at, id)| PointRecord { at, id }));
         split(&mut self.records);
         self.fill_leaves();
         self.fill_boxes();
@@ -70,8 +70,8 @@ impl SpatialIndex {
         self.leaf_boxes.clear();
         self.branch_boxes.clear();
         let branches = self.leaves.len().div_ceil(FAN);
-        self.leaf_boxes.resize(branches, Boxes::EMPTY);
-        self.branch_boxes.resize(branches.div_ceil(FAN), Boxes::EMPTY);
+        self.leaf_boxes.resize(branches, BoxGroup::EMPTY);
+        self.branch_boxes.resize(branches.div_ceil(FAN), BoxGroup::EMPTY);
         for (leaf, records) in self.records.chunks(LEAF).enumerate() {
             let (lo, hi) = bounds(records.iter());
             self.leaf_boxes[leaf / FAN].set(leaf % FAN, lo, hi);
@@ -84,7 +84,7 @@ impl SpatialIndex {
 }
 
 /// Orders `records` so that each run of 32 is one leaf and each run of 512 one branch.
-fn split(records: &mut [Record]) {
+fn split(records: &mut [PointRecord]) {
     let leaves = records.len().div_ceil(LEAF);
     if leaves <= 1 {
         return;
@@ -93,22 +93,22 @@ fn split(records: &mut [Record]) {
     let left = if leaves > FAN { half.next_multiple_of(FAN) } else { half };
     let middle = left * LEAF;
     match widest_axis(records) {
-        0 => select::<0>(records, middle),
-        1 => select::<1>(records, middle),
-        _ => select::<2>(records, middle),
+        0 => split_at::<0>(records, middle),
+        1 => split_at::<1>(records, middle),
+        _ => split_at::<2>(records, middle),
     }
     let (below, above) = records.split_at_mut(middle);
     split(below);
     split(above);
 }
 
-fn select<const AXIS: usize>(records: &mut [Record], middle: usize) {
+fn split_at<const AXIS: usize>(records: &mut [PointRecord], middle: usize) {
     records.select_nth_unstable_by(middle, |a, b| {
         a.at[AXIS].partial_cmp(&b.at[AXIS]).unwrap_or(std::cmp::Ordering::Equal)
     });
 }
 
-fn widest_axis(records: &[Record]) -> usize {
+fn widest_axis(records: &[PointRecord]) -> usize {
     // A few points tell the axis well enough; it decides the speed, not the result.
     let sample = records.iter().step_by(records.len().div_ceil(SAMPLED));
     let (lo, hi) = bounds(sample);
@@ -123,7 +123,7 @@ fn widest_axis(records: &[Record]) -> usize {
 }
 
 #[inline(always)]
-fn bounds<'a>(records: impl Iterator<Item = &'a Record>) -> ([f32; 3], [f32; 3]) {
+fn bounds<'a>(records: impl Iterator<Item = &'a PointRecord>) -> ([f32; 3], [f32; 3]) {
     let mut lo = [f32::INFINITY; 3];
     let mut hi = [f32::NEG_INFINITY; 3];
     for record in records {

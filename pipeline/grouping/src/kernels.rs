@@ -4,26 +4,26 @@
 //! never NaN, because coordinates are finite: a difference may overflow, but then all that follows is +infinity, which
 //! ties with its like and is decided by the index. Nor are they negative, so their bit patterns order as integers.
 
-use crate::lanes::{Lanes, Row, WIDTH};
+use crate::lanes::{LaneOps, LaneRow, WIDTH};
 
 /// Points per leaf.
 pub(crate) const LEAF: usize = 2 * WIDTH;
-/// Boxes tested together: leaves per branch, branches per limb.
+/// BoxGroup tested together: leaves per branch, branches per limb.
 pub(crate) const FAN: usize = WIDTH;
 /// No distance is above it.
 pub(crate) const FAR: f32 = f32::INFINITY;
 /// Index that marks an unused lane.
 pub(crate) const NO_POINT: u32 = u32::MAX;
 
-const FAR_AWAY: [Row; 2] = [[f32::INFINITY; WIDTH]; 2];
+const FAR_AWAY: [LaneRow; 2] = [[f32::INFINITY; WIDTH]; 2];
 
 /// Up to 32 points, coordinate by coordinate. Unused lanes lie at infinity and have the index [`NO_POINT`].
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Leaf {
-    pub(crate) x: [Row; 2],
-    pub(crate) y: [Row; 2],
-    pub(crate) z: [Row; 2],
+    pub(crate) x: [LaneRow; 2],
+    pub(crate) y: [LaneRow; 2],
+    pub(crate) z: [LaneRow; 2],
     pub(crate) id: [u32; LEAF],
 }
 
@@ -32,17 +32,19 @@ impl Leaf {
 
     /// Squared distances `(dx dx + dy dy) + dz dz` to `from`.
     #[inline(always)]
-    pub(crate) fn distances<L: Lanes>(&self, lanes: L, from: [f32; 3]) -> [Row; 2] {
+    pub(crate) fn distances<L: LaneOps>(&self, lanes: L, from: [f32; 3]) -> [LaneRow; 2] {
         [self.row_distances(lanes, 0, from), self.row_distances(lanes, 1, from)]
     }
 
     #[inline(always)]
-    fn row_distances<L: Lanes>(&self, lanes: L, row: usize, from: [f32; 3]) -> Row {
+    fn row_distances<L: LaneOps>(&self, lanes: L, row: usize, from: [f32; 3]) -> LaneRow {
         let (fx, fy, fz) = (lanes.splat_f32s(from[0]), lanes.splat_f32s(from[1]), lanes.splat_f32s(from[2]));
         lanes.map(
             [&self.x[row], &self.y[row], &self.z[row]],
             #[inline(always)]
-            |[x, y, z]| lanes.square([lanes.sub_f32s(x, fx), lanes.sub_f32s(y, fy), lanes.sub_f32s(z, fz)]),
+            |[x, y, z]| {
+                lanes.squared_length(lanes.sub_f32s(x, fx), lanes.sub_f32s(y, fy), lanes.sub_f32s(z, fz))
+            },
         )
     }
 
@@ -56,12 +58,12 @@ impl Leaf {
 /// 16 axis-aligned boxes. An unused one is empty, infinitely far from everything.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Boxes {
+pub(crate) struct BoxGroup {
     lo: [[f32; FAN]; 3],
     hi: [[f32; FAN]; 3],
 }
 
-impl Boxes {
+impl BoxGroup {
     pub(crate) const EMPTY: Self = Self { lo: [[f32::INFINITY; FAN]; 3], hi: [[f32::NEG_INFINITY; FAN]; 3] };
 
     #[inline(always)]
@@ -85,14 +87,14 @@ impl Boxes {
     /// Exact under rounding: for a point p of the box, `gap <= |p - from|` holds for the rounded differences because
     /// rounding is monotone, and so do the squares and sums, taken in the same order as in [`Leaf::distances`].
     #[inline(always)]
-    pub(crate) fn distances<L: Lanes>(&self, lanes: L, from: [f32; 3]) -> Row {
+    pub(crate) fn distances<L: LaneOps>(&self, lanes: L, from: [f32; 3]) -> LaneRow {
         let (x, y, z) = (lanes.splat_f32s(from[0]), lanes.splat_f32s(from[1]), lanes.splat_f32s(from[2]));
         let [lo, hi] = [&self.lo, &self.hi];
         lanes.map(
             [&lo[0], &hi[0], &lo[1], &hi[1], &lo[2], &hi[2]],
             #[inline(always)]
             |[lx, hx, ly, hy, lz, hz]| {
-                lanes.square([lanes.gap(lx, hx, x), lanes.gap(ly, hy, y), lanes.gap(lz, hz, z)])
+                lanes.squared_length(lanes.gap(lx, hx, x), lanes.gap(ly, hy, y), lanes.gap(lz, hz, z))
             },
         )
     }
@@ -100,28 +102,17 @@ impl Boxes {
 
 /// Bit `i` is set where element `i` is not above `limit`.
 #[inline(always)]
-pub(crate) fn within<L: Lanes>(lanes: L, values: &[Row; 2], limit: f32) -> u32 {
+pub(crate) fn mask_within<L: LaneOps>(lanes: L, values: &[LaneRow; 2], limit: f32) -> u32 {
     let limit = [limit; WIDTH];
-    lanes.at_most(&values[0], &limit) | lanes.at_most(&values[1], &limit) << WIDTH
+    lanes.mask_at_most(&values[0], &limit) | lanes.mask_at_most(&values[1], &limit) << WIDTH
 }
 
 /// How many elements are not above `limit`.
 #[inline(always)]
-pub(crate) fn count_within<L: Lanes>(lanes: L, leaves: &[[Row; 2]], limit: f32) -> usize {
+pub(crate) fn count_within<L: LaneOps>(lanes: L, leaves: &[[LaneRow; 2]], limit: f32) -> usize {
     let mut count = 0;
     for leaf in leaves {
-        count += within(lanes, leaf, limit).count_ones();
+        count += mask_within(lanes, leaf, limit).count_ones();
     }
     count as usize
-}
-
-/// Takes the lowest set bit out of `mask` and returns its position; `None` when no bit is set.
-#[inline(always)]
-pub(crate) fn take_bit(mask: &mut u32) -> Option<usize> {
-    if *mask == 0 {
-        return None;
-    }
-    let bit = mask.trailing_zeros() as usize;
-    *mask &= *mask - 1;
-    Some(bit)
 }

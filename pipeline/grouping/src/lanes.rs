@@ -7,43 +7,54 @@
 
 use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 
-use crate::kernels::take_bit;
-
 /// 16 numbers, none of them NaN.
-pub(crate) type Row = [f32; WIDTH];
-/// Lanes of a row.
+pub(crate) type LaneRow = [f32; WIDTH];
+/// LaneOps of a row.
 pub(crate) const WIDTH: usize = 16;
 
+/// Squared distances of 16 points and their indices.
+#[derive(Clone, Copy)]
+pub(crate) struct PointRow<'a> {
+    pub(crate) distances: &'a LaneRow,
+    pub(crate) ids: &'a [u32; WIDTH],
+}
+
+/// Room for a [`PointRow`].
+pub(crate) struct PointRowMut<'a> {
+    pub(crate) distances: &'a mut LaneRow,
+    pub(crate) ids: &'a mut [u32; WIDTH],
+}
+
 /// Operations on rows.
-pub(crate) trait Lanes: Simd {
+pub(crate) trait LaneOps: Simd {
     /// Bit `i` is set where `a[i] <= b[i]`.
-    fn at_most(self, a: &Row, b: &Row) -> u32;
+    fn mask_at_most(self, a: &LaneRow, b: &LaneRow) -> u32;
 
     /// Bit `i` is set where `a[i] < b[i]`.
     #[inline(always)]
-    fn below(self, a: &Row, b: &Row) -> u32 {
-        !self.at_most(b, a) & 0xFFFF
+    fn mask_below(self, a: &LaneRow, b: &LaneRow) -> u32 {
+        !self.mask_at_most(b, a) & 0xFFFF
     }
 
     /// Bit `i` is set where `values[i]` equals `most`, the largest of all values.
     #[inline(always)]
-    fn equal_to_most(self, values: &Row, most: f32) -> u32 {
-        self.at_most(&[most; WIDTH], values)
+    fn mask_equal_to_most(self, values: &LaneRow, most: f32) -> u32 {
+        self.mask_at_most(&[most; WIDTH], values)
     }
 
     /// Moves the marked distances and their indices, in order, to the front of `room`; what follows them there is lost.
     #[inline(always)]
-    fn pack(self, marked: u32, from: (&Row, &[u32; WIDTH]), room: (&mut Row, &mut [u32; WIDTH])) {
+    fn pack(self, marked: u32, from: PointRow<'_>, room: PointRowMut<'_>) {
         let (mut marked, mut at) = (marked & 0xFFFF, 0);
         while let Some(lane) = take_bit(&mut marked) {
-            (room.0[at], room.1[at]) = (from.0[lane], from.1[lane]);
+            (room.distances[at], room.ids[at]) = (from.distances[lane], from.ids[lane]);
             at += 1;
         }
     }
 
     /// For each of a row, how many of `others` are below it.
     #[inline(always)]
-    fn count_below(self, row: &Row, others: &[f32]) -> [u32; WIDTH] {
+    fn count_below(self, row: &LaneRow, others: &[f32]) -> [u32; WIDTH] {
         let (zero, one) = (self.splat_u32s(0), self.splat_u32s(1));
         let mut counts = [0; WIDTH];
         let vectors = Self::as_mut_simd_u32s(&mut counts).0.iter_mut().zip(Self::as_simd_f32s(row).0);
@@ -60,7 +71,7 @@ pub(crate) trait Lanes: Simd {
 
     /// `f` of the rows, lane by lane.
     #[inline(always)]
-    fn map<const N: usize>(self, rows: [&Row; N], f: impl Fn([Self::f32s; N]) -> Self::f32s) -> Row {
+    fn map<const N: usize>(self, rows: [&LaneRow; N], f: impl Fn([Self::f32s; N]) -> Self::f32s) -> LaneRow {
         let mut result = [0.0; WIDTH];
         let vectors = Self::as_mut_simd_f32s(&mut result).0;
         for (i, vector) in vectors.iter_mut().enumerate() {
@@ -75,7 +86,7 @@ pub(crate) trait Lanes: Simd {
 
     /// `(dx dx + dy dy) + dz dz` of three rows of differences.
     #[inline(always)]
-    fn square(self, [dx, dy, dz]: [Self::f32s; 3]) -> Self::f32s {
+    fn squared_length(self, dx: Self::f32s, dy: Self::f32s, dz: Self::f32s) -> Self::f32s {
         let xy = self.add_f32s(self.mul_f32s(dx, dx), self.mul_f32s(dy, dy));
         self.add_f32s(xy, self.mul_f32s(dz, dz))
     }
@@ -89,7 +100,7 @@ pub(crate) trait Lanes: Simd {
 
     /// The smaller of two rows, lane by lane.
     #[inline(always)]
-    fn smaller(self, a: &Row, b: &Row) -> Row {
+    fn min_rows(self, a: &LaneRow, b: &LaneRow) -> LaneRow {
         self.map(
             [a, b],
             #[inline(always)]
@@ -99,7 +110,7 @@ pub(crate) trait Lanes: Simd {
 
     /// The larger of two rows, lane by lane.
     #[inline(always)]
-    fn larger(self, a: &Row, b: &Row) -> Row {
+    fn max_rows(self, a: &LaneRow, b: &LaneRow) -> LaneRow {
         self.map(
             [a, b],
             #[inline(always)]
@@ -109,7 +120,7 @@ pub(crate) trait Lanes: Simd {
 
     /// The largest of a row.
     #[inline(always)]
-    fn largest(self, values: &Row) -> f32 {
+    fn reduce_max(self, values: &LaneRow) -> f32 {
         let rows = Self::as_simd_f32s(values).0;
         let mut most = rows[0];
         for &row in &rows[1..] {
@@ -119,9 +130,9 @@ pub(crate) trait Lanes: Simd {
     }
 }
 
-impl Lanes for Scalar {
+impl LaneOps for Scalar {
     #[inline(always)]
-    fn at_most(self, a: &Row, b: &Row) -> u32 {
+    fn mask_at_most(self, a: &LaneRow, b: &LaneRow) -> u32 {
         let mut bits = [0; WIDTH];
         for i in 0..WIDTH {
             bits[i] = if a[i] <= b[i] { 1 << i } else { 0 };
@@ -131,9 +142,9 @@ impl Lanes for Scalar {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Lanes for pulp::x86::V3 {
+impl LaneOps for pulp::x86::V3 {
     #[inline(always)]
-    fn at_most(self, a: &Row, b: &Row) -> u32 {
+    fn mask_at_most(self, a: &LaneRow, b: &LaneRow) -> u32 {
         use std::arch::x86_64::{__m256, _CMP_LE_OQ};
         let [a, b]: [[__m256; 2]; 2] = [pulp::cast(*a), pulp::cast(*b)];
         let low = self.avx._mm256_cmp_ps::<_CMP_LE_OQ>(a[0], b[0]);
@@ -143,31 +154,43 @@ impl Lanes for pulp::x86::V3 {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Lanes for pulp::x86::V4 {
+impl LaneOps for pulp::x86::V4 {
     #[inline(always)]
-    fn at_most(self, a: &Row, b: &Row) -> u32 {
+    fn mask_at_most(self, a: &LaneRow, b: &LaneRow) -> u32 {
         u32::from(self.avx512f._mm512_cmple_ps_mask(pulp::cast(*a), pulp::cast(*b)))
     }
 
     #[inline(always)]
-    fn pack(self, marked: u32, from: (&Row, &[u32; WIDTH]), room: (&mut Row, &mut [u32; WIDTH])) {
-        let marked = marked as u16;
-        *room.0 = pulp::cast(self.avx512f._mm512_maskz_compress_ps(marked, pulp::cast(*from.0)));
-        *room.1 = pulp::cast(self.avx512f._mm512_maskz_compress_epi32(marked, pulp::cast(*from.1)));
+    fn pack(self, marked: u32, from: PointRow<'_>, room: PointRowMut<'_>) {
+        let (marked, distances, ids) = (marked as u16, pulp::cast(*from.distances), pulp::cast(*from.ids));
+        *room.distances = pulp::cast(self.avx512f._mm512_maskz_compress_ps(marked, distances));
+        *room.ids = pulp::cast(self.avx512f._mm512_maskz_compress_epi32(marked, ids));
     }
+}
+
+/// Takes the lowest set bit out of `mask` and returns its position; `None` when no bit is set.
+#[inline(always)]
+pub(crate) fn take_bit(mask: &mut u32) -> Option<usize> {
+    if *mask == 0 {
+        return None;
+    }
+    let bit = mask.trailing_zeros() as usize;
+    *mask &= *mask - 1;
+    Some(bit)
 }
 
 /// Work that is compiled once for each kind of processor.
 pub(crate) trait Kernel {
-    fn run<L: Lanes>(self, lanes: L);
+    /// Does the work with the instructions that `lanes` stands for.
+    fn run<L: LaneOps>(self, lanes: L);
 }
 
-struct Bound<K, L> {
+struct BoundKernel<K, L> {
     kernel: K,
     lanes: L,
 }
 
-impl<K: Kernel, L: Lanes> NullaryFnOnce for Bound<K, L> {
+impl<K: Kernel, L: LaneOps> NullaryFnOnce for BoundKernel<K, L> {
     type Output = ();
 
     #[inline(always)]
@@ -180,9 +203,9 @@ impl<K: Kernel, L: Lanes> NullaryFnOnce for Bound<K, L> {
 pub(crate) fn dispatch(arch: Arch, kernel: impl Kernel) {
     match arch {
         #[cfg(target_arch = "x86_64")]
-        Arch::V4(lanes) => lanes.vectorize(Bound { kernel, lanes }),
+        Arch::V4(lanes) => lanes.vectorize(BoundKernel { kernel, lanes }),
         #[cfg(target_arch = "x86_64")]
-        Arch::V3(lanes) => lanes.vectorize(Bound { kernel, lanes }),
+        Arch::V3(lanes) => lanes.vectorize(BoundKernel { kernel, lanes }),
         _ => kernel.run(Scalar),
     }
 }

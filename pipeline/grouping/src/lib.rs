@@ -6,12 +6,17 @@
 //! processor offers changes the speed and not a bit of the result.
 //!
 //! ```
-//! use jepa3d_grouping::{Cloud, farthest_from_centroid};
+//! use jepa3d_grouping::{CellEdge, IndexedCloud, farthest_from_centroid, voxel_blocks};
+//!
 //! let points: Vec<[f32; 3]> = (0..100).map(|i| [i as f32, 0.0, 0.0]).collect();
-//! let mut cloud = Cloud::new(&points)?;
+//! let mut cloud = IndexedCloud::new(&points)?;
 //! let centers = cloud.farthest_points(3, farthest_from_centroid(&points))?;
 //! assert_eq!(centers, [0, 99, 49]);
 //! assert_eq!(cloud.nearest(&centers[..1], 3)?, [0, 1, 2]);
+//!
+//! // Cells 30 long: points 0..30, 30..60, 60..90 and 90..100; at most 8 points of each are kept.
+//! let blocks = voxel_blocks(&points, 4, 8, CellEdge::Fixed(30.0))?;
+//! assert_eq!(blocks.counts, [8, 8, 8, 8]);
 //! # Ok::<(), jepa3d_grouping::Error>(())
 //! ```
 
@@ -25,8 +30,10 @@ mod lanes;
 mod nearest;
 #[cfg(test)]
 mod oracle;
-mod voxel;
+mod voxel_blocks;
+mod voxel_grid;
 
-pub use cloud::{Cloud, farthest_from_centroid};
+pub use cloud::{IndexedCloud, farthest_from_centroid};
 pub use error::{Error, Result};
-pub use voxel::{CellEdge, VoxelBlocks, VoxelGrid, voxel_blocks};
+pub use voxel_blocks::{VoxelBlocks, voxel_blocks};
+pub use voxel_grid::{CellEdge, VoxelGrid};

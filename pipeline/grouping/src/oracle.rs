@@ -55,6 +55,24 @@ pub(crate) fn nearest(points: &[[f32; 3]], query: [f32; 3], k: usize) -> Vec<u32
     all
 }
 
+/// The squared distances of the `k` points nearest to `query`, ascending, by `kiddo`.
+///
+/// Which of equally far points it takes is open, so only distances can be compared. They are measured by this module,
+/// from the points that `kiddo` names.
+pub(crate) fn kiddo_distances(
+    tree: &kiddo::ImmutableKdTree<f32, 3>,
+    points: &[[f32; 3]],
+    query: [f32; 3],
+    k: usize,
+) -> Vec<f32> {
+    let k = std::num::NonZero::new(k).unwrap();
+    let hits = tree.query(&query).nearest_n::<kiddo::SquaredEuclidean<f32>>(k).execute();
+    let mut distances: Vec<f32> =
+        hits.iter().map(|hit| squared_distance(points[hit.item as usize], query)).collect();
+    distances.sort_by(f32::total_cmp);
+    distances
+}
+
 /// Random, duplicated, planar, collinear, lattice, equal, tiny and huge clouds, around the
 /// sizes at which the layout changes.
 pub(crate) fn clouds() -> Vec<(String, Vec<[f32; 3]>)> {
@@ -80,4 +98,50 @@ pub(crate) fn clouds() -> Vec<(String, Vec<[f32; 3]>)> {
         clouds.extend(kinds.into_iter().map(|(kind, points)| (format!("{kind} {n}"), points)));
     }
     clouds
+}
+
+/// Nearest points and patches of voxel blocks by linear scans over a plain list of cells.
+pub(crate) fn voxel_twin(points: &[[f32; 3]], groups: usize, size: usize, edge: f64) -> (Vec<u32>, Vec<u32>) {
+    let low: [f64; 3] =
+        std::array::from_fn(|a| points.iter().map(|p| f64::from(p[a])).fold(f64::MAX, f64::min));
+    let relative =
+        |i: u32| -> [f64; 3] { std::array::from_fn(|a| f64::from(points[i as usize][a]) - low[a]) };
+    let all: Vec<u32> = (0..points.len() as u32).collect();
+    let mut keys: Vec<[u64; 3]> = all.iter().map(|&i| relative(i).map(|x| (x / edge) as u64)).collect();
+    let key_of = keys.clone();
+    keys.sort_unstable();
+    keys.dedup();
+    let members = |key: &[u64; 3]| -> Vec<u32> {
+        all.iter().copied().filter(|&i| key_of[i as usize] == *key).collect()
+    };
+    let mean = |ids: &[u32]| -> [f64; 3] {
+        std::array::from_fn(|a| ids.iter().map(|&i| relative(i)[a]).sum::<f64>() / ids.len() as f64)
+    };
+    let cells: Vec<Vec<u32>> = keys.iter().map(members).collect();
+    let means: Vec<[f64; 3]> = cells.iter().map(|ids| mean(ids)).collect();
+    let whole = mean(&all);
+    let first_best = |n: usize, score: &dyn Fn(usize) -> f64| {
+        (0..n).fold(0, |best, i| if score(i) > score(best) { i } else { best })
+    };
+    let start = first_best(cells.len(), &|i| squared_distance_f64(means[i], whole));
+    let rounded: Vec<[f32; 3]> = means.iter().map(|m| m.map(|x| x as f32)).collect();
+    let (mut centers, mut patches) = (Vec::new(), Vec::new());
+    for c in farthest_points(&rounded, groups, start as u32) {
+        let ids = &cells[c as usize];
+        let near = first_best(ids.len(), &|i| -squared_distance_f64(relative(ids[i]), means[c as usize]));
+        centers.push(ids[near]);
+        let inside: Vec<[f32; 3]> = ids.iter().map(|&i| relative(i).map(|x| x as f32)).collect();
+        let chosen: Vec<u32> = if ids.len() > size {
+            farthest_points(&inside, size, near as u32).iter().map(|&i| ids[i as usize]).collect()
+        } else {
+            ids.clone()
+        };
+        patches.extend((0..size).map(|i| chosen[i % chosen.len()]));
+    }
+    (centers, patches)
+}
+
+fn squared_distance_f64(a: [f64; 3], b: [f64; 3]) -> f64 {
+    let [x, y, z] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+    (x * x + y * y) + z * z
 }

@@ -112,7 +112,7 @@ fn grid(sample: &Sample, (manifest, grouping): (&Manifest, usize), edge: CellEdg
         }
         _ => all.to_vec(),
     };
-    VoxelGrid::of(&part, shape.G, edge)
+    VoxelGrid::fit(&part, shape.G, edge)
         .map_err(|e| Error::Regroup { id: sample.sample_id.clone(), found: e.to_string() })
 }
 

@@ -1,14 +1,14 @@
 //! Groups a cloud afresh, as the official recipe does at every step: a farthest-point subset, the
 //! change, farthest points, nearest neighbours, each sampling from a random start.
 
-use jepa3d_grouping::{Cloud, Result};
+use jepa3d_grouping::{IndexedCloud, Result};
 use jepa3d_schemas::Draws;
 
 /// Memory that a thread keeps from sample to sample.
 #[derive(Default)]
 pub struct Regrouper {
-    whole: Cloud,
-    part: Cloud,
+    whole: IndexedCloud,
+    part: IndexedCloud,
     points: Vec<[f32; 3]>,
 }
 

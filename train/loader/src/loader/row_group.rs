@@ -224,7 +224,7 @@ impl Grids {
                 [] => part.extend_from_slice(all),
                 subset => part.extend(subset.iter().map(|&i| all[i as usize])),
             }
-            let grid = VoxelGrid::of(&part, shape.G, edge).map_err(|e| {
+            let grid = VoxelGrid::fit(&part, shape.G, edge).map_err(|e| {
                 (format!("voxel blocks of row {row}"), "points that a grid fits".to_owned(), e.to_string())
             })?;
             found.edges.push(grid.edge as f32);

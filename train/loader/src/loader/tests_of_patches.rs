@@ -153,7 +153,7 @@ fn voxel_blocks_come_with_their_centroids_and_counts() {
                 .iter()
                 .map(|&i| cloud(sample)[i as usize])
                 .collect();
-            let grid = VoxelGrid::of(&part, SHAPE.G, CellEdge::Auto).unwrap();
+            let grid = VoxelGrid::fit(&part, SHAPE.G, CellEdge::Auto).unwrap();
             let edge = grid.edge as f32;
             assert_eq!(batch.patches[i * width..][..3], [0, 1, 2].map(|a| (first[a] - centers[a]) / edge));
             let cells = &batch.cells.as_ref().unwrap()[i * groups..][..groups];
