@@ -17,7 +17,7 @@ use crate::views::{SampleViews, make_views};
 #[derive(Default)]
 pub(crate) struct Scratch {
     group: group::Scratch,
-    render: jepa3d_render::Scratch,
+    render: jepa3d_render::ViewScratch,
 }
 
 /// What became of an object.

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use jepa3d_render::{Rendered, Scratch, Subject, ViewsConfig, render_views};
+use jepa3d_render::{Rendered, Subject, ViewScratch, ViewsConfig, render_views};
 use jepa3d_schemas::{CatalogViews, Sample, View};
 
 use crate::error::Rejected;
@@ -27,7 +27,7 @@ pub(crate) fn make_views(
     subject: &Subject<'_>,
     config: &ViewsConfig,
     split: &str,
-    scratch: &mut Scratch,
+    scratch: &mut ViewScratch,
 ) -> (SampleViews, Vec<String>) {
     let start = Instant::now();
     let attempt = catch_unwind(AssertUnwindSafe(|| render_views(subject, config, scratch)));
@@ -38,7 +38,7 @@ pub(crate) fn make_views(
         }
         Ok(Err(error)) => (Rendered::default(), vec![error.to_string()]),
         Err(panic) => {
-            *scratch = Scratch::default();
+            *scratch = ViewScratch::default();
             (Rendered::default(), vec![Rejected::from_panic("renderer", panic.as_ref()).reason])
         }
     };

@@ -1,10 +1,10 @@
 """Views of meshes, ours against Open3D's Embree ray caster, in turns on the same meshes.
 
-Usage: render_peers.py BENCH --data TEST_DATA [--peer peer_render.py] [--rounds 3] [--meshes 128]
-Needs: the bench binary of this crate, the peer script and its packages (numpy open3d opencv-python-headless
-       pyarrow); found at TEST_DATA/../peers/peer_render.py unless --peer names it.
-Case:  12 views of 224x224 from the peer's own cameras, 8192 surface points, grey, flat, PNG; two threads
-       against two processes. The peer's figures are its cropped rays with exact occlusion rays.
+Usage: render_peers.py BENCH --data TEST_DATA [--rounds 3] [--meshes 128]
+Needs: the bench binary of this crate, meshes in TEST_DATA/shapedb, and pip install numpy open3d
+       opencv-python-headless for the peer, render_peer.py beside this file.
+Case:  12 views of 224x224 from the same cameras, 8192 surface points, grey, flat, PNG; two threads
+       against two processes.
 Prints one JSON object a line, milliseconds a mesh, ratio = peer / ours; notes go to standard error. Stage
 times of the peer are wall times inside a process: on a busy machine only `whole`, wall on both sides, is fair.
 """
@@ -25,14 +25,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench")
     parser.add_argument("--data", required=True)
-    parser.add_argument("--peer")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--meshes", type=int, default=128)
     args = parser.parse_args()
-    script = args.peer or os.path.join(args.data, "..", "peers", "peer_render.py")
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "render_peer.py")
     folder = os.path.join(args.data, "shapedb")
-    if not os.path.isfile(script) or not os.path.isdir(folder):
-        sys.exit(f"nothing to compare with: need {script} and {folder}")
+    if not os.path.isdir(folder):
+        sys.exit(f"nothing to compare on: need meshes in {folder}")
     rounds = []
     for i in range(args.rounds):
         ours = last_line([args.bench, "peers", folder, str(args.meshes), "1", "1"])
@@ -44,7 +43,7 @@ def main():
     stages = lambda *names: lambda _o, t, _f: sum(t["stage_ms_mean"][n] for n in names)
     cases = [
         ("geometry: depth and ids", lambda o, _t, _f: o["geometry_wall_ms"], stages("geometry")),
-        ("visible points, exact", lambda o, _t, _f: o["visibility_wall_ms"], stages("corr_rays")),
+        ("visible points, exact", lambda o, _t, _f: o["visibility_wall_ms"], stages("visible")),
         ("whole, wall", lambda o, _t, _f: o["wall_ms_per_mesh"], lambda _o, t, _f: t["wall_ms_per_mesh"]),
         ("whole with 16-bit depth PNG, wall", lambda o, _t, _f: o["wall_ms_per_mesh_with_depth_png"],
          lambda _o, t, _f: t["wall_ms_per_mesh"]),

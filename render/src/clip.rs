@@ -5,7 +5,7 @@
 
 use glam::DVec3;
 
-use crate::project::{GUARD_HIGH, GUARD_LOW, Projection, ScreenVertex};
+use crate::screen::{GUARD_HIGH, GUARD_LOW, ScreenProjection, ScreenVertex};
 
 /// A triangle cut by five planes has at most eight corners.
 const MAX_CORNERS: usize = 8;
@@ -18,7 +18,11 @@ struct Polygon {
 }
 
 /// Calls `draw` with the triangles that are left of `corners` (`[u z, v z, z]`).
-pub(crate) fn clipped(projection: &Projection, corners: [DVec3; 3], mut draw: impl FnMut([ScreenVertex; 3])) {
+pub(crate) fn clip_triangle(
+    projection: &ScreenProjection,
+    corners: [DVec3; 3],
+    mut draw: impl FnMut([ScreenVertex; 3]),
+) {
     let mut polygon = Polygon { corners: [DVec3::ZERO; MAX_CORNERS], len: 3 };
     polygon.corners[..3].copy_from_slice(&corners);
     let near = projection.near();
@@ -31,7 +35,7 @@ pub(crate) fn clipped(projection: &Projection, corners: [DVec3; 3], mut draw: im
     for inside in cuts {
         polygon = polygon.cut(inside);
     }
-    let screen = |i: usize| projection.screen(polygon.corners[i]);
+    let screen = |i: usize| projection.to_screen(polygon.corners[i]);
     for i in 2..polygon.len {
         draw([screen(0), screen(i - 1), screen(i)]);
     }
@@ -48,7 +52,7 @@ impl Polygon {
                 kept.push(a);
             }
             if (at_a >= 0.0) != (at_b >= 0.0) {
-                kept.push(if at_a >= 0.0 { between(a, at_a, b, at_b) } else { between(b, at_b, a, at_a) });
+                kept.push(if at_a >= 0.0 { cut_edge(a, at_a, b, at_b) } else { cut_edge(b, at_b, a, at_a) });
             }
         }
         kept
@@ -64,6 +68,6 @@ impl Polygon {
 }
 
 /// Where the plane crosses, from the kept end to the dropped one.
-fn between(kept: DVec3, at_kept: f64, dropped: DVec3, at_dropped: f64) -> DVec3 {
+fn cut_edge(kept: DVec3, at_kept: f64, dropped: DVec3, at_dropped: f64) -> DVec3 {
     kept + (dropped - kept) * (at_kept / (at_kept - at_dropped))
 }

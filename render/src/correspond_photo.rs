@@ -23,6 +23,8 @@
 
 use jepa3d_schemas::{Camera, Correspondences};
 
+use crate::cell_grid::CellGrid;
+
 /// Points nearer to the image plane than this (metres) do not count as seen (nuscenes-devkit).
 const MIN_DEPTH: f64 = 1.0;
 
@@ -42,14 +44,14 @@ const REACH: [f64; 2] = [1.0, 0.7];
 const SWEEP: f64 = 34_700.0;
 
 /// Share of its depth by which a point may lie behind another's footprint.
-pub const RELATIVE: f64 = 0.03;
+const RELATIVE: f64 = 0.03;
 
-/// The same in metres.
-pub const ABSOLUTE: f64 = 0.3;
+/// How far behind another's footprint, in metres, it may lie besides.
+const ABSOLUTE: f64 = 0.3;
 
-/// Stored points of a sample, and how to get their raw coordinates: `raw = p * scale + center`.
+/// The stored points of a sample, and how to get their raw coordinates: `raw = p * scale + center`.
 #[derive(Clone, Copy, Debug)]
-pub struct Stored<'a> {
+pub struct StoredCloud<'a> {
     /// `[S,3]`.
     pub points: &'a [[f32; 3]],
     /// Raw coordinates of the stored origin.
@@ -62,7 +64,7 @@ pub struct Stored<'a> {
 /// from the edge; whatever stands before them.
 ///
 /// `camera` is calibrated in the raw frame; depths come back in stored units.
-pub fn correspond_photo_frustum(stored: Stored<'_>, camera: &Camera) -> Correspondences {
+pub fn correspond_photo_frustum(stored: StoredCloud<'_>, camera: &Camera) -> Correspondences {
     let normalized = camera.normalized(stored.center, stored.scale);
     let mut found = Correspondences::default();
     for (i, p) in stored.points.iter().enumerate() {
@@ -78,7 +80,7 @@ pub fn correspond_photo_frustum(stored: Stored<'_>, camera: &Camera) -> Correspo
 ///
 /// # Shapes
 /// `sweep [P,3]` in the raw frame: every point the lidar saw, also those that are not stored.
-pub fn correspond_photo(stored: Stored<'_>, camera: &Camera, sweep: &[[f64; 3]]) -> Correspondences {
+pub fn correspond_photo(stored: StoredCloud<'_>, camera: &Camera, sweep: &[[f64; 3]]) -> Correspondences {
     let all = correspond_photo_frustum(stored, camera);
     let footprints = Footprints::new(camera, sweep);
     let mut found = Correspondences::default();
@@ -92,7 +94,9 @@ pub fn correspond_photo(stored: Stored<'_>, camera: &Camera, sweep: &[[f64; 3]])
     found
 }
 
-fn is_seen([u, v, depth]: [f64; 3], camera: &Camera) -> bool {
+/// Whether the devkit counts `[u, v, depth in metres]` as seen.
+fn is_seen(pixel: [f64; 3], camera: &Camera) -> bool {
+    let [u, v, depth] = pixel;
     let (width, height) = (f64::from(camera.width), f64::from(camera.height));
     depth > MIN_DEPTH && EDGE < u && u < width - EDGE && EDGE < v && v < height - EDGE
 }
@@ -101,11 +105,8 @@ fn is_seen([u, v, depth]: [f64; 3], camera: &Camera) -> bool {
 struct Footprints {
     /// How far a footprint reaches, in pixels.
     half: [f64; 2],
-    columns: usize,
-    rows: usize,
-    /// First point of each cell, row by row.
-    start: Vec<u32>,
-    /// `[u, v, depth]`.
+    grid: CellGrid,
+    /// `[u, v, depth]`, cell by cell.
     pixels: Vec<[f64; 3]>,
 }
 
@@ -114,49 +115,46 @@ impl Footprints {
         let crowding = (SWEEP / sweep.len().max(1) as f64).min(1.0);
         let half = [camera.fx * FIRING * REACH[0], camera.fy * BEAM * REACH[1] * crowding];
         let cells = |size: u32, half: f64| (f64::from(size) / (2.0 * half)).ceil() as usize + 2;
-        let (columns, rows) = (cells(camera.width, half[0]), cells(camera.height, half[1]));
-        let mut this = Self { half, columns, rows, start: vec![0; columns * rows + 1], pixels: Vec::new() };
+        let mut this = Self { half, grid: CellGrid::default(), pixels: Vec::new() };
+        this.grid.reset(cells(camera.width, half[0]), cells(camera.height, half[1]));
         let before = |p: &[f64; 3]| p[2] > MIN_DEPTH;
-        let mut kept: Vec<(usize, [f64; 3])> = sweep
+        let kept: Vec<(u32, [f64; 3])> = sweep
             .iter()
             .map(|p| camera.project(*p))
             .filter(before)
             .filter_map(|pixel| Some((this.cell(pixel)?, pixel)))
             .collect();
-        kept.sort_by_key(|(cell, _)| *cell);
-        for (cell, _) in &kept {
-            this.start[cell + 1] += 1;
+        kept.iter().for_each(|(cell, _)| this.grid.count(*cell));
+        this.grid.sum_counts();
+        this.pixels.resize(kept.len(), [0.0; 3]);
+        for (cell, pixel) in kept {
+            this.pixels[this.grid.place(cell) as usize] = pixel;
         }
-        for i in 1..this.start.len() {
-            this.start[i] += this.start[i - 1];
-        }
-        this.pixels = kept.into_iter().map(|(_, pixel)| pixel).collect();
+        this.grid.finish();
         this
     }
 
     /// Column and row of a pixel; one margin cell lies around the image.
-    fn place(&self, [u, v, _]: [f64; 3]) -> [f64; 2] {
-        [(u / (2.0 * self.half[0])).floor() + 1.0, (v / (2.0 * self.half[1])).floor() + 1.0]
+    fn locate(&self, pixel: [f64; 3]) -> [f64; 2] {
+        [0, 1].map(|axis| (pixel[axis] / (2.0 * self.half[axis])).floor() + 1.0)
     }
 
-    fn cell(&self, pixel: [f64; 3]) -> Option<usize> {
-        let [column, row] = self.place(pixel);
-        let is_in = column >= 0.0 && row >= 0.0 && column < self.columns as f64 && row < self.rows as f64;
-        is_in.then(|| row as usize * self.columns + column as usize)
+    fn cell(&self, pixel: [f64; 3]) -> Option<u32> {
+        let [column, row] = self.locate(pixel);
+        let (columns, rows) = (self.grid.columns, self.grid.rows);
+        let is_in = column >= 0.0 && row >= 0.0 && column < columns as f64 && row < rows as f64;
+        is_in.then(|| (row as usize * columns + column as usize) as u32)
     }
 
     /// Whether a footprint stands before the point at `[u, v, depth]`.
     fn hide(&self, pixel: [f64; 3]) -> bool {
         let limit = pixel[2] * (1.0 - RELATIVE) - ABSOLUTE;
-        let [column, row] = self.place(pixel).map(|x| x as usize);
+        let [column, row] = self.locate(pixel).map(|x| x as usize);
         let covers = |p: &[f64; 3]| {
             p[2] < limit && (p[0] - pixel[0]).abs() <= self.half[0] && (p[1] - pixel[1]).abs() <= self.half[1]
         };
-        (row.saturating_sub(1)..(row + 2).min(self.rows)).any(|row| {
-            let (left, right) = (column.saturating_sub(1), (column + 1).min(self.columns - 1));
-            let begin = self.start[row * self.columns + left] as usize;
-            let end = self.start[row * self.columns + right + 1] as usize;
-            self.pixels[begin..end].iter().any(covers)
-        })
+        let (left, right) = (column.saturating_sub(1), (column + 1).min(self.grid.columns - 1));
+        (row.saturating_sub(1)..(row + 2).min(self.grid.rows))
+            .any(|row| self.pixels[self.grid.run(row, left, right)].iter().any(covers))
     }
 }

@@ -1,15 +1,16 @@
 //! The dense map of a view: for every pixel the nearest of the points that the view shows.
 
+use std::ops::Range;
+
 use jepa3d_schemas::{Camera, Correspondences, NO_POINT};
 
-/// Pixels between a pixel's centre and a point beyond which the pixel shows no point.
-pub const DENSE_RADIUS: f32 = 16.0;
+use crate::cell_grid::{CELL, CellGrid};
 
-/// Side of a cell of the search, in pixels.
-const CELL: usize = 4;
+/// Pixels between a pixel's centre and a point beyond which the pixel shows no point.
+const DENSE_RADIUS: f32 = 16.0;
 
 /// For each pixel the visible point whose (u, v) is nearest to the pixel's centre, `NO_POINT` where none lies
-/// within [`DENSE_RADIUS`]; of equally near points the one with the lower index.
+/// within 16 pixels; of equally near points the one with the lower index.
 ///
 /// Nearness is in the image: at the outline of an object a pixel of the background within the radius
 /// names a point of the object. Where the view has a depth map, its empty pixels tell background apart.
@@ -17,98 +18,96 @@ const CELL: usize = 4;
 /// # Shapes
 /// `[H*W]`, row by row from the top.
 pub fn nearest_points(shown: &Correspondences, camera: &Camera) -> Vec<u32> {
-    let (width, height) = (camera.width as usize, camera.height as usize);
-    let search = Search::new(shown, width, height);
-    let mut map = Vec::with_capacity(width * height);
-    for row in 0..height {
-        for column in 0..width {
-            map.push(search.nearest(column, row));
+    let search = NearestPointSearch::new(shown, camera);
+    let mut map = Vec::with_capacity(camera.width as usize * camera.height as usize);
+    for row in 0..camera.height as usize {
+        for column in 0..camera.width as usize {
+            map.push(search.find(Pixel { column, row }));
         }
     }
     map
 }
 
+/// A pixel of the map.
+#[derive(Clone, Copy)]
+struct Pixel {
+    column: usize,
+    row: usize,
+}
+
+/// The nearest so far.
+struct Nearest {
+    squared_distance: f32,
+    /// Its number among the correspondences.
+    at: u32,
+}
+
 /// The points of a view sorted by cell.
-struct Search<'a> {
+struct NearestPointSearch<'a> {
     shown: &'a Correspondences,
-    columns: usize,
-    rows: usize,
-    start: Vec<u32>,
+    grid: CellGrid,
     /// Correspondences by cell, ascending within it.
     order: Vec<u32>,
 }
 
-/// The nearest so far: squared distance and place among the correspondences.
-type Best = (f32, u32);
-
-impl<'a> Search<'a> {
-    fn new(shown: &'a Correspondences, width: usize, height: usize) -> Self {
-        let (columns, rows) = (width.div_ceil(CELL), height.div_ceil(CELL));
-        let cell = |i: usize| {
-            let column = (shown.u[i] as usize / CELL).min(columns - 1);
-            (shown.v[i] as usize / CELL).min(rows - 1) * columns + column
-        };
-        let mut start = vec![0u32; columns * rows + 1];
+impl<'a> NearestPointSearch<'a> {
+    fn new(shown: &'a Correspondences, camera: &Camera) -> Self {
+        let mut grid = CellGrid::default();
+        grid.reset_to_image(camera);
         for i in 0..shown.len() {
-            start[cell(i) + 1] += 1;
+            grid.count(grid.cell(shown.u[i], shown.v[i]));
         }
-        for i in 1..start.len() {
-            start[i] += start[i - 1];
-        }
+        grid.sum_counts();
         let mut order = vec![0; shown.len()];
-        for i in (0..shown.len()).rev() {
-            // Ends become starts, from the last point back: ascending within a cell.
-            let next = &mut start[cell(i) + 1];
-            *next -= 1;
-            order[*next as usize] = i as u32;
+        for i in 0..shown.len() {
+            let place = grid.place(grid.cell(shown.u[i], shown.v[i]));
+            order[place as usize] = i as u32;
         }
-        start.remove(0);
-        start.push(shown.len() as u32);
-        Self { shown, columns, rows, start, order }
+        grid.finish();
+        Self { shown, grid, order }
     }
 
-    fn nearest(&self, column: usize, row: usize) -> u32 {
-        let mut best: Best = (DENSE_RADIUS * DENSE_RADIUS, u32::MAX);
+    /// The point nearest to a pixel's centre.
+    fn find(&self, pixel: Pixel) -> u32 {
+        let mut nearest = Nearest { squared_distance: DENSE_RADIUS * DENSE_RADIUS, at: u32::MAX };
         let last = DENSE_RADIUS as usize / CELL + 1;
         for ring in 0..=last {
             // Whatever lies in this ring of cells is at least this far away.
             let least = (ring.saturating_sub(1) * CELL) as f32;
-            if least * least > best.0 {
+            if least * least > nearest.squared_distance {
                 break;
             }
-            self.search_ring((column, row), ring, &mut best);
+            self.search_ring(pixel, ring, &mut nearest);
         }
-        if best.1 == u32::MAX { NO_POINT } else { self.shown.point[best.1 as usize] }
+        if nearest.at == u32::MAX { NO_POINT } else { self.shown.point[nearest.at as usize] }
     }
 
     /// The cells at a distance of exactly `ring` cells (largest of both axes) around a pixel.
-    fn search_ring(&self, (column, row): (usize, usize), ring: usize, best: &mut Best) {
-        let (x, y) = (column / CELL, row / CELL);
-        let (left, right) = (x.saturating_sub(ring), (x + ring).min(self.columns - 1));
-        for cell_row in y.saturating_sub(ring)..=(y + ring).min(self.rows - 1) {
-            let base = cell_row * self.columns;
-            if cell_row.abs_diff(y) == ring {
-                self.search_run((column, row), base + left..base + right + 1, best);
+    fn search_ring(&self, pixel: Pixel, ring: usize, nearest: &mut Nearest) {
+        let (x, y) = (pixel.column / CELL, pixel.row / CELL);
+        let (left, right) = (x.saturating_sub(ring), (x + ring).min(self.grid.columns - 1));
+        for row in y.saturating_sub(ring)..=(y + ring).min(self.grid.rows - 1) {
+            if row.abs_diff(y) == ring {
+                self.search_run(pixel, self.grid.run(row, left, right), nearest);
                 continue;
             }
             if x >= ring {
-                self.search_run((column, row), base + x - ring..base + x - ring + 1, best);
+                self.search_run(pixel, self.grid.run(row, x - ring, x - ring), nearest);
             }
-            if x + ring < self.columns {
-                self.search_run((column, row), base + x + ring..base + x + ring + 1, best);
+            if x + ring < self.grid.columns {
+                self.search_run(pixel, self.grid.run(row, x + ring, x + ring), nearest);
             }
         }
     }
 
-    fn search_run(&self, (column, row): (usize, usize), cells: std::ops::Range<usize>, best: &mut Best) {
-        let run = self.start[cells.start] as usize..self.start[cells.end] as usize;
-        for &i in &self.order[run] {
-            let du = self.shown.u[i as usize] - (column as f32 + 0.5);
-            let dv = self.shown.v[i as usize] - (row as f32 + 0.5);
-            let candidate = (du * du + dv * dv, i);
-            let is_tie = candidate.0 == best.0 && i < best.1;
-            if candidate.0 < best.0 || is_tie {
-                *best = candidate;
+    fn search_run(&self, pixel: Pixel, run: Range<usize>, nearest: &mut Nearest) {
+        for &at in &self.order[run] {
+            let du = self.shown.u[at as usize] - (pixel.column as f32 + 0.5);
+            let dv = self.shown.v[at as usize] - (pixel.row as f32 + 0.5);
+            let squared_distance = du * du + dv * dv;
+            let is_tie = squared_distance == nearest.squared_distance && at < nearest.at;
+            if squared_distance < nearest.squared_distance || is_tie {
+                *nearest = Nearest { squared_distance, at };
             }
         }
     }

@@ -31,4 +31,4 @@ pub enum Error {
 }
 
 /// Result of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

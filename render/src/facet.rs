@@ -17,9 +17,10 @@ pub(crate) struct Facet {
 }
 
 impl Facet {
-    /// Of corners `[u, v, 1 / z]`; `None` for a triangle seen edge-on or without area: it covers no line of sight.
+    /// From corners `[u, v, 1 / z]`; `None` for a triangle seen edge-on or without area: it covers no line of sight.
     #[inline(always)]
-    pub(crate) fn new([a, mut b, mut c]: [[f32; 3]; 3]) -> Option<Self> {
+    pub(crate) fn new(corners: [[f32; 3]; 3]) -> Option<Self> {
+        let [a, mut b, mut c] = corners;
         let mut area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
         if area < 0.0 {
             (b, c, area) = (c, b, -area);
@@ -31,7 +32,7 @@ impl Facet {
     #[inline(always)]
     pub(crate) fn slopes(&self) -> Slopes {
         let [a, b, c] = self.corners;
-        Slopes([slope(a, b), slope(b, c), slope(c, a)])
+        Slopes([Slope::new(a, b), Slope::new(b, c), Slope::new(c, a)])
     }
 
     /// Sets `limit` to 0 for the points `u`, `v` of which the triangle lies before `limit`.
@@ -40,7 +41,7 @@ impl Facet {
     #[inline(always)]
     pub(crate) fn hide<S: Simd>(&self, simd: S, u: &[f32], v: &[f32], limit: &mut [f32]) {
         let [a, b, c] = self.corners;
-        let edges = [Edge::new(simd, b, c), Edge::new(simd, c, a), Edge::new(simd, a, b)];
+        let edges = [FacetEdge::new(simd, b, c), FacetEdge::new(simd, c, a), FacetEdge::new(simd, a, b)];
         let inverse_depth = [simd.splat_f32s(a[2]), simd.splat_f32s(b[2]), simd.splat_f32s(c[2])];
         let (area, zero) = (simd.splat_f32s(self.area), simd.splat_f32s(0.0));
         let (us, vs) = (S::as_simd_f32s(u).0, S::as_simd_f32s(v).0);
@@ -57,14 +58,14 @@ impl Facet {
 }
 
 /// A line through two corners, positive on the inner side.
-struct Edge<S: Simd> {
+struct FacetEdge<S: Simd> {
     u: S::f32s,
     v: S::f32s,
     du: S::f32s,
     dv: S::f32s,
 }
 
-impl<S: Simd> Edge<S> {
+impl<S: Simd> FacetEdge<S> {
     #[inline(always)]
     fn new(simd: S, p: [f32; 3], q: [f32; 3]) -> Self {
         let (u, v) = (simd.splat_f32s(p[0]), simd.splat_f32s(p[1]));
@@ -89,21 +90,30 @@ struct Slope {
     high: f32,
 }
 
-#[inline(always)]
-fn slope(p: [f32; 3], q: [f32; 3]) -> Slope {
-    let (p, q) = if p[1] <= q[1] { (p, q) } else { (q, p) };
-    let height = q[1] - p[1];
-    let step = if height > 1e-6 { (q[0] - p[0]) / height } else { 0.0 };
-    Slope { top: [p[0], p[1]], bottom: q[1], step, low: p[0].min(q[0]), high: p[0].max(q[0]) }
+impl Slope {
+    #[inline(always)]
+    fn new(p: [f32; 3], q: [f32; 3]) -> Self {
+        let (p, q) = if p[1] <= q[1] { (p, q) } else { (q, p) };
+        let height = q[1] - p[1];
+        let step = if height > 1e-6 { (q[0] - p[0]) / height } else { 0.0 };
+        Self { top: [p[0], p[1]], bottom: q[1], step, low: p[0].min(q[0]), high: p[0].max(q[0]) }
+    }
+}
+
+/// A stretch of a row of the image, from one u to another.
+#[derive(Clone, Copy)]
+pub(crate) struct RowSpan {
+    pub(crate) left: f32,
+    pub(crate) right: f32,
 }
 
 /// The edges of a triangle, to find how far it reaches left and right.
 pub(crate) struct Slopes([Slope; 3]);
 
 impl Slopes {
-    /// Smallest and largest u of the triangle between the heights `top` and `bottom`.
+    /// How far the triangle reaches between the heights `top` and `bottom`.
     #[inline(always)]
-    pub(crate) fn span(&self, top: f32, bottom: f32) -> (f32, f32) {
+    pub(crate) fn span(&self, top: f32, bottom: f32) -> RowSpan {
         let (top, bottom) = (top - MARGIN, bottom + MARGIN);
         let (mut left, mut right) = (f32::INFINITY, f32::NEG_INFINITY);
         for i in 0..3 {
@@ -116,6 +126,6 @@ impl Slopes {
             left = left.min(a.min(b).max(e.low));
             right = right.max(a.max(b).min(e.high));
         }
-        (left - MARGIN, right + MARGIN)
+        RowSpan { left: left - MARGIN, right: right + MARGIN }
     }
 }

@@ -1,96 +1,69 @@
-//! Nearest neighbours within a cloud: a balanced k-d tree (Bentley 1975), for densities and normals of splats.
+//! Nearest neighbours within a cloud, for densities and normals of splats.
 //!
 //! Exact, with ties broken by index, so the result depends on the cloud alone. Points at the same
 //! place are not neighbours of each other: a repeated point says nothing about density.
 
-/// Points in a leaf.
-const LEAF: usize = 8;
+use std::num::NonZero;
+
+use kiddo::{ImmutableKdTree, SquaredEuclidean};
+
+/// Points asked for beyond the neighbours wanted: the point itself, and some to see that none is as near as the last.
+const SPARE: usize = 4;
 
 /// A k-d tree over a cloud.
-pub(crate) struct Tree<'a> {
+///
+/// `kiddo` finds as many points as it is asked for and leaves open which of equally far ones, so the search asks for
+/// more until the farthest found is clearly beyond the last neighbour, and orders them itself.
+pub(crate) struct NeighborTree<'a> {
     points: &'a [[f32; 3]],
-    /// Indices of points; the middle of every range splits it.
-    order: Vec<u32>,
-    /// Axis along which the range with this middle is split.
-    axis: Vec<u8>,
+    tree: ImmutableKdTree<f32, 3>,
 }
 
-/// A neighbour: squared distance, then index.
-pub(crate) type Neighbor = (f32, u32);
+/// A point near another one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Neighbor {
+    pub(crate) squared_distance: f32,
+    pub(crate) point: u32,
+}
 
-impl<'a> Tree<'a> {
+impl<'a> NeighborTree<'a> {
     /// Builds the tree in O(P log P).
     pub(crate) fn new(points: &'a [[f32; 3]]) -> Self {
-        let mut tree =
-            Self { points, order: (0..points.len() as u32).collect(), axis: vec![0; points.len()] };
-        tree.split(0, points.len());
-        tree
-    }
-
-    fn split(&mut self, begin: usize, end: usize) {
-        if end - begin <= LEAF {
-            return;
-        }
-        let points = self.points;
-        let range = &mut self.order[begin..end];
-        let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
-        for &i in range.iter() {
-            for axis in 0..3 {
-                low[axis] = low[axis].min(points[i as usize][axis]);
-                high[axis] = high[axis].max(points[i as usize][axis]);
-            }
-        }
-        let extent = [0, 1, 2].map(|axis| high[axis] - low[axis]);
-        let axis = (0..3).fold(0, |best, axis| if extent[axis] > extent[best] { axis } else { best });
-        let middle = range.len() / 2;
-        let key = |i: u32| points[i as usize][axis];
-        range.select_nth_unstable_by(middle, |&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
-        self.axis[begin + middle] = axis as u8;
-        self.split(begin, begin + middle);
-        self.split(begin + middle + 1, end);
+        let tree =
+            ImmutableKdTree::new_from_slice(points).expect("stored clouds have fewer than 2^32 points");
+        Self { points, tree }
     }
 
     /// The `count` points nearest to point `i` that lie elsewhere, by (distance, index); fewer in a small cloud.
     pub(crate) fn nearest(&self, i: usize, count: usize, found: &mut Vec<Neighbor>) {
+        let mut asked = count + SPARE;
+        while !self.try_nearest(i, count, asked, found) {
+            asked *= 4;
+        }
+    }
+
+    /// Whether the `asked` nearest points, those at point `i` included, hold the `count` neighbours.
+    fn try_nearest(&self, i: usize, count: usize, asked: usize, found: &mut Vec<Neighbor>) -> bool {
+        let at = self.points[i];
+        let asked = NonZero::new(asked).unwrap_or(NonZero::<usize>::MIN);
+        let hits = self.tree.query(&at).nearest_n::<SquaredEuclidean<f32>>(asked).execute();
+        let neighbor = |point: u32| Neighbor { squared_distance: self.squared_distance(at, point), point };
         found.clear();
-        if count > 0 {
-            self.search(self.points[i], count, (0, self.order.len()), found);
-        }
+        found.extend(hits.iter().map(|hit| neighbor(hit.item)).filter(|n| n.squared_distance > 0.0));
+        found.sort_unstable_by(|a, b| {
+            a.squared_distance.total_cmp(&b.squared_distance).then(a.point.cmp(&b.point))
+        });
+        found.truncate(count);
+        let reached = hits.last().map_or(0.0, |hit| hit.distance);
+        // Rounding may differ between the two sums of squares, by less than this.
+        let is_beyond = |last: &Neighbor| reached > last.squared_distance * (1.0 + 1e-6);
+        asked.get() >= self.points.len() || (found.len() == count && found.last().is_none_or(is_beyond))
     }
 
-    fn search(&self, at: [f32; 3], count: usize, (begin, end): (usize, usize), found: &mut Vec<Neighbor>) {
-        if end - begin <= LEAF {
-            for &i in &self.order[begin..end] {
-                self.offer(at, i, count, found);
-            }
-            return;
-        }
-        let middle = begin + (end - begin) / 2;
-        let (split, axis) = (self.order[middle], self.axis[middle] as usize);
-        let offset = at[axis] - self.points[split as usize][axis];
-        let (left, right) = ((begin, middle), (middle + 1, end));
-        let (near, far) = if offset <= 0.0 { (left, right) } else { (right, left) };
-        self.search(at, count, near, found);
-        self.offer(at, split, count, found);
-        // Equal distances beyond the split may have a lower index.
-        if found.len() < count || offset * offset <= found[found.len() - 1].0 {
-            self.search(at, count, far, found);
-        }
-    }
-
-    /// Keeps point `i` if it is among the nearest so far.
-    fn offer(&self, at: [f32; 3], i: u32, count: usize, found: &mut Vec<Neighbor>) {
-        let p = self.points[i as usize];
+    fn squared_distance(&self, at: [f32; 3], point: u32) -> f32 {
+        let p = self.points[point as usize];
         let d = [p[0] - at[0], p[1] - at[1], p[2] - at[2]];
-        let candidate = (d[0] * d[0] + d[1] * d[1] + d[2] * d[2], i);
-        if candidate.0 == 0.0 {
-            return;
-        }
-        let place = found.partition_point(|f| f.0.total_cmp(&candidate.0).then(f.1.cmp(&i)).is_lt());
-        if place < count {
-            found.truncate(count - 1);
-            found.insert(place, candidate);
-        }
+        d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
     }
 }
 
@@ -107,14 +80,17 @@ mod tests {
             // A coarse lattice: many ties and repeated points.
             let points: Vec<[f32; 3]> =
                 (0..count).map(|_| [0; 3].map(|_: i32| draws.index(6) as f32)).collect();
-            let tree = Tree::new(&points);
+            let tree = NeighborTree::new(&points);
             let (k, mut found) = (1 + draws.index(12), Vec::new());
             for i in 0..count {
                 tree.nearest(i, k, &mut found);
-                let square = |p: &[f32; 3]| (0..3).map(|a| (p[a] - points[i][a]).powi(2)).sum::<f32>();
-                let mut all: Vec<Neighbor> = (0..).zip(&points).map(|(j, p)| (square(p), j)).collect();
-                all.retain(|n| n.0 > 0.0);
-                all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                let neighbor =
+                    |point| Neighbor { squared_distance: tree.squared_distance(points[i], point), point };
+                let mut all: Vec<Neighbor> = (0..count as u32).map(neighbor).collect();
+                all.retain(|n| n.squared_distance > 0.0);
+                all.sort_by(|a, b| {
+                    a.squared_distance.total_cmp(&b.squared_distance).then(a.point.cmp(&b.point))
+                });
                 all.truncate(k);
                 assert_eq!(found, all, "seed {seed}, point {i}");
             }

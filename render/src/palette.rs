@@ -1,4 +1,4 @@
-//! Colours of heights, intensities and labels, and the way between sRGB bytes and linear light.
+//! Colours of labels, and the way between sRGB bytes and linear light.
 
 use std::sync::LazyLock;
 
@@ -48,30 +48,6 @@ impl Srgb {
     }
 }
 
-/// Nine stops of viridis (Smith and van der Walt 2015): lightness rises evenly, also for the colour-blind.
-const VIRIDIS: [[u8; 3]; 9] = [
-    [68, 1, 84],
-    [71, 44, 122],
-    [59, 81, 139],
-    [44, 113, 142],
-    [33, 144, 141],
-    [39, 173, 129],
-    [92, 200, 99],
-    [170, 220, 50],
-    [253, 231, 37],
-];
-
-/// Colour of a value in `[0,1]`, dark blue to yellow; NaN counts as 0.
-pub fn ramp_color(value: f32) -> [u8; 3] {
-    let at = value.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f32;
-    let i = (at as usize).min(VIRIDIS.len() - 2);
-    let t = if at.is_nan() { 0.0 } else { at - i as f32 };
-    std::array::from_fn(|c| {
-        let (a, b) = (f32::from(VIRIDIS[i][c]), f32::from(VIRIDIS[i + 1][c]));
-        (a + (b - a) * t + 0.5) as u8
-    })
-}
-
 /// Twenty colours that differ at a glance.
 const LABELS: [[u8; 3]; 20] = [
     [31, 119, 180],
@@ -113,15 +89,6 @@ mod tests {
             assert!(back.abs_diff(byte) <= 1, "{byte} became {back}");
         }
         assert_eq!((srgb.encode(-1.0), srgb.encode(f32::NAN), srgb.encode(9.0)), (0, 0, 255));
-    }
-
-    #[test]
-    fn the_ramp_runs_through_its_stops() {
-        assert_eq!(ramp_color(0.0), VIRIDIS[0]);
-        assert_eq!(ramp_color(0.5), VIRIDIS[4]);
-        assert_eq!(ramp_color(1.0), VIRIDIS[8]);
-        assert_eq!(ramp_color(f32::NAN), VIRIDIS[0]);
-        assert_eq!((ramp_color(-3.0), ramp_color(7.0)), (VIRIDIS[0], VIRIDIS[8]));
     }
 
     #[test]

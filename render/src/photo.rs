@@ -16,7 +16,7 @@ const MAX_SIDE: u32 = 16384;
 /// # Errors
 /// Fails if the file cannot be read, is neither JPEG nor PNG, is truncated or does not decode, or
 /// has another size than `photo.camera`; the error names file, expected and found.
-pub fn read_photo(photo: &Photo) -> Result<Vec<u8>> {
+pub(crate) fn read_photo(photo: &Photo) -> Result<Vec<u8>> {
     let error = |what, expected: &str, found: String| Error::Photo {
         path: photo.path.clone(),
         what,

@@ -6,22 +6,22 @@
 
 use jepa3d_schemas::{Photo, Shape, View};
 
-use crate::correspond_photo::{Stored, correspond_photo};
+use crate::correspond_photo::{StoredCloud, correspond_photo};
 use crate::error::Result;
 use crate::photo::read_photo;
-use crate::views::{Rendered, Subject};
+use crate::subject::{Rendered, Subject};
 
-/// All usable photos of a subject.
+/// Adds all usable photos of a subject to its views.
 ///
 /// What hides a point is looked for in the object's raw cloud; for a crop (an annotated box) that is the
 /// crop, so what other objects hide stays. The points of a mesh are not tested.
-pub(crate) fn photo_views(subject: &Subject<'_>, rendered: &mut Rendered) {
+pub(crate) fn add_photos(subject: &Subject<'_>, rendered: &mut Rendered) {
     let sweep: &[[f64; 3]] = match &subject.object.shape {
         Shape::Points(cloud) => &cloud.positions,
         Shape::Mesh(_) => &[],
     };
     for (number, photo) in subject.object.photos.iter().enumerate() {
-        match photo_view(subject, photo, number as u16, sweep) {
+        match make_view(subject, photo, number as u16, sweep) {
             Ok(view) if view.correspondences.is_empty() => {
                 rendered.warnings.push(format!("{} shows no stored point: left out", photo.name));
             }
@@ -31,10 +31,10 @@ pub(crate) fn photo_views(subject: &Subject<'_>, rendered: &mut Rendered) {
     }
 }
 
-fn photo_view(subject: &Subject<'_>, photo: &Photo, number: u16, sweep: &[[f64; 3]]) -> Result<View> {
+fn make_view(subject: &Subject<'_>, photo: &Photo, number: u16, sweep: &[[f64; 3]]) -> Result<View> {
     let sample = subject.sample;
     let (center, scale) = (sample.norm_center, sample.norm_scale);
-    let stored = Stored { points: sample.points.as_chunks().0, center, scale };
+    let stored = StoredCloud { points: sample.points.as_chunks().0, center, scale };
     Ok(View {
         sample_id: sample.sample_id.clone(),
         view: number,

@@ -23,7 +23,7 @@ pub struct Sphere {
 impl Sphere {
     /// The ball about a stored cloud `points [S*3]`: the unit sphere for a cloud that was normalised to
     /// it, else (scenes in metres) about the middle of its bounding box.
-    pub fn around(points: &[f32]) -> Self {
+    pub fn enclose(points: &[f32]) -> Self {
         let rows = || points.chunks_exact(3).map(|p| DVec3::new(p[0].into(), p[1].into(), p[2].into()));
         let reach = |center: DVec3| rows().map(|p| p.distance_squared(center)).fold(0.0, f64::max).sqrt();
         let is_unit = (reach(DVec3::ZERO) - 1.0).abs() < 1e-3;
@@ -79,17 +79,31 @@ struct Stand {
     field_of_view: f64,
 }
 
-/// The cameras of a rig, each with its name, in the order of their view numbers.
+/// A camera of a rig.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedCamera {
+    /// Its name, for example `orbit-e20-a045`.
+    pub name: String,
+    /// Where it stands and how it sees.
+    pub camera: Camera,
+}
+
+/// The cameras of a rig in the order of their view numbers.
 ///
 /// They look at the middle of `sphere`; without an explicit distance they stand where the sphere's
 /// outline reaches `fill` of the half image. The photo rig has none.
-pub fn cameras(config: &ViewsConfig, up: UpAxis, sphere: Sphere, draws: &mut Draws) -> Vec<(String, Camera)> {
+pub fn place_cameras(
+    config: &ViewsConfig,
+    up: UpAxis,
+    sphere: Sphere,
+    draws: &mut Draws,
+) -> Vec<NamedCamera> {
     let compass = Compass::new(up);
-    let stands = stands(config, sphere.radius, draws);
+    let stands = list_stands(config, sphere.radius, draws);
     stands
         .into_iter()
         .map(|stand| {
-            let turn = jitter(config.jitter.to_radians(), draws);
+            let turn = draw_jitter(config.jitter.to_radians(), draws);
             let roll = DMat3::from_cols(
                 DVec3::new(libm::cos(stand.roll), libm::sin(stand.roll), 0.0),
                 DVec3::new(-libm::sin(stand.roll), libm::cos(stand.roll), 0.0),
@@ -110,12 +124,12 @@ pub fn cameras(config: &ViewsConfig, up: UpAxis, sphere: Sphere, draws: &mut Dra
                 cy: half,
                 camera_from_world: DAffine3 { matrix3: rotation, translation },
             };
-            (stand.name, camera)
+            NamedCamera { name: stand.name, camera }
         })
         .collect()
 }
 
-fn stands(config: &ViewsConfig, radius: f64, draws: &mut Draws) -> Vec<Stand> {
+fn list_stands(config: &ViewsConfig, radius: f64, draws: &mut Draws) -> Vec<Stand> {
     let field_of_view = config.field_of_view.to_radians();
     let fitted = |name: String, azimuth: f64, elevation: f64| Stand {
         name,
@@ -139,9 +153,9 @@ fn stands(config: &ViewsConfig, radius: f64, draws: &mut Draws) -> Vec<Stand> {
             .flat_map(|&e| (0..*azimuths).map(move |i| (e, 360.0 * i as f64 / *azimuths as f64)))
             .map(|(e, a)| fitted(format!("orbit-e{e:02.0}-a{a:03.0}"), a.to_radians(), e.to_radians()))
             .collect(),
-        RigConfig::ShapenetRendering => (0..24).map(|i| shapenet_rendering(i, radius, draws)).collect(),
+        RigConfig::ShapenetRendering => (0..24).map(|i| draw_shapenet_stand(i, radius, draws)).collect(),
         RigConfig::Explicit { cameras } => {
-            cameras.iter().enumerate().map(|(i, c)| explicit(i, c, field_of_view)).collect()
+            cameras.iter().enumerate().map(|(i, c)| explicit_stand(i, c, field_of_view)).collect()
         }
         RigConfig::Photos => Vec::new(),
     }
@@ -149,7 +163,7 @@ fn stands(config: &ViewsConfig, radius: f64, draws: &mut Draws) -> Vec<Stand> {
 
 /// One view of 3D-R2N2 (Choy et al. 2016): uniform azimuth and elevation in 25..30 degrees, 35 mm lens
 /// on a 32 mm sensor. Its distances are in units of the bounding box's diagonal, here the diameter.
-fn shapenet_rendering(i: usize, radius: f64, draws: &mut Draws) -> Stand {
+fn draw_shapenet_stand(i: usize, radius: f64, draws: &mut Draws) -> Stand {
     Stand {
         name: format!("shapenet-{i:02}"),
         azimuth: draws.range(0.0, 2.0 * PI),
@@ -160,7 +174,7 @@ fn shapenet_rendering(i: usize, radius: f64, draws: &mut Draws) -> Stand {
     }
 }
 
-fn explicit(i: usize, placement: &Placement, field_of_view: f64) -> Stand {
+fn explicit_stand(i: usize, placement: &Placement, field_of_view: f64) -> Stand {
     Stand {
         name: format!("explicit-{i:02}"),
         azimuth: placement.azimuth.to_radians(),
@@ -172,7 +186,7 @@ fn explicit(i: usize, placement: &Placement, field_of_view: f64) -> Stand {
 }
 
 /// A turn of the camera about the object by up to `largest` radians, uniform over the disc of turns.
-fn jitter(largest: f64, draws: &mut Draws) -> DMat3 {
+fn draw_jitter(largest: f64, draws: &mut Draws) -> DMat3 {
     let (angle, along) = (largest * draws.unit().sqrt(), draws.range(0.0, 2.0 * PI));
     if largest == 0.0 {
         return DMat3::IDENTITY;
@@ -190,8 +204,8 @@ mod tests {
 
     const UNIT: Sphere = Sphere { center: [0.0; 3], radius: 1.0 };
 
-    fn make(config: &ViewsConfig, up: UpAxis, sphere: Sphere) -> Vec<(String, Camera)> {
-        cameras(config, up, sphere, &mut Draws::new(5, "chair", "views"))
+    fn make(config: &ViewsConfig, up: UpAxis, sphere: Sphere) -> Vec<NamedCamera> {
+        place_cameras(config, up, sphere, &mut Draws::new(5, "chair", "views"))
     }
 
     fn eye(camera: &Camera) -> DVec3 {
@@ -222,7 +236,7 @@ mod tests {
         for (rig, sphere) in rigs().into_iter().flat_map(|r| spheres.map(|s| (r.clone(), s))) {
             for fill in [0.5, 0.95, 1.0] {
                 let config = ViewsConfig { rig: rig.clone(), fill, jitter: 20.0, ..ViewsConfig::default() };
-                for (_, camera) in make(&config, UpAxis::Z, sphere) {
+                for NamedCamera { camera, .. } in make(&config, UpAxis::Z, sphere) {
                     let mut reach = 0.0f64;
                     for i in 0..20_000 {
                         let (a, h) = (0.1 * f64::from(i), f64::from(i) / 10_000.0 - 1.0);
@@ -243,7 +257,7 @@ mod tests {
     fn cameras_look_at_the_middle_with_right_handed_axes_and_the_up_axis_up() {
         for up in [UpAxis::X, UpAxis::Y, UpAxis::Z] {
             let config = ViewsConfig { rig: RigConfig::Fibonacci { views: 50 }, ..ViewsConfig::default() };
-            for (_, camera) in make(&config, up, UNIT) {
+            for NamedCamera { camera, .. } in make(&config, up, UNIT) {
                 let m = camera.camera_from_world.matrix3;
                 assert!((m * m.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-12));
                 assert!((m.determinant() - 1.0).abs() < 1e-12);
@@ -262,15 +276,15 @@ mod tests {
         let rig = RigConfig::Orbit { elevations: vec![0.0, 30.0], azimuths: 4 };
         let config = ViewsConfig { rig, ..ViewsConfig::default() };
         let rig = make(&config, UpAxis::Y, UNIT);
-        let names: Vec<&str> = rig.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = rig.iter().map(|stand| stand.name.as_str()).collect();
         assert_eq!(names[..3], ["orbit-e00-a000", "orbit-e00-a090", "orbit-e00-a180"]);
         assert_eq!(names[7], "orbit-e30-a270");
-        assert!(eye(&rig[0].1).normalize().abs_diff_eq(DVec3::NEG_Z, 1e-12));
-        assert!(eye(&rig[1].1).normalize().abs_diff_eq(DVec3::NEG_X, 1e-12));
-        assert!((eye(&rig[7].1).normalize().y - 0.5).abs() < 1e-12);
+        assert!(eye(&rig[0].camera).normalize().abs_diff_eq(DVec3::NEG_Z, 1e-12));
+        assert!(eye(&rig[1].camera).normalize().abs_diff_eq(DVec3::NEG_X, 1e-12));
+        assert!((eye(&rig[7].camera).normalize().y - 0.5).abs() < 1e-12);
         let rig = make(&config, UpAxis::Z, UNIT);
-        assert!(eye(&rig[0].1).normalize().abs_diff_eq(DVec3::Y, 1e-12));
-        assert!(eye(&rig[1].1).normalize().abs_diff_eq(DVec3::NEG_X, 1e-12));
+        assert!(eye(&rig[0].camera).normalize().abs_diff_eq(DVec3::Y, 1e-12));
+        assert!(eye(&rig[1].camera).normalize().abs_diff_eq(DVec3::NEG_X, 1e-12));
     }
 
     #[test]
@@ -278,14 +292,14 @@ mod tests {
         let config = ViewsConfig { rig: RigConfig::ShapenetRendering, ..ViewsConfig::default() };
         let rig = make(&config, UpAxis::Y, UNIT);
         assert_eq!(rig.len(), 24);
-        for (_, camera) in &rig {
+        for NamedCamera { camera, .. } in &rig {
             let at = eye(camera);
             let (distance, elevation) = (at.length(), (at.y / at.length()).asin().to_degrees());
             assert!((2.275..=3.5).contains(&distance) && (25.0..=30.0).contains(&elevation));
             assert!((camera.fx / 224.0 - 35.0 / 32.0).abs() < 1e-12);
         }
-        assert_ne!(eye(&rig[0].1), eye(&rig[1].1));
-        let other = cameras(&config, UpAxis::Y, UNIT, &mut Draws::new(5, "table", "views"));
+        assert_ne!(eye(&rig[0].camera), eye(&rig[1].camera));
+        let other = place_cameras(&config, UpAxis::Y, UNIT, &mut Draws::new(5, "table", "views"));
         assert_ne!(rig, other);
         assert_eq!(rig, make(&config, UpAxis::Y, UNIT));
     }
@@ -295,9 +309,10 @@ mod tests {
         let still = ViewsConfig { rig: RigConfig::Fibonacci { views: 200 }, ..ViewsConfig::default() };
         let moved = ViewsConfig { jitter: 10.0, ..still.clone() };
         let mut largest = 0.0f64;
-        for ((_, a), (_, b)) in make(&still, UpAxis::Y, UNIT).iter().zip(&make(&moved, UpAxis::Y, UNIT)) {
-            let angle = eye(a).angle_between(eye(b)).to_degrees();
-            assert!(angle <= 10.0 + 1e-9 && (eye(a).length() - eye(b).length()).abs() < 1e-12);
+        for (a, b) in make(&still, UpAxis::Y, UNIT).iter().zip(&make(&moved, UpAxis::Y, UNIT)) {
+            let (a, b) = (eye(&a.camera), eye(&b.camera));
+            let angle = a.angle_between(b).to_degrees();
+            assert!(angle <= 10.0 + 1e-9 && (a.length() - b.length()).abs() < 1e-12);
             largest = largest.max(angle);
         }
         assert!(largest > 9.0);
@@ -305,10 +320,10 @@ mod tests {
 
     #[test]
     fn spheres_of_objects_are_the_unit_sphere_and_scenes_get_their_own() {
-        assert_eq!(Sphere::around(&[0.6, 0.0, 0.8, 0.1, 0.0, 0.0]), UNIT);
-        let scene = Sphere::around(&[10.0, 0.0, 0.0, 14.0, 0.0, 0.0]);
+        assert_eq!(Sphere::enclose(&[0.6, 0.0, 0.8, 0.1, 0.0, 0.0]), UNIT);
+        let scene = Sphere::enclose(&[10.0, 0.0, 0.0, 14.0, 0.0, 0.0]);
         assert_eq!(scene, Sphere { center: [12.0, 0.0, 0.0], radius: 2.0 });
-        assert_eq!(Sphere::around(&[3.0, 3.0, 3.0]), UNIT);
-        assert_eq!(Sphere::around(&[]), UNIT);
+        assert_eq!(Sphere::enclose(&[3.0, 3.0, 3.0]), UNIT);
+        assert_eq!(Sphere::enclose(&[]), UNIT);
     }
 }

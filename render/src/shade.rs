@@ -5,11 +5,12 @@
 //! alpha is the share of a pixel's samples that hit something.
 
 use glam::{DMat3, DVec3, Vec3};
-use jepa3d_schemas::Camera;
+use jepa3d_schemas::viridis;
 
-use crate::frame::{Frame, NO_ID};
-use crate::palette::{Srgb, ramp_color};
-use crate::scene::{Paint, Scene};
+use crate::frame_buffer::{FrameBuffer, NO_ID};
+use crate::mesh_scene::{Albedo, MeshScene};
+use crate::palette::Srgb;
+use crate::sample_grid::SampleGrid;
 
 /// Share of the light that comes from everywhere.
 const AMBIENT: f32 = 0.12;
@@ -25,10 +26,11 @@ struct Rays {
 }
 
 impl Rays {
-    /// `scale` samples a pixel along each axis: `u` and `v` count samples.
-    fn new(camera: &Camera, scale: u32) -> Self {
+    /// Of the samples of `grid`, which `u` and `v` count.
+    fn new(grid: SampleGrid<'_>) -> Self {
+        let camera = grid.camera;
         let a = &camera.camera_from_world;
-        let s = f64::from(scale);
+        let s = f64::from(grid.scale);
         let world_from_camera = a.matrix3.inverse();
         let (fx, fy) = (camera.fx * s, camera.fy * s);
         let camera_from_pixel = DMat3::from_cols(
@@ -44,15 +46,15 @@ impl Rays {
         }
     }
 
-    fn direction(&self, column: usize, row: usize) -> DVec3 {
-        self.matrix * DVec3::new(column as f64 + 0.5, row as f64 + 0.5, 1.0)
+    fn direction(&self, sample: FrameSample) -> DVec3 {
+        self.matrix * DVec3::new(sample.column as f64 + 0.5, sample.row as f64 + 0.5, 1.0)
     }
 }
 
 /// What stays the same over the samples of one triangle.
 struct Face {
     id: u32,
-    paint: Paint,
+    albedo: Albedo,
     normals: Option<[Vec3; 3]>,
     light: f32,
     corner: DVec3,
@@ -62,19 +64,19 @@ struct Face {
 }
 
 /// Colours the surfaces of a frame.
-pub(crate) struct Shader<'a> {
-    scene: &'a Scene<'a>,
+struct Shader<'a> {
+    scene: &'a MeshScene<'a>,
     rays: Rays,
     srgb: Srgb,
     face: Face,
 }
 
 impl<'a> Shader<'a> {
-    pub(crate) fn new(scene: &'a Scene<'a>, camera: &Camera, scale: u32) -> Self {
-        let rays = Rays::new(camera, scale);
+    fn new(scene: &'a MeshScene<'a>, grid: SampleGrid<'_>) -> Self {
+        let rays = Rays::new(grid);
         let face = Face {
             id: NO_ID,
-            paint: Paint::Height,
+            albedo: Albedo::Height,
             normals: None,
             light: 0.0,
             corner: DVec3::ZERO,
@@ -84,16 +86,16 @@ impl<'a> Shader<'a> {
         Self { scene, rays, srgb: Srgb::new(), face }
     }
 
-    /// Linear light of the sample at `column`, `row`, which shows triangle `id` at `depth`.
+    /// Linear light of a sample that shows a triangle.
     #[inline(always)]
-    fn light(&mut self, id: u32, depth: f32, at: (usize, usize)) -> [f32; 3] {
-        match self.scene.solid[id as usize] {
+    fn light_sample(&mut self, sample: FrameSample) -> [f32; 3] {
+        match self.scene.solid[sample.id as usize] {
             Some(color) => {
-                let normal = Vec3::from_array(self.scene.face_normals[id as usize]);
+                let normal = Vec3::from_array(self.scene.face_normals[sample.id as usize]);
                 let light = lambert(normal, self.rays.forward);
                 color.map(|c| c * light)
             }
-            None => self.varying(id, depth, at),
+            None => self.light_varying(sample),
         }
     }
 
@@ -102,12 +104,12 @@ impl<'a> Shader<'a> {
         let scene = self.scene;
         let face = &mut self.face;
         face.id = id;
-        face.paint = scene.paint(t);
+        face.albedo = scene.albedo(t);
         face.normals = scene.corner_normals(t).map(|n| n.map(Vec3::from_array));
         face.light = lambert(Vec3::from_array(scene.face_normals[t]), self.rays.forward);
         let [a, b, c] = scene.corners(t).map(|p| Vec3::from_array(p).as_dvec3());
         (face.corner, face.edges) = (a, [b - a, c - a]);
-        if let Paint::Textured(pyramid, uvs) = face.paint {
+        if let Albedo::Textured(pyramid, uvs) = face.albedo {
             let world = face.edges[0].cross(face.edges[1]).length() as f32;
             let [width, height] = scene.pyramids[pyramid as usize].size();
             let side = |i: usize| [(uvs[i][0] - uvs[0][0]) * width, (uvs[i][1] - uvs[0][1]) * height];
@@ -116,12 +118,13 @@ impl<'a> Shader<'a> {
         }
     }
 
+    /// As [`Shader::light_sample`], of a triangle over which colour or normal varies.
     #[inline(never)]
-    fn varying(&mut self, id: u32, depth: f32, (column, row): (usize, usize)) -> [f32; 3] {
-        if id != self.face.id {
-            self.turn_to(id);
+    fn light_varying(&mut self, sample: FrameSample) -> [f32; 3] {
+        if sample.id != self.face.id {
+            self.turn_to(sample.id);
         }
-        let (face, direction) = (&self.face, self.rays.direction(column, row));
+        let (face, direction) = (&self.face, self.rays.direction(sample));
         let weights = face.weights(self.rays.eye, direction);
         let light = match face.normals {
             Some(normals) => {
@@ -133,25 +136,25 @@ impl<'a> Shader<'a> {
             }
             None => face.light,
         };
-        self.color(weights, depth, direction).map(|c| c * light)
+        self.color(weights, sample.depth, direction).map(|c| c * light)
     }
 
     fn color(&self, weights: [f32; 3], depth: f32, direction: DVec3) -> [f32; 3] {
-        match self.face.paint {
-            Paint::Solid(color) => color,
-            Paint::Corners(colors) => {
+        match self.face.albedo {
+            Albedo::Solid(color) => color,
+            Albedo::Corners(colors) => {
                 let linear = colors.map(|c| self.srgb.linear(c));
                 std::array::from_fn(|i| (0..3).map(|c| linear[c][i] * weights[c]).sum())
             }
-            Paint::Textured(pyramid, uvs) => {
+            Albedo::Textured(pyramid, uvs) => {
                 let uv = std::array::from_fn(|i| (0..3).map(|c| uvs[c][i] * weights[c]).sum());
                 let texels = self.face.texels * depth / self.rays.focal;
-                self.scene.pyramids[pyramid as usize].at(uv, texels, self.srgb)
+                self.scene.pyramids[pyramid as usize].sample(uv, texels, self.srgb)
             }
-            Paint::Height => {
+            Albedo::Height => {
                 let [low, high] = self.scene.heights;
                 let at = (self.rays.eye + direction * f64::from(depth))[self.scene.up] as f32;
-                self.srgb.linear(ramp_color((at - low) / (high - low)))
+                self.srgb.linear(viridis((at - low) / (high - low)))
             }
         }
     }
@@ -174,33 +177,43 @@ impl Face {
     }
 }
 
+/// Share of the light that a surface with `normal` reflects to a camera that looks along `forward`.
 pub(crate) fn lambert(normal: Vec3, forward: Vec3) -> f32 {
     AMBIENT + (1.0 - AMBIENT) * normal.dot(forward).abs().min(1.0)
 }
 
-/// Colours `frame`, `scale` x `scale` samples a pixel, into `rgba [H*W]`: sRGB, straight alpha.
+/// Colours `frame`, drawn on `grid`, into `rgba [H*W]`: sRGB, straight alpha.
 pub(crate) fn shade(
-    scene: &Scene<'_>,
-    (camera, scale): (&Camera, u32),
-    frame: &Frame,
+    scene: &MeshScene<'_>,
+    grid: SampleGrid<'_>,
+    frame: &FrameBuffer,
     background: [u8; 4],
     rgba: &mut Vec<[u8; 4]>,
 ) {
-    let mut shader = Shader::new(scene, camera, scale);
-    let light = |id: u32, depth: f32, at: (usize, usize)| shader.light(id, depth, at);
-    average(frame, scale, background, rgba, light);
+    let mut shader = Shader::new(scene, grid);
+    average_samples(frame, grid.scale, background, rgba, |sample| shader.light_sample(sample));
 }
 
-/// Averages the linear light of the samples of every pixel: `light(id, depth, (column, row))`.
+/// A sample of a frame that shows something.
+#[derive(Clone, Copy)]
+pub(crate) struct FrameSample {
+    /// Triangle or point.
+    pub(crate) id: u32,
+    depth: f32,
+    column: usize,
+    row: usize,
+}
+
+/// Averages the linear `light` of the samples of every pixel.
 ///
 /// # Shapes
 /// `frame [H*scale, W*scale]`, `rgba [H*W]`.
-pub(crate) fn average(
-    frame: &Frame,
+pub(crate) fn average_samples(
+    frame: &FrameBuffer,
     scale: u32,
     background: [u8; 4],
     rgba: &mut Vec<[u8; 4]>,
-    mut light: impl FnMut(u32, f32, (usize, usize)) -> [f32; 3],
+    mut light: impl FnMut(FrameSample) -> [f32; 3],
 ) {
     let (width, height) = (frame.width / scale as usize, frame.height / scale as usize);
     rgba.clear();
@@ -225,8 +238,8 @@ fn first_hit<'a>(blocks: impl Iterator<Item = &'a [u32]>) -> Option<usize> {
 }
 
 /// One row of pixels that hold the background; its empty ends are skipped.
-fn average_row<const SCALE: usize, F: FnMut(u32, f32, (usize, usize)) -> [f32; 3]>(
-    frame: &Frame,
+fn average_row<const SCALE: usize, F: FnMut(FrameSample) -> [f32; 3]>(
+    frame: &FrameBuffer,
     row: usize,
     pixels: &mut [[u8; 4]],
     light: &mut F,
@@ -241,27 +254,22 @@ fn average_row<const SCALE: usize, F: FnMut(u32, f32, (usize, usize)) -> [f32; 3
     for column in first / SCALE..=last / SCALE {
         let (mut sum, mut hits) = ([0.0f32; 3], 0);
         for sample in 0..SCALE * SCALE {
-            let at = (column * SCALE + sample % SCALE, row * SCALE + sample / SCALE);
-            let i = at.1 * frame.width + at.0;
+            let (column, row) = (column * SCALE + sample % SCALE, row * SCALE + sample / SCALE);
+            let i = row * frame.width + column;
             if frame.id[i] != NO_ID {
-                let add = light(frame.id[i], frame.depth[i], at);
+                let add = light(FrameSample { id: frame.id[i], depth: frame.depth[i], column, row });
                 sum = std::array::from_fn(|c| sum[c] + add[c]);
                 hits += 1;
             }
         }
         let pixel = &mut pixels[column];
-        *pixel = resolve(sum, hits, (SCALE * SCALE) as u32, (*pixel, srgb));
+        *pixel = resolve(sum, hits, (SCALE * SCALE) as u32, *pixel, srgb);
     }
 }
 
 /// A pixel of `hits` of `samples` surface samples, whose linear light sums to `light`, over the background.
 #[inline(always)]
-pub(crate) fn resolve(
-    light: [f32; 3],
-    hits: u32,
-    samples: u32,
-    (background, srgb): ([u8; 4], Srgb),
-) -> [u8; 4] {
+fn resolve(light: [f32; 3], hits: u32, samples: u32, background: [u8; 4], srgb: Srgb) -> [u8; 4] {
     if hits == 0 {
         return background;
     }

@@ -16,8 +16,9 @@ use glam::Vec3;
 use jepa3d_schemas::{Camera, Correspondences};
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::correspond::{is_inside, project};
-use crate::frame::{Frame, NO_ID};
+use crate::frame_buffer::{FrameBuffer, NO_ID};
+use crate::project::{LEAST_DEPTH, is_inside, project};
+use crate::sample_grid::SampleGrid;
 use crate::splat_fit::Splats;
 
 /// How far behind a disc a point may lie and still count as the same surface, in radii.
@@ -45,7 +46,7 @@ impl Disc {
         let center = a.transform_point3(at).as_vec3();
         let normal = glam::DVec3::from_array(splats.normals[i].map(f64::from));
         let normal = (a.matrix3 * normal).as_vec3();
-        if center.z <= crate::correspond::NEAR {
+        if center.z <= LEAST_DEPTH {
             return None;
         }
         let sight = center.normalize();
@@ -66,71 +67,87 @@ impl Disc {
 
     /// z where the disc's plane is crossed by the line of sight with direction `(x, y, 1)`, and the
     /// cosine-like factor that turns a distance along z into one perpendicular to the plane.
-    fn depth(&self, sight: Vec3) -> (f32, f32) {
+    fn cross(&self, sight: Vec3) -> (f32, f32) {
         let along = self.normal.dot(sight);
         (self.normal.dot(self.center) / along, along)
     }
 }
 
 /// The rows or columns of pixels that a disc may touch.
-fn pixels(at: f32, reach: f32, size: usize) -> std::ops::Range<usize> {
+fn pixel_range(at: f32, reach: f32, size: usize) -> std::ops::Range<usize> {
     let low = (at - reach - 0.5).ceil().clamp(0.0, size as f32) as usize;
     let high = (at + reach - 0.5).floor() + 1.0;
     low..(high.clamp(0.0, size as f32) as usize).max(low)
 }
 
 impl Splats {
-    /// Draws the discs with `scale` x `scale` samples a pixel; `frame.id` becomes the number of the point. Of
-    /// equal depths the lower number stays.
+    /// Draws the discs on the samples of `grid`; `frame.id` becomes the number of the point. Of equal depths the
+    /// lower number stays.
     ///
     /// # Shapes
     /// `frame` becomes `[H*scale, W*scale]`.
-    pub fn draw(&self, camera: &Camera, scale: u32, frame: &mut Frame) {
-        Arch::new().dispatch(Draw { splats: self, camera, scale, frame });
+    pub fn draw(&self, grid: SampleGrid<'_>, frame: &mut FrameBuffer) {
+        Arch::new().dispatch(SplatPass { splats: self, grid, frame });
     }
 }
 
 /// Arguments of one drawing, compiled once for each vector width that `pulp` knows; all give the same bits.
-struct Draw<'a> {
+struct SplatPass<'a> {
     splats: &'a Splats,
-    camera: &'a Camera,
-    scale: u32,
-    frame: &'a mut Frame,
+    grid: SampleGrid<'a>,
+    frame: &'a mut FrameBuffer,
 }
 
-impl NullaryFnOnce for Draw<'_> {
+impl NullaryFnOnce for SplatPass<'_> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { splats, camera, scale, frame } = self;
-        frame.clear((camera.width * scale) as usize, (camera.height * scale) as usize);
-        let s = scale as f32;
-        let grid = [camera.fx, camera.fy, camera.cx, camera.cy].map(|x| x as f32 * s);
+        let Self { splats, grid, frame } = self;
+        frame.reset(grid, f32::INFINITY);
+        let intrinsics = SampleIntrinsics::new(grid);
         for i in 0..splats.centers.len() {
-            if let Some(disc) = Disc::new(splats, i, camera) {
-                draw_disc(&disc, i as u32, grid, frame);
+            if let Some(disc) = Disc::new(splats, i, grid.camera) {
+                draw_disc(&disc, i as u32, intrinsics, frame);
             }
         }
     }
 }
 
-/// Draws a disc on a grid of samples with focal lengths and principal point `[fx, fy, cx, cy]`.
+/// Focal lengths and principal point, counted in samples.
+#[derive(Clone, Copy)]
+struct SampleIntrinsics {
+    fx: f32,
+    fy: f32,
+    cx: f32,
+    cy: f32,
+}
+
+impl SampleIntrinsics {
+    fn new(grid: SampleGrid<'_>) -> Self {
+        let in_samples = |x: f64| x as f32 * grid.scale as f32;
+        let Camera { fx, fy, cx, cy, .. } = *grid.camera;
+        Self { fx: in_samples(fx), fy: in_samples(fy), cx: in_samples(cx), cy: in_samples(cy) }
+    }
+}
+
+/// Draws a disc where it is nearer than what the frame shows.
 #[inline(always)]
-fn draw_disc(disc: &Disc, id: u32, [fx, fy, cx, cy]: [f32; 4], frame: &mut Frame) {
+fn draw_disc(disc: &Disc, id: u32, intrinsics: SampleIntrinsics, frame: &mut FrameBuffer) {
+    let SampleIntrinsics { fx, fy, cx, cy } = intrinsics;
     let (c, n, r) = (disc.center, disc.normal, disc.radius);
     let (offset, square) = (n.dot(c), r * r);
     // The ball around the disc spans r (1 + |x/z|) / (z - r) of the image plane at most.
     let reach_u = fx * r * (1.0 + (c.x / c.z).abs()) / (c.z - r);
     let reach_v = fy * r * (1.0 + (c.y / c.z).abs()) / (c.z - r);
-    let columns = pixels(fx * c.x / c.z + cx, reach_u, frame.width);
-    for row in pixels(fy * c.y / c.z + cy, reach_v, frame.height) {
+    let columns = pixel_range(fx * c.x / c.z + cx, reach_u, frame.width);
+    for row in pixel_range(fy * c.y / c.z + cy, reach_v, frame.height) {
         let y = (row as f32 + 0.5 - cy) / fy;
         let run = row * frame.width + columns.start..row * frame.width + columns.end;
         let (depths, ids) = (&mut frame.depth[run.clone()], &mut frame.id[run]);
         let (first, along_row) = (columns.start as f32 + 0.5 - cx, n.y * y + n.z);
         for (i, (depth, nearest)) in depths.iter_mut().zip(ids).enumerate() {
-            // As `Disc::depth`, without branches.
+            // As `Disc::cross`, without branches.
             let x = (i as f32 + first) / fx;
             let z = offset / (n.x * x + along_row);
             let q = [z * x - c.x, z * y - c.y, z - c.z];
@@ -145,7 +162,7 @@ fn draw_disc(disc: &Disc, id: u32, [fx, fy, cx, cy]: [f32; 4], frame: &mut Frame
 /// Which points of a splatted cloud a view shows.
 ///
 /// `frame` is what [`Splats::draw`] left for the same camera, with any number of samples a pixel.
-pub fn correspond_splats(splats: &Splats, camera: &Camera, frame: &Frame) -> Correspondences {
+pub fn correspond_splats(splats: &Splats, camera: &Camera, frame: &FrameBuffer) -> Correspondences {
     let mut found = Correspondences::default();
     let mut projected = Vec::with_capacity(splats.centers.len());
     project(&splats.centers, camera, &mut projected);
@@ -169,7 +186,7 @@ fn is_behind(splats: &Splats, i: usize, j: usize, camera: &Camera) -> bool {
     let (Some(point), Some(disc)) = (Disc::new(splats, i, camera), Disc::new(splats, j, camera)) else {
         return false;
     };
-    let (z, along) = disc.depth(point.center / point.center.z);
+    let (z, along) = disc.cross(point.center / point.center.z);
     let thickness = THICKNESS * point.radius.max(disc.radius);
     let is_off_plane = point.normal.dot(disc.center - point.center).abs() > thickness;
     i != j && (point.center.z - z) * along > thickness && is_off_plane
@@ -195,17 +212,18 @@ mod tests {
     #[test]
     fn every_vector_width_gives_the_same_bits() {
         let (splats, camera) = (Splats::new(&ball(500)), camera());
-        let (mut expected, mut frame) = (Frame::default(), Frame::default());
-        Arch::Scalar.dispatch(Draw { splats: &splats, camera: &camera, scale: 2, frame: &mut expected });
-        splats.draw(&camera, 2, &mut frame);
+        let (mut expected, mut frame) = (FrameBuffer::default(), FrameBuffer::default());
+        let grid = SampleGrid { camera: &camera, scale: 2 };
+        Arch::Scalar.dispatch(SplatPass { splats: &splats, grid, frame: &mut expected });
+        splats.draw(grid, &mut frame);
         assert_eq!(frame, expected);
     }
 
     #[test]
     fn a_ball_has_no_holes_and_hides_its_back() {
         let (splats, camera) = (Splats::new(&ball(1000)), camera());
-        let mut frame = Frame::default();
-        splats.draw(&camera, 1, &mut frame);
+        let mut frame = FrameBuffer::default();
+        splats.draw(SampleGrid { camera: &camera, scale: 1 }, &mut frame);
         let (mut inside, mut holes) = (0, 0);
         for (i, &depth) in frame.depth.iter().enumerate() {
             let (u, v) = ((i % 120) as f64 + 0.5 - 60.0, (i / 120) as f64 + 0.5 - 50.0);

@@ -1,6 +1,6 @@
 //! Fits a disc to every point of a cloud: plane and radius from the nearest neighbours.
 
-use crate::neighbors::{Neighbor, Tree};
+use crate::neighbors::{Neighbor, NeighborTree};
 
 /// Neighbours that decide plane and radius.
 const NEIGHBORS: usize = 16;
@@ -9,10 +9,10 @@ const NEIGHBORS: usize = 16;
 const REACHED: usize = 4;
 
 /// Largest radius in medians of the radii around it.
-const TAMED: f32 = 1.25;
+const MOST_AROUND: f32 = 1.25;
 
 /// Largest radius in medians of all radii: in a lidar sweep far points stand metres apart.
-const WIDEST: f32 = 4.0;
+const MOST_OVERALL: f32 = 4.0;
 
 /// A cloud's discs.
 ///
@@ -31,7 +31,7 @@ pub struct Splats {
 impl Splats {
     /// Fits a disc to every point of a cloud `[S,3]`.
     pub fn new(cloud: &[[f32; 3]]) -> Self {
-        let tree = Tree::new(cloud);
+        let tree = NeighborTree::new(cloud);
         let mut found = Vec::new();
         let mut splats = Self { centers: cloud.to_vec(), ..Self::default() };
         let mut neighbors: Vec<u32> = Vec::with_capacity(cloud.len() * NEIGHBORS);
@@ -39,28 +39,28 @@ impl Splats {
             tree.nearest(i, NEIGHBORS, &mut found);
             splats.normals.push(plane_normal(cloud, i, &found));
             splats.radii.push(reach(&found));
-            neighbors.extend((0..NEIGHBORS).map(|n| found.get(n).map_or(i as u32, |f| f.1)));
+            neighbors.extend((0..NEIGHBORS).map(|n| found.get(n).map_or(i as u32, |f| f.point)));
         }
-        splats.radii = tamed(&splats.radii, &neighbors);
+        splats.radii = limit_radii(&splats.radii, &neighbors);
         splats
     }
 }
 
 /// Distance of the neighbour that the disc reaches; 0 where there is none.
 fn reach(found: &[Neighbor]) -> f32 {
-    found.get(REACHED.min(found.len().saturating_sub(1))).map_or(0.0, |f| f.0.sqrt())
+    found.get(REACHED.min(found.len().saturating_sub(1))).map_or(0.0, |f| f.squared_distance.sqrt())
 }
 
-/// Radii, none above [`TAMED`] medians of its neighbours' or [`WIDEST`] medians of all (stray points), none of 0.
-fn tamed(radii: &[f32], neighbors: &[u32]) -> Vec<f32> {
+/// Radii, none above [`MOST_AROUND`] medians of its neighbours' or [`MOST_OVERALL`] medians of all (stray points), none of 0.
+fn limit_radii(radii: &[f32], neighbors: &[u32]) -> Vec<f32> {
     let (rows, _) = neighbors.as_chunks::<NEIGHBORS>();
     let mut sorted = radii.to_vec();
     sorted.sort_by(f32::total_cmp);
-    let widest = WIDEST * sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+    let widest = MOST_OVERALL * sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
     let cap = |(radius, row): (&f32, &[u32; NEIGHBORS])| {
         let mut around = row.map(|j| radii[j as usize]);
         around.sort_by(f32::total_cmp);
-        radius.min(TAMED * around[NEIGHBORS / 2]).min(widest)
+        radius.min(MOST_AROUND * around[NEIGHBORS / 2]).min(widest)
     };
     let positive = |radius: f32| if radius > 0.0 { radius } else { 0.05 };
     radii.iter().zip(rows).map(cap).map(positive).collect()
@@ -68,7 +68,7 @@ fn tamed(radii: &[f32], neighbors: &[u32]) -> Vec<f32> {
 
 /// Normal of the plane through a point's neighbourhood: the direction in which it spreads least.
 fn plane_normal(cloud: &[[f32; 3]], i: usize, found: &[Neighbor]) -> [f32; 3] {
-    let around = || std::iter::once(i as u32).chain(found.iter().map(|f| f.1));
+    let around = || std::iter::once(i as u32).chain(found.iter().map(|f| f.point));
     let at = |j: u32| glam::DVec3::from_array(cloud[j as usize].map(f64::from));
     let mean = around().map(at).sum::<glam::DVec3>() / (found.len() + 1) as f64;
     let mut spread = [[0.0; 3]; 3];

@@ -27,7 +27,7 @@ impl<'a> Pyramid<'a> {
             if last.width.max(last.height) <= 1 {
                 return Some(Self { full, halved });
             }
-            let next = half(last, srgb);
+            let next = halve(last, srgb);
             halved.push(next);
         }
     }
@@ -40,20 +40,20 @@ impl<'a> Pyramid<'a> {
     /// Linear colour at `uv` (origin at the lower left, repeated outside `[0,1]`), where one pixel covers
     /// `texels` texels of the full texture along a side.
     #[inline]
-    pub(crate) fn at(&self, uv: [f32; 2], texels: f32, srgb: Srgb) -> [f32; 3] {
+    pub(crate) fn sample(&self, uv: [f32; 2], texels: f32, srgb: Srgb) -> [f32; 3] {
         // Bits of a float hold its binary logarithm: 1.41 texels and more take the next level.
         let level = ((texels * texels).max(1.0).to_bits() >> 23).saturating_sub(126) as usize / 2;
         let texture = match level.min(self.halved.len()) {
             0 => self.full,
             n => &self.halved[n - 1],
         };
-        bilinear(texture, uv, srgb)
+        interpolate(texture, uv, srgb)
     }
 }
 
-fn bilinear(texture: &Texture, [u, v]: [f32; 2], srgb: Srgb) -> [f32; 3] {
-    let (x0, x1, tx) = neighbours(u, texture.width as usize);
-    let (y0, y1, ty) = neighbours(1.0 - v, texture.height as usize);
+fn interpolate(texture: &Texture, uv: [f32; 2], srgb: Srgb) -> [f32; 3] {
+    let (x0, x1, tx) = find_texels(uv[0], texture.width as usize);
+    let (y0, y1, ty) = find_texels(1.0 - uv[1], texture.height as usize);
     let texel = |x: usize, y: usize| srgb.linear(texture.rgb[y * texture.width as usize + x]);
     let (a, b, c, d) = (texel(x0, y0), texel(x1, y0), texel(x0, y1), texel(x1, y1));
     std::array::from_fn(|i| {
@@ -64,7 +64,7 @@ fn bilinear(texture: &Texture, [u, v]: [f32; 2], srgb: Srgb) -> [f32; 3] {
 
 /// The two texels around a repeated coordinate and the weight of the second.
 #[inline(always)]
-fn neighbours(x: f32, size: usize) -> (usize, usize, f32) {
+fn find_texels(x: f32, size: usize) -> (usize, usize, f32) {
     let wrapped = if x.is_finite() { x - x.floor() } else { 0.0 };
     let at = wrapped * size as f32 - 0.5;
     let low = at.floor();
@@ -74,7 +74,7 @@ fn neighbours(x: f32, size: usize) -> (usize, usize, f32) {
 }
 
 /// Averages two by two in linear light; an odd last row or column is averaged with itself.
-fn half(texture: &Texture, srgb: Srgb) -> Texture {
+fn halve(texture: &Texture, srgb: Srgb) -> Texture {
     let (w, h) = (texture.width as usize, texture.height as usize);
     let (width, height) = (w.div_ceil(2), h.div_ceil(2));
     let mut rgb = Vec::with_capacity(width * height);
@@ -106,11 +106,11 @@ mod tests {
         let texture = Texture { width: 2, height: 2, rgb };
         let srgb = Srgb::new();
         let pyramid = Pyramid::new(&texture, srgb).unwrap();
-        assert_eq!(pyramid.at([0.25, 0.75], 1.0, srgb), [1.0, 0.0, 0.0]);
-        assert_eq!(pyramid.at([0.75, 0.75], 1.0, srgb), [0.0, 1.0, 0.0]);
-        assert_eq!(pyramid.at([0.25, 0.25], 1.0, srgb), [0.0, 0.0, 1.0]);
-        assert_eq!(pyramid.at([-0.75, 3.25], 1.0, srgb), [0.0, 0.0, 1.0]);
-        assert_eq!(pyramid.at([0.0, 0.75], 1.0, srgb), [0.5, 0.5, 0.0]);
+        assert_eq!(pyramid.sample([0.25, 0.75], 1.0, srgb), [1.0, 0.0, 0.0]);
+        assert_eq!(pyramid.sample([0.75, 0.75], 1.0, srgb), [0.0, 1.0, 0.0]);
+        assert_eq!(pyramid.sample([0.25, 0.25], 1.0, srgb), [0.0, 0.0, 1.0]);
+        assert_eq!(pyramid.sample([-0.75, 3.25], 1.0, srgb), [0.0, 0.0, 1.0]);
+        assert_eq!(pyramid.sample([0.0, 0.75], 1.0, srgb), [0.5, 0.5, 0.0]);
     }
 
     #[test]
@@ -120,9 +120,9 @@ mod tests {
         let pyramid = Pyramid::new(&texture, srgb).unwrap();
         assert_eq!(pyramid.halved.len(), 6);
         for texels in [2.0, 5.0, 64.0, 1e9] {
-            assert!((pyramid.at([0.3, 0.6], texels, srgb)[0] - 0.5).abs() < 0.01, "{texels}");
+            assert!((pyramid.sample([0.3, 0.6], texels, srgb)[0] - 0.5).abs() < 0.01, "{texels}");
         }
-        assert_eq!(pyramid.at([0.5 / 64.0, 1.0 - 0.5 / 64.0], 1.3, srgb), [1.0; 3]);
+        assert_eq!(pyramid.sample([0.5 / 64.0, 1.0 - 0.5 / 64.0], 1.3, srgb), [1.0; 3]);
     }
 
     #[test]

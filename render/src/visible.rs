@@ -1,6 +1,6 @@
 //! Which stored points of a mesh a camera sees: an exact occlusion test of every point against every triangle.
 //!
-//! A point is hidden if a triangle crosses the segment from the camera to [`STOP`] of the way to
+//! A point is hidden if a triangle crosses the segment from the camera to 99.9 % of the way to
 //! the point. The segment of a point is one spot in the image, so the test is two-dimensional: a
 //! triangle whose projection covers that spot, with a smaller depth there, hides the point. No
 //! depth map and no pixel takes part, hence no error from pixel footprint or surface slope: the
@@ -8,34 +8,21 @@
 //! neighbours, whose planes the f32 rounding of the stored point may put before it, from hiding it.
 //!
 //! Points are sorted into cells of the image; a triangle meets the points of the cells its
-//! projection touches, a row of cells being one run of the sorted arrays ([`crate::cells`]).
+//! projection touches, a row of cells being one run of the sorted arrays ([`crate::point_cells`]).
 //! Triangles that cross the camera's plane or reach far beyond the image are tested in three
 //! dimensions and f64 against all points; there are few, and none when the camera is outside.
 
 use jepa3d_schemas::{Camera, Correspondences};
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::cells::{CELL, Cells};
-use crate::correspond::{NEAR, project};
-use crate::facet::Facet;
-
-/// Share of the way from the camera to a point that must be free for the point to be visible.
-pub const STOP: f32 = 1.0 - 1e-3;
+use crate::cell_grid::CELL_SIDE;
+use crate::facet::{Facet, RowSpan};
+use crate::point_cells::PointCells;
+use crate::project::{LEAST_DEPTH, project};
+use crate::triangle_mesh::TriangleMesh;
 
 /// Image widths beyond the image at which f32 pixels lose their precision.
 const GUARD: f32 = 8.0;
-
-/// A triangle mesh in the frame of the stored cloud.
-///
-/// # Shapes
-/// `positions [P,3]`, `triangles [T,3]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Surface<'a> {
-    /// Vertex positions.
-    pub positions: &'a [[f32; 3]],
-    /// Vertex indices of each triangle.
-    pub triangles: &'a [[u32; 3]],
-}
 
 /// Memory of [`correspond_mesh`], used again from view to view.
 #[derive(Debug, Default)]
@@ -44,56 +31,56 @@ pub struct VisibilityScratch {
     points: Vec<[f32; 3]>,
     /// `[u, v, 1 / z]`.
     vertices: Vec<[f32; 3]>,
-    cells: Cells,
+    cells: PointCells,
 }
 
 /// Which stored points a view of a mesh shows: inside the image, before the camera, not hidden.
 ///
 /// # Shapes
-/// `points [S,3]` in the frame of `surface`, which is the camera's world.
+/// `points [S,3]` in the frame of `mesh`, which is the camera's world.
 pub fn correspond_mesh(
     points: &[[f32; 3]],
     camera: &Camera,
-    surface: Surface<'_>,
+    mesh: TriangleMesh<'_>,
     scratch: &mut VisibilityScratch,
 ) -> Correspondences {
-    Arch::new().dispatch(Search { points, camera, surface, scratch })
+    Arch::new().dispatch(VisibilityPass { points, camera, mesh, scratch })
 }
 
-/// Arguments of one search, compiled once for each vector width that `pulp` knows; all give the same bits.
-struct Search<'a> {
+/// Arguments of one test, compiled once for each vector width that `pulp` knows; all give the same bits.
+struct VisibilityPass<'a> {
     points: &'a [[f32; 3]],
     camera: &'a Camera,
-    surface: Surface<'a>,
+    mesh: TriangleMesh<'a>,
     scratch: &'a mut VisibilityScratch,
 }
 
-impl WithSimd for Search<'_> {
+impl WithSimd for VisibilityPass<'_> {
     type Output = Correspondences;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Correspondences {
-        let Self { points, camera, surface, scratch } = self;
+        let Self { points, camera, mesh, scratch } = self;
         let VisibilityScratch { points: pixels, vertices, cells } = scratch;
         project(points, camera, pixels);
-        project(surface.positions, camera, vertices);
+        project(mesh.positions, camera, vertices);
         for vertex in &mut *vertices {
             vertex[2] = 1.0 / vertex[2];
         }
         cells.fill(pixels, camera);
         let screen = Screen::new(camera);
-        for triangle in surface.triangles {
+        for triangle in mesh.triangles {
             let [a, b, c] = *triangle;
             let corners = [vertices[a as usize], vertices[b as usize], vertices[c as usize]];
-            match screen.place(&corners) {
-                Place::Nowhere => {}
-                Place::Window([low, high]) => hide_behind(simd, corners, (low, high), cells),
-                Place::Space => {
-                    hide_behind_in_space(triangle.map(|i| surface.positions[i as usize]), camera, cells);
+            match screen.locate(&corners) {
+                ScreenExtent::Nowhere => {}
+                ScreenExtent::Box { low, high } => hide_behind(simd, corners, low, high, cells),
+                ScreenExtent::Unbounded => {
+                    hide_behind_in_space(triangle.map(|i| mesh.positions[i as usize]), camera, cells);
                 }
             }
         }
-        cells.shown(pixels)
+        cells.collect_shown(pixels)
     }
 }
 
@@ -105,12 +92,13 @@ struct Screen {
 }
 
 /// Where a triangle falls.
-enum Place {
+enum ScreenExtent {
+    /// Beside the image or behind the camera.
     Nowhere,
-    /// Smallest and largest `[u, v]`.
-    Window([[f32; 2]; 2]),
+    /// Between these `[u, v]`.
+    Box { low: [f32; 2], high: [f32; 2] },
     /// Across the camera's plane or too far out to be projected.
-    Space,
+    Unbounded,
 }
 
 impl Screen {
@@ -119,45 +107,47 @@ impl Screen {
         Self { width, height, guard: GUARD * width.max(height) }
     }
 
-    /// Of corners `[u, v, 1 / z]`: behind the camera these are negative, at its plane infinite.
+    /// Where corners `[u, v, 1 / z]` fall: behind the camera `1 / z` is negative, at its plane infinite.
     #[inline(always)]
-    fn place(&self, [a, b, c]: &[[f32; 3]; 3]) -> Place {
+    fn locate(&self, corners: &[[f32; 3]; 3]) -> ScreenExtent {
+        let [a, b, c] = corners;
         let least = |axis: usize| a[axis].min(b[axis]).min(c[axis]);
         let most = |axis: usize| a[axis].max(b[axis]).max(c[axis]);
         let ([u0, v0, d0], [u1, v1, d1]) = ([least(0), least(1), least(2)], [most(0), most(1), most(2)]);
-        let is_before = d0 > 0.0 && d1 < 1.0 / NEAR;
+        let is_before = d0 > 0.0 && d1 < 1.0 / LEAST_DEPTH;
         if !is_before {
-            return if d1 < 0.0 { Place::Nowhere } else { Place::Space };
+            return if d1 < 0.0 { ScreenExtent::Nowhere } else { ScreenExtent::Unbounded };
         }
         if u0.min(v0) < -self.guard || u1.max(v1) > self.guard {
-            return Place::Space;
+            return ScreenExtent::Unbounded;
         }
         if u1 < 0.0 || u0 >= self.width || v1 < 0.0 || v0 >= self.height {
-            return Place::Nowhere;
+            return ScreenExtent::Nowhere;
         }
-        Place::Window([[u0, v0], [u1, v1]])
+        ScreenExtent::Box { low: [u0, v0], high: [u1, v1] }
     }
 }
 
-/// Marks the points that a triangle hides.
+/// Marks the points that a triangle between the pixels `low` and `high` hides.
 #[inline(always)]
 fn hide_behind<S: Simd>(
     simd: S,
     corners: [[f32; 3]; 3],
-    (low, high): ([f32; 2], [f32; 2]),
-    cells: &mut Cells,
+    low: [f32; 2],
+    high: [f32; 2],
+    cells: &mut PointCells,
 ) {
     let Some(facet) = Facet::new(corners) else { return };
     let (top, bottom) = (cells.row(low[1]), cells.row(high[1]));
-    if high[0] - low[0] < 3.0 * CELL || bottom - top < 2 {
+    if high[0] - low[0] < 3.0 * CELL_SIDE || bottom - top < 2 {
         for row in top..=bottom {
-            cells.hide_run(simd, row, (low[0], high[0]), &facet);
+            cells.hide_run(simd, row, RowSpan { left: low[0], right: high[0] }, &facet);
         }
         return;
     }
     let slopes = facet.slopes();
     for row in top..=bottom {
-        let span = slopes.span(row as f32 * CELL, (row + 1) as f32 * CELL);
+        let span = slopes.span(row as f32 * CELL_SIDE, (row + 1) as f32 * CELL_SIDE);
         cells.hide_run(simd, row, span, &facet);
     }
 }
@@ -168,7 +158,7 @@ fn hide_behind<S: Simd>(
 /// line to the point meets the triangle if the three `w` share a sign, at `n / (w0 + w1 + w2)` of
 /// the way.
 #[inline(never)]
-fn hide_behind_in_space(corners: [[f32; 3]; 3], camera: &Camera, cells: &mut Cells) {
+fn hide_behind_in_space(corners: [[f32; 3]; 3], camera: &Camera, cells: &mut PointCells) {
     let [a, b, c] =
         corners.map(|p| camera.camera_from_world.transform_point3(glam::DVec3::from_array(p.map(f64::from))));
     let (bc, ca, ab) = (b.cross(c), c.cross(a), a.cross(b));
@@ -209,10 +199,15 @@ mod tests {
             };
             let (points, positions) = (some(700), some(30));
             let triangles: Vec<[u32; 3]> = (0..10).map(|i| [3 * i, 3 * i + 1, 3 * i + 2]).collect();
-            let surface = Surface { positions: &positions, triangles: &triangles };
+            let mesh = TriangleMesh { positions: &positions, triangles: &triangles };
             let mut scratch = VisibilityScratch::default();
             let mut run = |arch: Arch| {
-                arch.dispatch(Search { points: &points, camera: &camera, surface, scratch: &mut scratch })
+                arch.dispatch(VisibilityPass {
+                    points: &points,
+                    camera: &camera,
+                    mesh,
+                    scratch: &mut scratch,
+                })
             };
             let scalar = run(Arch::Scalar);
             assert!(!scalar.is_empty() && scalar.len() < points.len());

@@ -3,11 +3,12 @@
 mod support;
 
 use glam::{DAffine3, DVec3};
-use jepa3d_render::{Frame, NO_ID, RasterScratch, Surface, rasterize};
+use jepa3d_render::stages::{FrameBuffer, NO_ID, RasterScratch, SampleGrid, TriangleMesh, rasterize};
 use jepa3d_schemas::{Camera, Draws};
 use support::{Caster, ray};
 
-const NEAR: f64 = 1e-3;
+/// Nothing nearer is drawn.
+const NEAR_PLANE: f64 = 1e-3;
 
 /// A camera at the origin that looks along z; at depth 1 a unit is a pixel and (0,0) a corner.
 fn flat(size: u32) -> Camera {
@@ -22,9 +23,10 @@ fn flat(size: u32) -> Camera {
     }
 }
 
-fn draw(camera: &Camera, positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> Frame {
-    let (mut scratch, mut frame) = (RasterScratch::default(), Frame::default());
-    rasterize(Surface { positions, triangles }, camera, (1, NEAR), &mut scratch, &mut frame);
+fn draw(camera: &Camera, positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> FrameBuffer {
+    let (mut scratch, mut frame) = (RasterScratch::default(), FrameBuffer::default());
+    let mesh = TriangleMesh { positions, triangles };
+    rasterize(mesh, SampleGrid { camera, scale: 1 }, NEAR_PLANE, &mut scratch, &mut frame);
     frame
 }
 
@@ -42,7 +44,7 @@ fn coverage(camera: &Camera, positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> 
 
 /// A grid of `n` x `n` quads over `[low, high]`, inner vertices moved at random, every second one to a
 /// pixel centre or edge, triangles in random winding.
-fn tessellation(n: usize, [low, high]: [f32; 2], draws: &mut Draws) -> (Vec<[f32; 3]>, Vec<[u32; 3]>) {
+fn tessellation(n: usize, low: f32, high: f32, draws: &mut Draws) -> (Vec<[f32; 3]>, Vec<[u32; 3]>) {
     let step = (high - low) / n as f32;
     let vertex = |i: usize| {
         let (x, y) = (i % (n + 1), i / (n + 1));
@@ -75,7 +77,7 @@ fn a_tessellated_quad_covers_every_centre_once() {
         let mut draws = Draws::new(seed, "quad", "test");
         // Borders through pixel centres: the top and left ones count, the bottom and right ones do not.
         let n = 2 + draws.index(40);
-        let (positions, triangles) = tessellation(n, [2.5, 61.5], &mut draws);
+        let (positions, triangles) = tessellation(n, 2.5, 61.5, &mut draws);
         let counts = coverage(&flat(64), &positions, &triangles);
         for (i, count) in counts.into_iter().enumerate() {
             let is_inside = [i % 64, i / 64].iter().all(|c| (2..61).contains(c));
@@ -110,7 +112,7 @@ fn a_closed_fan_covers_its_hub_once() {
 #[test]
 fn a_floor_that_runs_behind_the_camera_has_no_gaps() {
     let mut draws = Draws::new(3, "floor", "test");
-    let (mut positions, triangles) = tessellation(24, [-3000.0, 3000.0], &mut draws);
+    let (mut positions, triangles) = tessellation(24, -3000.0, 3000.0, &mut draws);
     for p in &mut positions {
         *p = [p[0], 1.0, p[1]];
     }
@@ -129,7 +131,7 @@ fn agrees(camera: &Camera, positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> (u
     let (mut hits, mut different, mut worst) = (0, 0, 0.0f64);
     for i in 0..frame.id.len() {
         let (eye, direction) = ray(camera, (i % frame.width) as f64 + 0.5, (i / frame.width) as f64 + 0.5);
-        match caster.cast(eye, direction, NEAR) {
+        match caster.cast(eye, direction, NEAR_PLANE) {
             Some((z, id)) if id == frame.id[i] => {
                 hits += 1;
                 worst = worst.max((f64::from(frame.depth[i]) - z).abs() / z);
@@ -204,13 +206,14 @@ fn of_equal_depths_the_lower_triangle_wins_and_of_others_the_nearer() {
 #[test]
 fn memory_that_is_used_again_changes_nothing() {
     let mut draws = Draws::new(9, "again", "test");
-    let (mut scratch, mut frame) = (RasterScratch::default(), Frame::default());
+    let (mut scratch, mut frame) = (RasterScratch::default(), FrameBuffer::default());
     for n in [30, 3, 17] {
-        let (positions, triangles) = tessellation(n, [-5.0, 50.0], &mut draws);
-        let surface = Surface { positions: &positions, triangles: &triangles };
-        rasterize(surface, &flat(40), (2, NEAR), &mut scratch, &mut frame);
-        let (mut other, mut fresh) = (RasterScratch::default(), Frame::default());
-        rasterize(surface, &flat(40), (2, NEAR), &mut other, &mut fresh);
+        let (positions, triangles) = tessellation(n, -5.0, 50.0, &mut draws);
+        let mesh = TriangleMesh { positions: &positions, triangles: &triangles };
+        let grid = SampleGrid { camera: &flat(40), scale: 2 };
+        rasterize(mesh, grid, NEAR_PLANE, &mut scratch, &mut frame);
+        let (mut other, mut fresh) = (RasterScratch::default(), FrameBuffer::default());
+        rasterize(mesh, grid, NEAR_PLANE, &mut other, &mut fresh);
         assert_eq!((frame.width, frame.height), (80, 80));
         assert_eq!(frame, fresh);
     }

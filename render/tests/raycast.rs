@@ -7,16 +7,21 @@ mod test_data;
 use std::path::{Path, PathBuf};
 
 use glam::DVec3;
-use jepa3d_render::{Frame, NO_ID, RasterScratch, Sphere, Surface, ViewsConfig, cameras, rasterize};
+use jepa3d_render::ViewsConfig;
+use jepa3d_render::stages::{
+    FrameBuffer, NO_ID, NamedCamera, RasterScratch, SampleGrid, Sphere, TriangleMesh, place_cameras,
+    rasterize,
+};
 use jepa3d_schemas::{Camera, Draws, Shape, UpAxis};
 use support::{Caster, objs, positions, ray, subject};
 use test_data::test_data;
 
-const NEAR: f64 = 1e-3;
+/// Nothing nearer is drawn.
+const NEAR_PLANE: f64 = 1e-3;
 
 /// How a set of frames compares with ray casting.
 #[derive(Debug, Default)]
-struct Tally {
+struct RaycastTally {
     /// Pixels that both cover.
     both: u64,
     same_id: u64,
@@ -34,8 +39,8 @@ struct Tally {
     far_depth: u64,
 }
 
-impl Tally {
-    fn add(&mut self, other: &Tally) {
+impl RaycastTally {
+    fn add(&mut self, other: &RaycastTally) {
         self.both += other.both;
         self.same_id += other.same_id;
         self.ties += other.ties;
@@ -47,10 +52,12 @@ impl Tally {
         self.far_depth += other.far_depth;
     }
 
-    fn pixel(&mut self, caster: &Caster, camera: &Camera, (x, y): (usize, usize), (depth, id): (f32, u32)) {
+    /// Compares one pixel.
+    fn add_pixel(&mut self, caster: &Caster, camera: &Camera, seen: SeenPixel) {
+        let SeenPixel { x, y, depth, id } = seen;
         let at = |dx: f64, dy: f64| {
             let (eye, direction) = ray(camera, x as f64 + 0.5 + dx, y as f64 + 0.5 + dy);
-            caster.cast(eye, direction, NEAR)
+            caster.cast(eye, direction, NEAR_PLANE)
         };
         let moved = || (0..9).map(|i| at(f64::from(i % 3 - 1) * 1e-3, f64::from(i / 3 - 1) * 1e-3));
         let expected = at(0.0, 0.0);
@@ -59,7 +66,7 @@ impl Tally {
             (Some((z, t)), true) => {
                 self.both += 1;
                 let difference = (f64::from(depth) - z).abs();
-                let is_tie = || tie(caster, camera, (x, y), (z, id));
+                let is_tie = || is_met_at(caster, camera, seen, z);
                 if t == id {
                     self.same_id += 1;
                 } else if is_tie() {
@@ -83,36 +90,46 @@ impl Tally {
     }
 }
 
-/// Whether triangle `id` is met at depth `z`, to 1e-6.
-fn tie(caster: &Caster, camera: &Camera, (x, y): (usize, usize), (z, id): (f64, u32)) -> bool {
-    let (eye, direction): (DVec3, DVec3) = ray(camera, x as f64 + 0.5, y as f64 + 0.5);
-    caster.meet(eye, direction, id).is_some_and(|other| (other - z).abs() <= 1e-6)
+/// What a frame shows at a pixel.
+#[derive(Clone, Copy)]
+struct SeenPixel {
+    x: usize,
+    y: usize,
+    depth: f32,
+    id: u32,
 }
 
-fn compare(path: &Path, views: usize) -> Option<Tally> {
+/// Whether the ray through a pixel meets the triangle that is seen there at depth `z`, to 1e-6.
+fn is_met_at(caster: &Caster, camera: &Camera, seen: SeenPixel, z: f64) -> bool {
+    let (eye, direction): (DVec3, DVec3) = ray(camera, seen.x as f64 + 0.5, seen.y as f64 + 0.5);
+    caster.meet(eye, direction, seen.id).is_some_and(|other| (other - z).abs() <= 1e-6)
+}
+
+fn compare(path: &Path, views: usize) -> Option<RaycastTally> {
     let (object, sample) = subject(path, 2048, false)?;
     let Shape::Mesh(mesh) = &object.shape else { unreachable!("subject reads meshes") };
     let positions = positions(mesh, &sample);
     let caster = Caster::new(&positions, &mesh.triangles);
-    let surface = Surface { positions: &positions, triangles: &mesh.triangles };
-    let sphere = Sphere::around(&sample.points);
+    let triangles = TriangleMesh { positions: &positions, triangles: &mesh.triangles };
+    let sphere = Sphere::enclose(&sample.points);
     let mut draws = Draws::new(1, "raycast", "test");
-    let rig = cameras(&ViewsConfig::default(), UpAxis::Y, sphere, &mut draws);
-    let (mut scratch, mut frame, mut tally) = (RasterScratch::default(), Frame::default(), Tally::default());
-    for (_, camera) in rig.iter().step_by(rig.len() / views) {
-        rasterize(surface, camera, (1, NEAR), &mut scratch, &mut frame);
+    let rig = place_cameras(&ViewsConfig::default(), UpAxis::Y, sphere, &mut draws);
+    let (mut scratch, mut frame, mut tally) =
+        (RasterScratch::default(), FrameBuffer::default(), RaycastTally::default());
+    for NamedCamera { camera, .. } in rig.iter().step_by(rig.len() / views) {
+        rasterize(triangles, SampleGrid { camera, scale: 1 }, NEAR_PLANE, &mut scratch, &mut frame);
         for i in 0..frame.id.len() {
-            let at = (i % frame.width, i / frame.width);
-            tally.pixel(&caster, camera, at, (frame.depth[i], frame.id[i]));
+            let (x, y) = (i % frame.width, i / frame.width);
+            tally.add_pixel(&caster, camera, SeenPixel { x, y, depth: frame.depth[i], id: frame.id[i] });
         }
     }
     Some(tally)
 }
 
-fn compare_all(paths: &[PathBuf], views: usize) -> Tally {
+fn compare_all(paths: &[PathBuf], views: usize) -> RaycastTally {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || {
-        let mut sum = Tally::default();
+        let mut sum = RaycastTally::default();
         while let Some(path) = paths.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
             let Some(tally) = compare(path, views) else { continue };
             if tally.wrong_id + tally.far_depth > 0 || tally.silhouette < tally.coverage {
@@ -122,7 +139,7 @@ fn compare_all(paths: &[PathBuf], views: usize) -> Tally {
         }
         sum
     };
-    let mut sum = Tally::default();
+    let mut sum = RaycastTally::default();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
         threads.into_iter().for_each(|t| sum.add(&t.join().expect("no mesh panics")));
@@ -130,7 +147,7 @@ fn compare_all(paths: &[PathBuf], views: usize) -> Tally {
     sum
 }
 
-fn check(name: &str, tally: &Tally) {
+fn check(name: &str, tally: &RaycastTally) {
     let agree = (tally.same_id + tally.ties) as f64 / tally.both as f64;
     eprintln!("{name}: ids agree or tie on {:.4} % of pixels; {tally:?}", agree * 100.0);
     assert!(tally.both > 10_000, "{tally:?}");

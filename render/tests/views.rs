@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use jepa3d_render::stages::label_color;
 use jepa3d_render::{
-    ColorBy, Placement, Rendered, RigConfig, Scratch, Subject, ViewsConfig, label_color, ramp_color,
-    render_views,
+    ColorBy, Placement, Rendered, RigConfig, Subject, ViewScratch, ViewsConfig, render_views,
 };
-use jepa3d_schemas::{Material, Mesh, Object, Sample, Shape, Texture, UpAxis, View};
+use jepa3d_schemas::{Material, Mesh, Object, Sample, Shape, Texture, UpAxis, View, viridis};
 
 /// A square of side 1.2 in the plane z = 0, seen by a camera in front (-z) of it: x runs to the left.
 fn square() -> Mesh {
@@ -49,7 +49,7 @@ fn config() -> ViewsConfig {
 fn render(mesh: Mesh, config: &ViewsConfig) -> Rendered {
     let (object, sample) = (object(mesh), sample(vec![0.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
     let subject = Subject { object: &object, sample: &sample, up: UpAxis::Y, seed: 1 };
-    render_views(&subject, config, &mut Scratch::default()).unwrap()
+    render_views(&subject, config, &mut ViewScratch::default()).unwrap()
 }
 
 /// Pixels of a PNG file as 16-bit channels.
@@ -133,8 +133,8 @@ fn colours_come_from_where_the_configuration_says() {
     near(label[1], opaque(label_color(-1)));
     let height = colors(ColorBy::Height, &mesh);
     let at = |row: f32| 0.5 - (row + 0.5 - 32.0) / (2.0 * 20.588);
-    near(height[0], opaque(ramp_color(at(50.0))));
-    near(height[1], opaque(ramp_color(at(20.0))));
+    near(height[0], opaque(viridis(at(50.0))));
+    near(height[1], opaque(viridis(at(20.0))));
     mesh.vertex_colors = vec![[0, 0, 255]; 4];
     near(colors(ColorBy::Auto, &mesh)[0], [0, 0, 255, 255]);
 }
@@ -177,11 +177,11 @@ fn the_same_subject_gives_the_same_bytes_with_any_memory() {
     let config = ViewsConfig { rig: RigConfig::ShapenetRendering, jitter: 5.0, ..ViewsConfig::default() };
     let (object, sample) = (object(square()), sample(vec![0.1, 0.0, 0.0, 1.0, 0.0, 0.0]));
     let subject = Subject { object: &object, sample: &sample, up: UpAxis::Y, seed: 1 };
-    let mut scratch = Scratch::default();
+    let mut scratch = ViewScratch::default();
     let first = render_views(&subject, &config, &mut scratch).unwrap();
     render(square(), &ViewsConfig { size: 100, ..config.clone() });
     let again = render_views(&subject, &config, &mut scratch).unwrap();
-    let fresh = render_views(&subject, &config, &mut Scratch::default()).unwrap();
+    let fresh = render_views(&subject, &config, &mut ViewScratch::default()).unwrap();
     assert_eq!(first.views.len(), 24);
     assert_eq!(first.views, again.views);
     assert_eq!(first.views, fresh.views);
@@ -194,7 +194,7 @@ fn a_configuration_out_of_range_is_refused() {
     let (object, sample) = (object(square()), sample(vec![0.0; 3]));
     let subject = Subject { object: &object, sample: &sample, up: UpAxis::Y, seed: 1 };
     let config = ViewsConfig { size: 5000, ..config() };
-    let error = render_views(&subject, &config, &mut Scratch::default()).unwrap_err();
+    let error = render_views(&subject, &config, &mut ViewScratch::default()).unwrap_err();
     assert_eq!(error.to_string(), "views.size: expected 1 to 4096, found 5000");
 }
 

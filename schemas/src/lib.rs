@@ -6,6 +6,7 @@
 
 mod camera;
 mod catalog;
+mod color;
 mod columns;
 mod error;
 mod features;
@@ -30,6 +31,7 @@ mod view_reader;
 
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};
+pub use color::viridis;
 pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
 pub use error::{Error, Result};
 pub use features::{FeatureRows, TOOL_VERSION_KEY, read_features, write_features};

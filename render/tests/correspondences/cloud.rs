@@ -3,22 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use jepa3d_datasets::formats::{ReadOptions, read_geometry};
-use jepa3d_render::{
-    Frame, RigConfig, Scratch, Splats, Subject, ViewsConfig, correspond_splats, render_views,
-};
+use jepa3d_render::stages::{FrameBuffer, SampleGrid, Splats, correspond_splats};
+use jepa3d_render::{RigConfig, Subject, ViewScratch, ViewsConfig, render_views};
 use jepa3d_schemas::{Object, PointCloud, Sample, Shape, UpAxis};
 
-use crate::mesh::{Tally, assert_reprojects, visible_by_rays};
+use crate::mesh::{VisibilityTally, assert_reprojects, visible_by_rays};
 use crate::support::{files, scene, test_data, thread_seconds, twelve_cameras};
 
-fn compare(points: usize, step: usize) -> Option<(Tally, f64)> {
-    let mut total = Tally::default();
-    let (mut covered, mut frame) = (0, Frame::default());
+fn compare(points: usize, step: usize) -> Option<(VisibilityTally, f64)> {
+    let mut total = VisibilityTally::default();
+    let (mut covered, mut frame) = (0, FrameBuffer::default());
     for path in files(&test_data("shapedb")?, "obj", step) {
         let scene = scene(&path, points);
         let splats = Splats::new(&scene.points);
         for camera in twelve_cameras(224) {
-            splats.draw(&camera, 1, &mut frame);
+            splats.draw(SampleGrid { camera: &camera, scale: 1 }, &mut frame);
             covered += frame.depth.iter().filter(|d| d.is_finite()).count();
             let found = correspond_splats(&splats, &camera, &frame);
             assert_reprojects(&found, &scene.points, &camera);
@@ -82,7 +81,7 @@ fn pictures_of_modelnet_clouds() {
     for path in files(&data, "pcd", 400) {
         let (object, sample) = sample(&path);
         let subject = Subject { object: &object, sample: &sample, up: UpAxis::Z, seed: 0 };
-        let rendered = render_views(&subject, &config, &mut Scratch::default()).unwrap();
+        let rendered = render_views(&subject, &config, &mut ViewScratch::default()).unwrap();
         for view in rendered.views {
             let name = format!("{}-{}.png", view.sample_id, view.name);
             std::fs::write(folder.join(name), view.image).unwrap();
@@ -102,7 +101,7 @@ fn odd_clouds_do_not_panic() {
         let object = object(Shape::Points(PointCloud::default()));
         let sample = Sample { points: points.as_flattened().to_vec(), norm_scale: 1.0, ..Sample::default() };
         let subject = Subject { object: &object, sample: &sample, up: UpAxis::Y, seed: 0 };
-        let rendered = render_views(&subject, &ViewsConfig::default(), &mut Scratch::default()).unwrap();
+        let rendered = render_views(&subject, &ViewsConfig::default(), &mut ViewScratch::default()).unwrap();
         assert_eq!(rendered.views.len(), 12);
         let shown = rendered.views.iter().map(|v| v.correspondences.len()).min().unwrap();
         assert!(shown > 0 || points.is_empty());
@@ -116,7 +115,7 @@ fn time_of_splats() {
     let config = ViewsConfig { supersample: 1, ..ViewsConfig::default() };
     let samples: Vec<_> = files(&data, "pcd", 100).iter().map(|p| sample(p)).collect();
     for _ in 0..3 {
-        let (mut scratch, mut splats) = (Scratch::default(), 0.0);
+        let (mut scratch, mut splats) = (ViewScratch::default(), 0.0);
         let start = thread_seconds();
         for (object, sample) in &samples {
             let subject = Subject { object, sample, up: UpAxis::Z, seed: 0 };

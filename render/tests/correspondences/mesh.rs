@@ -3,20 +3,21 @@
 use std::path::Path;
 
 use glam::DVec3;
-use jepa3d_render::{Surface, VisibilityScratch, correspond_mesh};
+use jepa3d_render::stages::{TriangleMesh, VisibilityScratch, correspond_mesh};
 use jepa3d_schemas::{Camera, Correspondences};
 
-use crate::support::{Scene, eye, files, look_at, scene, test_data, thread_seconds, twelve_cameras};
+use crate::support::{SampledMesh, eye, files, look_at, scene, test_data, thread_seconds, twelve_cameras};
 
 /// What fraction of the way from the camera to a point the ray must be free.
-const STOP: f64 = 1.0 - 1e-3;
+const FREE_SHARE: f64 = 1.0 - 1e-3;
 
-fn surface(scene: &Scene) -> Surface<'_> {
-    Surface { positions: &scene.positions, triangles: &scene.triangles }
+fn triangles(scene: &SampledMesh) -> TriangleMesh<'_> {
+    TriangleMesh { positions: &scene.positions, triangles: &scene.triangles }
 }
 
 /// Moeller and Trumbore 1997: where the ray `origin + t * way` crosses a triangle.
-fn crossing(origin: DVec3, way: DVec3, [a, b, c]: [DVec3; 3]) -> Option<f64> {
+fn crossing(origin: DVec3, way: DVec3, corners: [DVec3; 3]) -> Option<f64> {
+    let [a, b, c] = corners;
     let (ab, ac) = (b - a, c - a);
     let p = way.cross(ac);
     let determinant = ab.dot(p);
@@ -31,14 +32,14 @@ fn crossing(origin: DVec3, way: DVec3, [a, b, c]: [DVec3; 3]) -> Option<f64> {
 }
 
 /// Brute force: every point against every triangle in f64.
-pub fn visible_by_rays(scene: &Scene, camera: &Camera) -> Vec<bool> {
+pub fn visible_by_rays(scene: &SampledMesh, camera: &Camera) -> Vec<bool> {
     let eye = eye(camera);
     let at = |p: &[f32; 3]| DVec3::from_array(p.map(f64::from));
     let corners: Vec<[DVec3; 3]> =
         scene.triangles.iter().map(|t| t.map(|i| at(&scene.positions[i as usize]))).collect();
     let is_free = |p: &[f32; 3]| {
         let way = at(p) - eye;
-        !corners.iter().any(|c| crossing(eye, way, *c).is_some_and(|t| t > 0.0 && t < STOP))
+        !corners.iter().any(|c| crossing(eye, way, *c).is_some_and(|t| t > 0.0 && t < FREE_SHARE))
     };
     let is_inside = |p: &[f32; 3]| {
         let [u, v, z] = camera.project(p.map(f64::from));
@@ -49,13 +50,13 @@ pub fn visible_by_rays(scene: &Scene, camera: &Camera) -> Vec<bool> {
 
 /// Agreeing and differing points over several views.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct VisibilityTally {
     pub both: usize,
     pub only_ours: usize,
     pub only_rays: usize,
 }
 
-impl Tally {
+impl VisibilityTally {
     pub fn add(&mut self, ours: &Correspondences, rays: &[bool]) {
         let mut found = vec![false; rays.len()];
         for &point in &ours.point {
@@ -87,11 +88,11 @@ pub fn assert_reprojects(found: &Correspondences, points: &[[f32; 3]], camera: &
     }
 }
 
-fn compare(path: &Path, points: usize, tally: &mut Tally) {
+fn compare(path: &Path, points: usize, tally: &mut VisibilityTally) {
     let scene = scene(path, points);
     let mut scratch = VisibilityScratch::default();
     for camera in twelve_cameras(224) {
-        let found = correspond_mesh(&scene.points, &camera, surface(&scene), &mut scratch);
+        let found = correspond_mesh(&scene.points, &camera, triangles(&scene), &mut scratch);
         assert_reprojects(&found, &scene.points, &camera);
         tally.add(&found, &visible_by_rays(&scene, &camera));
     }
@@ -105,9 +106,9 @@ fn real_meshes(step: usize) -> Option<Vec<std::path::PathBuf>> {
 
 fn compare_all(step: usize, points: usize) {
     let Some(paths) = real_meshes(step) else { return };
-    let mut total = Tally::default();
+    let mut total = VisibilityTally::default();
     for path in paths {
-        let mut tally = Tally::default();
+        let mut tally = VisibilityTally::default();
         compare(&path, points, &mut tally);
         if tally.only_ours + tally.only_rays > 0 {
             eprintln!("{}: {tally:?}", path.display());
@@ -135,7 +136,7 @@ fn real_meshes_agree_with_ray_casting_at_full_size() {
 #[ignore = "prints times"]
 fn time_of_visibility() {
     let Some(paths) = real_meshes(8) else { return };
-    let scenes: Vec<Scene> = paths.iter().map(|p| scene(p, 8192)).collect();
+    let scenes: Vec<SampledMesh> = paths.iter().map(|p| scene(p, 8192)).collect();
     let mut scratch = VisibilityScratch::default();
     let cameras = twelve_cameras(224);
     for _ in 0..5 {
@@ -143,7 +144,7 @@ fn time_of_visibility() {
         let mut shown = 0;
         for scene in &scenes {
             for camera in &cameras {
-                shown += correspond_mesh(&scene.points, camera, surface(scene), &mut scratch).len();
+                shown += correspond_mesh(&scene.points, camera, triangles(scene), &mut scratch).len();
             }
         }
         let triangles: usize = scenes.iter().map(|s| s.triangles.len()).sum();
@@ -161,13 +162,13 @@ fn time_of_visibility() {
 fn cameras_inside_a_mesh_agree_with_ray_casting() {
     let Some(paths) = real_meshes(100) else { return };
     let mut scratch = VisibilityScratch::default();
-    let mut total = Tally::default();
+    let mut total = VisibilityTally::default();
     for path in paths {
         let scene = scene(&path, 1024);
         for i in 0..6 {
             let target = DVec3::new(f64::from(i) - 2.5, f64::from(i % 3) - 1.0, 0.3);
             let camera = look_at(target * 0.1, target, 224);
-            let found = correspond_mesh(&scene.points, &camera, surface(&scene), &mut scratch);
+            let found = correspond_mesh(&scene.points, &camera, triangles(&scene), &mut scratch);
             assert_reprojects(&found, &scene.points, &camera);
             total.add(&found, &visible_by_rays(&scene, &camera));
         }
@@ -188,7 +189,7 @@ fn odd_meshes_and_cameras_do_not_panic() {
     let mut scratch = VisibilityScratch::default();
     let mut shown = |positions: &[[f32; 3]], camera: &Camera, points: &[[f32; 3]]| {
         let triangles: &[[u32; 3]] = if positions.is_empty() { &[] } else { &[[0, 1, 2], [2, 2, 0]] };
-        correspond_mesh(points, camera, Surface { positions, triangles }, &mut scratch).len()
+        correspond_mesh(points, camera, TriangleMesh { positions, triangles }, &mut scratch).len()
     };
     assert_eq!(shown(&[], &camera, &points), 64);
     assert_eq!(shown(&flat, &camera, &points), 64);
@@ -211,9 +212,9 @@ fn scratch_and_order_of_calls_do_not_matter() {
         let scene = scene(path, 1000);
         for size in [224, 65, 640] {
             let camera = look_at(DVec3::new(1.0, 0.7, -2.0), DVec3::ZERO, size);
-            let again = correspond_mesh(&scene.points, &camera, surface(&scene), &mut used);
+            let again = correspond_mesh(&scene.points, &camera, triangles(&scene), &mut used);
             let fresh =
-                correspond_mesh(&scene.points, &camera, surface(&scene), &mut VisibilityScratch::default());
+                correspond_mesh(&scene.points, &camera, triangles(&scene), &mut VisibilityScratch::default());
             assert_eq!(again, fresh);
         }
     }

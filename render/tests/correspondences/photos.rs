@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use glam::{DQuat, DVec3};
 use jepa3d_datasets::{DatasetConfig, NuScenesConfig, NuScenesUnit};
-use jepa3d_render::{
-    ColorBy, Placement, RigConfig, Scratch, Stored, Subject, ViewsConfig, correspond_photo,
-    correspond_photo_frustum, nearest_points, render_views,
-};
-use jepa3d_schemas::{Correspondences, Object, Photo, Sample, Shape, UpAxis};
+use jepa3d_render::stages::{StoredCloud, correspond_photo, correspond_photo_frustum, nearest_points};
+use jepa3d_render::{ColorBy, Placement, RigConfig, Subject, ViewScratch, ViewsConfig, render_views};
+use jepa3d_schemas::{Correspondences, Object, Photo, Sample, Shape, UpAxis, viridis};
 use serde_json::Value;
 
 use crate::support::test_data;
@@ -41,7 +39,7 @@ fn frustum_counts_and_pixels_equal_the_devkit() {
         let points = stored_points(&object, center, scale);
         for photo in &object.photos {
             let expected = &golden["cameras"][&photo.name];
-            let stored = Stored { points: &points, center, scale };
+            let stored = StoredCloud { points: &points, center, scale };
             let found = correspond_photo_frustum(stored, &photo.camera);
             let count = expected["num_visible_f64"].as_u64().unwrap();
             // Rounding the stored points moves at most a point in a thousand over an edge.
@@ -71,14 +69,14 @@ fn compare_pixels(found: &Correspondences, expected: &Value, scale: f64, toleran
 }
 
 /// A box of the lidar frame: centre, rotation, half length, width, height.
-struct Solid {
+struct AnnotatedBox {
     box_from_lidar: DQuat,
     center: DVec3,
     half: DVec3,
 }
 
-impl Solid {
-    fn all(golden: &Value) -> Vec<Self> {
+impl AnnotatedBox {
+    fn read_all(golden: &Value) -> Vec<Self> {
         let number = |v: &Value, i: usize| v[i].as_f64().unwrap();
         let boxes = golden["boxes_lidar_frame"].as_array().unwrap();
         boxes
@@ -127,9 +125,9 @@ struct Removal {
     ground_removed: usize,
 }
 
-fn removal(object: &Object, photo: &Photo, solids: &[Solid]) -> Removal {
+fn removal(object: &Object, photo: &Photo, solids: &[AnnotatedBox]) -> Removal {
     let points = stored_points(object, [0.0; 3], 1.0);
-    let stored = Stored { points: &points, center: [0.0; 3], scale: 1.0 };
+    let stored = StoredCloud { points: &points, center: [0.0; 3], scale: 1.0 };
     let frustum = correspond_photo_frustum(stored, &photo.camera);
     let kept = correspond_photo(stored, &photo.camera, positions(object));
     let eye = photo.camera.camera_from_world.inverse().translation;
@@ -139,7 +137,7 @@ fn removal(object: &Object, photo: &Photo, solids: &[Solid]) -> Removal {
         let p = DVec3::from_array(positions(object)[*point as usize]);
         let is_removed = kept.point.binary_search(point).is_err();
         let is_behind = |share: f64| {
-            let stands_before = |s: &Solid| {
+            let stands_before = |s: &AnnotatedBox| {
                 // What the lidar sees through a box (windows, under a car) says nothing.
                 let is_solid = s.entry(DVec3::ZERO, p, 1.0).is_none();
                 let is_far = |t: f64| p.distance(eye) * (1.0 - t) > 1.0;
@@ -161,7 +159,7 @@ fn removal(object: &Object, photo: &Photo, solids: &[Solid]) -> Removal {
 #[test]
 fn occlusion_removes_what_boxes_hide_and_keeps_the_road() {
     let Some((object, golden)) = keyframe(1.0) else { return };
-    let solids = Solid::all(&golden);
+    let solids = AnnotatedBox::read_all(&golden);
     let mut sum = Removal::default();
     for photo in &object.photos {
         let r = removal(&object, photo, &solids);
@@ -199,7 +197,7 @@ fn photos_become_views_with_their_bytes_and_failures_name_the_file() {
     let sample = sample(&object);
     let subject = Subject { object: &object, sample: &sample, up: UpAxis::Z, seed: 0 };
     let config = ViewsConfig { rig: RigConfig::Photos, ..ViewsConfig::default() };
-    let rendered = render_views(&subject, &config, &mut Scratch::default()).unwrap();
+    let rendered = render_views(&subject, &config, &mut ViewScratch::default()).unwrap();
     assert_eq!(rendered.views.iter().map(|v| v.view).collect::<Vec<_>>(), [0, 1, 3, 4, 5]);
     for view in &rendered.views {
         let photo = &object.photos[view.view as usize];
@@ -225,7 +223,7 @@ fn boxes_have_photos_of_their_own_points() {
         let object = dataset.get(index).unwrap();
         let sample = sample(&object);
         let subject = Subject { object: &object, sample: &sample, up: UpAxis::Z, seed: 0 };
-        let rendered = render_views(&subject, &views, &mut Scratch::default()).unwrap();
+        let rendered = render_views(&subject, &views, &mut ViewScratch::default()).unwrap();
         let shown: Vec<usize> = rendered.views.iter().map(|v| v.correspondences.len()).collect();
         eprintln!("{}: {} points, shown {shown:?} {:?}", object.id, sample.len(), rendered.warnings);
         assert!(!shown.is_empty() && rendered.failures.is_empty());
@@ -238,14 +236,14 @@ fn pictures_of_kept_and_removed_points() {
     let Some(folder) = std::env::var_os("JEPA3D_TEST_PICTURES").map(PathBuf::from) else { return };
     let Some((object, _)) = keyframe(1.0) else { return };
     let points = stored_points(&object, [0.0; 3], 1.0);
-    let stored = Stored { points: &points, center: [0.0; 3], scale: 1.0 };
+    let stored = StoredCloud { points: &points, center: [0.0; 3], scale: 1.0 };
     for photo in &object.photos {
         let mut image = image::open(&photo.path).unwrap().to_rgb8();
         let kept = correspond_photo(stored, &photo.camera, positions(&object));
         let all = correspond_photo_frustum(stored, &photo.camera);
         for i in 0..all.len() {
             let is_kept = kept.point.binary_search(&all.point[i]).is_ok();
-            let color = if is_kept { jepa3d_render::ramp_color(all.depth[i] / 40.0) } else { [255, 0, 0] };
+            let color = if is_kept { viridis(all.depth[i] / 40.0) } else { [255, 0, 0] };
             for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (2, 1), (0, 2), (1, 2), (2, 2)] {
                 let (x, y) = (all.u[i] as u32 + dx - 1, all.v[i] as u32 + dy - 1);
                 if x < 1600 && y < 900 {
@@ -276,7 +274,7 @@ fn pictures_of_a_sweep_as_discs() {
     for color in [ColorBy::Auto, ColorBy::Height] {
         let rig = RigConfig::Explicit { cameras: cameras.clone() };
         let config = ViewsConfig { rig, size: 448, background: [255; 4], color, ..ViewsConfig::default() };
-        for view in render_views(&subject, &config, &mut Scratch::default()).unwrap().views {
+        for view in render_views(&subject, &config, &mut ViewScratch::default()).unwrap().views {
             std::fs::write(folder.join(format!("sweep-{color:?}-{}.png", view.name)), view.image).unwrap();
         }
     }
@@ -291,11 +289,11 @@ fn time_of_photos() {
     let config = ViewsConfig { rig: RigConfig::Photos, ..ViewsConfig::default() };
     for _ in 0..3 {
         let start = crate::support::thread_seconds();
-        let views = render_views(&subject, &config, &mut Scratch::default()).unwrap().views;
+        let views = render_views(&subject, &config, &mut ViewScratch::default()).unwrap().views;
         let whole = crate::support::thread_seconds();
         for photo in &object.photos {
             let points = sample.points.as_chunks().0;
-            let stored = Stored { points, center: [0.0; 3], scale: 1.0 };
+            let stored = StoredCloud { points, center: [0.0; 3], scale: 1.0 };
             correspond_photo(stored, &photo.camera, positions(&object));
         }
         let points = crate::support::thread_seconds() - whole;

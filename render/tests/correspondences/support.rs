@@ -42,28 +42,28 @@ pub fn eye(camera: &Camera) -> DVec3 {
 }
 
 /// A mesh in the frame of the cloud, with points on it.
-pub struct Scene {
+pub struct SampledMesh {
     pub positions: Vec<[f32; 3]>,
     pub triangles: Vec<[u32; 3]>,
     pub points: Vec<[f32; 3]>,
 }
 
 /// Reads a mesh file and puts `count` points on it, all in the unit sphere of the points.
-pub fn scene(path: &Path, count: usize) -> Scene {
+pub fn scene(path: &Path, count: usize) -> SampledMesh {
     let options = ReadOptions::default();
     match read_geometry(path, &options).unwrap_or_else(|e| panic!("{e}")).shape {
-        Shape::Mesh(mesh) => scene_of(&mesh, count),
+        Shape::Mesh(mesh) => sample_mesh(&mesh, count),
         Shape::Points(_) => panic!("{}: no mesh", path.display()),
     }
 }
 
-/// The same of a mesh in memory.
-pub fn scene_of(mesh: &Mesh, count: usize) -> Scene {
+/// Puts `count` points on a mesh, all in their unit sphere.
+fn sample_mesh(mesh: &Mesh, count: usize) -> SampledMesh {
     let raw = surface_points(mesh, count);
     let center = raw.iter().sum::<DVec3>() / count as f64;
     let scale = raw.iter().map(|p| p.distance(center)).fold(0.0, f64::max);
     let fit = |p: DVec3| ((p - center) / scale).to_array().map(|x| x as f32);
-    Scene {
+    SampledMesh {
         positions: mesh.positions.iter().map(|p| fit(DVec3::from_array(*p))).collect(),
         triangles: mesh.triangles.clone(),
         points: raw.into_iter().map(fit).collect(),

@@ -83,7 +83,8 @@ pub fn positions(mesh: &Mesh, sample: &Sample) -> Vec<[f32; 3]> {
 }
 
 /// Where a ray meets a triangle (Moeller and Trumbore 1997), from both sides, in f64.
-pub fn meet(eye: DVec3, direction: DVec3, [a, b, c]: [DVec3; 3]) -> Option<f64> {
+pub fn meet(eye: DVec3, direction: DVec3, corners: [DVec3; 3]) -> Option<f64> {
+    let [a, b, c] = corners;
     let (e1, e2, s) = (b - a, c - a, eye - a);
     let p = direction.cross(e2);
     let determinant = e1.dot(p);

@@ -1,5 +1,7 @@
 //! What a rasterizer leaves behind: depth and id of the nearest surface at every pixel centre.
 
+use crate::sample_grid::SampleGrid;
+
 /// Marks a pixel that shows nothing.
 pub const NO_ID: u32 = u32::MAX;
 
@@ -8,7 +10,7 @@ pub const NO_ID: u32 = u32::MAX;
 /// # Shapes
 /// `depth`, `id` `[H*W]`, row by row from the top.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Frame {
+pub struct FrameBuffer {
     /// Pixels in a row, `W`.
     pub width: usize,
     /// Rows, `H`.
@@ -19,13 +21,13 @@ pub struct Frame {
     pub id: Vec<u32>,
 }
 
-impl Frame {
-    /// Makes it an empty frame of `width` x `height` pixels, keeping its memory.
-    pub fn clear(&mut self, width: usize, height: usize) {
-        (self.width, self.height) = (width, height);
+impl FrameBuffer {
+    /// Makes it an empty buffer of the size of `grid` whose depths are all `depth`, keeping its memory.
+    pub(crate) fn reset(&mut self, grid: SampleGrid<'_>, depth: f32) {
+        (self.width, self.height) = (grid.width(), grid.height());
         self.depth.clear();
-        self.depth.resize(width * height, f32::INFINITY);
+        self.depth.resize(self.width * self.height, depth);
         self.id.clear();
-        self.id.resize(width * height, NO_ID);
+        self.id.resize(self.width * self.height, NO_ID);
     }
 }

@@ -2,31 +2,32 @@
 
 use std::sync::Arc;
 
-use jepa3d_schemas::{Mesh, NO_INDEX, Sample, UpAxis};
+use jepa3d_schemas::{Mesh, NO_INDEX, Texture};
 
-use crate::config::ColorBy;
+use crate::config::{ColorBy, ViewsConfig};
 use crate::palette::{Srgb, label_color};
+use crate::subject::Subject;
 use crate::texture::Pyramid;
-use crate::visible::Surface;
+use crate::triangle_mesh::TriangleMesh;
 
 /// Albedo of surfaces that say nothing about their colour, sRGB; the usual light grey.
 pub(crate) const GREY: [u8; 3] = [204; 3];
 
-/// What varies over a triangle; everything else is one colour.
+/// What share of each colour's light a triangle reflects, and how that varies over it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Paint {
+pub(crate) enum Albedo {
     /// One linear colour.
     Solid([f32; 3]),
     /// Colours of the corners, sRGB.
     Corners([[u8; 3]; 3]),
-    /// Texture (an index into [`Scene::pyramids`]) and corners in it.
+    /// Texture (an index into [`MeshScene::pyramids`]) and corners in it.
     Textured(u32, [[f32; 2]; 3]),
     /// By height along the up axis.
     Height,
 }
 
 /// A mesh ready to be drawn.
-pub(crate) struct Scene<'a> {
+pub(crate) struct MeshScene<'a> {
     mesh: &'a Mesh,
     /// `[P,3]` in the frame of the stored cloud.
     pub(crate) positions: Vec<[f32; 3]>,
@@ -46,20 +47,15 @@ pub(crate) struct Scene<'a> {
     pub(crate) heights: [f32; 2],
 }
 
-impl<'a> Scene<'a> {
-    /// Moves `mesh` to the frame of `sample`: `p = (raw - center) / scale` in f64, then f32.
-    pub(crate) fn new(
-        mesh: &'a Mesh,
-        sample: &Sample,
-        up: UpAxis,
-        (color, is_smooth): (ColorBy, bool),
-    ) -> Self {
-        let (center, scale) = (sample.norm_center, sample.norm_scale);
+impl<'a> MeshScene<'a> {
+    /// Moves `mesh` to the frame of the subject's sample: `p = (raw - center) / scale` in f64, then f32.
+    pub(crate) fn new(mesh: &'a Mesh, subject: &Subject<'_>, config: &ViewsConfig) -> Self {
+        let (center, scale) = (subject.sample.norm_center, subject.sample.norm_scale);
         let moved =
             |p: &[f64; 3]| -> [f32; 3] { std::array::from_fn(|a| ((p[a] - center[a]) / scale) as f32) };
         let positions: Vec<[f32; 3]> = mesh.positions.iter().map(moved).collect();
         let face_normals = mesh.triangles.iter().map(|t| face_normal(t.map(|v| mesh.positions[v as usize])));
-        let up = up as usize;
+        let up = subject.up as usize;
         let along = || mesh.triangles.iter().flatten().map(|&v| positions[v as usize][up]);
         let heights = along().fold([f32::INFINITY, f32::NEG_INFINITY], |[l, h], x| [l.min(x), h.max(x)]);
         let mut scene = Self {
@@ -68,14 +64,14 @@ impl<'a> Scene<'a> {
             solid: Vec::new(),
             pyramids: Vec::new(),
             material_pyramids: Vec::new(),
-            color,
-            is_smooth: is_smooth && !mesh.normal_corners.is_empty(),
+            color: config.color,
+            is_smooth: config.smooth && !mesh.normal_corners.is_empty(),
             srgb: Srgb::new(),
             up,
             heights,
             positions,
         };
-        if color == ColorBy::Auto && !mesh.uv_corners.is_empty() {
+        if config.color == ColorBy::Auto && !mesh.uv_corners.is_empty() {
             scene.build_pyramids();
         }
         scene.solid = (0..mesh.triangles.len()).map(|t| scene.solid_color(t)).collect();
@@ -84,7 +80,7 @@ impl<'a> Scene<'a> {
 
     /// One pyramid a texture, also where several materials share it.
     fn build_pyramids(&mut self) {
-        let mut seen: Vec<(*const jepa3d_schemas::Texture, Option<u32>)> = Vec::new();
+        let mut seen: Vec<(*const Texture, Option<u32>)> = Vec::new();
         for material in &self.mesh.materials {
             let texture = material.texture.as_ref();
             let at = texture.and_then(|t| {
@@ -104,8 +100,8 @@ impl<'a> Scene<'a> {
     }
 
     /// Positions and triangles.
-    pub(crate) fn surface(&self) -> Surface<'_> {
-        Surface { positions: &self.positions, triangles: &self.mesh.triangles }
+    pub(crate) fn triangles(&self) -> TriangleMesh<'_> {
+        TriangleMesh { positions: &self.positions, triangles: &self.mesh.triangles }
     }
 
     /// Corners of a triangle.
@@ -123,44 +119,45 @@ impl<'a> Scene<'a> {
     }
 
     fn solid_color(&self, t: usize) -> Option<[f32; 3]> {
-        match self.paint(t) {
-            Paint::Solid(color) if self.corner_normals(t).is_none() => Some(color),
+        match self.albedo(t) {
+            Albedo::Solid(color) if self.corner_normals(t).is_none() => Some(color),
             _ => None,
         }
     }
 
     /// What colours a triangle. `Auto` follows the order of the surface sampler, so that points and pixels
     /// agree: texture, vertex colour, material, grey.
-    pub(crate) fn paint(&self, t: usize) -> Paint {
+    pub(crate) fn albedo(&self, t: usize) -> Albedo {
         let mesh = self.mesh;
-        let solid = |color: [u8; 3]| Paint::Solid(self.srgb.linear(color));
+        let solid = |color: [u8; 3]| Albedo::Solid(self.srgb.linear(color));
         match self.color {
-            ColorBy::Height => Paint::Height,
+            ColorBy::Height => Albedo::Height,
             ColorBy::Label => solid(mesh.triangle_parts.get(t).map_or(GREY, |&l| label_color(l))),
-            ColorBy::Auto => self.authored(t),
+            ColorBy::Auto => self.file_albedo(t),
             ColorBy::Plain | ColorBy::Intensity => solid(GREY),
         }
     }
 
-    fn authored(&self, t: usize) -> Paint {
+    /// What the mesh's file says of a triangle.
+    fn file_albedo(&self, t: usize) -> Albedo {
         let mesh = self.mesh;
         let material = mesh.triangle_materials.get(t).map(|&m| m as usize);
         let pyramid = material.and_then(|m| *self.material_pyramids.get(m)?);
         let uvs = mesh.uv_corners.get(t).filter(|c| !c.contains(&NO_INDEX));
         if let (Some(pyramid), Some(uvs)) = (pyramid, uvs) {
-            return Paint::Textured(pyramid, uvs.map(|i| mesh.uvs[i as usize]));
+            return Albedo::Textured(pyramid, uvs.map(|i| mesh.uvs[i as usize]));
         }
         if !mesh.vertex_colors.is_empty() {
-            return Paint::Corners(mesh.triangles[t].map(|v| mesh.vertex_colors[v as usize]));
+            return Albedo::Corners(mesh.triangles[t].map(|v| mesh.vertex_colors[v as usize]));
         }
         let diffuse = material.and_then(|m| mesh.materials.get(m)).map(|m| m.diffuse);
         let bytes = diffuse.map_or(GREY, |d| d.map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8));
-        Paint::Solid(self.srgb.linear(bytes))
+        Albedo::Solid(self.srgb.linear(bytes))
     }
 }
 
 /// Unit normal by winding, from raw f64 corners.
-fn face_normal([a, b, c]: [[f64; 3]; 3]) -> [f32; 3] {
-    let [a, b, c] = [a, b, c].map(glam::DVec3::from_array);
+fn face_normal(corners: [[f64; 3]; 3]) -> [f32; 3] {
+    let [a, b, c] = corners.map(glam::DVec3::from_array);
     (b - a).cross(c - a).normalize_or_zero().as_vec3().to_array()
 }

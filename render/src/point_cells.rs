@@ -3,16 +3,16 @@
 use jepa3d_schemas::{Camera, Correspondences};
 use pulp::Simd;
 
-use crate::correspond::is_inside;
-use crate::facet::{Facet, WIDEST};
-use crate::visible::STOP;
+use crate::cell_grid::CellGrid;
+use crate::facet::{Facet, RowSpan, WIDEST};
+use crate::project::is_inside;
 
-/// Side of a cell in pixels.
-pub(crate) const CELL: f32 = 4.0;
+/// Share of the way from the camera to a point that must be free for the point to be visible.
+const FREE_SHARE: f32 = 1.0 - 1e-3;
 
 /// A point inside the image.
 #[derive(Clone, Copy, Debug)]
-struct Inside {
+struct InsidePoint {
     point: u32,
     /// Its cell, later its place among the sorted points.
     place: u32,
@@ -21,15 +21,12 @@ struct Inside {
 /// The points of a view that lie inside the image.
 ///
 /// # Shapes
-/// `inside [P]`, `start [rows*columns+1]`; `u`, `v`, `limit` `[P]` and then [`WIDEST`] times 0.
+/// `inside [P]`; `u`, `v`, `limit` `[P]` and then [`WIDEST`] times 0.
 #[derive(Debug, Default)]
-pub(crate) struct Cells {
-    columns: usize,
-    rows: usize,
+pub(crate) struct PointCells {
+    grid: CellGrid,
     /// By ascending point.
-    inside: Vec<Inside>,
-    /// First sorted point of each cell, row by row.
-    start: Vec<u32>,
+    inside: Vec<InsidePoint>,
     /// Pixels, cell by cell.
     u: Vec<f32>,
     v: Vec<f32>,
@@ -37,72 +34,48 @@ pub(crate) struct Cells {
     limit: Vec<f32>,
 }
 
-impl Cells {
-    /// Sorts the points of a view (counting sort, stable).
+impl PointCells {
+    /// Sorts the points of a view.
     #[inline(always)]
     pub(crate) fn fill(&mut self, pixels: &[[f32; 3]], camera: &Camera) {
-        self.columns = (camera.width as f32 / CELL).ceil() as usize;
-        self.rows = (camera.height as f32 / CELL).ceil() as usize;
-        self.start.clear();
-        self.start.resize(self.rows * self.columns + 1, 0);
+        self.grid.reset_to_image(camera);
         self.inside.clear();
         for (i, &pixel) in pixels.iter().enumerate() {
             if is_inside(pixel, camera) {
-                let place = (self.row(pixel[1]) * self.columns + self.column(pixel[0])) as u32;
-                self.inside.push(Inside { point: i as u32, place });
-                self.start[place as usize + 1] += 1;
+                let cell = self.grid.cell(pixel[0], pixel[1]);
+                self.inside.push(InsidePoint { point: i as u32, place: cell });
+                self.grid.count(cell);
             }
         }
-        let mut total = 0;
-        for count in &mut self.start {
-            total += *count;
-            *count = total;
-        }
+        self.grid.sum_counts();
         for array in [&mut self.u, &mut self.v, &mut self.limit] {
             array.clear();
             array.resize(self.inside.len() + WIDEST, 0.0);
         }
         for inside in &mut self.inside {
-            let next = &mut self.start[inside.place as usize];
-            let at = *next as usize;
-            inside.place = *next;
-            *next += 1;
+            inside.place = self.grid.place(inside.place);
+            let at = inside.place as usize;
             let [u, v, z] = pixels[inside.point as usize];
-            (self.u[at], self.v[at], self.limit[at]) = (u, v, z * STOP);
+            (self.u[at], self.v[at], self.limit[at]) = (u, v, z * FREE_SHARE);
         }
-        // Each entry now holds the end of its cell, which is the start of the next.
-        let cells = self.start.len() - 1;
-        self.start.copy_within(0..cells, 1);
-        self.start[0] = 0;
+        self.grid.finish();
     }
 
     /// The row of cells at height `v`, the nearest one outside the image.
     #[inline(always)]
     pub(crate) fn row(&self, v: f32) -> usize {
-        ((v * (1.0 / CELL)).max(0.0) as usize).min(self.rows - 1)
+        self.grid.row(v)
     }
 
+    /// Hides the points behind a facet that lie in a row's cells under `span`.
     #[inline(always)]
-    fn column(&self, u: f32) -> usize {
-        ((u * (1.0 / CELL)).max(0.0) as usize).min(self.columns - 1)
-    }
-
-    /// Hides the points behind a facet that lie in the cells of a row from `left` to `right` (pixels).
-    #[inline(always)]
-    pub(crate) fn hide_run<S: Simd>(
-        &mut self,
-        simd: S,
-        row: usize,
-        (left, right): (f32, f32),
-        facet: &Facet,
-    ) {
-        let base = row * self.columns;
-        let begin = self.start[base + self.column(left)] as usize;
-        let end = self.start[base + self.column(right) + 1] as usize;
-        if begin < end {
+    pub(crate) fn hide_run<S: Simd>(&mut self, simd: S, row: usize, span: RowSpan, facet: &Facet) {
+        let run = self.grid.run(row, self.grid.column(span.left), self.grid.column(span.right));
+        if !run.is_empty() {
             // Whole vectors: the points beyond the end are tested by the same rule, which is exact for any point.
-            let end = begin + (end - begin).next_multiple_of(S::F32_LANES);
-            facet.hide(simd, &self.u[begin..end], &self.v[begin..end], &mut self.limit[begin..end]);
+            let end = run.start + run.len().next_multiple_of(S::F32_LANES);
+            let run = run.start..end;
+            facet.hide(simd, &self.u[run.clone()], &self.v[run.clone()], &mut self.limit[run]);
         }
     }
 
@@ -117,7 +90,7 @@ impl Cells {
 
     /// The points that nothing hides, by ascending index.
     #[inline(always)]
-    pub(crate) fn shown(&self, pixels: &[[f32; 3]]) -> Correspondences {
+    pub(crate) fn collect_shown(&self, pixels: &[[f32; 3]]) -> Correspondences {
         let mut point = vec![0; self.inside.len()];
         let mut count = 0;
         for inside in &self.inside {
