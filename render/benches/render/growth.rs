@@ -92,14 +92,15 @@ fn repeat(mut work: impl FnMut()) -> f64 {
     (busy() - start) * 1e3 / f64::from(calls)
 }
 
-/// Prints how time grows with triangles, pixels, views and samples.
+/// Prints how the time of a whole view grows, and the part of it that `geometry` or `fitting` names.
 pub(crate) fn measure() {
     let base = ViewsConfig { color: ColorBy::Plain, supersample: 1, ..ViewsConfig::default() };
     let report = |case: String, mesh: &Mesh, config: &ViewsConfig, views: usize| {
         let (geometry, whole) = time(mesh, config);
         let per_view = |ms: f64| (ms / views as f64 * 1e3).round() / 1e3;
         let line = serde_json::json!({
-            "case": case, "geometry": per_view(geometry), "whole": per_view(whole), "unit": "ms/view",
+            "case": case, "ours": per_view(whole), "peer": null, "unit": "ms/view", "ratio": null,
+            "geometry": per_view(geometry),
         });
         println!("{line}");
     };
@@ -120,11 +121,10 @@ pub(crate) fn measure() {
     for count in [1024, 4096, 16_384, 65_536] {
         let (fitting, whole) = time_cloud(count, &base);
         let [fitting, whole] = [fitting, whole].map(|ms| (ms / 12.0 * 1e3).round() / 1e3);
-        println!(
-            "{}",
-            serde_json::json!({
-                "case": format!("{count} discs"), "fitting": fitting, "whole": whole, "unit": "ms/view",
-            })
-        );
+        let line = serde_json::json!({
+            "case": format!("{count} discs"), "ours": whole, "peer": null, "unit": "ms/view", "ratio": null,
+            "fitting": fitting,
+        });
+        println!("{line}");
     }
 }
