@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jepa3d_datasets::DatasetConfig;
 use jepa3d_render::ViewsConfig;
-use jepa3d_schemas::{ConfigError, ConfigText, ShapeLetters, config_table};
+use jepa3d_schemas::{ConfigError, ConfigText, GroupsEntry, ShapeLetters, VoxelEdge, config_table};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -113,6 +113,18 @@ impl Default for GroupsConfig {
             neighbors: 32,
             groupings: 4,
             voxel_edge: 0.0,
+        }
+    }
+}
+
+impl GroupsConfig {
+    /// What the manifest says of the groups.
+    pub(crate) fn entry(&self) -> GroupsEntry {
+        let cell_edge =
+            if self.voxel_edge > 0.0 { VoxelEdge::Fixed(self.voxel_edge) } else { VoxelEdge::Auto };
+        match self.kind {
+            GroupKind::Patch => GroupsEntry::Patches,
+            GroupKind::Voxel => GroupsEntry::VoxelBlocks { cell_edge },
         }
     }
 }

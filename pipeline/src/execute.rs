@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
-use jepa3d_schemas::{CatalogRow, EncodedRowGroup, RowGroupEncoder, Sample, Table, View, WriteOptions};
+use jepa3d_schemas::{CatalogRow, EncodedRowGroup, RowGroupEncoder, Sample, View, WriteOptions};
 
 use crate::error::Result;
 use crate::outcome::{Outcome, Points, Scratch, added, prepared};
@@ -70,14 +70,14 @@ pub(crate) struct Finished {
 
 /// A row group of points.
 pub(crate) struct FinishedPoints {
-    pub(crate) encoded: EncodedRowGroup,
+    pub(crate) encoded: EncodedRowGroup<Sample>,
     pub(crate) catalog: Vec<CatalogRow>,
     pub(crate) quarantine: Vec<QuarantineRow>,
 }
 
 /// A row group of views.
 pub(crate) struct FinishedViews {
-    pub(crate) encoded: EncodedRowGroup,
+    pub(crate) encoded: EncodedRowGroup<View>,
     /// Whether the points have such a row group: then the views have one too, even an empty one.
     pub(crate) has_samples: bool,
     pub(crate) rows: Vec<ViewsRow>,
@@ -91,8 +91,8 @@ pub(crate) enum Message {
 
 /// Encoders of both tables; shared by all workers.
 struct Encoders {
-    points: RowGroupEncoder,
-    views: RowGroupEncoder,
+    points: RowGroupEncoder<Sample>,
+    views: RowGroupEncoder<View>,
 }
 
 /// Does `jobs` (in that order): writes shards below `out` and a record of each in `state`.
@@ -109,10 +109,8 @@ pub(crate) fn execute(
     let groups = groups(jobs, plan.config.shards.row_group);
     let row_group_pieces = plan.config.shards.row_group.div_ceil(PIECE);
     let queue = Queue::new(pieces(&groups), 2 + threads.div_ceil(row_group_pieces));
-    let encoders = Encoders {
-        points: RowGroupEncoder::new(Table::Points, options(plan)),
-        views: RowGroupEncoder::new(Table::Views, options(plan)),
-    };
+    let encoders =
+        Encoders { points: RowGroupEncoder::new(options(plan)), views: RowGroupEncoder::new(options(plan)) };
     let total = jobs.iter().map(|job| job.task.objects.len()).sum();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(4 * threads);
@@ -278,7 +276,7 @@ impl PointRows {
         }
     }
 
-    fn encode(self, encoder: &RowGroupEncoder) -> Result<FinishedPoints> {
+    fn encode(self, encoder: &RowGroupEncoder<Sample>) -> Result<FinishedPoints> {
         let encoded = encoder.encode(&self.samples)?;
         Ok(FinishedPoints { encoded, catalog: self.catalog, quarantine: self.quarantine })
     }
@@ -298,8 +296,8 @@ impl ViewRows {
         self.quarantine.extend(made.quarantine);
     }
 
-    fn encode(self, encoder: &RowGroupEncoder, has_samples: bool) -> Result<FinishedViews> {
-        let encoded = encoder.encode_views(&self.views)?;
+    fn encode(self, encoder: &RowGroupEncoder<View>, has_samples: bool) -> Result<FinishedViews> {
+        let encoded = encoder.encode(&self.views)?;
         Ok(FinishedViews { encoded, has_samples, rows: self.rows, quarantine: self.quarantine })
     }
 }

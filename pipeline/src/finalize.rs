@@ -101,10 +101,13 @@ fn finalize_views(
     if shape.V == 0 {
         [shape.V, shape.H, shape.W] = merged.largest;
     }
+    let config = plan.config.views.clone().unwrap_or_default();
+    let [red, green, blue, _] = config.background;
     let views = ViewsEntry {
         plan: hash.to_owned(),
         fingerprint: views_fingerprint(&manifest.fingerprint, hash),
-        config: serde_json::to_value(&plan.config.views).expect("a config serialises"),
+        background: [red, green, blue],
+        config: serde_json::to_value(&config).expect("a config serialises"),
         failures,
         shards: merged.shards,
     };
@@ -147,6 +150,7 @@ impl Plan {
             split_hash: self.split_hash.clone(),
             dataset: self.dataset.name().to_owned(),
             up_axis: self.dataset.up_axis(),
+            groups: self.config.groups.entry(),
             config: serde_json::to_value(self.config.of_points()).expect("a config serialises"),
             shape: self.config.points_shape(),
             classes: self.dataset.classes().to_vec(),

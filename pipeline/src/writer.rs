@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use jepa3d_schemas::{CatalogRow, ShardEntry, ShardWriter, Table, WrittenShard};
+use jepa3d_schemas::{CatalogRow, Sample, ShardEntry, ShardWriter, View, WrittenShard};
 
 use crate::error::Result;
 use crate::execute::{Finished, FinishedPoints, FinishedViews, Group, Message, Progress, options};
@@ -32,7 +32,7 @@ pub(crate) struct OpenShards {
 struct OpenPoints {
     file: String,
     split: String,
-    writer: ShardWriter,
+    writer: ShardWriter<Sample>,
     catalog: Vec<CatalogRow>,
     quarantine: Vec<QuarantineRow>,
 }
@@ -40,7 +40,7 @@ struct OpenPoints {
 struct OpenViews {
     file: String,
     split: String,
-    writer: ShardWriter,
+    writer: ShardWriter<View>,
     rows: Vec<ViewsRow>,
     quarantine: Vec<QuarantineRow>,
 }
@@ -107,14 +107,14 @@ impl Writer<'_> {
     fn start_points(&self, task: &Task) -> Result<OpenPoints> {
         let (file, split) = (task.file.clone(), task.split.clone());
         let metadata = self.plan.shard_metadata();
-        let writer = ShardWriter::create(&self.out.join(&file), Table::Points, options(self.plan), metadata)?;
+        let writer = ShardWriter::create(&self.out.join(&file), options(self.plan), metadata)?;
         Ok(OpenPoints { file, split, writer, catalog: Vec::new(), quarantine: Vec::new() })
     }
 
     fn start_views(&self, task: &Task) -> Result<OpenViews> {
         let (file, split) = (task.views_file(), task.split.clone());
         let metadata = self.plan.views_metadata();
-        let writer = ShardWriter::create(&self.out.join(&file), Table::Views, options(self.plan), metadata)?;
+        let writer = ShardWriter::create(&self.out.join(&file), options(self.plan), metadata)?;
         Ok(OpenViews { file, split, writer, rows: Vec::new(), quarantine: Vec::new() })
     }
 }

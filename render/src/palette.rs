@@ -2,23 +2,16 @@
 
 use std::sync::LazyLock;
 
+use jepa3d_schemas::{linear_from_srgb, srgb_from_linear};
+
 /// Steps of the table that encodes linear light; the darkest sRGB steps are a little wider than one.
 const STEPS: usize = 4096;
 
-static TO_LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
-    std::array::from_fn(|i| {
-        let x = i as f64 / 255.0;
-        (if x <= 0.04045 { x / 12.92 } else { libm::pow((x + 0.055) / 1.055, 2.4) }) as f32
-    })
-});
+static TO_LINEAR: LazyLock<[f32; 256]> =
+    LazyLock::new(|| std::array::from_fn(|i| linear_from_srgb(i as f64 / 255.0) as f32));
 
 static TO_SRGB: LazyLock<[u8; STEPS]> = LazyLock::new(|| {
-    let encode = |i: usize| {
-        let x = i as f64 / (STEPS - 1) as f64;
-        let y = if x <= 0.003_130_8 { x * 12.92 } else { 1.055 * libm::pow(x, 1.0 / 2.4) - 0.055 };
-        (y * 255.0 + 0.5) as u8
-    };
-    std::array::from_fn(encode)
+    std::array::from_fn(|i| (srgb_from_linear(i as f64 / (STEPS - 1) as f64) * 255.0 + 0.5) as u8)
 });
 
 /// The tables, looked up once and then used without a lock.

@@ -14,8 +14,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::TemporaryFile;
 use crate::error::{Error, Result};
-use crate::shard_writer::TemporaryFile;
 
 /// File name of the catalog inside a prepared dataset.
 pub const CATALOG_FILE: &str = "catalog.parquet";

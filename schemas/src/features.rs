@@ -16,13 +16,10 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use crate::columns::{SCHEMA_VERSION, item};
+use crate::atomic_file::TemporaryFile;
+use crate::column::element_field;
 use crate::error::{Error, Result};
-use crate::shard_file::SCHEMA_VERSION_KEY;
-use crate::shard_writer::{Metadata, TemporaryFile};
-
-/// Footer key of the version of the tool that wrote a file.
-pub const TOOL_VERSION_KEY: &str = "jepa3d.tool_version";
+use crate::footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TOOL_VERSION_KEY};
 
 /// Rows of a row group.
 const ROW_GROUP: usize = 1 << 12;
@@ -50,7 +47,7 @@ fn schema() -> Arc<Schema> {
         Field::new("split", DataType::Utf8, false),
         Field::new("category", DataType::Utf8, true),
         Field::new("label", DataType::Int32, true),
-        Field::new("features", DataType::List(item(DataType::Float32)), false),
+        Field::new("features", DataType::List(element_field(DataType::Float32)), false),
     ]))
 }
 
@@ -106,7 +103,7 @@ fn properties(metadata: Metadata) -> WriterProperties {
 
 fn batch(rows: &FeatureRows, start: usize, end: usize) -> RecordBatch {
     let mut features = ListBuilder::new(Float32Builder::with_capacity((end - start) * rows.width))
-        .with_field(item(DataType::Float32));
+        .with_field(element_field(DataType::Float32));
     for i in start..end {
         features.values().append_slice(&rows.values[i * rows.width..(i + 1) * rows.width]);
         features.append(true);

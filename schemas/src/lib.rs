@@ -4,52 +4,56 @@
 //! pipeline turns them into [`Sample`]s and shards, the trainer reads shards. No other crate
 //! names a Parquet type.
 
+mod atomic_file;
 mod camera;
 mod catalog;
 mod color;
-mod columns;
+mod column;
+mod column_type;
 mod error;
 mod features;
+mod footer;
 mod geometry;
 mod layered_config;
-mod left_overs;
 mod list_chunk;
 mod list_page;
 mod manifest;
 mod object;
-mod row_group;
-mod sample;
+mod points;
+mod row_group_encoder;
+mod row_group_source;
 mod seed;
-mod shard_file;
 mod shard_reader;
 mod shard_writer;
-mod teacher_columns;
+mod srgb;
+mod table;
+mod table_row;
 mod teacher_manifest;
-mod view;
-mod view_columns;
-mod view_reader;
+mod teachers;
+mod views;
 
+pub use atomic_file::{TEMPORARY_SUFFIX, remove_temporaries, write_atomically};
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};
 pub use color::viridis;
-pub use columns::{BOX_NUMBERS, ColumnKind, SCHEMA_VERSION, Table, check_shapes, column_names};
+pub use column::ListColumn;
 pub use error::{Error, Result};
-pub use features::{FeatureRows, TOOL_VERSION_KEY, read_features, write_features};
+pub use features::{FeatureRows, read_features, write_features};
+pub use footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, version_footer};
 pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
 pub use layered_config::{ConfigError, ConfigText, config_table};
-pub use left_overs::remove_temporaries;
-pub use manifest::{MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry};
-pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
-pub use row_group::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
-pub use sample::Sample;
-pub use seed::{Draws, derive_seed, source_hash};
-pub use shard_file::{ListColumn, SCHEMA_VERSION_KEY, TableReader};
-pub use shard_reader::{CLOUD_COLUMNS, RowGroup, ShardReader};
-pub use shard_writer::{
-    Metadata, ShardWriter, TEMPORARY_SUFFIX, WrittenShard, file_hash, is_temporary, write_atomically,
+pub use manifest::{
+    GroupsEntry, MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry, VoxelEdge,
 };
-pub use teacher_columns::{HISTOGRAM_NUMBERS, POSE_NUMBERS, TeacherGroup, TeacherReader, TeacherRow};
+pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
+pub use points::{BOX_NUMBERS, CLOUD_COLUMNS, RowGroup, Sample, check_shapes};
+pub use row_group_encoder::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
+pub use seed::{Draws, derive_seed, source_hash};
+pub use shard_reader::{ShardReader, TableReader, TeacherReader, ViewReader};
+pub use shard_writer::{ShardWriter, WrittenShard, file_hash};
+pub use srgb::{linear_from_srgb, srgb_from_linear};
+pub use table::Table;
+pub use table_row::TableRow;
 pub use teacher_manifest::{TEACHER_FILE, TeacherFacts, TeacherManifest};
-pub use view::{Correspondences, NO_POINT, View};
-pub use view_columns::{check_view, view_column_names};
-pub use view_reader::{CAMERA_COLUMNS, ViewGroup, ViewReader};
+pub use teachers::{HISTOGRAM_NUMBERS, POSE_NUMBERS, TeacherGroup, TeacherRow};
+pub use views::{CAMERA_COLUMNS, Correspondences, NO_POINT, View, ViewGroup, check_view};

@@ -5,6 +5,7 @@
 //! page (BYTE_STREAM_SPLIT), which is compressed as one piece. Pages end with a row, their
 //! division depends on the rows alone, and buffers and compressor are kept from page to page.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use zstd::bulk::Compressor;
 const PAGE_BYTES: usize = 1 << 19;
 
 /// A number that a list column can hold: its bytes in the file.
-pub(crate) trait Element: Copy {
+pub trait ListElement: Copy {
     /// Bytes of the physical type; numbers of 8 and 16 bits are stored as INT32.
     const BYTES: usize;
 
@@ -32,7 +33,7 @@ pub(crate) trait Element: Copy {
 
 macro_rules! element {
     ($($native:ty, $bytes:expr, $bits:expr;)*) => {$(
-        impl Element for $native {
+        impl ListElement for $native {
             const BYTES: usize = $bytes;
 
             #[inline(always)]
@@ -53,13 +54,13 @@ element! {
 }
 
 /// Compressor and buffers, kept from chunk to chunk.
-pub(crate) struct Scratch {
+pub struct ListScratch {
     compressor: Compressor<'static>,
     page: Vec<u8>,
     compressed: Vec<u8>,
 }
 
-impl Scratch {
+impl ListScratch {
     /// # Errors
     /// Fails if zstd refuses the level.
     pub(crate) fn new(zstd_level: i32) -> Result<Self> {
@@ -72,16 +73,42 @@ fn external(error: std::io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Appends `rows` (`None` is a null list) to `out` as one chunk of the column that `descr` describes;
-/// returns what the footer says of it, offsets counted from its start.
-///
-/// # Errors
-/// Fails if a page has more bytes than Parquet can say (2 GiB in one row).
-pub(crate) fn encode_lists<T: Element>(
+/// The rows of a list column, whatever they are lists of.
+pub trait ListCells {
+    /// Appends the rows to `out` as one chunk of the column that `descr` describes; returns what the footer says of it,
+    /// offsets counted from its start.
+    ///
+    /// # Errors
+    /// Fails if a page has more bytes than Parquet can say (2 GiB in one row).
+    fn encode(
+        &self,
+        descr: &ColumnDescPtr,
+        compression: Compression,
+        scratch: &mut ListScratch,
+        out: &mut Vec<u8>,
+    ) -> Result<ColumnCloseResult>;
+}
+
+/// `None` is a null list.
+impl<T: ListElement> ListCells for Vec<Option<Cow<'_, [T]>>> {
+    fn encode(
+        &self,
+        descr: &ColumnDescPtr,
+        compression: Compression,
+        scratch: &mut ListScratch,
+        out: &mut Vec<u8>,
+    ) -> Result<ColumnCloseResult> {
+        let rows: Vec<Option<&[T]>> = self.iter().map(Option::as_deref).collect();
+        encode_lists(&rows, descr, compression, scratch, out)
+    }
+}
+
+/// See [`ListCells::encode`].
+fn encode_lists<T: ListElement>(
     rows: &[Option<&[T]>],
     descr: &ColumnDescPtr,
     compression: Compression,
-    scratch: &mut Scratch,
+    scratch: &mut ListScratch,
     out: &mut Vec<u8>,
 ) -> Result<ColumnCloseResult> {
     let mut sink = TrackedWrite::new(out);
@@ -116,7 +143,7 @@ pub(crate) fn encode_lists<T: Element>(
 }
 
 /// How many of `rows` the next page takes, at least one.
-fn rows_of_page<T: Element>(rows: &[Option<&[T]>]) -> usize {
+fn rows_of_page<T: ListElement>(rows: &[Option<&[T]>]) -> usize {
     let mut bytes = 0;
     let fits = |row: &&Option<&[T]>| {
         bytes += row.map_or(0, |values| values.len() * T::BYTES);
@@ -126,12 +153,12 @@ fn rows_of_page<T: Element>(rows: &[Option<&[T]>]) -> usize {
 }
 
 /// A data page (version 1): repetition levels, definition levels, values; compressed as one.
-fn encode_page<T: Element>(
+fn encode_page<T: ListElement>(
     rows: &[Option<&[T]>],
     descr: &ColumnDescPtr,
-    scratch: &mut Scratch,
+    scratch: &mut ListScratch,
 ) -> Result<CompressedPage> {
-    let Scratch { compressor, page, compressed } = scratch;
+    let ListScratch { compressor, page, compressed } = scratch;
     page.clear();
     let lengths = rows.iter().map(|row| row.map(<[T]>::len));
     push_levels(page, |out| repetition_levels(out, lengths.clone()));
@@ -205,7 +232,7 @@ fn push_run(out: &mut Vec<u8>, level: usize, run: usize) {
 }
 
 /// Byte 0 of all values, then byte 1 of all values, and so on.
-fn push_streams<T: Element>(page: &mut Vec<u8>, rows: &[Option<&[T]>]) {
+fn push_streams<T: ListElement>(page: &mut Vec<u8>, rows: &[Option<&[T]>]) {
     for k in 0..T::BYTES {
         for row in rows.iter().flatten() {
             page.extend(row.iter().map(|value| value.byte(k)));

@@ -8,7 +8,7 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::Result;
 
-use crate::shard_file::ListColumn;
+use crate::column::ListColumn;
 
 /// A physical type whose values are stored as byte streams.
 pub(crate) trait Streamed: Copy {

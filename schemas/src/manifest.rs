@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::columns::SCHEMA_VERSION;
+use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
+use crate::footer::SCHEMA_VERSION;
 use crate::object::UpAxis;
-use crate::shard_writer::write_atomically;
 
 /// File name of the manifest inside a prepared dataset.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -62,6 +62,29 @@ pub struct SplitCounts {
     pub quarantined: usize,
 }
 
+/// How the points of a prepared dataset are grouped; the letters are `R`, `N`, `G` and `K` of [`Manifest::shape`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum GroupsEntry {
+    /// Patches: centers by farthest point sampling, each with its `K` nearest points.
+    Patches,
+    /// Voxel blocks: occupied cells of a grid.
+    VoxelBlocks {
+        /// Edge of a cell.
+        cell_edge: VoxelEdge,
+    },
+}
+
+/// Edge of the cells of voxel blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoxelEdge {
+    /// Chosen for each cloud.
+    Auto,
+    /// The same for all clouds, in units of `points`.
+    Fixed(f64),
+}
+
 /// What a prepared dataset is, how it was made, and the hash of every shard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,7 +103,9 @@ pub struct Manifest {
     pub dataset: String,
     /// Axis that points up in the clouds.
     pub up_axis: UpAxis,
-    /// The resolved config.
+    /// How the points are grouped.
+    pub groups: GroupsEntry,
+    /// The resolved config, in the words of the crate that wrote it; what others need to know has a field of its own.
     pub config: serde_json::Value,
     /// The letters.
     pub shape: ShapeLetters,
@@ -106,7 +131,9 @@ pub struct ViewsEntry {
     pub plan: String,
     /// Hash of `plan` and the fingerprint of the points: equal ones mean equal views.
     pub fingerprint: String,
-    /// The resolved `[views]` table.
+    /// Red, green and blue behind the objects of rendered images.
+    pub background: [u8; 3],
+    /// The resolved `[views]` table, in the words of the crate that wrote it.
     pub config: serde_json::Value,
     /// Lines of the quarantine whose stage is `views`.
     pub failures: usize,
@@ -126,7 +153,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Fails if there is none (the dataset is not complete), it does not parse, or its schema
-    /// version is not the one of this tool.
+    /// version is not the one of this tool, or an older tool wrote it that did not state all of its facts.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST_FILE);
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
@@ -136,8 +163,31 @@ impl Manifest {
         if version != SCHEMA_VERSION {
             return Err(Error::contract(&path, "schema_version", SCHEMA_VERSION, version));
         }
+        check_facts(&path, &value)?;
         serde_json::from_value(value)
             .map_err(|e| Error::contract(&path, "manifest", "the documented keys", e))
+    }
+
+    /// A manifest without classes and shards, whose facts a test or an example replaces as it needs.
+    #[doc(hidden)]
+    pub fn example() -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            fingerprint: "f1".into(),
+            plan: "p1".into(),
+            split_hash: "s1".into(),
+            dataset: "example".into(),
+            up_axis: UpAxis::Y,
+            groups: GroupsEntry::Patches,
+            config: serde_json::json!({}),
+            shape: ShapeLetters::default(),
+            classes: Vec::new(),
+            box_classes: Vec::new(),
+            splits: BTreeMap::new(),
+            shards: Vec::new(),
+            views: None,
+        }
     }
 
     /// Reads the manifest in `folder`, `None` if there is none.
@@ -182,5 +232,78 @@ impl Manifest {
     /// Objects that could not be prepared, over all splits.
     pub fn quarantined(&self) -> usize {
         self.splits.values().map(|s| s.quarantined).sum()
+    }
+}
+
+const PREPARED_BY_OLDER: &str =
+    "an older version prepared this dataset: prepare it again with this one, into an empty folder";
+
+/// Refuses a manifest from before the facts that training needs were stated: to guess them would be to train on
+/// other groups or images than those prepared.
+fn check_facts(path: &Path, manifest: &serde_json::Value) -> Result<()> {
+    let views = manifest.get("views").filter(|views| !views.is_null());
+    let is_there =
+        |place: Option<&serde_json::Value>, key| place.is_none_or(|place| place.get(key).is_some());
+    let facts = [
+        ("groups", "how the points are grouped", is_there(Some(manifest), "groups")),
+        ("views.background", "the colour behind rendered images", is_there(views, "background")),
+    ];
+    match facts.into_iter().find(|(_, _, is_there)| !is_there) {
+        Some((key, expected, _)) => {
+            Err(Error::contract(path, key, expected, format!("none; {PREPARED_BY_OLDER}")))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_that_an_older_version_did_not_state_is_named_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(MANIFEST_FILE);
+        let views = ViewsEntry {
+            plan: "v1".into(),
+            fingerprint: "vf1".into(),
+            background: [255, 128, 0],
+            config: serde_json::Value::Null,
+            failures: 0,
+            shards: vec![],
+        };
+        let whole = Manifest { views: Some(views), ..Manifest::example() };
+        whole.write(folder.path()).unwrap();
+        assert_eq!(Manifest::read(folder.path()).unwrap(), whole);
+        let error_without = |pointer: &str, key: &str| {
+            let mut value = serde_json::to_value(&whole).unwrap();
+            value.pointer_mut(pointer).and_then(|place| place.as_object_mut()).unwrap().remove(key).unwrap();
+            std::fs::write(&path, value.to_string()).unwrap();
+            Manifest::read(folder.path()).unwrap_err().to_string()
+        };
+        let rest = format!("found none; {PREPARED_BY_OLDER}");
+        assert_eq!(
+            error_without("", "groups"),
+            format!("{}: groups: expected how the points are grouped, {rest}", path.display())
+        );
+        assert_eq!(
+            error_without("/views", "background"),
+            format!(
+                "{}: views.background: expected the colour behind rendered images, {rest}",
+                path.display()
+            )
+        );
+    }
+
+    #[test]
+    fn groups_are_written_in_words() {
+        let text = |groups| serde_json::to_string(&groups).unwrap();
+        assert_eq!(text(GroupsEntry::Patches), r#"{"kind":"patches"}"#);
+        let blocks = |cell_edge| GroupsEntry::VoxelBlocks { cell_edge };
+        assert_eq!(text(blocks(VoxelEdge::Auto)), r#"{"kind":"voxel_blocks","cell_edge":"auto"}"#);
+        assert_eq!(
+            text(blocks(VoxelEdge::Fixed(0.4))),
+            r#"{"kind":"voxel_blocks","cell_edge":{"fixed":0.4}}"#
+        );
     }
 }

@@ -19,6 +19,17 @@ pub enum UpAxis {
     Z,
 }
 
+impl UpAxis {
+    /// The place of the axis among x, y, z.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::X => 0,
+            Self::Y => 1,
+            Self::Z => 2,
+        }
+    }
+}
+
 /// Raw geometry of an object, in the units and frame of its source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {

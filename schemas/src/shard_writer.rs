@@ -4,17 +4,18 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::ArrowWriter;
 use parquet::file::writer::SerializedFileWriter;
 
-use crate::columns::Table;
+use crate::atomic_file::TemporaryFile;
+use crate::column::arrow_schema;
 use crate::error::{Error, Result};
-use crate::row_group::{EncodedRowGroup, WriteOptions, properties};
-
-/// Key-value pairs in the footer of a shard.
-pub type Metadata = Vec<(String, String)>;
+use crate::footer::Metadata;
+use crate::row_group_encoder::{EncodedRowGroup, WriteOptions, properties};
+use crate::table_row::TableRow;
 
 /// A finished shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,37 +61,66 @@ impl Write for HashingFile {
     }
 }
 
-/// Writes one shard under a temporary name; [`ShardWriter::finish`] gives it its final one.
-pub struct ShardWriter {
+/// Writes one shard of the table whose rows are `R`.
+///
+/// The life of a shard: [`ShardWriter::create`] opens it under a temporary name; row groups that a [`RowGroupEncoder`]
+/// made, on any thread, are appended in their order; [`ShardWriter::finish`] writes the footer, syncs the file and gives
+/// it its name. A writer that is dropped before leaves nothing behind. Equal rows, options and metadata give equal bytes.
+///
+/// ```
+/// use jepa3d_schemas::{RowGroupEncoder, Sample, ShardWriter, WriteOptions, version_footer};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("train-00000-of-00001.parquet");
+/// let options = WriteOptions::default();
+/// let encoder = RowGroupEncoder::new(options);
+/// let mut writer = ShardWriter::create(&path, options, version_footer())?;
+/// for ids in [["a", "b"], ["c", "d"]] {
+///     let samples = ids.map(|id| Sample {
+///         sample_id: id.into(),
+///         points: vec![0.0, 0.5, 1.0],
+///         ..Sample::default()
+///     });
+///     writer.append(encoder.encode(&samples)?)?;
+/// }
+/// assert!(!path.exists(), "not before it is whole");
+/// let written = writer.finish()?;
+/// assert_eq!((written.rows, written.bytes), (4, path.metadata()?.len()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// [`RowGroupEncoder`]: crate::RowGroupEncoder
+pub struct ShardWriter<R> {
     target: PathBuf,
     temporary: TemporaryFile,
     writer: SerializedFileWriter<BufWriter<HashingFile>>,
     rows: usize,
+    row: PhantomData<fn(R)>,
 }
 
-impl ShardWriter {
-    /// Starts the shard `target` of `table`, with `metadata` in its footer.
+impl<R: TableRow> ShardWriter<R> {
+    /// Starts the shard `target`, with `metadata` in its footer.
     ///
     /// # Errors
     /// Fails if the temporary file beside `target` cannot be created.
-    pub fn create(target: &Path, table: Table, options: WriteOptions, metadata: Metadata) -> Result<Self> {
+    pub fn create(target: &Path, options: WriteOptions, metadata: Metadata) -> Result<Self> {
         let temporary = TemporaryFile::beside(target);
         let file = File::create(&temporary.path).map_err(|e| Error::io(&temporary.path, e))?;
         let out = HashingFile { file, hasher: blake3::Hasher::new(), bytes: 0 };
         let out = BufWriter::with_capacity(BUFFER, out);
-        let properties = properties(table, options, metadata);
-        let writer = ArrowWriter::try_new(out, table.schema(), Some(properties))
+        let properties = properties(R::COLUMNS, options, metadata);
+        let writer = ArrowWriter::try_new(out, arrow_schema(R::COLUMNS), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|e| Error::parquet(&temporary.path, e))?
             .0;
-        Ok(Self { target: target.to_owned(), temporary, writer, rows: 0 })
+        Ok(Self { target: target.to_owned(), temporary, writer, rows: 0, row: PhantomData })
     }
 
     /// Appends a row group; one without rows is left out.
     ///
     /// # Errors
     /// Fails if the disk does; the temporary file is removed when the writer is dropped.
-    pub fn append(&mut self, group: EncodedRowGroup) -> Result<()> {
+    pub fn append(&mut self, group: EncodedRowGroup<R>) -> Result<()> {
         if group.rows == 0 { Ok(()) } else { self.append_even_empty(group) }
     }
 
@@ -98,7 +128,7 @@ impl ShardWriter {
     ///
     /// # Errors
     /// Fails if the disk does; the temporary file is removed when the writer is dropped.
-    pub fn append_even_empty(&mut self, group: EncodedRowGroup) -> Result<()> {
+    pub fn append_even_empty(&mut self, group: EncodedRowGroup<R>) -> Result<()> {
         self.rows += group.rows;
         let path = &self.temporary.path;
         let wrong = |e| Error::parquet(path, e);
@@ -113,7 +143,7 @@ impl ShardWriter {
     /// # Errors
     /// Fails if the disk does; nothing stands under the final name then.
     pub fn finish(self) -> Result<WrittenShard> {
-        let Self { target, temporary, writer, rows } = self;
+        let Self { target, temporary, writer, rows, .. } = self;
         let out = writer.into_inner().map_err(|e| Error::parquet(&temporary.path, e))?;
         let out = out.into_inner().map_err(|e| Error::io(&temporary.path, e.into_error()))?;
         out.file.sync_all().map_err(|e| Error::io(&temporary.path, e))?;
@@ -121,79 +151,5 @@ impl ShardWriter {
             WrittenShard { rows, bytes: out.bytes, hash: out.hasher.finalize().to_hex().to_string() };
         temporary.rename(&target)?;
         Ok(written)
-    }
-}
-
-/// A file that vanishes unless it is renamed.
-pub(crate) struct TemporaryFile {
-    pub(crate) path: PathBuf,
-    renamed: bool,
-}
-
-/// Ending of temporary files; anything with it is left over once its process is gone.
-pub const TEMPORARY_SUFFIX: &str = ".tmp";
-
-/// Whether a file name is one that a writer of this crate gives its temporary file, so that no other is cleared away.
-pub fn is_temporary(name: &str) -> bool {
-    let is_number = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let unique = name.strip_suffix(TEMPORARY_SUFFIX).and_then(|rest| rest.rsplit_once('.'));
-    unique.and_then(|(_, unique)| unique.split_once('-')).is_some_and(|(a, b)| is_number(a) && is_number(b))
-}
-
-impl TemporaryFile {
-    /// A name beside `target` that no other process or call uses.
-    pub(crate) fn beside(target: &Path) -> Self {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let unique = format!(".{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(unique);
-        name.push(TEMPORARY_SUFFIX);
-        Self { path: target.with_file_name(name), renamed: false }
-    }
-
-    /// Renames to `target` and syncs the folder, so that the name survives a power cut.
-    pub(crate) fn rename(mut self, target: &Path) -> Result<()> {
-        std::fs::rename(&self.path, target).map_err(|e| Error::io(target, e))?;
-        self.renamed = true;
-        if let Some(folder) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
-            File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io(folder, e))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // The write already failed and is reported; a leftover is cleared by the next run.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Writes a whole small file atomically: temporary name, sync, rename.
-///
-/// # Errors
-/// Fails if the disk does; an older file of that name is then unchanged.
-pub fn write_atomically(target: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = TemporaryFile::beside(target);
-    let mut file = File::create(&temporary.path).map_err(|e| Error::io(&temporary.path, e))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| Error::io(&temporary.path, e))?;
-    drop(file);
-    temporary.rename(target)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_temporary_names_are_temporary() {
-        let ours = TemporaryFile::beside(Path::new("points/train-00000-of-00001.parquet"));
-        assert!(is_temporary(&ours.path.file_name().unwrap().to_string_lossy()));
-        for name in ["a.tmp", "a.parquet", "a.12.tmp", "a.1-x.tmp", "a.1-2", "1-2.tmp", "a.-.tmp"] {
-            assert!(!is_temporary(name), "{name}");
-        }
     }
 }

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{SCHEMA_VERSION, Table};
+use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
-use crate::features::TOOL_VERSION_KEY;
+use crate::footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TOOL_VERSION_KEY};
 use crate::manifest::ShardEntry;
-use crate::shard_file::SCHEMA_VERSION_KEY;
-use crate::shard_writer::{Metadata, write_atomically};
+use crate::table::Table;
 
 /// File name of the manifest inside the folder of a cache.
 pub const TEACHER_FILE: &str = "teacher.json";

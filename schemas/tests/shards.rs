@@ -6,7 +6,8 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
 use jepa3d_schemas::{
-    Draws, Error, RowGroupEncoder, SCHEMA_VERSION_KEY, Sample, ShardReader, ShardWriter, Table, WriteOptions,
+    Draws, Error, RowGroupEncoder, SCHEMA_VERSION_KEY, Sample, ShardReader, ShardWriter, WriteOptions,
+    version_footer,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -42,10 +43,8 @@ fn sample(id: usize) -> Sample {
 }
 
 fn write(path: &Path, samples: &[Sample], group: usize) -> jepa3d_schemas::WrittenShard {
-    let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), "1".to_owned())];
-    let encoder = RowGroupEncoder::new(Table::Points, WriteOptions::default());
-    let mut writer =
-        ShardWriter::create(path, Table::Points, WriteOptions::default(), metadata).expect("create");
+    let encoder = RowGroupEncoder::new(WriteOptions::default());
+    let mut writer = ShardWriter::create(path, WriteOptions::default(), version_footer()).expect("create");
     for chunk in samples.chunks(group) {
         writer.append(encoder.encode(chunk).expect("encode")).expect("append");
     }
@@ -134,7 +133,7 @@ fn an_empty_shard_and_an_empty_column_read_back() {
 fn a_writer_that_is_dropped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
-    drop(ShardWriter::create(&path, Table::Points, WriteOptions::default(), vec![]).unwrap());
+    drop(ShardWriter::<Sample>::create(&path, WriteOptions::default(), vec![]).unwrap());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -143,7 +142,7 @@ fn a_foreign_version_says_both_versions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
     let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), "7".to_owned())];
-    ShardWriter::create(&path, Table::Points, WriteOptions::default(), metadata).unwrap().finish().unwrap();
+    ShardWriter::<Sample>::create(&path, WriteOptions::default(), metadata).unwrap().finish().unwrap();
     let error = ShardReader::open(&path).err().unwrap().to_string();
     assert!(error.ends_with("jepa3d.schema_version: expected 1, found 7"), "{error}");
 }

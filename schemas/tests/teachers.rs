@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use jepa3d_schemas::{
-    Draws, RowGroupEncoder, ShardWriter, Table, TeacherFacts, TeacherManifest, TeacherReader, TeacherRow,
+    Draws, RowGroupEncoder, ShardWriter, TeacherFacts, TeacherManifest, TeacherReader, TeacherRow,
     WriteOptions,
 };
 
@@ -36,11 +36,10 @@ fn facts() -> TeacherFacts {
 }
 
 fn write(path: &Path, groups: &[&[TeacherRow]]) {
-    let encoder = RowGroupEncoder::new(Table::Teachers, WriteOptions::default());
-    let mut writer =
-        ShardWriter::create(path, Table::Teachers, WriteOptions::default(), facts().footer()).unwrap();
+    let encoder = RowGroupEncoder::new(WriteOptions::default());
+    let mut writer = ShardWriter::create(path, WriteOptions::default(), facts().footer()).unwrap();
     for rows in groups {
-        writer.append_even_empty(encoder.encode_teachers(rows).unwrap()).unwrap();
+        writer.append_even_empty(encoder.encode(rows).unwrap()).unwrap();
     }
     writer.finish().unwrap();
 }
@@ -64,8 +63,8 @@ fn decode_of_encode_is_the_identity_and_empty_row_groups_keep_their_number() {
 
 #[test]
 fn embeddings_of_two_lengths_are_refused_by_name() {
-    let encoder = RowGroupEncoder::new(Table::Teachers, WriteOptions::default());
-    let error = encoder.encode_teachers(&[row(0, 5), row(1, 4)]).map(|_| ()).unwrap_err();
+    let encoder = RowGroupEncoder::new(WriteOptions::default());
+    let error = encoder.encode(&[row(0, 5), row(1, 4)]).map(|_| ()).unwrap_err();
     let text = "sample object-000 view 1: column embedding: expected 5 values, found 4";
     assert_eq!(error.to_string(), text);
 }

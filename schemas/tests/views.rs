@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jepa3d_schemas::{
     CAMERA_COLUMNS, CATALOG_FILE, Camera, CatalogRow, CatalogViews, Correspondences, Draws, Manifest,
-    RowGroupEncoder, SCHEMA_VERSION_KEY, ShardWriter, Table, View, ViewReader, WriteOptions, read_catalog,
+    RowGroupEncoder, ShardWriter, View, ViewReader, WriteOptions, read_catalog, version_footer,
     write_catalog,
 };
 use parquet::arrow::ArrowWriter;
@@ -43,12 +43,10 @@ fn view(id: usize) -> View {
 }
 
 fn write(path: &Path, groups: &[&[View]]) -> jepa3d_schemas::WrittenShard {
-    let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), "1".to_owned())];
-    let encoder = RowGroupEncoder::new(Table::Views, WriteOptions::default());
-    let mut writer =
-        ShardWriter::create(path, Table::Views, WriteOptions::default(), metadata).expect("create");
+    let encoder = RowGroupEncoder::new(WriteOptions::default());
+    let mut writer = ShardWriter::create(path, WriteOptions::default(), version_footer()).expect("create");
     for views in groups {
-        writer.append_even_empty(encoder.encode_views(views).expect("encode")).expect("append");
+        writer.append_even_empty(encoder.encode(views).expect("encode")).expect("append");
     }
     writer.finish().expect("finish")
 }
@@ -85,11 +83,11 @@ fn an_empty_row_group_keeps_its_number() {
 
 #[test]
 fn a_view_that_disagrees_with_itself_is_refused_by_name() {
-    let encoder = RowGroupEncoder::new(Table::Views, WriteOptions::default());
+    let encoder = RowGroupEncoder::new(WriteOptions::default());
     let error = |change: fn(&mut View)| {
         let mut views = [view(1), view(2)];
         change(&mut views[1]);
-        encoder.encode_views(&views).err().unwrap().to_string()
+        encoder.encode(&views).err().unwrap().to_string()
     };
     assert_eq!(
         error(|v| v.correspondences.u.truncate(1)),
@@ -147,7 +145,7 @@ fn a_manifest_from_before_there_were_views_reads() {
     let folder = tempfile::tempdir().unwrap();
     let text = r#"{
         "schema_version": 1, "tool_version": "0.1.0", "fingerprint": "f", "plan": "p", "split_hash": "s",
-        "dataset": "d", "up_axis": "y", "config": {}, "classes": [], "splits": {}, "shards": [],
+        "dataset": "d", "up_axis": "y", "groups": {"kind": "patches"}, "config": {}, "classes": [], "splits": {}, "shards": [],
         "shape": {"S": 4, "R": 1, "N": 4, "G": 2, "K": 2, "V": 0, "H": 0, "W": 0}
     }"#;
     std::fs::write(folder.path().join("manifest.json"), text).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jepa3d_schemas::{
-    CATALOG_FILE, Manifest, RowGroupEncoder, ShardWriter, Table, View, ViewReader, WriteOptions, read_catalog,
+    CATALOG_FILE, Manifest, RowGroupEncoder, ShardWriter, View, ViewReader, WriteOptions, read_catalog,
 };
 
 use super::harness::{
@@ -232,10 +232,10 @@ fn forge(out: &Path, shard: usize, change: &dyn Fn(&mut Vec<Vec<View>>)) {
     let metadata = ViewReader::open(&path).unwrap().metadata().clone().into_iter().collect();
     change(&mut groups);
     let options = WriteOptions::default();
-    let encoder = RowGroupEncoder::new(Table::Views, options);
-    let mut writer = ShardWriter::create(&path, Table::Views, options, metadata).unwrap();
+    let encoder = RowGroupEncoder::new(options);
+    let mut writer = ShardWriter::create(&path, options, metadata).unwrap();
     for group in &groups {
-        writer.append_even_empty(encoder.encode_views(group).unwrap()).unwrap();
+        writer.append_even_empty(encoder.encode(group).unwrap()).unwrap();
     }
     let written = writer.finish().unwrap();
     (entry.rows, entry.bytes, entry.hash) = (written.rows, written.bytes, written.hash);

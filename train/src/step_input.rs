@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use jepa3d_loader::{Batch, CachedView, PreparedDataset, TeacherCache, ViewPart, draw_masks};
-use jepa3d_schemas::Draws;
+use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 
 use crate::config::{Method, PretrainConfig, out_of_range};
 use crate::error::Result;
 use crate::features::tensors;
 use crate::models::{ImageInput, StepInput, ViewTargets};
-use crate::nn::{HISTOGRAM, POSE, PROJECTED};
+use crate::nn::PROJECTED;
 
 /// What a run's steps are made from, besides batches.
 pub(crate) struct InputMaker {
@@ -108,8 +108,8 @@ impl InputMaker {
         };
         Ok(ViewTargets {
             embeddings: tensor(rows.embeddings, width)?,
-            poses: tensor(rows.poses, POSE)?,
-            histograms: tensor(rows.histograms, HISTOGRAM)?,
+            poses: tensor(rows.poses, POSE_NUMBERS)?,
+            histograms: tensor(rows.histograms, HISTOGRAM_NUMBERS)?,
             weights: tensor(rows.weights, 1)?,
         })
     }
@@ -134,8 +134,8 @@ impl Rows {
     fn push_nothing(&mut self, width: usize) {
         let zeros = |values: &mut Vec<f32>, numbers: usize| values.extend(std::iter::repeat_n(0.0, numbers));
         zeros(&mut self.embeddings, width);
-        zeros(&mut self.poses, POSE);
-        zeros(&mut self.histograms, HISTOGRAM);
+        zeros(&mut self.poses, POSE_NUMBERS);
+        zeros(&mut self.histograms, HISTOGRAM_NUMBERS);
         self.weights.push(0.0);
     }
 }

@@ -1,11 +1,10 @@
 //! Small prepared datasets on disk, for the tests.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use jepa3d_schemas::{
-    CATALOG_FILE, CatalogRow, Manifest, RowGroupEncoder, SCHEMA_VERSION, SCHEMA_VERSION_KEY, Sample,
-    ShapeLetters, ShardEntry, ShardWriter, Table, UpAxis, WriteOptions, write_catalog,
+    CATALOG_FILE, CatalogRow, Manifest, RowGroupEncoder, Sample, ShapeLetters, ShardEntry, ShardWriter,
+    WriteOptions, version_footer, write_catalog,
 };
 
 /// Writes a prepared dataset, the shards in row groups of 4 samples; counts and shards of the
@@ -19,11 +18,10 @@ pub(super) fn write_dataset(
 ) {
     std::fs::create_dir_all(folder.join("points")).unwrap();
     let options = WriteOptions::default();
-    let encoder = RowGroupEncoder::new(Table::Points, options);
+    let encoder = RowGroupEncoder::new(options);
     for (i, (split, samples)) in shards.iter().enumerate() {
         let file = format!("points/{split}-{i:05}-of-{:05}.parquet", shards.len());
-        let metadata = vec![(SCHEMA_VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string())];
-        let mut writer = ShardWriter::create(&folder.join(&file), Table::Points, options, metadata).unwrap();
+        let mut writer = ShardWriter::create(&folder.join(&file), options, version_footer()).unwrap();
         for group in samples.chunks(4) {
             writer.append(encoder.encode(group).unwrap()).unwrap();
         }
@@ -50,22 +48,8 @@ pub(super) fn write_dataset(
 
 /// A manifest without splits, classes and shards.
 pub(super) fn manifest(name: &str) -> Manifest {
-    Manifest {
-        schema_version: SCHEMA_VERSION,
-        tool_version: "0.1.0".into(),
-        fingerprint: "f1".into(),
-        plan: "p1".into(),
-        split_hash: "s1".into(),
-        dataset: name.into(),
-        up_axis: UpAxis::Y,
-        config: serde_json::Value::Null,
-        shape: ShapeLetters { S: 4, R: 2, N: 4, G: 2, K: 2, ..ShapeLetters::default() },
-        classes: Vec::new(),
-        box_classes: Vec::new(),
-        splits: BTreeMap::new(),
-        shards: Vec::new(),
-        views: None,
-    }
+    let shape = ShapeLetters { S: 4, R: 2, N: 4, G: 2, K: 2, ..ShapeLetters::default() };
+    Manifest { dataset: name.into(), shape, ..Manifest::example() }
 }
 
 /// A written object with a raw size and times of `scale`.

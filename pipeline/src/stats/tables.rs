@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jepa3d_schemas::UpAxis;
-
 use super::classes::ClassCounts;
 use super::sizes::{NamedExtent, Spread};
 use super::table::Table;
@@ -41,11 +39,7 @@ impl Stats {
 
     fn header(&self) -> String {
         let d = &self.dataset;
-        let up = match d.up_axis {
-            UpAxis::X => "x",
-            UpAxis::Y => "y",
-            UpAxis::Z => "z",
-        };
+        let up = ["x", "y", "z"][d.up_axis.index()];
         let s = &d.shape;
         let mut letters = format!(
             "S {} stored points, R {} x N {} points, G {} patches of K {}",

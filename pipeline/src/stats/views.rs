@@ -106,8 +106,8 @@ mod tests {
 
     #[test]
     fn every_column_is_in_one_part() {
-        let column = |(column, _)| ColumnBytes { column, compressed: 10, uncompressed: 20 };
-        let columns: Vec<_> = jepa3d_schemas::view_column_names().map(column).collect();
+        let column = |column| ColumnBytes { column, compressed: 10, uncompressed: 20 };
+        let columns: Vec<_> = jepa3d_schemas::Table::Views.column_names().map(column).collect();
         let parts = parts(&columns);
         assert_eq!(parts.iter().map(|part| part.bytes).sum::<u64>(), 10 * columns.len() as u64);
         let bytes = |name: &str| parts.iter().find(|part| part.part == name).unwrap().bytes;

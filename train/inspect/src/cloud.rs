@@ -3,7 +3,7 @@
 use jepa3d_schemas::UpAxis;
 
 use super::canvas::{Canvas, PixelRect};
-use super::colors::{Color, ValueRange, axis};
+use super::colors::{Color, ValueRange};
 
 /// Sine and cosine of the viewpoint's azimuth (35 degrees) and elevation (25 degrees).
 const AZIMUTH: [f32; 2] = [0.573_576_4, 0.819_152];
@@ -18,7 +18,7 @@ pub(crate) struct Viewpoint([[f32; 3]; 3]);
 impl Viewpoint {
     /// Beside and above, for this up axis.
     pub(crate) fn above(up: UpAxis) -> Self {
-        let up = axis(up);
+        let up = up.index();
         let (front, left) = ((up + 1) % 3, (up + 2) % 3);
         let ([sin_a, cos_a], [sin_e, cos_e]) = (AZIMUTH, ELEVATION);
         let mut rows = [[0.0; 3]; 3];
@@ -136,7 +136,7 @@ mod tests {
             let cross = [r[1] * d[2] - r[2] * d[1], r[2] * d[0] - r[0] * d[2], r[0] * d[1] - r[1] * d[0]];
             assert!(dot(cross, a) > 0.99, "{up:?}: right, down, away is right-handed");
             let mut top = [0.0; 3];
-            top[axis(up)] = 1.0;
+            top[up.index()] = 1.0;
             assert!(v.see(&top)[0].abs() < 1e-6 && v.see(&top)[1] < 0.0, "{up:?}");
         }
     }

@@ -85,16 +85,7 @@ pub(crate) fn of_cloud(sample: &Sample, up: UpAxis) -> (Meaning, Vec<Color>) {
     if let Some(intensity) = &sample.intensity {
         return (Meaning::Intensity, ramp(intensity.iter().copied()));
     }
-    (Meaning::Height, ramp(sample.points.iter().skip(axis(up)).step_by(3).copied()))
-}
-
-/// The column of the up axis.
-pub(crate) fn axis(up: UpAxis) -> usize {
-    match up {
-        UpAxis::X => 0,
-        UpAxis::Y => 1,
-        UpAxis::Z => 2,
-    }
+    (Meaning::Height, ramp(sample.points.iter().skip(up.index()).step_by(3).copied()))
 }
 
 /// A label's colour; a negative label, which marks points without one, is grey.

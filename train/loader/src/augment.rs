@@ -143,12 +143,7 @@ impl Augment {
 /// The turn that lifts `from` to where `to` is: about the third axis, a quarter, so that both sets have their floors in the
 /// same plane. `None` if they are the same.
 pub fn upright(from: UpAxis, to: UpAxis) -> Option<[[f32; 3]; 3]> {
-    let axis = |up: UpAxis| match up {
-        UpAxis::X => 0usize,
-        UpAxis::Y => 1,
-        UpAxis::Z => 2,
-    };
-    let (from, to) = (axis(from), axis(to));
+    let (from, to) = (from.index(), to.index());
     let mut turn = [[0.0; 3]; 3];
     if from == to {
         return None;

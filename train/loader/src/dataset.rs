@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jepa3d_grouping::CellEdge;
-use jepa3d_schemas::{Manifest, ShapeLetters, ShardEntry, ShardReader, Table, UpAxis, file_hash};
+use jepa3d_schemas::{
+    GroupsEntry, Manifest, ShapeLetters, ShardEntry, ShardReader, Table, UpAxis, VoxelEdge, file_hash,
+};
 
 use crate::error::{Error, Result};
 
@@ -173,9 +175,9 @@ fn hash_shard(path: &Path, entry: &ShardEntry) -> Result<()> {
 
 /// The cells of voxel blocks; `None` where groups are patches.
 pub fn cell_edge(manifest: &Manifest) -> Option<CellEdge> {
-    let groups = &manifest.config["groups"];
-    (groups["kind"] == "voxel").then(|| match groups["voxel_edge"].as_f64() {
-        Some(edge) if edge > 0.0 => CellEdge::Fixed(edge),
-        _ => CellEdge::Auto,
-    })
+    match manifest.groups {
+        GroupsEntry::Patches => None,
+        GroupsEntry::VoxelBlocks { cell_edge: VoxelEdge::Auto } => Some(CellEdge::Auto),
+        GroupsEntry::VoxelBlocks { cell_edge: VoxelEdge::Fixed(edge) } => Some(CellEdge::Fixed(edge)),
+    }
 }

@@ -81,11 +81,9 @@ impl Picture {
     }
 }
 
-/// The colour behind the objects of a dataset's renders; white where its config does not say.
+/// The colour behind the objects of a dataset's renders; white for one without views.
 pub fn background(manifest: &Manifest) -> [u8; 3] {
-    let config = manifest.views.as_ref().map(|views| &views.config);
-    let channel = |i: usize| config?.get("background")?.get(i)?.as_u64().and_then(|v| u8::try_from(v).ok());
-    [0, 1, 2].map(|i| channel(i).unwrap_or(255))
+    manifest.views.as_ref().map_or([255; 3], |views| views.background)
 }
 
 #[cfg(test)]

@@ -26,4 +26,4 @@ pub(crate) use positions::PositionEmbedding;
 pub(crate) use predictor::Predictor;
 pub(crate) use seen_predictor::{Asked, PROJECTED, SeenPredictor};
 pub(crate) use tokenizer::Tokenizer;
-pub(crate) use view_predictor::{HISTOGRAM, POSE, ViewPredictor};
+pub(crate) use view_predictor::ViewPredictor;

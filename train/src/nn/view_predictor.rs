@@ -4,6 +4,7 @@
 //! Direction and conditioning are the paper's; sizes and the form of the query are ours.
 
 use candle_core::Tensor;
+use jepa3d_schemas::{HISTOGRAM_NUMBERS, POSE_NUMBERS};
 
 use super::encoder::Encoder;
 use super::linear::Linear;
@@ -14,10 +15,6 @@ use super::positions::PositionEmbedding;
 use crate::config::{CrossConfig, ModelConfig, PredictorConfig};
 use crate::error::Result;
 
-/// Numbers that say where a camera stands.
-pub(crate) const POSE: usize = 8;
-/// Numbers of a colour histogram.
-pub(crate) const HISTOGRAM: usize = 48;
 /// Joint self-attention over `[query, tokens]`; the query's row becomes the embedding.
 #[derive(Clone, Debug)]
 pub(crate) struct ViewPredictor {
@@ -44,7 +41,7 @@ impl ViewPredictor {
             is_on.then(|| Mlp::new(p, &at(part), inputs, width)).transpose()
         };
         let (pose, histogram) =
-            (mlp(cross.pose, "pose", POSE)?, mlp(cross.histogram, "histogram", HISTOGRAM)?);
+            (mlp(cross.pose, "pose", POSE_NUMBERS)?, mlp(cross.histogram, "histogram", HISTOGRAM_NUMBERS)?);
         Ok(Self {
             embed: Linear::new(p, &at("predictor_embed"), model.width, width)?,
             positions: PositionEmbedding::new(p, &at("positional_encoding"), model, width)?,

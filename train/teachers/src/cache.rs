@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_loader::{PICTURE_SIZE, Picture, PreparedDataset, background, check_teacher_name};
 use jepa3d_schemas::{
-    CAMERA_COLUMNS, Error as DataError, RowGroupEncoder, ShardEntry, ShardWriter, Table, TeacherFacts,
+    CAMERA_COLUMNS, Error as DataError, RowGroupEncoder, ShardEntry, ShardWriter, TeacherFacts,
     TeacherManifest, TeacherReader, TeacherRow, UpAxis, ViewGroup, ViewReader, WriteOptions, file_hash,
     remove_temporaries,
 };
@@ -100,7 +100,7 @@ struct Work<'a> {
     teacher: &'a Teacher,
     name: &'a str,
     facts: TeacherFacts,
-    encoder: RowGroupEncoder,
+    encoder: RowGroupEncoder<TeacherRow>,
     background: [u8; 3],
     up: UpAxis,
 }
@@ -108,7 +108,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(dataset: &'a PreparedDataset, teacher: &'a Teacher, name: &'a str) -> Result<Self> {
         let facts = teacher.facts(dataset)?;
-        let encoder = RowGroupEncoder::new(Table::Teachers, WriteOptions::default());
+        let encoder = RowGroupEncoder::new(WriteOptions::default());
         let (background, up) = (background(dataset.manifest()), dataset.up_axis());
         let work = Self { dataset, teacher, name, facts, encoder, background, up };
         let folder = work.path(&TeacherManifest::shard_beside(name, ""));
@@ -171,13 +171,13 @@ impl<'a> Work<'a> {
         let reader = ViewReader::open(&source)?;
         let file = TeacherManifest::shard_beside(self.name, &views.file);
         let options = WriteOptions::default();
-        let mut out = ShardWriter::create(&self.path(&file), Table::Teachers, options, self.facts.footer())?;
+        let mut out = ShardWriter::create(&self.path(&file), options, self.facts.footer())?;
         let columns = [&["sample_id", "view", "image"], &CAMERA_COLUMNS[..]].concat();
         let mut valid = 0;
         for group in 0..reader.row_groups() {
             let rows = self.rows(&source, &reader.read_row_group(group, &columns)?, done)?;
             valid += rows.iter().filter(|row| row.valid).count();
-            out.append_even_empty(self.encoder.encode_teachers(&rows)?)?;
+            out.append_even_empty(self.encoder.encode(&rows)?)?;
         }
         let written = out.finish()?;
         let (rows, bytes, hash) = (written.rows, written.bytes, written.hash);

@@ -6,7 +6,7 @@ use std::path::Path;
 use jepa3d_fixtures::viewed_set::write_dataset;
 use jepa3d_loader::TeacherCache;
 use jepa3d_schemas::{
-    Manifest, RowGroupEncoder, ShardWriter, Table, TeacherManifest, TeacherReader, ViewReader, WriteOptions,
+    Manifest, RowGroupEncoder, ShardWriter, TeacherManifest, TeacherReader, ViewReader, WriteOptions,
     file_hash,
 };
 
@@ -160,10 +160,10 @@ fn the_first_missing_view_is_named() {
     let path = dir.path().join(&entry.file);
     let group = TeacherReader::open(&path).unwrap().read_row_group(0, &[]).unwrap();
     let rows: Vec<_> = (0..group.rows).filter(|&i| i != 4).map(|i| group.row(i).unwrap()).collect();
-    let encoder = RowGroupEncoder::new(Table::Teachers, WriteOptions::default());
+    let encoder = RowGroupEncoder::new(WriteOptions::default());
     let footer = manifest.facts.footer();
-    let mut out = ShardWriter::create(&path, Table::Teachers, WriteOptions::default(), footer).unwrap();
-    out.append(encoder.encode_teachers(&rows).unwrap()).unwrap();
+    let mut out = ShardWriter::create(&path, WriteOptions::default(), footer).unwrap();
+    out.append(encoder.encode(&rows).unwrap()).unwrap();
     entry.hash = out.finish().unwrap().hash;
     manifest.write(dir.path(), "hog").unwrap();
     let error = TeacherCache::open(&dataset, "hog", &[]).unwrap_err().to_string();

@@ -11,10 +11,9 @@ use crate::formats::parsed::Parsed;
 /// Most pixels of all textures: a file may name one large image many times.
 const MAX_PIXELS: usize = 1 << 28;
 
-/// sRGB value of a linear one, both from 0 to 1.
+/// sRGB value of linear light; what lies outside 0 to 1 is clamped.
 pub(super) fn srgb_from_linear(linear: f64) -> f64 {
-    let c = linear.clamp(0.0, 1.0);
-    if c <= 0.003_130_8 { 12.92 * c } else { 1.055 * libm::pow(c, 1.0 / 2.4) - 0.055 }
+    jepa3d_schemas::srgb_from_linear(linear.clamp(0.0, 1.0))
 }
 
 /// Adds every material of the file in its order, if a triangle has one; textures only with `resolve`.

@@ -10,11 +10,7 @@ pub fn crop(
     (count, up): (usize, UpAxis),
     out: &mut Vec<[f32; 3]>,
 ) -> Vec<u32> {
-    let height = match up {
-        UpAxis::X => 0,
-        UpAxis::Y => 1,
-        UpAxis::Z => 2,
-    };
+    let height = up.index();
     let mut origin = around;
     origin[height] = 0.0;
     let gap = |index: &u32| {

@@ -3,6 +3,7 @@
 //! Text, images and single numbers go through Arrow's writer; lists, millions of values a row group,
 //! by [`crate::list_chunk`].
 
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,14 +19,11 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::SchemaDescPtr;
 
-use crate::columns::{Column, ColumnKind, Table, encode};
+use crate::column::{ColumnCells, ColumnDefinition, Storage, arrow_schema};
 use crate::error::{Error, Result};
-use crate::list_chunk::{Scratch, StoredChunk, encode_lists};
-use crate::sample::Sample;
-use crate::shard_writer::Metadata;
-use crate::teacher_columns::{TeacherRow, encode_teachers};
-use crate::view::View;
-use crate::view_columns::{camera_rows, encode_views};
+use crate::footer::Metadata;
+use crate::list_chunk::{ListScratch, StoredChunk};
+use crate::table_row::TableRow;
 
 /// How shards are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +49,12 @@ impl WriteOptions {
     }
 }
 
-pub(crate) fn properties(table: Table, options: WriteOptions, metadata: Metadata) -> WriterProperties {
+/// How a shard of these columns is written.
+pub(crate) fn properties(
+    columns: &[ColumnDefinition],
+    options: WriteOptions,
+    metadata: Metadata,
+) -> WriterProperties {
     let pairs = metadata.into_iter().map(|(key, value)| KeyValue { key, value: Some(value) });
     let mut builder = WriterProperties::builder()
         // Fixed, so that an upgrade of the Parquet crate alone does not change a byte.
@@ -62,49 +65,46 @@ pub(crate) fn properties(table: Table, options: WriteOptions, metadata: Metadata
         .set_offset_index_disabled(true)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata(Some(pairs.collect()));
-    for (name, _) in table.columns() {
-        if name == "sample_id" {
-            // Lets a foreign reader skip row groups when it looks for one sample.
-            builder = builder.set_column_statistics_enabled(name.into(), EnabledStatistics::Chunk);
-        }
-        if matches!(name, "image" | "depth") {
-            // PNG and JPEG are compressed already.
-            builder = builder.set_column_compression(name.into(), Compression::UNCOMPRESSED);
-        }
-        if matches!(name, "dataset" | "category" | "name") {
-            builder = builder.set_column_dictionary_enabled(name.into(), true);
-        }
+    for column in columns {
+        let path = column.name.into();
+        builder = match column.storage {
+            Storage::Plain => builder,
+            Storage::WithStatistics => builder.set_column_statistics_enabled(path, EnabledStatistics::Chunk),
+            Storage::Dictionary => builder.set_column_dictionary_enabled(path, true),
+            Storage::Uncompressed => builder.set_column_compression(path, Compression::UNCOMPRESSED),
+        };
     }
     builder.build()
 }
 
-/// One encoded row group, ready to be appended to a shard.
-pub struct EncodedRowGroup {
+/// One encoded row group, ready to be appended to a shard of the same table.
+pub struct EncodedRowGroup<R> {
     pub(crate) rows: usize,
-    chunks: Vec<Chunk>,
-    lists: Buffer,
+    chunks: Vec<EncodedChunk>,
+    lists: ListBuffer,
+    row: PhantomData<fn(R)>,
 }
 
 /// One column of an encoded row group.
-enum Chunk {
+enum EncodedChunk {
     Flat(Box<ArrowColumnChunk>),
     /// Where it lies among the bytes of all lists.
     List(Range<usize>, Box<ColumnCloseResult>),
 }
 
 /// Bytes of megabytes that go back to their encoder: fresh memory costs as much as what is written there.
-struct Buffer {
+struct ListBuffer {
     bytes: Vec<u8>,
     home: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-impl Buffer {
+impl ListBuffer {
     fn take(home: &Arc<Mutex<Vec<Vec<u8>>>>) -> Self {
         Self { bytes: lock(home).pop().unwrap_or_default(), home: Arc::clone(home) }
     }
 }
 
-impl Drop for Buffer {
+impl Drop for ListBuffer {
     fn drop(&mut self) {
         self.bytes.clear();
         lock(&self.home).push(std::mem::take(&mut self.bytes));
@@ -116,7 +116,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl EncodedRowGroup {
+impl<R> EncodedRowGroup<R> {
     /// Copies the chunks into a row group of an open file.
     pub(crate) fn append_to<W: std::io::Write + Send>(
         self,
@@ -124,8 +124,8 @@ impl EncodedRowGroup {
     ) -> Result<(), ParquetError> {
         for chunk in self.chunks {
             match chunk {
-                Chunk::Flat(chunk) => chunk.append_to_row_group(out)?,
-                Chunk::List(range, close) => {
+                EncodedChunk::Flat(chunk) => chunk.append_to_row_group(out)?,
+                EncodedChunk::List(range, close) => {
                     out.append_column(&StoredChunk(&self.lists.bytes[range]), *close)?;
                 }
             }
@@ -134,121 +134,93 @@ impl EncodedRowGroup {
     }
 }
 
-/// Encodes row groups; shared by all worker threads.
-pub struct RowGroupEncoder {
-    table: Table,
+/// Encodes row groups of the table whose rows are `R`; shared by all worker threads.
+pub struct RowGroupEncoder<R> {
     options: WriteOptions,
     columns: SchemaDescPtr,
     /// Arrow's names and types of the columns that are no lists, and writers of them.
     flat_fields: Vec<Arc<Field>>,
     flat_writers: ArrowRowGroupWriterFactory,
     /// One for each thread that has been encoding at the same time.
-    scratch: Mutex<Vec<Scratch>>,
+    scratch: Mutex<Vec<ListScratch>>,
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    row: PhantomData<fn(R)>,
 }
 
-impl RowGroupEncoder {
-    /// An encoder of row groups of `table`.
-    pub fn new(table: Table, options: WriteOptions) -> Self {
-        let schema = table.schema();
+impl<R: TableRow> RowGroupEncoder<R> {
+    /// An encoder for shards that are written with the same options.
+    pub fn new(options: WriteOptions) -> Self {
+        let schema = arrow_schema(R::COLUMNS);
         let columns = ArrowSchemaConverter::new().convert(&schema).expect("our columns have Parquet types");
-        let kinds = table.columns();
-        let is_flat = |i: &usize| kinds[*i].1 != ColumnKind::List;
+        let fields = R::COLUMNS.iter().zip(schema.fields());
         let flat_fields: Vec<_> =
-            (0..kinds.len()).filter(is_flat).map(|i| Arc::clone(&schema.fields()[i])).collect();
+            fields.filter(|(column, _)| !column.is_list).map(|(_, field)| Arc::clone(field)).collect();
         let flat_schema = Arc::new(Schema::new(flat_fields.clone()));
-        let properties = properties(table, options, vec![]);
+        let properties = properties(R::COLUMNS, options, vec![]);
         let flat_writers = ArrowWriter::try_new(std::io::sink(), flat_schema, Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .expect("a writer into nothing cannot fail")
             .1;
         Self {
-            table,
             options,
             columns: Arc::new(columns),
             flat_fields,
             flat_writers,
             scratch: Mutex::default(),
             buffers: Arc::default(),
+            row: PhantomData,
         }
     }
 
-    /// Encodes and compresses samples as one row group of `points`.
+    /// Encodes and compresses rows as one row group.
     ///
     /// # Errors
-    /// Fails if the arrays of a sample disagree with each other.
-    pub fn encode(&self, samples: &[Sample]) -> Result<EncodedRowGroup> {
-        assert_eq!(self.table, Table::Points, "samples are rows of points");
-        self.encode_columns(samples.len(), &encode(samples)?)
-    }
-
-    /// Encodes and compresses views as one row group of `views`.
-    ///
-    /// # Errors
-    /// Fails if the arrays of a view disagree with each other.
-    pub fn encode_views(&self, views: &[View]) -> Result<EncodedRowGroup> {
-        assert_eq!(self.table, Table::Views, "views are rows of views");
-        let cameras = camera_rows(views);
-        self.encode_columns(views.len(), &encode_views(views, &cameras)?)
-    }
-
-    /// Encodes and compresses a teacher's rows as one row group of `teachers`.
-    ///
-    /// # Errors
-    /// Fails if embeddings differ in length.
-    pub fn encode_teachers(&self, rows: &[TeacherRow]) -> Result<EncodedRowGroup> {
-        assert_eq!(self.table, Table::Teachers, "embeddings are rows of teachers");
-        self.encode_columns(rows.len(), &encode_teachers(rows)?)
-    }
-
-    fn encode_columns(&self, rows: usize, columns: &[Column<'_>]) -> Result<EncodedRowGroup> {
-        let mut lists = Buffer::take(&self.buffers);
+    /// Fails if the arrays of a row disagree with each other; the error names row and column.
+    pub fn encode(&self, rows: &[R]) -> Result<EncodedRowGroup<R>> {
+        R::check(rows)?;
+        let mut lists = ListBuffer::take(&self.buffers);
         let free = lock(&self.scratch).pop();
         let encoded = free
-            .map_or_else(|| Scratch::new(self.options.zstd().compression_level()), Ok)
+            .map_or_else(|| ListScratch::new(self.options.zstd().compression_level()), Ok)
             .and_then(|mut scratch| {
-                let chunks = self.chunks(columns, &mut scratch, &mut lists.bytes)?;
+                let chunks = self.encode_columns(&R::lay_out(rows), &mut scratch, &mut lists.bytes)?;
                 lock(&self.scratch).push(scratch);
                 Ok(chunks)
             });
         let chunks = encoded.map_err(|e| Error::parquet(Path::new("(memory)"), e))?;
-        Ok(EncodedRowGroup { rows, chunks, lists })
+        Ok(EncodedRowGroup { rows: rows.len(), chunks, lists, row: PhantomData })
     }
 
-    fn chunks(
+    fn encode_columns(
         &self,
-        columns: &[Column<'_>],
-        scratch: &mut Scratch,
+        columns: &[ColumnCells<'_>],
+        scratch: &mut ListScratch,
         lists: &mut Vec<u8>,
-    ) -> Result<Vec<Chunk>, ParquetError> {
+    ) -> Result<Vec<EncodedChunk>, ParquetError> {
         let compression = self.options.compression();
         let mut flat = self.flat_fields.iter().zip(self.flat_writers.create_column_writers(0)?);
         let mut chunks = Vec::with_capacity(columns.len());
         for (column, descr) in columns.iter().zip(self.columns.columns()) {
-            let start = lists.len();
-            let close = match column {
-                Column::Flat(array) => {
+            chunks.push(match column {
+                ColumnCells::Flat(array) => {
                     let (field, mut writer) = flat.next().expect("one field and writer a flat column");
                     for leaf in compute_leaves(field, array)? {
                         writer.write(&leaf)?;
                     }
-                    chunks.push(Chunk::Flat(Box::new(writer.close()?)));
-                    continue;
+                    EncodedChunk::Flat(Box::new(writer.close()?))
                 }
-                Column::F32(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
-                Column::F64(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
-                Column::U32(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
-                Column::U16(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
-                Column::I16(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
-                Column::U8(rows) => encode_lists(rows, descr, compression, scratch, lists)?,
-            };
-            chunks.push(Chunk::List(start..lists.len(), Box::new(close)));
+                ColumnCells::Lists(cells) => {
+                    let start = lists.len();
+                    let close = cells.encode(descr, compression, scratch, lists)?;
+                    EncodedChunk::List(start..lists.len(), Box::new(close))
+                }
+            });
         }
         Ok(chunks)
     }
 }
 
 #[allow(dead_code, reason = "a compile-time check: encoders are shared by worker threads")]
-fn encoder_is_shared(encoder: RowGroupEncoder) -> impl Send + Sync {
+fn encoder_is_shared<R: TableRow>(encoder: RowGroupEncoder<R>) -> impl Send + Sync {
     Arc::new(encoder)
 }
