@@ -4,18 +4,20 @@ use std::path::Path;
 
 use jepa3d_datasets::DatasetConfig;
 use jepa3d_render::ViewsConfig;
-use jepa3d_schemas::{ConfigError, ConfigText, GroupsEntry, ShapeLetters, VoxelEdge, config_table};
+use jepa3d_schemas::{
+    ConfigError, ConfigText, GroupsEntry, ShapeLetters, VoxelEdge, WriteOptions, config_table,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::normalize::Frame;
+use crate::normalize::CloudFrame;
 
 /// Everything that decides the bytes of a prepared dataset.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrepareConfig {
     /// Seed and tolerance of the run.
-    pub run: RunConfig,
+    pub run: PrepareRunConfig,
     /// Which dataset, and how to read it.
     pub dataset: DatasetConfig,
     /// The stored cloud.
@@ -32,7 +34,7 @@ pub struct PrepareConfig {
 /// `[run]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RunConfig {
+pub struct PrepareRunConfig {
     /// Seed of every random draw. Default 0.
     pub seed: u64,
     /// Prepare only this many objects, evenly spread over the sorted ids; 0 = all. Default 0.
@@ -61,8 +63,8 @@ pub struct CloudConfig {
     pub points: usize,
     /// What happens below `groups.points`: `reject` or `repeat`. Default `reject`.
     pub too_few: TooFew,
-    /// Frame of the stored coordinates: `unit-sphere`, `centered` or `source`. Default `unit-sphere`.
-    pub frame: Frame,
+    /// CloudFrame of the stored coordinates: `unit-sphere`, `centered` or `source`. Default `unit-sphere`.
+    pub frame: CloudFrame,
     /// Store normals where the source has them. Default true.
     pub normals: bool,
     /// Store colours where the source has them. Default true.
@@ -71,7 +73,13 @@ pub struct CloudConfig {
 
 impl Default for CloudConfig {
     fn default() -> Self {
-        Self { points: 8192, too_few: TooFew::Reject, frame: Frame::UnitSphere, normals: true, colors: true }
+        Self {
+            points: 8192,
+            too_few: TooFew::Reject,
+            frame: CloudFrame::UnitSphere,
+            normals: true,
+            colors: true,
+        }
     }
 }
 
@@ -144,6 +152,12 @@ pub struct ShardsConfig {
 impl Default for ShardsConfig {
     fn default() -> Self {
         Self { rows: 512, row_group: 128, zstd_level: 1 }
+    }
+}
+
+impl ShardsConfig {
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        WriteOptions { zstd_level: self.zstd_level }
     }
 }
 
@@ -222,8 +236,8 @@ impl PrepareConfig {
 
     /// What decides the bytes of the points, and stands in their plan, shards and manifest: the
     /// config without views, and without what decides the exit code only.
-    pub(crate) fn of_points(&self) -> Self {
-        Self { run: RunConfig { max_failures: 0, ..self.run.clone() }, views: None, ..self.clone() }
+    pub(crate) fn points_only(&self) -> Self {
+        Self { run: PrepareRunConfig { max_failures: 0, ..self.run.clone() }, views: None, ..self.clone() }
     }
 
     /// The resolved config as TOML.
@@ -241,7 +255,7 @@ mod tests {
         let sets = ["groups.centers=16", "cloud.frame=source", "run.seed=7", "shards.zstd_level = 3"];
         let config = PrepareConfig::load(None, &sets.map(str::to_owned)).unwrap();
         assert_eq!((config.groups.centers, config.run.seed, config.shards.zstd_level), (16, 7, 3));
-        assert_eq!(config.cloud.frame, Frame::Source);
+        assert_eq!(config.cloud.frame, CloudFrame::Source);
         let config = PrepareConfig::load(None, &["dataset.count=7".to_owned()]).unwrap();
         let synthetic = jepa3d_datasets::SyntheticConfig { count: 7, ..Default::default() };
         assert_eq!(config.dataset, DatasetConfig::Synthetic(synthetic));
@@ -265,7 +279,7 @@ mod tests {
         for name in ["synthetic", "shapenet", "modelnet", "nuscenes", "folder"] {
             let (without, with) = (preset(format!("{name}.toml")), preset(format!("{name}-views.toml")));
             assert!(without.views.is_none() && with.views.is_some(), "{name}");
-            assert_eq!(with.of_points(), without.of_points(), "{name}");
+            assert_eq!(with.points_only(), without.points_only(), "{name}");
             let again: PrepareConfig = toml::from_str(&with.to_toml()).unwrap();
             assert_eq!(again, with, "{name}");
         }

@@ -87,6 +87,35 @@ pub enum Error {
         /// Tasks of the plan.
         total: usize,
     },
+    /// There is no manifest to make statistics of, so the dataset is not complete.
+    #[error(
+        "{folder}: not a complete dataset: expected manifest.json, found none; \
+         `jepa3d prepare CONFIG --data RAW --out {folder}` starts or continues it \
+         (`--finalize` if all its tasks are done)", folder = folder.display()
+    )]
+    Incomplete {
+        /// The folder asked for.
+        folder: PathBuf,
+    },
+    /// A table of the statistics could not be computed.
+    #[error("statistics of the catalog: {0}")]
+    Statistics(#[from] polars::prelude::PolarsError),
+    /// A plot could not be drawn.
+    #[error("{path}: {source}", path = path.display())]
+    Plot {
+        /// The PNG.
+        path: PathBuf,
+        /// What the picture lacks.
+        source: jepa3d_charts::Error,
+    },
+    /// The system refuses threads.
+    #[error("--threads {threads}: expected to start them, found {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system says.
+        reason: String,
+    },
     /// The dataset has no objects.
     #[error("{path}: no objects found for dataset {dataset}", path = path.display())]
     NoObjects {
@@ -103,7 +132,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why one object could not be prepared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{stage}: {reason}")]
-pub struct Rejected {
+pub(crate) struct Rejected {
     /// `read`, `sample`, `normalize`, `group` or `panic`.
     pub stage: &'static str,
     /// What was expected and found.
@@ -112,7 +141,7 @@ pub struct Rejected {
 
 impl Rejected {
     /// A rejection at a stage.
-    pub fn new(stage: &'static str, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(stage: &'static str, reason: impl Into<String>) -> Self {
         Self { stage, reason: reason.into() }
     }
 

@@ -1,303 +1,207 @@
-//! Runs tasks on any number of threads with the same bytes and bounded memory.
+//! Makes the shards of tasks on any number of threads, with the same bytes and bounded memory.
 //!
-//! Work is cut into pieces of a few objects, taken in plan order; whoever finishes the last
-//! piece of a row group encodes it; the calling thread appends row groups in order. A window
-//! keeps workers from running more than a few row groups ahead of the disk, so memory depends
-//! on threads and row group size, not on the dataset.
+//! Every object is a job of a rayon pool, and so is the encoding of every row group. The calling
+//! thread hands them out in plan order, a few row groups ahead of the one it waits for, so that no
+//! worker idles while the last objects of a row group are made; it appends what is encoded in
+//! order. Memory depends on threads and row group size, not on the dataset.
 
-use std::ops::Range;
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
-use jepa3d_schemas::{CatalogRow, EncodedRowGroup, RowGroupEncoder, Sample, View, WriteOptions};
+use rayon::ScopeFifo;
 
 use crate::error::Result;
-use crate::outcome::{Outcome, Points, Scratch, added, prepared};
-use crate::plan::{Job, Plan};
-use crate::queue::{Queue, StopOnDrop, lock};
-use crate::record::{QuarantineRow, ViewsRow};
+use crate::outcome::{ObjectOutcome, ObjectScratch, PointsOutcome, add_views, prepare_object};
+use crate::output_folder::OutputFolder;
+use crate::plan::{PreparePlan, ShardJob};
+use crate::pool::build_pool;
+use crate::request::Progress;
+use crate::row_group::{FinishedRowGroup, RowGroupJob, TableEncoders, cut_row_groups};
 use crate::stored::{StoredSamples, read_stored};
-use crate::views::SampleViews;
-use crate::writer::{OpenShards, Writer};
+use crate::writer::TaskWriter;
 
-/// Objects a worker takes at a time: small enough to balance uneven meshes.
-const PIECE: usize = 8;
+/// Objects a thread has before it, besides those of the row group that is waited for: enough to
+/// balance uneven meshes.
+const AHEAD: usize = 8;
 
-/// How far a run is, reported as pieces finish.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Objects of this invocation.
-    pub total: usize,
-    /// Objects tried so far.
-    pub done: usize,
-    /// Objects that became samples, where points were made.
-    pub written: usize,
-    /// Objects without sample, or with fewer views than wanted.
-    pub quarantined: usize,
-    /// Views made so far.
-    pub views: usize,
+thread_local! {
+    /// Kept from object to object: fresh memory costs as much as what is done in it. An object is
+    /// made without leaving its thread, so nobody borrows it twice.
+    static SCRATCH: RefCell<ObjectScratch> = RefCell::default();
 }
 
-impl Progress {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.done += other.done;
-        self.written += other.written;
-        self.quarantined += other.quarantined;
-        self.views += other.views;
-    }
-}
-
-/// A row group of a task: of its points, of its views, or of both.
-pub(crate) struct Group<'a> {
-    pub(crate) job: Job<'a>,
-    objects: Range<usize>,
-    pub(crate) is_last: bool,
-    pieces_left: AtomicUsize,
-    /// Empty until its first object is done: the groups of a large dataset wait for long.
-    outcomes: Mutex<Vec<Option<Outcome>>>,
-    /// The samples as they are stored, where views are added to them; read when first needed.
-    stored: Mutex<Option<Arc<StoredSamples>>>,
-}
-
-/// A row group ready to be appended.
-pub(crate) struct Finished {
-    pub(crate) number: usize,
-    pub(crate) points: Option<FinishedPoints>,
-    pub(crate) views: Option<FinishedViews>,
-}
-
-/// A row group of points.
-pub(crate) struct FinishedPoints {
-    pub(crate) encoded: EncodedRowGroup<Sample>,
-    pub(crate) catalog: Vec<CatalogRow>,
-    pub(crate) quarantine: Vec<QuarantineRow>,
-}
-
-/// A row group of views.
-pub(crate) struct FinishedViews {
-    pub(crate) encoded: EncodedRowGroup<View>,
-    /// Whether the points have such a row group: then the views have one too, even an empty one.
-    pub(crate) has_samples: bool,
-    pub(crate) rows: Vec<ViewsRow>,
-    pub(crate) quarantine: Vec<QuarantineRow>,
-}
-
-pub(crate) enum Message {
-    Piece(Progress),
-    Group(Result<Finished>),
-}
-
-/// Encoders of both tables; shared by all workers.
-struct Encoders {
-    points: RowGroupEncoder<Sample>,
-    views: RowGroupEncoder<View>,
-}
-
-/// Does `jobs` (in that order): writes shards below `out` and a record of each in `state`.
+/// Does `jobs` (in that order): writes shards below `folder` and a record of each in its state.
 ///
 /// # Errors
 /// Fails if the disk does; shards finished before stay, with their records.
 pub(crate) fn execute(
-    plan: &Plan,
-    jobs: &[Job<'_>],
-    (out, state): (&Path, &Path),
+    plan: &PreparePlan,
+    folder: &OutputFolder,
+    jobs: &[ShardJob<'_>],
     threads: usize,
     report: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    let groups = groups(jobs, plan.config.shards.row_group);
-    let row_group_pieces = plan.config.shards.row_group.div_ceil(PIECE);
-    let queue = Queue::new(pieces(&groups), 2 + threads.div_ceil(row_group_pieces));
-    let encoders =
-        Encoders { points: RowGroupEncoder::new(options(plan)), views: RowGroupEncoder::new(options(plan)) };
-    let total = jobs.iter().map(|job| job.task.objects.len()).sum();
-    std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(4 * threads);
-        for _ in 0..threads {
-            let worker = Worker { plan, out, queue: &queue, groups: &groups, encoders: &encoders };
-            let sender = sender.clone();
-            scope.spawn(move || worker.work(&sender));
-        }
-        drop(sender);
-        // Syncing a shard to disk takes as long as making the next one: another thread waits for it.
-        let (closing, to_close) = sync_channel(1);
-        let closer =
-            scope.spawn(move || to_close.iter().try_for_each(|shards: OpenShards| shards.close(plan, state)));
-        // Dropped before the receiver, so that no worker waits for a writer that has left.
-        let _stop = StopOnDrop(&queue);
-        let mut writer = Writer { plan, out, queue: &queue, groups: &groups, open: None, closing };
-        let written = writer.drain(&receiver, Progress { total, ..Progress::default() }, report);
-        drop(writer);
-        let closed = closer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // A closer that failed has made the writer stop early: its error is the reason.
-        closed.and(written)
+    let shards = &plan.config.shards;
+    let groups = cut_row_groups(jobs, shards.row_group);
+    let ahead = 1 + AHEAD * threads / shards.row_group;
+    let encoders = TableEncoders::new(shards.write_options());
+    let workshop = Workshop { plan, folder, encoders, is_stopped: AtomicBool::new(false) };
+    let mut tally = Tally::new(&groups, report);
+    let pool = build_pool(threads)?;
+    std::thread::scope(|closers| {
+        pool.in_place_scope_fifo(|workers| {
+            let mut writer = TaskWriter::new(plan, folder, closers);
+            let mut line = AssemblyLine::new(&workshop, workers);
+            let written = groups
+                .iter()
+                .try_for_each(|&group| {
+                    line.start(group)?;
+                    line.advance(ahead, 1, &mut tally, &mut writer)
+                })
+                .and_then(|()| line.advance(0, 0, &mut tally, &mut writer))
+                .and_then(|()| writer.finish());
+            workshop.is_stopped.store(written.is_err(), Ordering::Relaxed);
+            written
+        })
     })
 }
 
-pub(crate) fn options(plan: &Plan) -> WriteOptions {
-    WriteOptions { zstd_level: plan.config.shards.zstd_level }
+/// What workers make objects and row groups with.
+struct Workshop<'a> {
+    plan: &'a PreparePlan,
+    folder: &'a OutputFolder,
+    encoders: TableEncoders,
+    /// Whether the run has failed, so that what waits to be made is of no use.
+    is_stopped: AtomicBool,
 }
 
-fn groups<'a>(jobs: &[Job<'a>], row_group: usize) -> Vec<Group<'a>> {
-    let mut groups = Vec::new();
-    for &job in jobs {
-        let count = job.task.objects.len();
-        for start in (0..count).step_by(row_group) {
-            let end = (start + row_group).min(count);
-            groups.push(Group {
-                job,
-                objects: start..end,
-                is_last: end == count,
-                pieces_left: AtomicUsize::new((end - start).div_ceil(PIECE)),
-                outcomes: Mutex::default(),
-                stored: Mutex::default(),
-            });
-        }
+impl Workshop<'_> {
+    /// Makes the object `index` of a job; one without stored sample has no views to be added to.
+    fn make_object(&self, job: ShardJob<'_>, index: usize, stored: Option<&StoredSamples>) -> ObjectOutcome {
+        SCRATCH.with_borrow_mut(|scratch| match stored {
+            None => prepare_object(self.plan, job, index, scratch),
+            Some(stored) => match stored.get(self.plan.dataset.id(index)) {
+                Some(sample) => add_views(self.plan, job, index, sample, scratch),
+                None => ObjectOutcome { points: None, views: None },
+            },
+        })
     }
-    groups
-}
 
-fn pieces(groups: &[Group<'_>]) -> Vec<(usize, Range<usize>)> {
-    let mut pieces = Vec::new();
-    for (number, group) in groups.iter().enumerate() {
-        let (start, end) = (group.objects.start, group.objects.end);
-        pieces.extend((start..end).step_by(PIECE).map(|at| (number, at..(at + PIECE).min(end))));
+    /// The samples as they are stored, where views are added to them.
+    fn read_stored(&self, group: RowGroupJob<'_>) -> Result<Option<Arc<StoredSamples>>> {
+        let (false, [first, ..], [.., last]) = (group.job.points, group.objects, group.objects) else {
+            return Ok(None);
+        };
+        let path = self.folder.out.join(&group.job.task.file);
+        let dataset = &self.plan.dataset;
+        Ok(Some(Arc::new(read_stored(&path, dataset.id(*first), dataset.id(*last))?)))
     }
-    pieces
 }
 
-/// What a worker thread works with.
-struct Worker<'a> {
-    plan: &'a Plan,
-    out: &'a Path,
-    queue: &'a Queue,
-    groups: &'a [Group<'a>],
-    encoders: &'a Encoders,
+/// A row group whose objects are being made; each arrives with its place among them.
+struct PendingObjects<'scope> {
+    group: RowGroupJob<'scope>,
+    outcomes: Receiver<(usize, ObjectOutcome)>,
 }
 
-impl Worker<'_> {
-    fn work(&self, sender: &SyncSender<Message>) {
-        let mut scratch = Scratch::default();
-        while let Some((number, objects)) = self.queue.take() {
-            let group = &self.groups[number];
-            let mut messages = match self.piece(group, objects, &mut scratch) {
-                Ok(progress) => vec![Message::Piece(progress)],
-                Err(error) => vec![Message::Group(Err(error))],
-            };
-            if group.pieces_left.fetch_sub(1, Ordering::AcqRel) == 1 {
-                messages.push(Message::Group(self.encode(number)));
-            }
-            for message in messages {
-                if sender.send(message).is_err() {
-                    return; // the writer failed and has reported why
+/// A row group that is being encoded.
+struct PendingEncoding<'scope> {
+    group: RowGroupJob<'scope>,
+    finished: Receiver<Result<FinishedRowGroup>>,
+}
+
+/// The row groups in the making, the oldest first.
+struct AssemblyLine<'run, 'scope> {
+    workshop: &'scope Workshop<'scope>,
+    workers: &'run ScopeFifo<'scope>,
+    preparing: VecDeque<PendingObjects<'scope>>,
+    encoding: VecDeque<PendingEncoding<'scope>>,
+}
+
+impl<'run, 'scope> AssemblyLine<'run, 'scope> {
+    fn new(workshop: &'scope Workshop<'scope>, workers: &'run ScopeFifo<'scope>) -> Self {
+        Self { workshop, workers, preparing: VecDeque::new(), encoding: VecDeque::new() }
+    }
+
+    /// Hands out the objects of a row group.
+    fn start(&mut self, group: RowGroupJob<'scope>) -> Result<()> {
+        let workshop = self.workshop;
+        let stored = workshop.read_stored(group)?;
+        let (sender, outcomes) = channel();
+        for (place, &index) in group.objects.iter().enumerate() {
+            let (sender, stored) = (sender.clone(), stored.clone());
+            self.workers.spawn_fifo(move |_| {
+                if !workshop.is_stopped.load(Ordering::Relaxed) {
+                    let outcome = workshop.make_object(group.job, index, stored.as_deref());
+                    // Nobody listens after an error elsewhere.
+                    let _ = sender.send((place, outcome));
                 }
-            }
-        }
-    }
-
-    /// Does some objects of a group.
-    fn piece(&self, group: &Group<'_>, objects: Range<usize>, scratch: &mut Scratch) -> Result<Progress> {
-        let stored = if group.job.points { None } else { Some(self.stored(group)?) };
-        let mut progress = Progress::default();
-        for at in objects {
-            let index = group.job.task.objects[at];
-            let outcome = match &stored {
-                None => prepared(self.plan, group.job, index, scratch),
-                Some(stored) => match stored.get(self.plan.dataset.id(index)) {
-                    Some(sample) => added(self.plan, group.job, (index, sample), scratch),
-                    None => Outcome { points: None, views: None },
-                },
-            };
-            progress.add(Progress {
-                total: 0,
-                done: 1,
-                written: usize::from(matches!(outcome.points, Some(Points::Written(_)))),
-                quarantined: usize::from(outcome.has_failed()),
-                views: outcome.views.as_ref().map_or(0, |made| made.views.len()),
             });
-            let mut outcomes = lock(&group.outcomes);
-            outcomes.resize_with(group.objects.len(), || None);
-            outcomes[at - group.objects.start] = Some(outcome);
         }
-        Ok(progress)
+        self.preparing.push_back(PendingObjects { group, outcomes });
+        Ok(())
     }
 
-    /// The stored samples of a group; the first worker that comes reads them.
-    fn stored(&self, group: &Group<'_>) -> Result<Arc<StoredSamples>> {
-        let mut stored = lock(&group.stored);
-        if let Some(samples) = &*stored {
-            return Ok(Arc::clone(samples));
+    /// Waits until at most so many row groups are being prepared, and at most so many encoded.
+    fn advance(
+        &mut self,
+        preparing: usize,
+        encoding: usize,
+        tally: &mut Tally<'_>,
+        writer: &mut TaskWriter<'_, '_>,
+    ) -> Result<()> {
+        while self.preparing.len() > preparing {
+            let Some(oldest) = self.preparing.pop_front() else { break };
+            self.encode(oldest, tally);
         }
-        let task = group.job.task;
-        let id = |at: usize| self.plan.dataset.id(task.objects[at]);
-        let (first, last) = (id(group.objects.start), id(group.objects.end - 1));
-        let samples = Arc::new(read_stored(&self.out.join(&task.file), first, last)?);
-        *stored = Some(Arc::clone(&samples));
-        Ok(samples)
+        while self.encoding.len() > encoding {
+            let Some(PendingEncoding { group, finished }) = self.encoding.pop_front() else { break };
+            writer.append(group, finished.recv().expect("encoded, or the scope ends with a panic")?)?;
+        }
+        Ok(())
     }
 
-    /// Encodes a group of which all pieces are done.
-    fn encode(&self, number: usize) -> Result<Finished> {
-        let group = &self.groups[number];
-        let (mut points, mut views) = (PointRows::default(), ViewRows::default());
-        for outcome in std::mem::take(&mut *lock(&group.outcomes)) {
-            // A piece without outcomes has failed as a whole, and the writer has been told.
-            let Some(Outcome { points: of_points, views: of_views }) = outcome else { continue };
-            of_points.into_iter().for_each(|outcome| points.push(outcome));
-            of_views.into_iter().for_each(|made| views.push(made));
+    /// Waits for the objects of a row group, and has it encoded.
+    fn encode(&mut self, PendingObjects { group, outcomes }: PendingObjects<'scope>, tally: &mut Tally<'_>) {
+        let mut made: Vec<Option<ObjectOutcome>> = group.objects.iter().map(|_| None).collect();
+        for (place, outcome) in outcomes {
+            tally.add(&outcome);
+            made[place] = Some(outcome);
         }
-        *lock(&group.stored) = None;
-        let has_samples = !points.samples.is_empty() || !views.rows.is_empty();
-        let points = group.job.points.then(|| points.encode(&self.encoders.points)).transpose()?;
-        let views = group.job.views.then(|| views.encode(&self.encoders.views, has_samples)).transpose()?;
-        Ok(Finished { number, points, views })
+        let made: Option<Vec<ObjectOutcome>> = made.into_iter().collect();
+        let made = made.expect("all made, or the scope ends with a panic");
+        let workshop = self.workshop;
+        let (sender, finished) = channel();
+        self.workers.spawn_fifo(move |_| {
+            let _ = sender.send(workshop.encoders.encode(group.job, made));
+        });
+        self.encoding.push_back(PendingEncoding { group, finished });
     }
 }
 
-#[derive(Default)]
-struct PointRows {
-    samples: Vec<Sample>,
-    catalog: Vec<CatalogRow>,
-    quarantine: Vec<QuarantineRow>,
+/// Counts objects as they are made.
+struct Tally<'a> {
+    progress: Progress,
+    report: &'a mut dyn FnMut(Progress),
 }
 
-impl PointRows {
-    fn push(&mut self, outcome: Points) {
-        match outcome {
-            Points::Written(prepared) => {
-                self.samples.push(prepared.sample);
-                self.catalog.push(prepared.catalog);
-            }
-            Points::Quarantined(rows) => {
-                self.quarantine.push(rows.0);
-                self.catalog.push(rows.1);
-            }
-        }
+impl<'a> Tally<'a> {
+    fn new(groups: &[RowGroupJob<'_>], report: &'a mut dyn FnMut(Progress)) -> Self {
+        let total = groups.iter().map(|group| group.objects.len()).sum();
+        let progress = Progress { total, ..Progress::default() };
+        report(progress);
+        Self { progress, report }
     }
 
-    fn encode(self, encoder: &RowGroupEncoder<Sample>) -> Result<FinishedPoints> {
-        let encoded = encoder.encode(&self.samples)?;
-        Ok(FinishedPoints { encoded, catalog: self.catalog, quarantine: self.quarantine })
-    }
-}
-
-#[derive(Default)]
-struct ViewRows {
-    views: Vec<View>,
-    rows: Vec<ViewsRow>,
-    quarantine: Vec<QuarantineRow>,
-}
-
-impl ViewRows {
-    fn push(&mut self, made: SampleViews) {
-        self.views.extend(made.views);
-        self.rows.push(made.row);
-        self.quarantine.extend(made.quarantine);
-    }
-
-    fn encode(self, encoder: &RowGroupEncoder<View>, has_samples: bool) -> Result<FinishedViews> {
-        let encoded = encoder.encode(&self.views)?;
-        Ok(FinishedViews { encoded, has_samples, rows: self.rows, quarantine: self.quarantine })
+    fn add(&mut self, outcome: &ObjectOutcome) {
+        let progress = &mut self.progress;
+        progress.done += 1;
+        progress.written += usize::from(matches!(outcome.points, Some(PointsOutcome::Written(_))));
+        progress.quarantined += usize::from(outcome.has_failed());
+        progress.views += outcome.views.as_ref().map_or(0, |made| made.views.len());
+        (self.report)(*progress);
     }
 }

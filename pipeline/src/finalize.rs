@@ -5,7 +5,6 @@
 //! that dies between them leaves a dataset that is complete without.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jepa3d_schemas::{
     CATALOG_FILE, CatalogViews, CatalogWriter, Manifest, SCHEMA_VERSION, ShardEntry, SplitCounts, ViewsEntry,
@@ -13,37 +12,36 @@ use jepa3d_schemas::{
 };
 
 use crate::error::{Error, Result};
-use crate::output_folder::{complete_points, remove_state};
-use crate::plan::{Plan, hash_of};
-use crate::record::{
-    Fingerprint, QUARANTINE_FILE, QuarantineRow, Record, TaskRecord, ViewsRecord, quarantine_lines,
-    read_quarantine,
-};
+use crate::fingerprint::{Fingerprint, views_fingerprint};
+use crate::output_folder::OutputFolder;
+use crate::plan::PreparePlan;
+use crate::quarantine::{QUARANTINE_FILE, QuarantineRow, quarantine_lines, read_quarantine};
+use crate::record::{PointsRecord, ShardRecord, ViewsRecord};
 
 /// Makes the dataset complete, and removes the state.
 ///
 /// # Errors
 /// Fails if a task has no record, or the disk does.
-pub(crate) fn finalize(plan: &Plan, out: &Path, state: &Path) -> Result<Manifest> {
-    let mut manifest = match complete_points(out)? {
+pub(crate) fn finalize(plan: &PreparePlan, folder: &OutputFolder) -> Result<Manifest> {
+    let mut manifest = match folder.find_complete_points()? {
         Some(manifest) => manifest,
-        None => finalize_points(plan, out, state)?,
+        None => finalize_points(plan, folder)?,
     };
     if let Some(hash) = &plan.views_hash {
-        manifest = finalize_views(plan, hash, (out, state), manifest)?;
+        manifest = finalize_views(plan, hash, folder, manifest)?;
     }
-    remove_state(state)?;
+    folder.remove_state()?;
     Ok(manifest)
 }
 
 /// Merges the records of the points, one at a time.
-fn finalize_points(plan: &Plan, out: &Path, state: &Path) -> Result<Manifest> {
-    let mut catalog = CatalogWriter::create(&out.join(CATALOG_FILE))?;
+fn finalize_points(plan: &PreparePlan, folder: &OutputFolder) -> Result<Manifest> {
+    let mut catalog = CatalogWriter::create(&folder.out.join(CATALOG_FILE))?;
     let mut fingerprint = Fingerprint::new(&plan.hash);
     let (mut quarantine, mut shards, mut missing) = (String::new(), Vec::new(), Vec::new());
     let mut splits: BTreeMap<String, SplitCounts> = BTreeMap::new();
     for task in &plan.tasks {
-        let Some(record) = TaskRecord::read(state, out, task.number, &plan.hash) else {
+        let Some(record) = PointsRecord::read(folder, task.number, &plan.hash) else {
             missing.push(task.number);
             continue;
         };
@@ -55,18 +53,18 @@ fn finalize_points(plan: &Plan, out: &Path, state: &Path) -> Result<Manifest> {
         quarantine += &quarantine_lines(&record.quarantine);
         shards.push(record.shard);
     }
-    check_all_done(plan, out, &missing)?;
+    check_all_done(plan, folder, &missing)?;
     catalog.finish()?;
-    write_atomically(&out.join(QUARANTINE_FILE), quarantine.as_bytes())?;
-    let manifest = Manifest { fingerprint: fingerprint.finish(), splits, shards, ..plan.empty_manifest() };
-    manifest.write(out)?;
+    write_atomically(&folder.out.join(QUARANTINE_FILE), quarantine.as_bytes())?;
+    let manifest = Manifest { fingerprint: fingerprint.finish(), splits, shards, ..empty_manifest(plan) };
+    manifest.write(&folder.out)?;
     Ok(manifest)
 }
 
-fn check_all_done(plan: &Plan, out: &Path, missing: &[usize]) -> Result<()> {
+fn check_all_done(plan: &PreparePlan, folder: &OutputFolder, missing: &[usize]) -> Result<()> {
     let Some(&first) = missing.first() else { return Ok(()) };
     let (missing, total) = (missing.len(), plan.tasks.len());
-    Err(Error::Unfinished { path: out.to_owned(), missing, total, first })
+    Err(Error::Unfinished { path: folder.out.clone(), missing, total, first })
 }
 
 /// What the records of all tasks say of the views.
@@ -81,18 +79,19 @@ struct MergedViews {
 
 /// Adds the views to catalog, quarantine and manifest.
 fn finalize_views(
-    plan: &Plan,
+    plan: &PreparePlan,
     hash: &str,
-    (out, state): (&Path, &Path),
+    folder: &OutputFolder,
     manifest: Manifest,
 ) -> Result<Manifest> {
-    let merged = merge_views(plan, hash, out, state)?;
+    let merged = merge_views(plan, hash, folder)?;
+    let out = &folder.out;
     let mut catalog = read_catalog(&out.join(CATALOG_FILE))?;
     for row in &mut catalog {
         row.views = merged.counts.get(&row.id).copied();
     }
     let mut quarantine = read_quarantine(out)?;
-    quarantine.retain(|row| !row.is_of_views());
+    quarantine.retain(|row| !row.concerns_views());
     let failures = merged.quarantine.len();
     quarantine.extend(merged.quarantine);
     write_catalog(&out.join(CATALOG_FILE), &catalog)?;
@@ -116,10 +115,10 @@ fn finalize_views(
     Ok(manifest)
 }
 
-fn merge_views(plan: &Plan, hash: &str, out: &Path, state: &Path) -> Result<MergedViews> {
+fn merge_views(plan: &PreparePlan, hash: &str, folder: &OutputFolder) -> Result<MergedViews> {
     let (mut merged, mut missing) = (MergedViews::default(), Vec::new());
     for task in &plan.tasks {
-        let Some(record) = ViewsRecord::read(state, out, task.number, hash) else {
+        let Some(record) = ViewsRecord::read(folder, task.number, hash) else {
             missing.push(task.number);
             continue;
         };
@@ -131,33 +130,27 @@ fn merge_views(plan: &Plan, hash: &str, out: &Path, state: &Path) -> Result<Merg
         merged.quarantine.extend(record.quarantine);
         merged.shards.push(record.shard);
     }
-    check_all_done(plan, out, &missing)?;
+    check_all_done(plan, folder, &missing)?;
     Ok(merged)
 }
 
-/// Fingerprint of the views: that of the points and the plan of the views.
-pub(crate) fn views_fingerprint(points: &str, plan: &str) -> String {
-    hash_of(&[points, plan])
-}
-
-impl Plan {
-    fn empty_manifest(&self) -> Manifest {
-        Manifest {
-            schema_version: SCHEMA_VERSION,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            fingerprint: String::new(),
-            plan: self.hash.clone(),
-            split_hash: self.split_hash.clone(),
-            dataset: self.dataset.name().to_owned(),
-            up_axis: self.dataset.up_axis(),
-            groups: self.config.groups.entry(),
-            config: serde_json::to_value(self.config.of_points()).expect("a config serialises"),
-            shape: self.config.points_shape(),
-            classes: self.dataset.classes().to_vec(),
-            box_classes: self.dataset.box_classes().to_vec(),
-            splits: BTreeMap::new(),
-            shards: Vec::new(),
-            views: None,
-        }
+/// What the manifest says of a plan before any shard is made.
+fn empty_manifest(plan: &PreparePlan) -> Manifest {
+    Manifest {
+        schema_version: SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        fingerprint: String::new(),
+        plan: plan.hash.clone(),
+        split_hash: plan.split_hash.clone(),
+        dataset: plan.dataset.name().to_owned(),
+        up_axis: plan.dataset.up_axis(),
+        groups: plan.config.groups.entry(),
+        config: serde_json::to_value(plan.config.points_only()).expect("a config serialises"),
+        shape: plan.config.points_shape(),
+        classes: plan.dataset.classes().to_vec(),
+        box_classes: plan.dataset.box_classes().to_vec(),
+        splits: BTreeMap::new(),
+        shards: Vec::new(),
+        views: None,
     }
 }

@@ -12,7 +12,7 @@ use crate::error::Rejected;
 
 /// The groupings of a sample, indices into its stored cloud; shapes as in `Sample`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Groups {
+pub(crate) struct CloudGroupings {
     /// `[R,N]`, each ascending; absent if every grouping uses all stored points.
     pub subset: Option<Vec<u32>>,
     /// `[R,G]`.
@@ -27,24 +27,24 @@ pub struct Groups {
 
 /// Memory that a worker keeps from sample to sample.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub(crate) struct GroupScratch {
     whole: IndexedCloud,
     part: IndexedCloud,
     points: Vec<[f32; 3]>,
 }
 
-/// Groups a normalised cloud; `draws` gives the random stream of a purpose.
+/// CloudGroupings a normalised cloud; `draws` gives the random stream of a purpose.
 ///
 /// # Errors
 /// Rejects a cloud with fewer than `N` points, or with too few distinct ones for voxel blocks.
-pub fn group(
+pub(crate) fn group(
     points: &[[f32; 3]],
     config: &GroupsConfig,
     draws: &dyn Fn(&str) -> Draws,
-    scratch: &mut Scratch,
-) -> Result<Groups, Rejected> {
+    scratch: &mut GroupScratch,
+) -> Result<CloudGroupings, Rejected> {
     let wrong = |e: jepa3d_grouping::Error| Rejected::new("group", e.to_string());
-    let mut groups = Groups::default();
+    let mut groups = CloudGroupings::default();
     let is_subset = points.len() > config.points;
     scratch.whole.rebuild(points).map_err(wrong)?;
     let mut shared_starts = Vec::new();
@@ -75,7 +75,7 @@ pub fn group(
     Ok(groups)
 }
 
-impl Groups {
+impl CloudGroupings {
     /// Appends a grouping of `cloud` for each of `starts`, indices into it.
     fn push(
         &mut self,
@@ -169,8 +169,8 @@ mod tests {
         GroupsConfig { kind, points, centers: 10, neighbors: 8, groupings: 3, voxel_edge: 0.0 }
     }
 
-    fn run(points: &[[f32; 3]], config: &GroupsConfig) -> Groups {
-        group(points, config, &|purpose| Draws::new(1, "a", purpose), &mut Scratch::default()).unwrap()
+    fn run(points: &[[f32; 3]], config: &GroupsConfig) -> CloudGroupings {
+        group(points, config, &|purpose| Draws::new(1, "a", purpose), &mut GroupScratch::default()).unwrap()
     }
 
     /// Whether a patch of 8 starts with its center and no other member is nearer than its last point.

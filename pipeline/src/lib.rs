@@ -1,23 +1,48 @@
 //! From raw objects to verified Parquet shards: plan, prepare, run, verify, statistics.
 //!
-//! [`Plan`] divides the objects of a dataset into tasks before any is read, [`prepare()`] turns
-//! one object into one sample, [`run()`] does that for all of them on any number of threads with
-//! the same bytes, and [`verify()`] checks the result.
+//! [`PreparePlan`] divides the objects of a dataset into tasks before any is read; [`run()`] turns
+//! each object into one sample (`prepare.rs`, the heart of the crate), all of them on any number of
+//! threads with the same bytes; [`verify()`] checks the result and [`stats()`] says what is in it.
+//!
+//! ```
+//! use jepa3d_pipeline::{PlanPart, PrepareConfig, PreparePlan, PrepareRequest, run, stats, verify};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Without a config file it is the synthetic set; 12 shapes of it, in small.
+//! let sets = ["dataset.count=12", "cloud.points=256", "groups.points=128", "groups.centers=16"];
+//! let config = PrepareConfig::load(None, &sets.map(str::to_owned))?;
+//! let plan = PreparePlan::new(config, "no raw data".as_ref())?;
+//!
+//! let out = tempfile::tempdir()?;
+//! let request = PrepareRequest { part: PlanPart::Whole, only_views: false, threads: 2 };
+//! let report = run(&plan, out.path(), request, &mut |progress| println!("{} done", progress.done))?;
+//! assert_eq!(report.progress.written, 12);
+//!
+//! assert!(verify(out.path(), 2)?.problems.is_empty());
+//! println!("{}", stats(out.path())?);
+//! # Ok(())
+//! # }
+//! ```
 
 mod config;
 mod error;
 mod execute;
 mod finalize;
+mod fingerprint;
 mod group;
 mod normalize;
 mod outcome;
 mod output_folder;
 mod plan;
+mod pool;
 mod prepare;
-mod queue;
+mod quarantine;
 mod record;
 mod reopen;
+mod request;
+mod row_group;
 mod run;
+mod shard_footer;
 mod stats;
 mod stored;
 mod surface;
@@ -25,18 +50,11 @@ mod verify;
 mod views;
 mod writer;
 
-pub use config::{CloudConfig, GroupKind, GroupsConfig, PrepareConfig, RunConfig, ShardsConfig, TooFew};
-pub use error::{Error, Rejected, Result};
-pub use execute::Progress;
-pub use group::{Groups, Scratch, group};
-pub use normalize::{Frame, Normalized, normalize};
-pub use plan::{Plan, Task};
-pub use prepare::{Prepared, prepare};
-pub use record::{QUARANTINE_FILE, QuarantineRow, read_quarantine};
-pub use run::{Part, Report, Request, run};
-pub use stats::{
-    ClassCounts, ColumnBytes, Coverage, DatasetSummary, Degenerate, Failure, NamedExtent, Sizes, SlowObject,
-    SplitShards, Spread, StageFailures, StageTime, Stats, StatsError, Times, ViewPart, Views, plots, stats,
-};
-pub use surface::sample_surface;
-pub use verify::{Problem, Verification, verify};
+pub use config::PrepareConfig;
+pub use error::{Error, Result};
+pub use plan::PreparePlan;
+pub use quarantine::{QUARANTINE_FILE, QuarantineRow, read_quarantine};
+pub use request::{PlanPart, PrepareReport, PrepareRequest, Progress};
+pub use run::run;
+pub use stats::{Stats, plots, stats};
+pub use verify::{Verification, verify};

@@ -10,7 +10,7 @@ use crate::error::Rejected;
 /// Which frame the stored coordinates have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Frame {
+pub enum CloudFrame {
     /// Mean at the origin, farthest point at distance 1 (objects).
     #[default]
     UnitSphere,
@@ -22,7 +22,7 @@ pub enum Frame {
 
 /// A cloud in its normalised frame: `raw = points * scale + center`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Normalized {
+pub(crate) struct NormalizedCloud {
     /// `[S]` normalised coordinates.
     pub points: Vec<[f32; 3]>,
     /// Raw coordinates of the normalised origin.
@@ -40,7 +40,7 @@ pub struct Normalized {
 /// # Errors
 /// Rejects a cloud without points, with a coordinate that is not finite, or so large that its
 /// mean or radius overflows.
-pub fn normalize(raw: &[[f64; 3]], frame: Frame) -> Result<Normalized, Rejected> {
+pub(crate) fn normalize(raw: &[[f64; 3]], frame: CloudFrame) -> Result<NormalizedCloud, Rejected> {
     let reject = |reason: String| Err(Rejected::new("normalize", reason));
     if raw.is_empty() {
         return reject("expected points, found none".to_owned());
@@ -50,17 +50,17 @@ pub fn normalize(raw: &[[f64; 3]], frame: Frame) -> Result<Normalized, Rejected>
     }
     let (low, high) = bounds(raw);
     let extent = std::array::from_fn(|a| high[a] - low[a]);
-    let center = if frame == Frame::Source { [0.0; 3] } else { mean(raw, low) };
+    let center = if frame == CloudFrame::Source { [0.0; 3] } else { mean(raw, low) };
     let offset = |p: &[f64; 3]| -> [f64; 3] { std::array::from_fn(|a| p[a] - center[a]) };
     let radius = raw.iter().map(|p| offset(p).iter().map(|x| x * x).sum::<f64>()).fold(0.0, f64::max).sqrt();
     let is_single_point = extent == [0.0; 3];
-    let scale = if frame == Frame::UnitSphere && !is_single_point { radius } else { 1.0 };
+    let scale = if frame == CloudFrame::UnitSphere && !is_single_point { radius } else { 1.0 };
     let points: Vec<[f32; 3]> = raw.iter().map(|p| offset(p).map(|x| (x / scale) as f32)).collect();
     let is_usable = scale.is_finite() && scale > 0.0 && points.iter().flatten().all(|x| x.is_finite());
     if !is_usable {
         return reject(format!("expected coordinates that f32 can hold, found an extent of {extent:?}"));
     }
-    Ok(Normalized { points, center, scale, extent, is_single_point })
+    Ok(NormalizedCloud { points, center, scale, extent, is_single_point })
 }
 
 fn bounds(raw: &[[f64; 3]]) -> ([f64; 3], [f64; 3]) {
@@ -98,7 +98,7 @@ mod tests {
             let size = libm::pow(10.0, draws.range(-1.0, 5.0));
             let raw: Vec<[f64; 3]> =
                 (0..200).map(|_| std::array::from_fn(|a| far[a] + size * draws.normal())).collect();
-            let n = normalize(&raw, Frame::UnitSphere).unwrap();
+            let n = normalize(&raw, CloudFrame::UnitSphere).unwrap();
             let radius = n
                 .points
                 .iter()
@@ -120,21 +120,21 @@ mod tests {
 
     #[test]
     fn equal_points_get_scale_one_and_a_flag() {
-        let n = normalize(&[[3e8, 0.1, -7.0]; 9], Frame::UnitSphere).unwrap();
+        let n = normalize(&[[3e8, 0.1, -7.0]; 9], CloudFrame::UnitSphere).unwrap();
         assert!(n.is_single_point);
         assert_eq!((n.scale, n.points[0]), (1.0, [0.0; 3]));
     }
 
     #[test]
     fn the_source_frame_is_kept() {
-        let n = normalize(&[[1.0, 2.0, 3.0], [5.0, 2.0, 3.0]], Frame::Source).unwrap();
+        let n = normalize(&[[1.0, 2.0, 3.0], [5.0, 2.0, 3.0]], CloudFrame::Source).unwrap();
         assert_eq!((n.points[1], n.center, n.scale), ([5.0, 2.0, 3.0], [0.0; 3], 1.0));
         assert_eq!(n.extent, [4.0, 0.0, 0.0]);
     }
 
     #[test]
     fn what_is_not_finite_is_refused_by_name() {
-        let reason = |raw: &[[f64; 3]]| normalize(raw, Frame::UnitSphere).unwrap_err().reason;
+        let reason = |raw: &[[f64; 3]]| normalize(raw, CloudFrame::UnitSphere).unwrap_err().reason;
         assert_eq!(reason(&[]), "expected points, found none");
         assert_eq!(
             reason(&[[0.0; 3], [1.0, f64::NAN, 2.0]]),

@@ -7,87 +7,104 @@ use jepa3d_render::Subject;
 use jepa3d_schemas::{CatalogRow, Object, Sample};
 
 use crate::error::Rejected;
-use crate::group;
-use crate::plan::{Job, Plan};
-use crate::prepare::{Prepared, prepare};
-use crate::record::QuarantineRow;
+use crate::group::GroupScratch;
+use crate::plan::{PreparePlan, ShardJob};
+use crate::prepare::{PreparedSample, RawObject, prepare};
+use crate::quarantine::QuarantineRow;
 use crate::views::{SampleViews, make_views};
 
 /// Memory that a worker keeps from object to object.
 #[derive(Default)]
-pub(crate) struct Scratch {
-    group: group::Scratch,
+pub(crate) struct ObjectScratch {
+    group: GroupScratch,
     render: jepa3d_render::ViewScratch,
 }
 
 /// What became of an object.
-pub(crate) struct Outcome {
+pub(crate) struct ObjectOutcome {
     /// Absent where the points are stored already.
-    pub points: Option<Points>,
+    pub points: Option<PointsOutcome>,
     /// Absent where none are wanted, or there is no sample to have any.
     pub views: Option<SampleViews>,
 }
 
 /// A sample, or why there is none.
-pub(crate) enum Points {
-    Written(Box<Prepared>),
-    Quarantined(Box<(QuarantineRow, CatalogRow)>),
+pub(crate) enum PointsOutcome {
+    Written(Box<PreparedSample>),
+    Quarantined(Box<QuarantinedObject>),
 }
 
-impl Outcome {
+/// What is written down of an object without a sample.
+pub(crate) struct QuarantinedObject {
+    pub quarantine: QuarantineRow,
+    pub catalog: CatalogRow,
+}
+
+impl QuarantinedObject {
+    fn new(id: &str, split: &str, source: String, read_ms: f64, rejected: Rejected) -> Self {
+        let (id, split, status) = (id.to_owned(), split.to_owned(), rejected.stage.to_owned());
+        let catalog = CatalogRow {
+            id: id.clone(),
+            split: split.clone(),
+            status: status.clone(),
+            read_ms,
+            ..CatalogRow::default()
+        };
+        let quarantine = QuarantineRow { id, split, source, stage: status, error: rejected.reason };
+        Self { quarantine, catalog }
+    }
+}
+
+impl ObjectOutcome {
     /// Whether the object is not, or not wholly, what was asked for.
     pub(crate) fn has_failed(&self) -> bool {
-        let no_sample = matches!(self.points, Some(Points::Quarantined(_)));
+        let no_sample = matches!(self.points, Some(PointsOutcome::Quarantined(_)));
         no_sample || self.views.as_ref().is_some_and(|made| !made.quarantine.is_empty())
     }
 }
 
 /// Reads and prepares object `index`; whatever goes wrong, panics included, concerns it alone.
-pub(crate) fn prepared(plan: &Plan, job: Job<'_>, index: usize, scratch: &mut Scratch) -> Outcome {
-    let (id, source) = (plan.dataset.id(index), plan.dataset.source(index));
+pub(crate) fn prepare_object(
+    plan: &PreparePlan,
+    job: ShardJob<'_>,
+    index: usize,
+    scratch: &mut ObjectScratch,
+) -> ObjectOutcome {
+    let (dataset, split) = (plan.dataset.as_ref(), job.task.split.as_str());
+    let (id, source) = (dataset.id(index), dataset.source(index));
     let start = Instant::now();
     let mut read_ms = 0.0;
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        let object = plan.dataset.get(index).map_err(|e| Rejected::new("read", e.to_string()))?;
+        let object = dataset.get(index).map_err(|e| Rejected::new("read", e.to_string()))?;
         read_ms = start.elapsed().as_secs_f64() * 1e3;
-        let prepared =
-            prepare(&object, plan.dataset.name(), source.clone(), &plan.config, &mut scratch.group)?;
+        let raw = RawObject { object: &object, dataset: dataset.name(), source: &source, split, read_ms };
+        let prepared = prepare(&raw, &plan.config, &mut scratch.group)?;
         Ok((object, prepared))
     }));
-    let split = &job.task.split;
     let rejected = match attempt {
-        Ok(Ok((object, mut prepared))) => {
+        Ok(Ok((object, prepared))) => {
             tell_warnings(&prepared.warnings, id, &source);
-            prepared.catalog.split = split.clone();
-            prepared.catalog.read_ms = read_ms;
-            let views = views_of(plan, job, (&object, &prepared.sample), scratch);
-            return Outcome { points: Some(Points::Written(Box::new(prepared))), views };
+            let views = make_object_views(plan, job, &object, &prepared.sample, scratch);
+            return ObjectOutcome { points: Some(PointsOutcome::Written(Box::new(prepared))), views };
         }
         Ok(Err(rejected)) => rejected,
         Err(panic) => {
-            *scratch = Scratch::default();
+            *scratch = ObjectScratch::default();
             Rejected::from_panic("reader", panic.as_ref())
         }
     };
-    let (id, status) = (id.to_owned(), rejected.stage.to_owned());
-    let catalog = CatalogRow {
-        id: id.clone(),
-        split: split.clone(),
-        status: status.clone(),
-        read_ms,
-        ..CatalogRow::default()
-    };
-    let row = QuarantineRow { id, split: split.clone(), source, stage: status, error: rejected.reason };
-    Outcome { points: Some(Points::Quarantined(Box::new((row, catalog)))), views: None }
+    let object = QuarantinedObject::new(id, split, source, read_ms, rejected);
+    ObjectOutcome { points: Some(PointsOutcome::Quarantined(Box::new(object))), views: None }
 }
 
-/// Makes the views of a sample whose points are stored already.
-pub(crate) fn added(
-    plan: &Plan,
-    job: Job<'_>,
-    (index, sample): (usize, &Sample),
-    scratch: &mut Scratch,
-) -> Outcome {
+/// Makes the views of object `index`, whose points are stored already as `sample`.
+pub(crate) fn add_views(
+    plan: &PreparePlan,
+    job: ShardJob<'_>,
+    index: usize,
+    sample: &Sample,
+    scratch: &mut ObjectScratch,
+) -> ObjectOutcome {
     let read = catch_unwind(AssertUnwindSafe(|| plan.dataset.get(index)));
     let object = match read {
         Ok(Ok(object)) => check_source(object, sample),
@@ -95,10 +112,10 @@ pub(crate) fn added(
         Err(panic) => Err(Rejected::from_panic("reader", panic.as_ref()).reason),
     };
     let views = match object {
-        Ok(object) => views_of(plan, job, (&object, sample), scratch),
+        Ok(object) => make_object_views(plan, job, &object, sample, scratch),
         Err(reason) => Some(SampleViews::none(sample, &job.task.split, reason)),
     };
-    Outcome { points: None, views }
+    ObjectOutcome { points: None, views }
 }
 
 /// Refuses a source that is not the one the stored points came from.
@@ -112,11 +129,12 @@ fn check_source(object: Object, sample: &Sample) -> Result<Object, String> {
     ))
 }
 
-fn views_of(
-    plan: &Plan,
-    job: Job<'_>,
-    (object, sample): (&Object, &Sample),
-    scratch: &mut Scratch,
+fn make_object_views(
+    plan: &PreparePlan,
+    job: ShardJob<'_>,
+    object: &Object,
+    sample: &Sample,
+    scratch: &mut ObjectScratch,
 ) -> Option<SampleViews> {
     let config = plan.config.views.as_ref().filter(|_| job.views)?;
     let subject = Subject { object, sample, up: plan.dataset.up_axis(), seed: plan.config.run.seed };

@@ -12,10 +12,11 @@ use jepa3d_schemas::{ConfigError, Table};
 
 use crate::config::PrepareConfig;
 use crate::error::{Error, Result};
+use crate::fingerprint::hash_texts;
 
 /// One shard to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
+pub struct ShardTask {
     /// Number of the task, as `--task` takes it.
     pub number: usize,
     /// Path of the shard below the output folder.
@@ -26,7 +27,7 @@ pub struct Task {
     pub objects: Vec<usize>,
 }
 
-impl Task {
+impl ShardTask {
     /// Path of the shard of its views below the output folder.
     pub fn views_file(&self) -> String {
         Table::Views.file_beside(&self.file)
@@ -35,8 +36,8 @@ impl Task {
 
 /// A task, and which of its two shards are to be written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Job<'a> {
-    pub task: &'a Task,
+pub(crate) struct ShardJob<'a> {
+    pub task: &'a ShardTask,
     pub points: bool,
     pub views: bool,
 }
@@ -47,13 +48,13 @@ pub(crate) const POINTS_FOLDER: &str = Table::Points.folder();
 pub(crate) const VIEWS_FOLDER: &str = Table::Views.folder();
 
 /// All shards of a prepared dataset.
-pub struct Plan {
+pub struct PreparePlan {
     /// The config they are made by.
     pub config: PrepareConfig,
     /// Where the objects come from.
     pub dataset: Box<dyn Dataset>,
     /// The shards, by split name, then number.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<ShardTask>,
     /// Hash of config, ids and splits; views have no part in it.
     pub hash: String,
     /// Hash of this plan, the `[views]` table and the renderer's version; absent without views.
@@ -62,7 +63,7 @@ pub struct Plan {
     pub split_hash: String,
 }
 
-impl Plan {
+impl PreparePlan {
     /// Opens the dataset at `data` and divides its objects into tasks.
     ///
     /// # Errors
@@ -73,12 +74,12 @@ impl Plan {
             return Err(Error::NoObjects { path: data.to_owned(), dataset: dataset.name().to_owned() });
         }
         check_ids(dataset.as_ref())?;
-        let objects = limited(dataset.len(), config.run.limit);
+        let objects = choose_objects(dataset.len(), config.run.limit);
         let mut splits: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for &i in &objects {
             splits.entry(dataset.split(i)).or_default().push(i);
         }
-        let tasks = tasks(&splits, config.shards.rows);
+        let tasks = cut_tasks(&splits, config.shards.rows);
         let split_hash = split_hash(dataset.as_ref(), &objects);
         let hash = plan_hash(&config, dataset.as_ref(), &split_hash);
         let views_hash = config.views.as_ref().map(|views| views_hash(&hash, views));
@@ -102,19 +103,19 @@ fn check_ids(dataset: &dyn Dataset) -> Result<()> {
 }
 
 /// All indices, or `limit` of them evenly spread, so that a trial run sees every class.
-fn limited(len: usize, limit: usize) -> Vec<usize> {
+fn choose_objects(len: usize, limit: usize) -> Vec<usize> {
     if limit == 0 || limit >= len {
         return (0..len).collect();
     }
     (0..limit).map(|i| (i as u128 * len as u128 / limit as u128) as usize).collect()
 }
 
-fn tasks(splits: &BTreeMap<&str, Vec<usize>>, rows: usize) -> Vec<Task> {
+fn cut_tasks(splits: &BTreeMap<&str, Vec<usize>>, rows: usize) -> Vec<ShardTask> {
     let mut tasks = Vec::new();
     for (split, objects) in splits {
         let count = objects.len().div_ceil(rows);
         for (i, chunk) in objects.chunks(rows).enumerate() {
-            tasks.push(Task {
+            tasks.push(ShardTask {
                 number: tasks.len(),
                 file: format!("{POINTS_FOLDER}/{split}-{i:05}-of-{count:05}.parquet"),
                 split: (*split).to_owned(),
@@ -127,29 +128,19 @@ fn tasks(splits: &BTreeMap<&str, Vec<usize>>, rows: usize) -> Vec<Task> {
 
 fn split_hash(dataset: &dyn Dataset, objects: &[usize]) -> String {
     let parts: Vec<&str> = objects.iter().flat_map(|&i| [dataset.id(i), dataset.split(i)]).collect();
-    hash_of(&parts)
+    hash_texts(&parts)
 }
 
 fn plan_hash(config: &PrepareConfig, dataset: &dyn Dataset, split_hash: &str) -> String {
-    let config = config.of_points();
+    let config = config.points_only();
     let version = jepa3d_schemas::SCHEMA_VERSION.to_string();
     let classes = dataset.classes().join("\n");
-    hash_of(&[&version, &config.to_toml(), &classes, split_hash])
+    hash_texts(&[&version, &config.to_toml(), &classes, split_hash])
 }
 
 fn views_hash(points_plan: &str, views: &ViewsConfig) -> String {
     let config = serde_json::to_string(views).expect("a config serialises");
-    hash_of(&[points_plan, &jepa3d_render::RENDER_VERSION.to_string(), &config])
-}
-
-/// Hash of some texts in hex, 128 bits.
-pub(crate) fn hash_of(parts: &[&str]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hasher.finalize().to_hex()[..32].to_owned()
+    hash_texts(&[points_plan, &jepa3d_render::RENDER_VERSION.to_string(), &config])
 }
 
 #[cfg(test)]
@@ -159,7 +150,7 @@ mod tests {
     #[test]
     fn tasks_cover_every_object_once_in_order() {
         let splits = BTreeMap::from([("train", (0..10).collect()), ("test", vec![10, 11, 12, 13])]);
-        let tasks = tasks(&splits, 4);
+        let tasks = cut_tasks(&splits, 4);
         let files: Vec<_> = tasks.iter().map(|t| t.file.as_str()).collect();
         assert_eq!(
             files,
@@ -178,8 +169,8 @@ mod tests {
 
     #[test]
     fn a_limit_is_spread_evenly() {
-        assert_eq!(limited(10, 4), [0, 2, 5, 7]);
-        assert_eq!(limited(3, 0), [0, 1, 2]);
-        assert_eq!(limited(3, 9), [0, 1, 2]);
+        assert_eq!(choose_objects(10, 4), [0, 2, 5, 7]);
+        assert_eq!(choose_objects(3, 0), [0, 1, 2]);
+        assert_eq!(choose_objects(3, 9), [0, 1, 2]);
     }
 }

@@ -10,16 +10,32 @@ use jepa3d_schemas::{BoxLabel, CatalogRow, Draws, Object, PointCloud, Sample, Sh
 
 use crate::config::{PrepareConfig, TooFew};
 use crate::error::Rejected;
-use crate::group::{Groups, Scratch, group};
-use crate::normalize::{Normalized, normalize};
+use crate::group::{CloudGroupings, GroupScratch, group};
+use crate::normalize::{NormalizedCloud, normalize};
 use crate::surface::sample_surface;
+
+/// Status in the catalog of an object that became a sample.
+pub(crate) const WRITTEN: &str = "written";
+
+/// A raw object, and what is known of it besides.
+pub(crate) struct RawObject<'a> {
+    pub object: &'a Object,
+    /// Name of its dataset.
+    pub dataset: &'a str,
+    /// Path of its main file relative to the raw folder.
+    pub source: &'a str,
+    /// Split it belongs to.
+    pub split: &'a str,
+    /// Milliseconds that reading it took.
+    pub read_ms: f64,
+}
 
 /// A sample and what the catalog says of its object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
+pub(crate) struct PreparedSample {
     /// The row of a shard.
     pub sample: Sample,
-    /// The row of the catalog; split and reading time are the caller's to fill in.
+    /// The row of the catalog.
     pub catalog: CatalogRow,
     /// What was odd but did not stop the object.
     pub warnings: Vec<String>,
@@ -30,34 +46,35 @@ pub struct Prepared {
 /// # Errors
 /// Rejects an object without a usable surface or without enough finite points; the rejection
 /// names the stage, what was expected and what was found.
-pub fn prepare(
-    object: &Object,
-    dataset: &str,
-    source: String,
+pub(crate) fn prepare(
+    raw: &RawObject<'_>,
     config: &PrepareConfig,
-    scratch: &mut Scratch,
-) -> Result<Prepared, Rejected> {
+    scratch: &mut GroupScratch,
+) -> Result<PreparedSample, Rejected> {
+    let object = raw.object;
+    let mut warnings = object.warnings.clone();
     let start = Instant::now();
-    let (seed, mut warnings) = (config.run.seed, object.warnings.clone());
-    let cloud = stored_cloud(object, config)?;
+    let cloud = choose_cloud(object, config)?;
     let normalized = normalize(&cloud.positions, config.cloud.frame)?;
     if normalized.is_single_point {
         warnings.push("all points coincide: scale 1".to_owned());
     }
-    let sampled = Instant::now();
-    let groups =
-        group(&normalized.points, &config.groups, &|purpose| Draws::new(seed, &object.id, purpose), scratch)?;
-    let catalog = catalog_row(object, &cloud, &normalized, [start, sampled, Instant::now()]);
-    let (boxes, box_labels) = boxes(object, &normalized);
-    let mut sample = assemble(object, cloud, normalized, groups, config);
-    (sample.boxes, sample.box_labels) = (boxes, box_labels);
-    sample.dataset = dataset.to_owned();
-    sample.source = source;
-    Ok(Prepared { sample, catalog, warnings })
+    let sample_ms = milliseconds_since(start);
+    let start = Instant::now();
+    let draws = |purpose: &str| Draws::new(config.run.seed, &object.id, purpose);
+    let groupings = group(&normalized.points, &config.groups, &draws, scratch)?;
+    let group_ms = milliseconds_since(start);
+    let catalog = catalog_row(raw, &normalized, sample_ms, group_ms);
+    let sample = assemble(raw, cloud, normalized, groupings, config);
+    Ok(PreparedSample { sample, catalog, warnings })
+}
+
+fn milliseconds_since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
 }
 
 /// The cloud to store, in raw units: sampled from a mesh, or subsampled from points.
-fn stored_cloud<'a>(object: &'a Object, config: &PrepareConfig) -> Result<Cow<'a, PointCloud>, Rejected> {
+fn choose_cloud<'a>(object: &'a Object, config: &PrepareConfig) -> Result<Cow<'a, PointCloud>, Rejected> {
     let (seed, count) = (config.run.seed, config.cloud.points);
     match &object.shape {
         Shape::Mesh(mesh) => {
@@ -89,11 +106,12 @@ fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<Cow<'_, Po
 }
 
 fn catalog_row(
-    object: &Object,
-    cloud: &PointCloud,
-    normalized: &Normalized,
-    [start, sampled, grouped]: [Instant; 3],
+    raw: &RawObject<'_>,
+    normalized: &NormalizedCloud,
+    sample_ms: f64,
+    group_ms: f64,
 ) -> CatalogRow {
+    let object = raw.object;
     let (source_points, source_triangles) = match &object.shape {
         Shape::Mesh(mesh) => (mesh.positions.len(), mesh.triangles.len()),
         Shape::Points(points) => (points.len(), 0),
@@ -102,42 +120,39 @@ fn catalog_row(
         id: object.id.clone(),
         category: object.category.clone(),
         label: object.label,
-        status: "written".to_owned(),
+        split: raw.split.to_owned(),
+        status: WRITTEN.to_owned(),
         source_points: source_points as u32,
         source_triangles: source_triangles as u32,
-        points: cloud.len() as u32,
+        points: normalized.points.len() as u32,
         extent: normalized.extent,
         norm_scale: normalized.scale,
-        sample_ms: (sampled - start).as_secs_f64() * 1e3,
-        group_ms: (grouped - sampled).as_secs_f64() * 1e3,
+        read_ms: raw.read_ms,
+        sample_ms,
+        group_ms,
         source_hash: object.source_hash.clone(),
-        ..CatalogRow::default()
+        // Those of a task join the catalog when all of its shards are merged.
+        views: None,
     }
 }
 
 /// The boxes of an object in the frame of its cloud; absent where there are none.
-fn boxes(object: &Object, frame: &Normalized) -> (Option<Vec<f32>>, Option<Vec<i16>>) {
-    if object.boxes.is_empty() {
-        return (None, None);
-    }
+fn box_numbers(boxes: &[BoxLabel], frame: &NormalizedCloud) -> Option<Vec<f32>> {
     let numbers = |b: &BoxLabel| {
         let center = [0, 1, 2].map(|i| (b.center[i] - frame.center[i]) / frame.scale);
         let size = b.size.map(|x| x / frame.scale);
         center.into_iter().chain(size).chain(b.rotation).map(|x| x as f32)
     };
-    let labels = object.boxes.iter().map(|b| b.label).collect();
-    (Some(object.boxes.iter().flat_map(numbers).collect()), Some(labels))
+    (!boxes.is_empty()).then(|| boxes.iter().flat_map(numbers).collect())
 }
 
-fn assemble(
-    object: &Object,
-    cloud: Cow<'_, PointCloud>,
-    normalized: Normalized,
-    groups: Groups,
-    config: &PrepareConfig,
-) -> Sample {
-    // The raw positions have served their purpose: those of a cloud stored whole are never copied.
-    let cloud = match cloud {
+fn box_labels(boxes: &[BoxLabel]) -> Option<Vec<i16>> {
+    (!boxes.is_empty()).then(|| boxes.iter().map(|b| b.label).collect())
+}
+
+/// A cloud of which the raw positions have served their purpose: those of one stored whole are never copied.
+fn take_attributes(cloud: Cow<'_, PointCloud>) -> PointCloud {
+    match cloud {
         Cow::Owned(cloud) => cloud,
         Cow::Borrowed(cloud) => PointCloud {
             positions: Vec::new(),
@@ -146,25 +161,39 @@ fn assemble(
             intensity: cloud.intensity.clone(),
             point_labels: cloud.point_labels.clone(),
         },
-    };
+    }
+}
+
+fn assemble(
+    raw: &RawObject<'_>,
+    cloud: Cow<'_, PointCloud>,
+    normalized: NormalizedCloud,
+    groupings: CloudGroupings,
+    config: &PrepareConfig,
+) -> Sample {
+    let object = raw.object;
+    let cloud = take_attributes(cloud);
     Sample {
         sample_id: object.id.clone(),
+        dataset: raw.dataset.to_owned(),
         category: object.category.clone(),
         label: object.label,
+        boxes: box_numbers(&object.boxes, &normalized),
+        box_labels: box_labels(&object.boxes),
         points: normalized.points.into_flattened(),
         normals: cloud.normals.filter(|_| config.cloud.normals).map(Vec::into_flattened),
         colors: cloud.colors.filter(|_| config.cloud.colors).map(Vec::into_flattened),
         intensity: cloud.intensity,
         point_labels: cloud.point_labels,
-        subset: groups.subset,
-        center_indices: groups.center_indices,
-        patch_indices: groups.patch_indices,
-        patch_counts: groups.patch_counts,
-        centers: groups.centers,
+        subset: groupings.subset,
+        center_indices: groupings.center_indices,
+        patch_indices: groupings.patch_indices,
+        patch_counts: groupings.patch_counts,
+        centers: groupings.centers,
         norm_center: normalized.center,
         norm_scale: normalized.scale,
+        source: raw.source.to_owned(),
         source_hash: object.source_hash.clone(),
-        ..Sample::default()
     }
 }
 
@@ -197,7 +226,8 @@ mod tests {
     }
 
     fn run(object: &Object, config: &PrepareConfig) -> Result<Sample, Rejected> {
-        prepare(object, "d", "s".into(), config, &mut Scratch::default()).map(|p| p.sample)
+        let raw = RawObject { object, dataset: "d", source: "s", split: "train", read_ms: 0.0 };
+        prepare(&raw, config, &mut GroupScratch::default()).map(|p| p.sample)
     }
 
     #[test]

@@ -6,34 +6,32 @@ use std::path::Path;
 use jepa3d_schemas::{CATALOG_FILE, CatalogRow, Manifest, read_catalog};
 
 use crate::error::Result;
-use crate::output_folder::remove_manifest;
-use crate::plan::Plan;
-use crate::record::{
-    QuarantineRow, Record, TaskRecord, ViewsRecord, ViewsRow, read_quarantine, remove_unless_gone,
-};
+use crate::output_folder::{OutputFolder, remove_unless_gone};
+use crate::plan::{PreparePlan, ShardTask};
+use crate::quarantine::{QuarantineRow, read_quarantine};
+use crate::record::{PointsRecord, SampleViewsRow, ShardRecord, ViewsRecord};
 
 /// Writes the records of points and views of every task, then removes the manifest; a record
 /// without its shard counts as not done. Several tasks may do this at once: they write the same.
 ///
 /// # Errors
 /// Fails if the manifest is there and cannot be read, or a record cannot be written.
-pub(crate) fn reopen(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
-    let Some(manifest) = Manifest::find(out)? else { return Ok(()) };
+pub(crate) fn reopen_points(plan: &PreparePlan, folder: &OutputFolder) -> Result<()> {
+    let Some(manifest) = Manifest::find(&folder.out)? else { return Ok(()) };
     // Without the tables nobody knows what became of which object: every task is repeated.
-    let Some(tables) = Tables::read(out) else { return remove_manifest(out) };
+    let Some(tables) = ObjectTables::read(&folder.out) else { return folder.remove_manifest() };
     for (task, shard) in plan.tasks.iter().zip(&manifest.shards) {
-        let ids = || task.objects.iter().map(|&i| plan.dataset.id(i));
-        let rows = ids().filter_map(|id| tables.catalog.get(id));
-        let record = TaskRecord {
+        let rows = tables.catalog_of(plan, task);
+        let record = PointsRecord {
             plan: plan.hash.clone(),
             shard: shard.clone(),
             catalog: rows.map(|row| CatalogRow { views: None, ..row.clone() }).collect(),
-            quarantine: ids().flat_map(|id| tables.failures(id, false)).collect(),
+            quarantine: tables.quarantine_of(plan, task, false),
         };
-        record.write(state, task.number)?;
+        record.write(folder, task.number)?;
     }
-    record_views(plan, &manifest, &tables, state)?;
-    remove_manifest(out)
+    record_views(plan, folder, &manifest, &tables)?;
+    folder.remove_manifest()
 }
 
 /// Makes the dataset complete without views, keeping records of those that are the plan's.
@@ -44,57 +42,61 @@ pub(crate) fn reopen(plan: &Plan, out: &Path, state: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Fails if a record or the manifest cannot be written, or an old file cannot be removed.
-pub(crate) fn reopen_views(plan: &Plan, out: &Path, state: &Path, is_alone: bool) -> Result<()> {
+pub(crate) fn reopen_views(plan: &PreparePlan, folder: &OutputFolder, is_alone: bool) -> Result<()> {
     let Some(hash) = &plan.views_hash else { return Ok(()) };
-    plan.tasks.iter().try_for_each(|task| ViewsRecord::remove_other(state, task.number, hash))?;
-    let Some(manifest) = Manifest::find(out)? else { return Ok(()) };
+    plan.tasks.iter().try_for_each(|task| ViewsRecord::remove_other(folder, task.number, hash))?;
+    let Some(manifest) = Manifest::find(&folder.out)? else { return Ok(()) };
     let Some(views) = &manifest.views else { return Ok(()) };
     if views.plan == *hash {
-        if let Some(tables) = Tables::read(out) {
-            record_views(plan, &manifest, &tables, state)?;
+        if let Some(tables) = ObjectTables::read(&folder.out) {
+            record_views(plan, folder, &manifest, &tables)?;
         }
-        return Ok(manifest.without_views().write(out)?);
+        return Ok(manifest.without_views().write(&folder.out)?);
     }
     tracing::warn!(
         "{}: the views are of another config or renderer (plan {}) and are replaced by those of plan {hash}",
-        out.display(),
+        folder.out.display(),
         views.plan
     );
     let listed: Vec<String> = views.shards.iter().map(|shard| shard.file.clone()).collect();
-    manifest.without_views().write(out)?;
+    manifest.without_views().write(&folder.out)?;
     for file in listed.iter().filter(|_| is_alone) {
-        remove_unless_gone(&out.join(file))?;
+        remove_unless_gone(&folder.out.join(file))?;
     }
     Ok(())
 }
 
 /// Writes the records of the views that the manifest lists.
-fn record_views(plan: &Plan, manifest: &Manifest, tables: &Tables, state: &Path) -> Result<()> {
+fn record_views(
+    plan: &PreparePlan,
+    folder: &OutputFolder,
+    manifest: &Manifest,
+    tables: &ObjectTables,
+) -> Result<()> {
     let Some(views) = &manifest.views else { return Ok(()) };
     let row = |row: &CatalogRow| {
         let (height, width) = (manifest.shape.H as u32, manifest.shape.W as u32);
-        Some(ViewsRow { id: row.id.clone(), counts: row.views?, height, width })
+        Some(SampleViewsRow { id: row.id.clone(), counts: row.views?, height, width })
     };
     for (task, shard) in plan.tasks.iter().zip(&views.shards) {
-        let ids = || task.objects.iter().map(|&i| plan.dataset.id(i));
         let record = ViewsRecord {
             plan: views.plan.clone(),
             shard: shard.clone(),
-            rows: ids().filter_map(|id| tables.catalog.get(id)).filter_map(row).collect(),
-            quarantine: ids().flat_map(|id| tables.failures(id, true)).collect(),
+            rows: tables.catalog_of(plan, task).filter_map(row).collect(),
+            quarantine: tables.quarantine_of(plan, task, true),
         };
-        record.write(state, task.number)?;
+        record.write(folder, task.number)?;
     }
     Ok(())
 }
 
 /// Catalog and quarantine by object.
-struct Tables {
+struct ObjectTables {
     catalog: BTreeMap<String, CatalogRow>,
     quarantine: BTreeMap<String, Vec<QuarantineRow>>,
 }
 
-impl Tables {
+impl ObjectTables {
     fn read(out: &Path) -> Option<Self> {
         let (rows, failures) = (read_catalog(&out.join(CATALOG_FILE)).ok()?, read_quarantine(out).ok()?);
         let mut quarantine: BTreeMap<String, Vec<QuarantineRow>> = BTreeMap::new();
@@ -104,9 +106,23 @@ impl Tables {
         Some(Self { catalog: rows.into_iter().map(|row| (row.id.clone(), row)).collect(), quarantine })
     }
 
-    /// Why an object has no points, or not all of its views.
-    fn failures(&self, id: &str, of_views: bool) -> Vec<QuarantineRow> {
-        let rows = self.quarantine.get(id).into_iter().flatten();
-        rows.filter(|row| row.is_of_views() == of_views).cloned().collect()
+    /// The catalog rows of the objects of a task, in its order.
+    fn catalog_of<'a>(
+        &'a self,
+        plan: &'a PreparePlan,
+        task: &'a ShardTask,
+    ) -> impl Iterator<Item = &'a CatalogRow> {
+        task.objects.iter().filter_map(|&i| self.catalog.get(plan.dataset.id(i)))
+    }
+
+    /// Why objects of a task have no points, or, `concerning_views`, not all of their views.
+    fn quarantine_of(
+        &self,
+        plan: &PreparePlan,
+        task: &ShardTask,
+        concerning_views: bool,
+    ) -> Vec<QuarantineRow> {
+        let rows = task.objects.iter().filter_map(|&i| self.quarantine.get(plan.dataset.id(i))).flatten();
+        rows.filter(|row| row.concerns_views() == concerning_views).cloned().collect()
     }
 }

@@ -8,52 +8,18 @@
 
 use std::path::Path;
 
-use jepa3d_schemas::{Manifest, Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, ShapeLetters};
+use jepa3d_schemas::Manifest;
 
-use crate::config::PrepareConfig;
 use crate::error::{Error, Result};
-use crate::execute::{Progress, execute};
+use crate::execute::execute;
 use crate::finalize::finalize;
 use crate::output_folder::OutputFolder;
-use crate::plan::{Job, Plan, Task};
-use crate::record::{Record, TaskRecord, ViewsRecord};
+use crate::plan::{PreparePlan, ShardJob, ShardTask};
+use crate::record::{PointsRecord, ShardRecord, ViewsRecord};
+use crate::reopen::{reopen_points, reopen_views};
+use crate::request::{PlanPart, PrepareReport, PrepareRequest, Progress};
 
-/// Which part of the plan to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All tasks that are not done, then the manifest.
-    Whole,
-    /// One task, no manifest.
-    Task(usize),
-    /// The manifest, from the records of all tasks.
-    Finalize,
-}
-
-/// What to do, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Request {
-    /// Which part of the plan.
-    pub part: Part,
-    /// Add views to points that are complete, and refuse to touch these.
-    pub only_views: bool,
-    /// Worker threads; the bytes do not depend on it.
-    pub threads: usize,
-}
-
-/// What a run did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// The manifest, absent after a single task.
-    pub manifest: Option<Manifest>,
-    /// Tasks done by this call.
-    pub tasks_done: usize,
-    /// Tasks that were done before.
-    pub tasks_skipped: usize,
-    /// Objects tried and quarantined by this call.
-    pub progress: Progress,
-}
-
-/// Does the requested part of the plan below the folder `out`.
+/// Does the requested part of the plan below the folder `out`; `report` hears of every object.
 ///
 /// Shards, records and the manifest appear under their final names only when they are whole. A
 /// dataset that is complete already is left as it is; one that lacks the views of the plan, or
@@ -62,83 +28,119 @@ pub struct Report {
 /// # Errors
 /// Fails if `out` belongs to another plan, another process is writing there, or the disk fails;
 /// finished shards stay, and the same call continues with the rest.
-pub fn run(plan: &Plan, out: &Path, request: Request, report: &mut dyn FnMut(Progress)) -> Result<Report> {
-    let folder = OutputFolder::open(plan, out, request)?;
-    let mut result = Report {
-        manifest: None,
+pub fn run(
+    plan: &PreparePlan,
+    out: &Path,
+    request: PrepareRequest,
+    report: &mut dyn FnMut(Progress),
+) -> Result<PrepareReport> {
+    let folder = OutputFolder::new(out);
+    check_request(plan, &folder, request)?;
+    if let Some(manifest) = find_finished(plan, &folder)? {
+        folder.clear_temporaries()?;
+        return Ok(nothing_done(plan, manifest));
+    }
+    folder.create(plan)?;
+    let _lock = folder.lock(request.part.shares_folder())?;
+    if let Some(manifest) = find_finished(plan, &folder)? {
+        // Another process finished the dataset before the lock was ours.
+        return Ok(nothing_done(plan, manifest));
+    }
+    let has_points = reopen(plan, &folder, request.part)?;
+    let jobs = pending_jobs(plan, &folder, has_points, request.part)?;
+    let mut last = Progress::default();
+    execute(plan, &folder, &jobs, request.threads.max(1), &mut |progress| {
+        last = progress;
+        report(progress);
+    })?;
+    let manifest = match request.part {
+        PlanPart::Task(_) => None,
+        PlanPart::Whole | PlanPart::Finalize => Some(finalize(plan, &folder)?),
+    };
+    let concerned = match request.part {
+        PlanPart::Whole => plan.tasks.len(),
+        PlanPart::Task(_) => 1,
+        PlanPart::Finalize => 0,
+    };
+    let (tasks_done, tasks_skipped) = (jobs.len(), concerned - jobs.len());
+    Ok(PrepareReport { manifest, tasks_done, tasks_skipped, progress: last })
+}
+
+/// Refuses what cannot be done to this folder.
+fn check_request(plan: &PreparePlan, folder: &OutputFolder, request: PrepareRequest) -> Result<()> {
+    folder.check_owner(plan)?;
+    if request.only_views && plan.views_hash.is_none() {
+        return Err(Error::NoViews);
+    }
+    if folder.find_complete_points()?.is_some() {
+        return Ok(());
+    }
+    if request.only_views {
+        return Err(Error::NoPoints { path: folder.out.clone() });
+    }
+    match Manifest::find(&folder.out)? {
+        Some(manifest) if manifest.views.is_some() && plan.views_hash.is_none() => {
+            let file = folder.find_lost(&manifest).unwrap_or_default();
+            Err(Error::LostBesideViews { path: folder.out.clone(), file })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The manifest if nothing is left to do; what a process left that died after writing it is removed.
+fn find_finished(plan: &PreparePlan, folder: &OutputFolder) -> Result<Option<Manifest>> {
+    let Some(manifest) = folder.find_complete(plan)? else { return Ok(None) };
+    // The state of views that another config has begun is kept for it.
+    if plan.views_hash.is_some() || !folder.has_unfinished_views() {
+        folder.remove_state()?;
+    }
+    Ok(Some(manifest))
+}
+
+fn nothing_done(plan: &PreparePlan, manifest: Manifest) -> PrepareReport {
+    PrepareReport {
+        manifest: Some(manifest),
         tasks_done: 0,
         tasks_skipped: plan.tasks.len(),
         progress: Progress::default(),
-    };
-    if let Some(manifest) = folder.complete {
-        result.manifest = Some(manifest);
-        return Ok(result);
     }
-    let part = request.part;
-    let jobs = pending(plan, out, &folder, part)?;
-    result.tasks_done = jobs.len();
-    let concerned = if matches!(part, Part::Task(_)) { 1 } else { plan.tasks.len() };
-    result.tasks_skipped = if part == Part::Finalize { 0 } else { concerned - jobs.len() };
-    execute(plan, &jobs, (out, &folder.state), request.threads.max(1), &mut |progress| {
-        result.progress = progress;
-        report(progress);
-    })?;
-    if !matches!(part, Part::Task(_)) {
-        result.manifest = Some(finalize(plan, out, &folder.state)?);
+}
+
+/// Takes apart what has to be made again; whether the points are complete and stay.
+fn reopen(plan: &PreparePlan, folder: &OutputFolder, part: PlanPart) -> Result<bool> {
+    folder.claim(plan)?;
+    let has_points = folder.find_complete_points()?.is_some();
+    let is_alone = !part.shares_folder();
+    if has_points {
+        reopen_views(plan, folder, is_alone)?;
+    } else {
+        reopen_points(plan, folder)?;
     }
-    Ok(result)
+    if is_alone {
+        folder.clear_temporaries()?;
+    }
+    Ok(has_points)
 }
 
 /// What `part` still has to do.
-fn pending<'a>(plan: &'a Plan, out: &Path, folder: &OutputFolder, part: Part) -> Result<Vec<Job<'a>>> {
-    let job = |task: &'a Task| {
-        let (state, number) = (&folder.state, task.number);
-        let points = !folder.has_points && TaskRecord::read(state, out, number, &plan.hash).is_none();
-        let is_open = |hash: &String| ViewsRecord::read(state, out, number, hash).is_none();
+fn pending_jobs<'a>(
+    plan: &'a PreparePlan,
+    folder: &OutputFolder,
+    has_points: bool,
+    part: PlanPart,
+) -> Result<Vec<ShardJob<'a>>> {
+    let job = |task: &'a ShardTask| {
+        let points = !has_points && PointsRecord::read(folder, task.number, &plan.hash).is_none();
+        let is_open = |hash: &String| ViewsRecord::read(folder, task.number, hash).is_none();
         let views = plan.views_hash.as_ref().is_some_and(is_open);
-        (points || views).then_some(Job { task, points, views })
+        (points || views).then_some(ShardJob { task, points, views })
     };
     match part {
-        Part::Finalize => Ok(Vec::new()),
-        Part::Whole => Ok(plan.tasks.iter().filter_map(job).collect()),
-        Part::Task(number) => match plan.tasks.get(number) {
+        PlanPart::Finalize => Ok(Vec::new()),
+        PlanPart::Whole => Ok(plan.tasks.iter().filter_map(job).collect()),
+        PlanPart::Task(number) => match plan.tasks.get(number) {
             Some(task) => Ok(job(task).into_iter().collect()),
             None => Err(Error::NoSuchTask { task: number, total: plan.tasks.len() }),
         },
     }
 }
-
-impl Plan {
-    /// The key-value pairs in the footer of every points shard of this plan.
-    pub(crate) fn shard_metadata(&self) -> Metadata {
-        let config = self.config.of_points();
-        self.metadata(self.config.points_shape(), &config)
-    }
-
-    /// The key-value pairs in the footer of every views shard of this plan.
-    pub(crate) fn views_metadata(&self) -> Metadata {
-        let config = PrepareConfig { views: self.config.views.clone(), ..self.config.of_points() };
-        let mut metadata = self.metadata(self.config.shape(), &config);
-        let views = self.views_hash.clone().unwrap_or_default();
-        metadata.push((VIEWS_PLAN_KEY.to_owned(), views));
-        metadata
-    }
-
-    fn metadata(&self, shape: ShapeLetters, config: &PrepareConfig) -> Metadata {
-        let shape = serde_json::to_string(&shape).expect("letters serialise");
-        let pairs = [
-            (SCHEMA_VERSION_KEY, SCHEMA_VERSION.to_string()),
-            ("jepa3d.tool_version", env!("CARGO_PKG_VERSION").to_owned()),
-            (PLAN_KEY, self.hash.clone()),
-            ("jepa3d.split_hash", self.split_hash.clone()),
-            ("jepa3d.shape", shape),
-            ("jepa3d.config", config.to_toml()),
-        ];
-        pairs.map(|(key, value)| (key.to_owned(), value)).to_vec()
-    }
-}
-
-/// Footer key of the plan of a shard.
-pub(crate) const PLAN_KEY: &str = "jepa3d.plan";
-/// Footer key of the plan of the views.
-pub(crate) const VIEWS_PLAN_KEY: &str = "jepa3d.views_plan";

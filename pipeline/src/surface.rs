@@ -75,7 +75,7 @@ impl TriangleTable {
 ///
 /// # Errors
 /// Rejects a mesh without faces or without (finite, positive) area.
-pub fn sample_surface(mesh: &Mesh, count: usize, draws: &mut Draws) -> Result<PointCloud, Rejected> {
+pub(crate) fn sample_surface(mesh: &Mesh, count: usize, draws: &mut Draws) -> Result<PointCloud, Rejected> {
     let table = TriangleTable::new(mesh)?;
     let has_colors = !mesh.vertex_colors.is_empty() || !mesh.triangle_materials.is_empty();
     let has_parts = !mesh.triangle_parts.is_empty();
@@ -118,7 +118,8 @@ fn blend<const D: usize>(corners: [[f64; D]; 3], weights: [f64; 3]) -> [f64; D] 
 }
 
 /// Normal of a triangle by its winding, of twice its area in length.
-fn doubled_normal([a, b, c]: [[f64; 3]; 3]) -> [f64; 3] {
+fn doubled_normal(corners: [[f64; 3]; 3]) -> [f64; 3] {
+    let [a, b, c] = corners;
     let [u, v] = [b, c].map(|p| [p[0] - a[0], p[1] - a[1], p[2] - a[2]]);
     [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]]
 }

@@ -9,23 +9,23 @@ mod views;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use jepa3d_schemas::{MANIFEST_FILE, Manifest, ShardEntry, ShardReader, file_hash};
+use jepa3d_schemas::{MANIFEST_FILE, Manifest, Sample, ShardEntry, ShardReader, file_hash};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::config::PrepareConfig;
 use crate::error::Result;
-use crate::run::PLAN_KEY;
+use crate::pool::build_pool;
+use crate::shard_footer::PLAN_KEY;
 use rows::check_sample;
-use tables::{Found, check_listing, check_tables};
+use tables::{ShardContents, check_listing, check_tables};
 use teachers::check_teachers;
 use views::check_views;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Problem {
+pub struct DatasetProblem {
     /// File below the dataset's folder.
     pub file: String,
     /// Sample, where it is one.
@@ -34,7 +34,7 @@ pub struct Problem {
     pub what: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for DatasetProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.sample {
             Some(sample) => write!(f, "{}: sample {sample}: {}", self.file, self.what),
@@ -57,7 +57,7 @@ pub struct Verification {
     /// Embeddings in caches of teachers that were checked against their views.
     pub embeddings: usize,
     /// Problems, by file and sample.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<DatasetProblem>,
 }
 
 /// Verifies the prepared dataset in `folder` on `threads` threads.
@@ -78,76 +78,78 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
         let path = folder.join(MANIFEST_FILE);
         jepa3d_schemas::Error::contract(&path, "config", "a config of this version", e)
     })?;
-    let shards = shards(&manifest);
-    let next = AtomicUsize::new(0);
-    let results: Mutex<BTreeMap<usize, Checked>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                while let Some((i, shard)) = take(&next, &shards) {
-                    let checked = match shard {
-                        Shard::Points(entry) => check_points(folder, entry, &manifest, &config),
-                        Shard::Views { points, views } => check_views(folder, *points, views, &manifest),
-                    };
-                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(i, checked);
-                }
-            });
+    let shards = list_shards(&manifest);
+    let pool = build_pool(threads)?;
+    let check = |shard: &ListedShard<'_>| match shard {
+        ListedShard::Points(entry) => check_points(folder, entry, &manifest, &config),
+        ListedShard::Views { points, views } => check_views(folder, *points, views, &manifest),
+    };
+    let checked: Vec<CheckedShard> = pool.install(|| shards.par_iter().with_max_len(1).map(check).collect());
+    let (mut contents, mut problems, mut correspondences) = (ShardContents::default(), Vec::new(), 0);
+    for (shard, checked) in shards.iter().zip(checked) {
+        if let ListedShard::Points(entry) = shard {
+            contents.ids.extend(checked.ids.into_iter().map(|id| (entry.split.clone(), id)));
         }
-    });
-    let (mut found, mut problems, mut correspondences) = (Found::default(), Vec::new(), 0);
-    for (i, checked) in results.into_inner().unwrap_or_default() {
-        if let Shard::Points(entry) = &shards[i] {
-            found.ids.extend(checked.ids.into_iter().map(|id| (entry.split.clone(), id)));
-        }
-        found.views.extend(checked.views);
+        contents.views.extend(checked.views);
         correspondences += checked.correspondences;
         problems.extend(checked.problems);
     }
     check_listing(folder, &manifest, &mut problems);
-    check_tables(folder, &manifest, &found, &mut problems);
-    let embeddings = check_teachers(folder, &manifest, &mut problems);
-    let views = found.views.values().map(|&count| count as usize).sum();
-    Ok(Verification { rows: found.ids.len(), views, correspondences, embeddings, manifest, problems })
+    check_tables(folder, &manifest, &contents, &mut problems);
+    let embeddings = pool.install(|| check_teachers(folder, &manifest, &mut problems));
+    let views = contents.views.values().map(|&count| count as usize).sum();
+    Ok(Verification { rows: contents.ids.len(), views, correspondences, embeddings, manifest, problems })
 }
 
 /// A shard to check; views are checked against the points they belong to.
-enum Shard<'a> {
+enum ListedShard<'a> {
     Points(&'a ShardEntry),
     Views { points: Option<&'a ShardEntry>, views: &'a ShardEntry },
 }
 
 /// All shards, those of the points first.
-fn shards(manifest: &Manifest) -> Vec<Shard<'_>> {
+fn list_shards(manifest: &Manifest) -> Vec<ListedShard<'_>> {
     let views = manifest.views.iter().flat_map(|views| views.shards.iter().enumerate());
-    let views = views.map(|(i, views)| Shard::Views { points: manifest.shards.get(i), views });
-    manifest.shards.iter().map(Shard::Points).chain(views).collect()
-}
-
-fn take<'a, T>(next: &AtomicUsize, shards: &'a [T]) -> Option<(usize, &'a T)> {
-    let i = next.fetch_add(1, Ordering::Relaxed);
-    shards.get(i).map(|shard| (i, shard))
+    let views = views.map(|(i, views)| ListedShard::Views { points: manifest.shards.get(i), views });
+    manifest.shards.iter().map(ListedShard::Points).chain(views).collect()
 }
 
 /// What a shard holds, and its problems.
 #[derive(Default)]
-struct Checked {
+struct CheckedShard {
     /// Samples of a points shard.
     ids: Vec<String>,
     /// Views of each sample of a views shard.
     views: BTreeMap<String, u32>,
     correspondences: usize,
-    problems: Vec<Problem>,
+    problems: Vec<DatasetProblem>,
 }
 
-impl Checked {
+impl CheckedShard {
     fn report(&mut self, file: &str, sample: Option<&str>, what: String) {
-        self.problems.push(Problem { file: file.to_owned(), sample: sample.map(str::to_owned), what });
+        self.problems.push(DatasetProblem { file: file.to_owned(), sample: sample.map(str::to_owned), what });
+    }
+
+    /// Checks a sample of a points shard, and that its id comes after those before it.
+    fn add_sample(&mut self, sample: Sample, file: &str, manifest: &Manifest, config: &PrepareConfig) {
+        if let Err(what) = check_sample(&sample, manifest, config) {
+            self.report(file, Some(&sample.sample_id), what);
+        }
+        if self.ids.last().is_some_and(|last| *last >= sample.sample_id) {
+            self.report(file, Some(&sample.sample_id), "ids are not in ascending order".to_owned());
+        }
+        self.ids.push(sample.sample_id);
     }
 }
 
 /// Checks a points shard, bytes first.
-fn check_points(folder: &Path, shard: &ShardEntry, manifest: &Manifest, config: &PrepareConfig) -> Checked {
-    let mut checked = Checked::default();
+fn check_points(
+    folder: &Path,
+    shard: &ShardEntry,
+    manifest: &Manifest,
+    config: &PrepareConfig,
+) -> CheckedShard {
+    let mut checked = CheckedShard::default();
     let file = &shard.file;
     let path = folder.join(file);
     let opened = check_bytes(&path, shard).and_then(|()| ShardReader::open(&path).map_err(|e| e.to_string()));
@@ -169,16 +171,8 @@ fn check_points(folder: &Path, shard: &ShardEntry, manifest: &Manifest, config: 
         match reader.read_row_group(group, &[]) {
             Err(error) => checked.report(file, None, error.to_string()),
             Ok(rows) => {
-                for sample in (0..rows.rows).filter_map(|i| rows.sample(i)) {
-                    if let Err(what) = check_sample(&sample, manifest, config) {
-                        checked.report(file, Some(&sample.sample_id), what);
-                    }
-                    if checked.ids.last().is_some_and(|last| *last >= sample.sample_id) {
-                        let what = "ids are not in ascending order".to_owned();
-                        checked.report(file, Some(&sample.sample_id), what);
-                    }
-                    checked.ids.push(sample.sample_id);
-                }
+                let samples = (0..rows.rows).filter_map(|i| rows.sample(i));
+                samples.for_each(|sample| checked.add_sample(sample, file, manifest, config));
             }
         }
     }

@@ -9,7 +9,8 @@ use jepa3d_render::{Rendered, Subject, ViewScratch, ViewsConfig, render_views};
 use jepa3d_schemas::{CatalogViews, Sample, View};
 
 use crate::error::Rejected;
-use crate::record::{QuarantineRow, VIEWS_STAGE, ViewsRow};
+use crate::quarantine::{QuarantineRow, VIEWS_STAGE};
+use crate::record::SampleViewsRow;
 
 /// The views of a sample.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct SampleViews {
     /// By ascending number; those that failed are left out.
     pub views: Vec<View>,
     /// For the catalog.
-    pub row: ViewsRow,
+    pub row: SampleViewsRow,
     /// One row for each view that failed, or one for all of them.
     pub quarantine: Vec<QuarantineRow>,
 }
@@ -58,7 +59,7 @@ impl SampleViews {
         };
         let quarantine = reasons.into_iter().map(row).collect();
         let size = |of: fn(&View) -> u32| views.iter().map(of).max().unwrap_or(0);
-        let row = ViewsRow {
+        let row = SampleViewsRow {
             id: sample.sample_id.clone(),
             counts: counts(&views, sample.len()),
             height: size(|v| v.camera.height),

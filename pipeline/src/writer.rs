@@ -1,29 +1,81 @@
-//! The calling thread's part of a run: appends row groups in order, finishes shards, writes records.
+//! Appends row groups in order, and finishes the shards of a task when its last one is in.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::collections::VecDeque;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use jepa3d_schemas::{CatalogRow, Sample, ShardEntry, ShardWriter, View, WrittenShard};
 
 use crate::error::Result;
-use crate::execute::{Finished, FinishedPoints, FinishedViews, Group, Message, Progress, options};
-use crate::plan::{Job, Plan, Task};
-use crate::queue::Queue;
-use crate::record::{QuarantineRow, Record, TaskRecord, ViewsRecord, ViewsRow};
+use crate::output_folder::OutputFolder;
+use crate::plan::{PreparePlan, ShardJob, ShardTask};
+use crate::quarantine::QuarantineRow;
+use crate::record::{PointsRecord, SampleViewsRow, ShardRecord, ViewsRecord};
+use crate::row_group::{FinishedPoints, FinishedRowGroup, FinishedViews, RowGroupJob};
+use crate::shard_footer::{points_footer, views_footer};
 
-/// Appends what workers encode.
-pub(crate) struct Writer<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) out: &'a Path,
-    pub(crate) queue: &'a Queue,
-    pub(crate) groups: &'a [Group<'a>],
-    pub(crate) open: Option<OpenShards>,
-    pub(crate) closing: SyncSender<OpenShards>,
+/// Tasks whose shards are synced to disk while further ones are written.
+const CLOSING: usize = 2;
+
+/// Writes the shards of one task after the other.
+///
+/// Syncing a shard to disk takes as long as making the next one, so threads of their own wait for it.
+pub(crate) struct TaskWriter<'scope, 'env> {
+    plan: &'env PreparePlan,
+    folder: &'env OutputFolder,
+    threads: &'scope Scope<'scope, 'env>,
+    open: Option<OpenShards>,
+    closing: VecDeque<ScopedJoinHandle<'scope, Result<()>>>,
+}
+
+impl<'scope, 'env> TaskWriter<'scope, 'env> {
+    pub(crate) fn new(
+        plan: &'env PreparePlan,
+        folder: &'env OutputFolder,
+        threads: &'scope Scope<'scope, 'env>,
+    ) -> Self {
+        Self { plan, folder, threads, open: None, closing: VecDeque::new() }
+    }
+
+    /// Appends a row group; with the last of a task its shards get their names, and a record.
+    ///
+    /// # Errors
+    /// Fails if the disk does, be it at an earlier task.
+    pub(crate) fn append(&mut self, group: RowGroupJob<'_>, finished: FinishedRowGroup) -> Result<()> {
+        let mut shards = match self.open.take() {
+            Some(shards) => shards,
+            None => OpenShards::create(self.plan, self.folder, group.job)?,
+        };
+        shards.append(finished)?;
+        if !group.is_last {
+            self.open = Some(shards);
+            return Ok(());
+        }
+        self.wait_until_closing(CLOSING - 1)?;
+        let (plan, folder) = (self.plan, self.folder);
+        self.closing.push_back(self.threads.spawn(move || shards.close(plan, folder)));
+        Ok(())
+    }
+
+    /// Waits until every shard is on disk.
+    ///
+    /// # Errors
+    /// Fails if the disk does.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.wait_until_closing(0)
+    }
+
+    /// Waits until at most `most` tasks are being closed.
+    fn wait_until_closing(&mut self, most: usize) -> Result<()> {
+        while self.closing.len() > most {
+            let Some(closer) = self.closing.pop_front() else { break };
+            closer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(())
+    }
 }
 
 /// The shards of one task that are being written.
-pub(crate) struct OpenShards {
+struct OpenShards {
     number: usize,
     points: Option<OpenPoints>,
     views: Option<OpenViews>,
@@ -41,107 +93,55 @@ struct OpenViews {
     file: String,
     split: String,
     writer: ShardWriter<View>,
-    rows: Vec<ViewsRow>,
+    rows: Vec<SampleViewsRow>,
     quarantine: Vec<QuarantineRow>,
 }
 
-impl Writer<'_> {
-    /// Takes messages until the last row group is appended.
-    pub(crate) fn drain(
-        &mut self,
-        receiver: &Receiver<Message>,
-        mut progress: Progress,
-        report: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
-        let mut waiting: BTreeMap<usize, Finished> = BTreeMap::new();
-        let mut next = 0;
-        report(progress);
-        while next < self.groups.len() {
-            match receiver.recv().expect("workers send every group before they leave") {
-                Message::Piece(piece) => {
-                    progress.add(piece);
-                    report(progress);
-                }
-                Message::Group(finished) => {
-                    let finished = finished?;
-                    waiting.insert(finished.number, finished);
-                }
-            }
-            while let Some(finished) = waiting.remove(&next) {
-                if !self.append(finished)? {
-                    return Ok(()); // the closer failed and will say why
-                }
-                next += 1;
-                self.queue.written(next);
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends a row group, and hands shards that are whole to the closer; false if that has left.
-    fn append(&mut self, finished: Finished) -> Result<bool> {
-        let group = &self.groups[finished.number];
-        let mut shards = match self.open.take() {
-            Some(shards) => shards,
-            None => self.start(group.job)?,
-        };
-        if let (Some(shard), Some(finished)) = (&mut shards.points, finished.points) {
-            shard.append(finished)?;
-        }
-        if let (Some(shard), Some(finished)) = (&mut shards.views, finished.views) {
-            shard.append(finished)?;
-        }
-        if group.is_last {
-            return Ok(self.closing.send(shards).is_ok());
-        }
-        self.open = Some(shards);
-        Ok(true)
-    }
-
-    fn start(&self, job: Job<'_>) -> Result<OpenShards> {
-        let points = job.points.then(|| self.start_points(job.task)).transpose()?;
-        let views = job.views.then(|| self.start_views(job.task)).transpose()?;
-        Ok(OpenShards { number: job.task.number, points, views })
-    }
-
-    fn start_points(&self, task: &Task) -> Result<OpenPoints> {
-        let (file, split) = (task.file.clone(), task.split.clone());
-        let metadata = self.plan.shard_metadata();
-        let writer = ShardWriter::create(&self.out.join(&file), options(self.plan), metadata)?;
-        Ok(OpenPoints { file, split, writer, catalog: Vec::new(), quarantine: Vec::new() })
-    }
-
-    fn start_views(&self, task: &Task) -> Result<OpenViews> {
-        let (file, split) = (task.views_file(), task.split.clone());
-        let metadata = self.plan.views_metadata();
-        let writer = ShardWriter::create(&self.out.join(&file), options(self.plan), metadata)?;
-        Ok(OpenViews { file, split, writer, rows: Vec::new(), quarantine: Vec::new() })
-    }
-}
-
 impl OpenShards {
-    /// Syncs the shards, gives them their names, then records the task as done.
-    pub(crate) fn close(self, plan: &Plan, state: &Path) -> Result<()> {
-        if let Some(shard) = self.points {
-            let entry = entry(shard.file, shard.split, shard.writer.finish()?);
-            let plan = plan.hash.clone();
-            let (catalog, quarantine) = (shard.catalog, shard.quarantine);
-            TaskRecord { plan, shard: entry, catalog, quarantine }.write(state, self.number)?;
+    fn create(plan: &PreparePlan, folder: &OutputFolder, job: ShardJob<'_>) -> Result<Self> {
+        let points = job.points.then(|| OpenPoints::create(plan, folder, job.task)).transpose()?;
+        let views = job.views.then(|| OpenViews::create(plan, folder, job.task)).transpose()?;
+        Ok(Self { number: job.task.number, points, views })
+    }
+
+    fn append(&mut self, finished: FinishedRowGroup) -> Result<()> {
+        if let (Some(shard), Some(points)) = (&mut self.points, finished.points) {
+            shard.append(points)?;
         }
-        if let (Some(shard), Some(views)) = (self.views, &plan.views_hash) {
-            let entry = entry(shard.file, shard.split, shard.writer.finish()?);
-            let (rows, quarantine) = (shard.rows, shard.quarantine);
-            ViewsRecord { plan: views.clone(), shard: entry, rows, quarantine }.write(state, self.number)?;
+        if let (Some(shard), Some(views)) = (&mut self.views, finished.views) {
+            shard.append(views)?;
+        }
+        Ok(())
+    }
+
+    /// Syncs the shards, gives them their names, then records the task as done.
+    fn close(self, plan: &PreparePlan, folder: &OutputFolder) -> Result<()> {
+        if let Some(OpenPoints { file, split, writer, catalog, quarantine }) = self.points {
+            let (plan, shard) = (plan.hash.clone(), shard_entry(file, split, writer.finish()?));
+            PointsRecord { plan, shard, catalog, quarantine }.write(folder, self.number)?;
+        }
+        if let (Some(OpenViews { file, split, writer, rows, quarantine }), Some(hash)) =
+            (self.views, &plan.views_hash)
+        {
+            let (plan, shard) = (hash.clone(), shard_entry(file, split, writer.finish()?));
+            ViewsRecord { plan, shard, rows, quarantine }.write(folder, self.number)?;
         }
         Ok(())
     }
 }
 
-fn entry(file: String, split: String, written: WrittenShard) -> ShardEntry {
+fn shard_entry(file: String, split: String, written: WrittenShard) -> ShardEntry {
     ShardEntry { file, split, rows: written.rows, bytes: written.bytes, hash: written.hash }
 }
 
 impl OpenPoints {
+    fn create(plan: &PreparePlan, folder: &OutputFolder, task: &ShardTask) -> Result<Self> {
+        let (file, split) = (task.file.clone(), task.split.clone());
+        let options = plan.config.shards.write_options();
+        let writer = ShardWriter::create(&folder.out.join(&file), options, points_footer(plan))?;
+        Ok(Self { file, split, writer, catalog: Vec::new(), quarantine: Vec::new() })
+    }
+
     fn append(&mut self, finished: FinishedPoints) -> Result<()> {
         self.writer.append(finished.encoded)?;
         self.catalog.extend(finished.catalog);
@@ -151,6 +151,13 @@ impl OpenPoints {
 }
 
 impl OpenViews {
+    fn create(plan: &PreparePlan, folder: &OutputFolder, task: &ShardTask) -> Result<Self> {
+        let (file, split) = (task.views_file(), task.split.clone());
+        let options = plan.config.shards.write_options();
+        let writer = ShardWriter::create(&folder.out.join(&file), options, views_footer(plan))?;
+        Ok(Self { file, split, writer, rows: Vec::new(), quarantine: Vec::new() })
+    }
+
     fn append(&mut self, finished: FinishedViews) -> Result<()> {
         if finished.has_samples {
             self.writer.append_even_empty(finished.encoded)?;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use jepa3d_pipeline::{Part, Plan, PrepareConfig, QuarantineRow, Report, Request, read_quarantine};
+use jepa3d_pipeline::{
+    PlanPart, PrepareConfig, PreparePlan, PrepareReport, PrepareRequest, QuarantineRow, read_quarantine,
+};
 use serde::Serialize;
 
 use super::progress::Meter;
@@ -86,27 +88,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         None if config.dataset.is_generated() => Path::new("."),
         None => bail!("--data is missing: this dataset is read from a folder"),
     };
-    let plan = Plan::new(config, data)?;
+    let plan = PreparePlan::new(config, data)?;
     describe(&plan);
     if args.dry_run {
         dry_run(&plan, args.json)?;
         return Ok(Conclusion::Done);
     }
     let part = match args.task {
-        Some(task) => Part::Task(task),
-        None if args.finalize => Part::Finalize,
-        None => Part::Whole,
+        Some(task) => PlanPart::Task(task),
+        None if args.finalize => PlanPart::Finalize,
+        None => PlanPart::Whole,
     };
     let (mut meter, mut has_begun) = (Meter::new("objects"), false);
     let only_views = args.only == Some(Only::Views);
-    let request = Request { part, only_views, threads: threads(args.threads) };
+    let request = PrepareRequest { part, only_views, threads: threads(args.threads) };
     let result = jepa3d_pipeline::run(&plan, &args.out, request, &mut |p| {
         has_begun = true;
         meter.show(p);
     });
     meter.finish();
     let report = result.with_context(|| match part {
-        Part::Finalize => "not finalized",
+        PlanPart::Finalize => "not finalized",
         _ if has_begun => "not finished; what is written stays, the same command continues",
         _ => "not begun",
     })?;
@@ -122,7 +124,7 @@ fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
 }
 
 /// What will be prepared, on standard error.
-fn describe(plan: &Plan) {
+fn describe(plan: &PreparePlan) {
     let shape = plan.config.shape();
     let name = plan.dataset.name();
     tell(format_args!(
@@ -147,7 +149,7 @@ fn describe(plan: &Plan) {
     }
 }
 
-fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
+fn dry_run(plan: &PreparePlan, json: bool) -> anyhow::Result<()> {
     #[derive(Serialize)]
     struct Row<'a> {
         task: usize,
@@ -177,7 +179,12 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<()> {
     print(text)
 }
 
-fn summarize(args: &Args, plan: &Plan, report: &Report, seconds: f64) -> anyhow::Result<Conclusion> {
+fn summarize(
+    args: &Args,
+    plan: &PreparePlan,
+    report: &PrepareReport,
+    seconds: f64,
+) -> anyhow::Result<Conclusion> {
     let progress = report.progress;
     let manifest = report.manifest.as_ref();
     let failures = manifest.map_or(progress.quarantined, |m| m.failures());

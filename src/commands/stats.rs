@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     if args.json {
         print_json(&stats)?;
     } else {
-        print(stats.tables())?;
+        print(stats.to_string())?;
     }
     if let Some(out) = &args.plots {
         for plot in jepa3d_pipeline::plots(&args.folder, out)? {

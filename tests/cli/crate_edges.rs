@@ -23,13 +23,17 @@ fn dependencies(is_wanted: impl Fn(Option<&str>) -> bool) -> BTreeMap<String, BT
 
 #[test]
 fn crates_import_only_what_they_may() {
-    let allowed: [(&str, &[&str]); 15] = [
+    let allowed: [(&str, &[&str]); 16] = [
+        ("jepa3d-charts", &[]),
         ("jepa3d-schemas", &[]),
         ("jepa3d-grouping", &[]),
         ("jepa3d-products", &[]),
         ("jepa3d-datasets", &["jepa3d-schemas"]),
         ("jepa3d-render", &["jepa3d-schemas"]),
-        ("jepa3d-pipeline", &["jepa3d-schemas", "jepa3d-datasets", "jepa3d-grouping", "jepa3d-render"]),
+        (
+            "jepa3d-pipeline",
+            &["jepa3d-charts", "jepa3d-schemas", "jepa3d-datasets", "jepa3d-grouping", "jepa3d-render"],
+        ),
         ("jepa3d-torch", &["jepa3d-schemas"]),
         ("jepa3d-kernels", &["jepa3d-products"]),
         ("jepa3d-probe", &["jepa3d-schemas", "jepa3d-products"]),
@@ -39,7 +43,10 @@ fn crates_import_only_what_they_may() {
             &["jepa3d-schemas", "jepa3d-grouping", "jepa3d-kernels", "jepa3d-loader", "jepa3d-probe"],
         ),
         ("jepa3d-teachers", &["jepa3d-schemas", "jepa3d-products", "jepa3d-kernels", "jepa3d-loader"]),
-        ("jepa3d-inspect", &["jepa3d-schemas", "jepa3d-grouping", "jepa3d-loader", "jepa3d-train"]),
+        (
+            "jepa3d-inspect",
+            &["jepa3d-charts", "jepa3d-schemas", "jepa3d-grouping", "jepa3d-loader", "jepa3d-train"],
+        ),
         ("jepa3d-fixtures", &["jepa3d-schemas", "jepa3d-grouping"]),
         (
             "jepa3d",
@@ -84,7 +91,8 @@ fn crates_import_only_what_they_may() {
 
 #[test]
 fn heavy_crates_stay_where_they_belong() {
-    let owners: [(&str, &[&str]); 12] = [
+    let owners: [(&str, &[&str]); 13] = [
+        ("kuva", &["jepa3d-charts"]),
         ("parquet", &["jepa3d-schemas"]),
         ("arrow-array", &["jepa3d-schemas"]),
         ("polars", &["jepa3d-pipeline"]),

@@ -184,7 +184,7 @@ fn circles(src: &Path) -> BTreeSet<String> {
 }
 
 /// Circles that are being taken apart.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 12] = [
     "columns -> teacher_columns",
     "columns -> view_columns",
     "list_page -> shard_file",
@@ -192,10 +192,6 @@ const KNOWN: [&str; 16] = [
     "formats::ply_body -> formats::ply_header",
     "cells -> visible",
     "photo_views -> views",
-    "execute -> writer",
-    "finalize -> output_folder -> run",
-    "output_folder -> reopen",
-    "output_folder -> run",
     "kernels -> lanes",
     "loader::feed -> loader::row",
     "loader::row_group -> loader::view_rows",

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 use serde::Serialize;
 
-use super::error::Result;
 use super::frame;
+use crate::error::Result;
 
 /// Objects of a class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ClassCounts {
+pub(crate) struct ClassCounts {
     /// Class name, `None` for objects without one.
     pub category: Option<String>,
     /// Written objects of each split that has any.
@@ -26,21 +26,22 @@ pub struct ClassCounts {
 /// Counts the objects of each class, the largest class first, ties by name; a class of the
 /// manifest without objects counts 0.
 pub(super) fn count(objects: &DataFrame, classes: &[String]) -> Result<Vec<ClassCounts>> {
-    let keys = [col("category"), col("split"), col("is_written")];
-    let counts = objects.clone().lazy().group_by(keys).agg([len().alias("objects")]).collect()?;
+    let grouped = objects.group_by(["category", "split", "is_written"])?;
+    let groups = grouped.get_groups();
     let mut by_class: BTreeMap<Option<String>, ClassCounts> = BTreeMap::new();
     for name in classes {
         by_class.entry(Some(name.clone())).or_default();
     }
-    for row in 0..counts.height() {
-        let class = by_class.entry(frame::text(&counts, "category", row)?).or_default();
-        let objects = frame::count(&counts, "objects", row)?;
-        if counts.column("is_written")?.bool()?.get(row) == Some(true) {
-            let split = frame::text(&counts, "split", row)?.unwrap_or_default();
-            *class.splits.entry(split).or_default() += objects;
-            class.written += objects;
+    for group in groups.iter() {
+        // A group is of one class, split and fate: its first row tells which.
+        let row = group.first() as usize;
+        let class = by_class.entry(frame::text(objects, "category", row)?).or_default();
+        if objects.column("is_written")?.bool()?.get(row) == Some(true) {
+            let split = frame::text(objects, "split", row)?.unwrap_or_default();
+            *class.splits.entry(split).or_default() += group.len();
+            class.written += group.len();
         } else {
-            class.quarantined += objects;
+            class.quarantined += group.len();
         }
     }
     let all: usize = by_class.values().map(|class| class.written).sum();

@@ -6,11 +6,11 @@ use std::path::Path;
 use jepa3d_schemas::{Manifest, ShardReader};
 use serde::Serialize;
 
-use super::error::Result;
+use crate::error::Result;
 
 /// Bytes of a column over all shards.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ColumnBytes {
+pub(crate) struct ColumnBytes {
     /// Name of the column.
     pub column: &'static str,
     /// Bytes in the files.
@@ -21,7 +21,7 @@ pub struct ColumnBytes {
 
 /// Shards of a split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct SplitShards {
+pub(crate) struct SplitShards {
     /// The split.
     pub split: String,
     /// Shards.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jepa3d_schemas::{CatalogRow, Manifest, RowGroup, ShardReader};
+use rayon::prelude::*;
 use serde::Serialize;
 
-use super::error::Result;
 use super::sizes::{Spread, spread_of};
+use crate::error::Result;
 
 /// Rows looked at, at most.
 const ROWS: usize = 500;
@@ -19,14 +20,14 @@ const COLUMNS: [&str; 4] = ["sample_id", "subset", "patch_indices", "patch_count
 
 /// How much of its cloud a grouping reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Coverage {
+pub(crate) struct Coverage {
     /// Rows looked at, spread evenly over the dataset.
     pub rows: usize,
-    /// Groupings looked at.
+    /// CloudGroupings looked at.
     pub groupings: usize,
     /// Distinct points in the patches of a grouping.
     pub distinct: Option<Spread>,
-    /// The same as a share of the points that the grouping was built on, 0 to 1.
+    /// Distinct points as a share of the points that the grouping was built on, 0 to 1.
     pub share: Option<Spread>,
 }
 
@@ -62,9 +63,14 @@ pub(super) fn sample(folder: &Path, manifest: &Manifest, catalog: &[CatalogRow])
     let chosen = evenly(row_groups.len(), ROW_GROUPS);
     let mut covered = Covered::default();
     let rows_each = ROWS.div_ceil(chosen.len().max(1));
-    for (shard, group) in chosen.into_iter().map(|i| row_groups[i]) {
+    let read = |&i: &usize| -> Result<RowGroup> {
+        let (shard, group) = row_groups[i];
         let reader = ShardReader::open(&folder.join(&manifest.shards[shard].file))?;
-        let group = reader.read_row_group(group, &COLUMNS)?;
+        Ok(reader.read_row_group(group, &COLUMNS)?)
+    };
+    // Reading is the work; how many rows are looked at depends on the row groups before.
+    let groups: Vec<RowGroup> = chosen.par_iter().with_max_len(1).map(read).collect::<Result<_>>()?;
+    for group in groups {
         for row in evenly(group.rows, rows_each.min(ROWS - covered.rows)) {
             let stored = group.sample_id.as_ref().and_then(|ids| points.get(ids[row].as_str()));
             add_row(&mut covered, &group, row, stored.copied().unwrap_or(0), manifest.shape.R);

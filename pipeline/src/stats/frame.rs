@@ -6,10 +6,8 @@
 use jepa3d_schemas::CatalogRow;
 use polars::prelude::*;
 
-use super::error::Result;
-
-/// Status of an object that became a sample.
-pub(super) const WRITTEN: &str = "written";
+use crate::error::Result;
+use crate::prepare::WRITTEN;
 
 /// One row an object, in catalog order.
 pub(super) fn objects(catalog: &[CatalogRow]) -> Result<DataFrame> {
@@ -44,18 +42,33 @@ pub(super) fn longest_side(extent: [f64; 3]) -> f64 {
     extent.into_iter().fold(0.0, f64::max)
 }
 
+/// The numbers of a column.
+pub(super) fn floats<'a>(frame: &'a DataFrame, column: &str) -> Result<&'a Float64Chunked> {
+    Ok(frame.column(column)?.f64()?)
+}
+
+/// The rows of which a column of flags says so.
+pub(super) fn filter_by(frame: &DataFrame, flags: &str) -> Result<DataFrame> {
+    Ok(frame.filter(frame.column(flags)?.bool()?)?)
+}
+
+/// The first `count` rows by a column, ties by id.
+pub(super) fn first_by(frame: &DataFrame, column: &str, descending: bool, count: usize) -> Result<DataFrame> {
+    let order = SortMultipleOptions::default().with_order_descending_multi([descending, false]);
+    Ok(frame.sort([column, "id"], order)?.head(Some(count)))
+}
+
 /// Text in a cell, `None` if it is null.
 pub(super) fn text(frame: &DataFrame, column: &str, row: usize) -> Result<Option<String>> {
     Ok(frame.column(column)?.str()?.get(row).map(str::to_owned))
 }
 
-/// A float in a cell; NaN if it is null, as the mean of nothing is.
+/// A float in a cell; NaN if it is null.
 pub(super) fn float(frame: &DataFrame, column: &str, row: usize) -> Result<f64> {
-    Ok(frame.column(column)?.f64()?.get(row).unwrap_or(f64::NAN))
+    Ok(floats(frame, column)?.get(row).unwrap_or(f64::NAN))
 }
 
-/// A count in a cell.
-pub(super) fn count(frame: &DataFrame, column: &str, row: usize) -> Result<usize> {
-    let value = frame.column(column)?.get(row)?.extract::<usize>();
-    Ok(value.unwrap_or(0))
+/// The value below which a share `q` of the numbers lies (linear interpolation); NaN of none.
+pub(super) fn quantile(values: &Float64Chunked, q: f64) -> Result<f64> {
+    Ok(values.quantile(q, QuantileMethod::Linear)?.unwrap_or(f64::NAN))
 }

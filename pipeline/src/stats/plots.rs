@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::CatalogRow;
+use jepa3d_charts::{
+    Bar, BarChart, COLORS, ChartLabels, GREY, Histogram, HistogramAxis, HistogramSeries, LegendEntry,
+    ValueMark,
+};
+use jepa3d_schemas::{CatalogRow, write_atomically};
 
-use super::chart::{self, Bar, COLORS, GREY, Labels, Legend, Series};
 use super::classes::{self, ClassCounts};
 use super::columns::{self, ColumnBytes};
+use super::complete_set::CompleteSet;
 use super::coverage::{self, Covered};
-use super::error::{Result, StatsError};
 use super::tables::{class_name, in_usual_order, sum};
 use super::units::{bytes, bytes_each, count, counted, duration, share};
-use super::{Prepared, frame, sizes};
+use super::{frame, sizes};
+use crate::error::{Error, Result};
+use crate::prepare::WRITTEN;
 
 /// Bars of the class chart; smaller classes are left to the tables.
 const CLASS_BARS: usize = 40;
@@ -28,12 +33,12 @@ const QUARANTINED: &str = "#222222";
 /// # Errors
 /// Fails if the dataset is not complete or cannot be read, or a PNG cannot be written.
 pub fn plots(folder: &Path, out: &Path) -> Result<Vec<PathBuf>> {
-    let Prepared { manifest, catalog } = Prepared::read(folder)?;
+    let CompleteSet { manifest, catalog } = CompleteSet::read(folder)?;
     let classes = classes::count(&frame::objects(&catalog)?, &manifest.classes)?;
     let (columns, shards) = columns::read(folder, &manifest)?;
     let covered = coverage::sample(folder, &manifest, &catalog)?;
     std::fs::create_dir_all(out).map_err(|e| jepa3d_schemas::Error::io(out, e))?;
-    let written: Vec<&CatalogRow> = catalog.iter().filter(|row| row.status == frame::WRITTEN).collect();
+    let written: Vec<&CatalogRow> = catalog.iter().filter(|row| row.status == WRITTEN).collect();
     let rows = shards.iter().map(|split| split.rows).sum();
     let drawing = Drawing { dataset: &manifest.dataset, out };
     let drawn = [
@@ -53,9 +58,17 @@ struct Drawing<'a> {
     out: &'a Path,
 }
 
-type Drawn = Result<Option<PathBuf>, StatsError>;
+type Drawn = Result<Option<PathBuf>>;
 
 impl Drawing<'_> {
+    /// Writes the picture `name`, and says where.
+    fn save(&self, name: &str, picture: jepa3d_charts::Result<Vec<u8>>) -> Drawn {
+        let path = self.out.join(name);
+        let png = picture.map_err(|source| Error::Plot { path: path.clone(), source })?;
+        write_atomically(&path, &png)?;
+        Ok(Some(path))
+    }
+
     fn title(&self, what: &str) -> String {
         format!("{}: {what}", self.dataset)
     }
@@ -67,12 +80,14 @@ impl Drawing<'_> {
         }
         let splits: BTreeSet<&String> = all.splits.keys().collect();
         let splits = in_usual_order(splits);
-        let named = |(i, split): (usize, &&String)| {
-            (format!("{split} ({})", count(all.splits[*split])), COLORS[i % COLORS.len()])
+        let entry = |(i, split): (usize, &&String)| LegendEntry {
+            name: format!("{split} ({})", count(all.splits[*split])),
+            color: COLORS[i % COLORS.len()],
         };
-        let mut legend: Legend = splits.iter().enumerate().map(named).collect();
+        let mut legend: Vec<LegendEntry> = splits.iter().enumerate().map(entry).collect();
         if all.quarantined > 0 {
-            legend.push((format!("quarantined ({})", count(all.quarantined)), QUARANTINED));
+            let name = format!("quarantined ({})", count(all.quarantined));
+            legend.push(LegendEntry { name, color: QUARANTINED });
         }
         let bar = |name: String, class: &ClassCounts| {
             let in_split = |split: &&String| class.splits.get(*split).copied().unwrap_or(0) as f64;
@@ -88,13 +103,13 @@ impl Drawing<'_> {
             subtitle += &format!("; the {} smallest, with {objects}, are not shown", count(rest.len()));
         }
         let bars: Vec<Bar> = shown.iter().map(|class| bar(class_name(class), class)).collect();
-        let labels = Labels { title: self.title("objects per class"), subtitle, x: "objects", y: "" };
-        chart::bars(&self.out.join("classes.png"), &labels, &legend, &bars, true).map(Some)
+        let labels = ChartLabels { title: self.title("objects per class"), subtitle, x: "objects", y: "" };
+        self.save("classes.png", BarChart { labels, legend, bars, stacked: true }.draw())
     }
 
     fn extents(&self, written: &[&CatalogRow]) -> Drawn {
         let of = |name: &str, color, get: fn(&CatalogRow) -> f64| series(written, name, color, get);
-        let series = [
+        let series = vec![
             of("longest side", GREY, |r| frame::longest_side(r.extent)),
             of("x", COLORS[0], |r| r.extent[0]),
             of("y", COLORS[1], |r| r.extent[1]),
@@ -105,7 +120,7 @@ impl Drawing<'_> {
         if written.len() == zero {
             return Ok(None);
         }
-        let labels = Labels {
+        let labels = ChartLabels {
             title: self.title("raw size of the objects"),
             subtitle: format!(
                 "{}; not shown: {} without extent, {} flat along an axis",
@@ -116,26 +131,26 @@ impl Drawing<'_> {
             x: "size of the bounding box (units of the source, log scale)",
             y: "objects",
         };
-        chart::log_histogram(&self.out.join("extents.png"), &labels, &series, None).map(Some)
+        self.save("extents.png", Histogram { labels, axis: HistogramAxis::Log, series, mark: None }.draw())
     }
 
     fn points(&self, written: &[&CatalogRow], s: usize) -> Drawn {
         let below = written.iter().filter(|r| (r.points as usize) < s).count();
-        let series = [
+        let series = vec![
             series(written, "in the source (a mesh: vertices)", GREY, |r| f64::from(r.source_points)),
             series(written, "stored", COLORS[0], |r| f64::from(r.points)),
         ];
         if written.is_empty() {
             return Ok(None);
         }
-        let labels = Labels {
+        let labels = ChartLabels {
             title: self.title("points per cloud"),
             subtitle: format!("{}, {} below S = {}", counted(written.len(), "cloud"), count(below), count(s)),
             x: "points (log scale)",
             y: "clouds",
         };
-        let mark = (s as f64, format!("S = {}", count(s)));
-        chart::log_histogram(&self.out.join("points.png"), &labels, &series, Some(mark)).map(Some)
+        let mark = Some(ValueMark { value: s as f64, name: format!("S = {}", count(s)) });
+        self.save("points.png", Histogram { labels, axis: HistogramAxis::Log, series, mark }.draw())
     }
 
     fn times(&self, catalog: &[CatalogRow]) -> Drawn {
@@ -143,9 +158,9 @@ impl Drawing<'_> {
         let stage = |name: &str, color, get: fn(&CatalogRow) -> f64| {
             let stage = series(&rows, name, color, get);
             let total: f64 = stage.values.iter().filter(|ms| ms.is_finite()).sum();
-            Series { name: format!("{name} ({})", duration(total)), ..stage }
+            HistogramSeries { name: format!("{name} ({})", duration(total)), ..stage }
         };
-        let series = [
+        let series = vec![
             stage("read", COLORS[0], |r| r.read_ms),
             stage("sample", COLORS[1], |r| r.sample_ms),
             stage("group", COLORS[2], |r| r.group_ms),
@@ -155,7 +170,7 @@ impl Drawing<'_> {
             return Ok(None);
         }
         let each = duration(total / rows.len() as f64);
-        let labels = Labels {
+        let labels = ChartLabels {
             title: self.title("time per object and stage"),
             subtitle: format!(
                 "{}, {each} each, {} of one thread",
@@ -165,7 +180,7 @@ impl Drawing<'_> {
             x: "milliseconds (log scale)",
             y: "objects",
         };
-        chart::log_histogram(&self.out.join("times.png"), &labels, &series, None).map(Some)
+        self.save("times.png", Histogram { labels, axis: HistogramAxis::Log, series, mark: None }.draw())
     }
 
     fn bytes(&self, columns: &[ColumnBytes], rows: usize) -> Drawn {
@@ -191,38 +206,49 @@ impl Drawing<'_> {
             bars.push(bar(format!("({} more)", rest.len()), &total("rest", rest.into_iter())));
         }
         let legend = vec![
-            (format!("compressed ({} in all)", bytes(all.compressed)), COLORS[0]),
-            (format!("uncompressed ({})", bytes(all.uncompressed)), GREY),
+            LegendEntry { name: format!("compressed ({} in all)", bytes(all.compressed)), color: COLORS[0] },
+            LegendEntry { name: format!("uncompressed ({})", bytes(all.uncompressed)), color: GREY },
         ];
         let samples = counted(rows, "sample");
-        let labels = Labels {
+        let labels = ChartLabels {
             title: self.title("bytes per column"),
             subtitle: format!("{samples}, {} each compressed", bytes_each(all.compressed, rows)),
             x: "kB per sample",
             y: "",
         };
-        chart::bars(&self.out.join("bytes.png"), &labels, &legend, &bars, false).map(Some)
+        self.save("bytes.png", BarChart { labels, legend, bars, stacked: false }.draw())
     }
 
     fn coverage(&self, covered: Option<&Covered>) -> Drawn {
         let Some(covered) = covered else { return Ok(None) };
         let Some(spread) = sizes::spread_of(covered.share.clone())? else { return Ok(None) };
         let groupings = counted(covered.share.len(), "grouping");
-        let labels = Labels {
+        let labels = ChartLabels {
             title: self.title("points in at least one patch"),
             subtitle: format!("{groupings} of {}", counted(covered.rows, "sample")),
             x: "distinct points in the patches of a grouping (% of its points)",
             y: "groupings",
         };
-        let series =
-            [Series { name: "groupings".to_owned(), color: COLORS[0], values: covered.share.clone() }];
-        let mark = (100.0 * spread.median, format!("median {}", share(spread.median)));
-        chart::share_histogram(&self.out.join("coverage.png"), &labels, &series, Some(mark)).map(Some)
+        let series = vec![HistogramSeries {
+            name: "groupings".to_owned(),
+            color: COLORS[0],
+            values: covered.share.clone(),
+        }];
+        let mark = Some(ValueMark {
+            value: 100.0 * spread.median,
+            name: format!("median {}", share(spread.median)),
+        });
+        self.save("coverage.png", Histogram { labels, axis: HistogramAxis::Percent, series, mark }.draw())
     }
 }
 
-fn series(rows: &[&CatalogRow], name: &str, color: &'static str, get: fn(&CatalogRow) -> f64) -> Series {
-    Series { name: name.to_owned(), color, values: rows.iter().map(|row| get(row)).collect() }
+fn series(
+    rows: &[&CatalogRow],
+    name: &str,
+    color: &'static str,
+    get: fn(&CatalogRow) -> f64,
+) -> HistogramSeries {
+    HistogramSeries { name: name.to_owned(), color, values: rows.iter().map(|row| get(row)).collect() }
 }
 
 /// The bytes of several columns as one.

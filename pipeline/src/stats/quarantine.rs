@@ -7,15 +7,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Result;
-use crate::record::{QUARANTINE_FILE, VIEWS_STAGE};
+use crate::error::Result;
+use crate::quarantine::{QUARANTINE_FILE, VIEWS_STAGE};
 
 /// Reasons kept for each stage.
 const EXAMPLES: usize = 3;
 
 /// Objects that failed at one stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StageFailures {
+pub(crate) struct StageFailures {
     /// The stage.
     pub stage: String,
     /// Objects that failed there.
@@ -26,7 +26,7 @@ pub struct StageFailures {
 
 /// Why an object failed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Object id.
     pub id: String,
     /// What was expected and found.
@@ -35,7 +35,7 @@ pub struct Failure {
 
 /// The keys of a quarantine line that are used here.
 #[derive(Deserialize)]
-struct Line {
+struct QuarantineLine {
     id: String,
     stage: String,
     error: String,
@@ -58,7 +58,7 @@ pub(super) fn read(folder: &Path, has_views: bool) -> Result<(Vec<StageFailures>
         if line.trim().is_empty() {
             continue;
         }
-        let Line { id, stage, error } = serde_json::from_str(&line).map_err(|e| {
+        let QuarantineLine { id, stage, error } = serde_json::from_str(&line).map_err(|e| {
             jepa3d_schemas::Error::contract(&path, format!("line {}", i + 1), "a quarantine row", e)
         })?;
         if stage == VIEWS_STAGE && !has_views {

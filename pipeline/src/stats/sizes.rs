@@ -3,8 +3,8 @@
 use polars::prelude::*;
 use serde::Serialize;
 
-use super::error::Result;
 use super::frame;
+use crate::error::{Error, Result};
 
 /// Degenerate objects named for each kind.
 const EXAMPLES: usize = 3;
@@ -12,7 +12,7 @@ const EXAMPLES: usize = 3;
 /// Quantiles of a quantity (linear interpolation between neighbours).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the fields are their names")]
-pub struct Spread {
+pub(crate) struct Spread {
     pub min: f64,
     pub p5: f64,
     pub median: f64,
@@ -23,7 +23,7 @@ pub struct Spread {
 
 /// An object and the size of its raw cloud.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct NamedExtent {
+pub(crate) struct NamedExtent {
     /// Object id.
     pub id: String,
     /// Size along x, y, z in source units.
@@ -32,7 +32,7 @@ pub struct NamedExtent {
 
 /// Objects whose size says that something is wrong or unusual.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Degenerate {
+pub(crate) struct Degenerate {
     /// What is degenerate.
     pub kind: &'static str,
     /// Objects.
@@ -41,9 +41,9 @@ pub struct Degenerate {
     pub examples: Vec<String>,
 }
 
-/// Sizes of the written objects; a spread is `None` without objects.
+/// ObjectSizes of the written objects; a spread is `None` without objects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sizes {
+pub(crate) struct ObjectSizes {
     /// Stored points of a cloud.
     pub points: Option<Spread>,
     /// Clouds with fewer than `S` stored points.
@@ -69,63 +69,49 @@ pub struct Sizes {
 }
 
 /// Measures the written objects; `s` is the letter `S` of the manifest.
-pub(super) fn measure(objects: &DataFrame, s: usize) -> Result<Sizes> {
-    let written = objects.clone().lazy().filter(col("is_written")).collect()?;
-    let meshes = written.clone().lazy().filter(col("source_triangles").gt(lit(0.0))).collect()?;
-    let below = written.clone().lazy().filter(col("points").lt(lit(s as f64))).collect()?;
-    Ok(Sizes {
-        points: spread(&written, "points")?,
+pub(super) fn measure(objects: &DataFrame, s: usize) -> Result<ObjectSizes> {
+    let written = frame::filter_by(objects, "is_written")?;
+    let meshes = written.filter(&frame::floats(&written, "source_triangles")?.gt(0.0))?;
+    let below = written.filter(&frame::floats(&written, "points")?.lt(s as f64))?;
+    let spread = |column: &str| measure_spread(frame::floats(&written, column)?);
+    Ok(ObjectSizes {
+        points: spread("points")?,
         below_s: below.height(),
-        source_points: spread(&written, "source_points")?,
+        source_points: spread("source_points")?,
         meshes: meshes.height(),
-        source_triangles: spread(&meshes, "source_triangles")?,
-        extent: [spread(&written, "extent_x")?, spread(&written, "extent_y")?, spread(&written, "extent_z")?],
-        longest_side: spread(&written, "longest_side")?,
-        smallest: extreme(&written, false)?,
-        largest: extreme(&written, true)?,
-        norm_scale: spread(&written, "norm_scale")?,
-        degenerate: degenerate(&written)?,
+        source_triangles: measure_spread(frame::floats(&meshes, "source_triangles")?)?,
+        extent: [spread("extent_x")?, spread("extent_y")?, spread("extent_z")?],
+        longest_side: spread("longest_side")?,
+        smallest: find_extreme(&written, false)?,
+        largest: find_extreme(&written, true)?,
+        norm_scale: spread("norm_scale")?,
+        degenerate: find_degenerate(&written)?,
     })
 }
 
-/// Quantiles of a float column, `None` if it is empty.
-pub(super) fn spread(frame: &DataFrame, column: &str) -> Result<Option<Spread>> {
-    if frame.height() == 0 {
+/// How numbers are spread, `None` if there are none.
+pub(super) fn measure_spread(values: &Float64Chunked) -> Result<Option<Spread>> {
+    if values.is_empty() {
         return Ok(None);
     }
-    let quantile = |q: f64| col(column).quantile(lit(q), QuantileMethod::Linear);
-    let row = frame
-        .clone()
-        .lazy()
-        .select([
-            col(column).min().alias("min"),
-            quantile(0.05).alias("p5"),
-            quantile(0.5).alias("median"),
-            col(column).mean().alias("mean"),
-            quantile(0.95).alias("p95"),
-            col(column).max().alias("max"),
-        ])
-        .collect()?;
-    let cell = |name: &str| frame::float(&row, name, 0);
     Ok(Some(Spread {
-        min: cell("min")?,
-        p5: cell("p5")?,
-        median: cell("median")?,
-        mean: cell("mean")?,
-        p95: cell("p95")?,
-        max: cell("max")?,
+        min: values.min().unwrap_or(f64::NAN),
+        p5: frame::quantile(values, 0.05)?,
+        median: frame::quantile(values, 0.5)?,
+        mean: values.mean().unwrap_or(f64::NAN),
+        p95: frame::quantile(values, 0.95)?,
+        max: values.max().unwrap_or(f64::NAN),
     }))
 }
 
-/// Quantiles of plain numbers, `None` if there are none.
+/// How plain numbers are spread.
 pub(super) fn spread_of(values: Vec<f64>) -> Result<Option<Spread>> {
-    spread(&df!("value" => values)?, "value")
+    measure_spread(&Float64Chunked::from_vec("value".into(), values))
 }
 
 /// The object with the longest or shortest longest side, ties by id.
-fn extreme(written: &DataFrame, largest: bool) -> Result<Option<NamedExtent>> {
-    let order = SortMultipleOptions::default().with_order_descending_multi([largest, false]);
-    let first = written.clone().lazy().sort(["longest_side", "id"], order).limit(1).collect()?;
+fn find_extreme(written: &DataFrame, largest: bool) -> Result<Option<NamedExtent>> {
+    let first = frame::first_by(written, "longest_side", largest, 1)?;
     let Some(id) = (first.height() > 0).then(|| frame::text(&first, "id", 0)).transpose()?.flatten() else {
         return Ok(None);
     };
@@ -133,27 +119,24 @@ fn extreme(written: &DataFrame, largest: bool) -> Result<Option<NamedExtent>> {
     Ok(Some(NamedExtent { id, extent: [side("extent_x")?, side("extent_y")?, side("extent_z")?] }))
 }
 
-fn degenerate(written: &DataFrame) -> Result<Vec<Degenerate>> {
-    let is_flat = |axis: &str| col(axis).lt_eq(lit(0.0));
-    let is_point = || col("longest_side").lt_eq(lit(0.0));
+fn find_degenerate(written: &DataFrame) -> Result<Vec<Degenerate>> {
+    let is_point = frame::floats(written, "longest_side")?.lt_eq(0.0);
+    let is_flat = |axis: &str| Ok::<_, Error>(frame::floats(written, axis)?.lt_eq(0.0) & !&is_point);
     let kinds = [
-        ("all points coincide", is_point()),
-        ("flat along x", is_flat("extent_x").and(is_point().not())),
-        ("flat along y", is_flat("extent_y").and(is_point().not())),
-        ("flat along z", is_flat("extent_z").and(is_point().not())),
-        ("norm_scale not above 0", col("norm_scale").gt(lit(0.0)).not()),
+        ("all points coincide", is_point.clone()),
+        ("flat along x", is_flat("extent_x")?),
+        ("flat along y", is_flat("extent_y")?),
+        ("flat along z", is_flat("extent_z")?),
+        ("norm_scale not above 0", !&frame::floats(written, "norm_scale")?.gt(0.0)),
     ];
     let mut found = Vec::new();
-    for (kind, test) in kinds {
-        let ids = written.clone().lazy().filter(test).sort(["id"], Default::default()).collect()?;
+    for (kind, flags) in kinds {
+        let ids = written.filter(&flags)?.sort(["id"], SortMultipleOptions::default())?;
         let first = (0..ids.height().min(EXAMPLES)).map(|row| frame::text(&ids, "id", row));
         let examples: Vec<Option<String>> = first.collect::<Result<_>>()?;
         if ids.height() > 0 {
-            found.push(Degenerate {
-                kind,
-                objects: ids.height(),
-                examples: examples.into_iter().flatten().collect(),
-            });
+            let examples = examples.into_iter().flatten().collect();
+            found.push(Degenerate { kind, objects: ids.height(), examples });
         }
     }
     Ok(found)

@@ -1,14 +1,17 @@
 //! The statistics as text for a terminal.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::classes::ClassCounts;
+use super::columns::ColumnBytes;
+use super::quarantine::StageFailures;
+use super::report::Stats;
 use super::sizes::{NamedExtent, Spread};
-use super::table::Table;
+use super::table::TextTable;
 use super::units::{
     bytes, bytes_each, count, counted, duration, number, printable, share, share_of, shortened,
 };
-use super::{Stats, quarantine::StageFailures};
 
 /// Classes listed; more are summed up in one row (`--json` has them all).
 const CLASS_ROWS: usize = 60;
@@ -18,9 +21,9 @@ const NAME_WIDTH: usize = 32;
 const ID_WIDTH: usize = 48;
 const REASON_WIDTH: usize = 160;
 
-impl Stats {
-    /// The statistics as aligned text, one section after the other.
-    pub fn tables(&self) -> String {
+/// Aligned text, one section after the other.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sections = [
             self.header(),
             self.class_table(),
@@ -34,9 +37,11 @@ impl Stats {
             self.warning_lines(),
         ];
         let filled: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
-        filled.join("\n")
+        f.write_str(&filled.join("\n"))
     }
+}
 
+impl Stats {
     fn header(&self) -> String {
         let d = &self.dataset;
         let up = ["x", "y", "z"][d.up_axis.index()];
@@ -76,7 +81,7 @@ impl Stats {
         header.extend(splits.iter().map(|split| printable(split)));
         header.extend(["all", "share"].map(str::to_owned));
         header.extend(has_failures.then(|| "quarantined".to_owned()));
-        let mut table = Table::new(header);
+        let mut table = TextTable::new(header);
         let mut add = |name: String, class: &ClassCounts| {
             let in_split = |split: &&String| count(class.splits.get(*split).copied().unwrap_or(0));
             let mut cells = vec![name];
@@ -135,7 +140,7 @@ impl Stats {
             ("longest side", sizes.longest_side),
             ("norm_scale", sizes.norm_scale),
         ];
-        let mut table = Table::new(["size", "min", "p5", "median", "mean", "p95", "max"]);
+        let mut table = TextTable::new(["size", "min", "p5", "median", "mean", "p95", "max"]);
         let mut add = |name: &str, s: Spread, show: fn(f64) -> String| {
             let cells = [show(s.min), show(s.p5), show(s.median), number(s.mean), show(s.p95), show(s.max)];
             table.row(std::iter::once(name.to_owned()).chain(cells));
@@ -184,12 +189,12 @@ impl Stats {
         if self.times.stages.is_empty() {
             return String::new();
         }
-        let mut table = Table::new(["stage", "total", "share", "mean", "p50", "p95", "max"]);
+        let mut table = TextTable::new(["stage", "total", "share", "mean", "p50", "p95", "max"]);
         for t in &self.times.stages {
             let rest = [t.mean_ms, t.p50_ms, t.p95_ms, t.max_ms].map(duration);
             table.row([t.stage.to_owned(), duration(t.total_ms), share(t.share)].into_iter().chain(rest));
         }
-        let mut slow = Table::new(["slowest", "all", "read", "sample", "group"]);
+        let mut slow = TextTable::new(["slowest", "all", "read", "sample", "group"]);
         for object in &self.times.slowest {
             let all = object.read_ms + object.sample_ms + object.group_ms;
             let times = [all, object.read_ms, object.sample_ms, object.group_ms].map(duration);
@@ -213,12 +218,13 @@ impl Stats {
 
     fn column_table(&self) -> String {
         let rows: usize = self.shards.iter().map(|split| split.rows).sum();
-        let sum = |get: fn(&super::ColumnBytes) -> u64| self.columns.iter().map(get).sum::<u64>();
+        let sum = |get: fn(&ColumnBytes) -> u64| self.columns.iter().map(get).sum::<u64>();
         let (compressed, uncompressed) = (sum(|c| c.compressed), sum(|c| c.uncompressed));
         if compressed == 0 {
             return String::new();
         }
-        let mut table = Table::new(["column", "compressed", "uncompressed", "ratio", "per sample", "share"]);
+        let mut table =
+            TextTable::new(["column", "compressed", "uncompressed", "ratio", "per sample", "share"]);
         let mut add = |name: &str, small: u64, large: u64| {
             let ratio =
                 if small == 0 { "-".to_owned() } else { format!("{:.2}", large as f64 / small as f64) };
@@ -234,7 +240,7 @@ impl Stats {
 
     fn shard_table(&self) -> String {
         let mut table =
-            Table::new(["split", "shards", "row groups", "rows", "bytes", "per shard", "per sample"]);
+            TextTable::new(["split", "shards", "row groups", "rows", "bytes", "per shard", "per sample"]);
         for s in &self.shards {
             table.row([
                 printable(&s.split),
@@ -251,7 +257,7 @@ impl Stats {
 
     fn view_table(&self) -> String {
         let Some(views) = &self.views else { return String::new() };
-        let mut table = Table::new(["views", "min", "p5", "median", "mean", "p95", "max"]);
+        let mut table = TextTable::new(["views", "min", "p5", "median", "mean", "p95", "max"]);
         let mut add = |name: &str, spread: Option<Spread>, show: fn(f64) -> String| {
             if let Some(s) = spread {
                 let cells = [s.min, s.p5, s.median, s.mean, s.p95, s.max].map(show);

@@ -63,7 +63,7 @@ points in at least one patch (8 groupings of 4 rows)
 ";
 
 fn tables(folder: &Path) -> String {
-    stats(folder).unwrap().tables()
+    stats(folder).unwrap().to_string()
 }
 
 #[test]

@@ -3,19 +3,18 @@
 use polars::prelude::*;
 use serde::Serialize;
 
-use super::error::Result;
 use super::frame;
+use crate::error::Result;
 
 /// Slow objects named.
 const SLOWEST: usize = 5;
 
 /// The stages and their catalog columns.
-pub(super) const STAGES: [(&str, &str); 3] =
-    [("read", "read_ms"), ("sample", "sample_ms"), ("group", "group_ms")];
+const STAGES: [(&str, &str); 3] = [("read", "read_ms"), ("sample", "sample_ms"), ("group", "group_ms")];
 
 /// Time of one stage over all objects, in milliseconds of one thread.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StageTime {
+pub(crate) struct StageTime {
     /// `read` (and parse), `sample` (and normalise), `group`, or `all`.
     pub stage: &'static str,
     /// Sum.
@@ -34,7 +33,7 @@ pub struct StageTime {
 
 /// A slow object.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SlowObject {
+pub(crate) struct SlowObject {
     /// Object id.
     pub id: String,
     /// Milliseconds to read and parse.
@@ -45,9 +44,9 @@ pub struct SlowObject {
     pub group_ms: f64,
 }
 
-/// Times of all objects, also of those that failed.
+/// StageTimes of all objects, also of those that failed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Times {
+pub(crate) struct StageTimes {
     /// Objects.
     pub objects: usize,
     /// The three stages and their sum; empty without objects.
@@ -57,46 +56,37 @@ pub struct Times {
 }
 
 /// Sums up the times of all objects.
-pub(super) fn measure(objects: &DataFrame) -> Result<Times> {
+pub(super) fn measure(objects: &DataFrame) -> Result<StageTimes> {
     let mut stages = Vec::new();
     if objects.height() > 0 {
-        let all: f64 = stage(objects, "all", "total_ms", 0.0)?.total_ms;
+        let all = sum(frame::floats(objects, "total_ms")?);
         for (name, column) in STAGES.into_iter().chain([("all", "total_ms")]) {
-            stages.push(stage(objects, name, column, all)?);
+            stages.push(measure_stage(objects, name, column, all)?);
         }
     }
-    Ok(Times { objects: objects.height(), stages, slowest: slowest(objects)? })
+    Ok(StageTimes { objects: objects.height(), stages, slowest: find_slowest(objects)? })
 }
 
-fn stage(objects: &DataFrame, stage: &'static str, column: &str, all: f64) -> Result<StageTime> {
-    let quantile = |q: f64| col(column).quantile(lit(q), QuantileMethod::Linear);
-    let row = objects
-        .clone()
-        .lazy()
-        .select([
-            col(column).sum().alias("total"),
-            col(column).mean().alias("mean"),
-            quantile(0.5).alias("p50"),
-            quantile(0.95).alias("p95"),
-            col(column).max().alias("max"),
-        ])
-        .collect()?;
-    let cell = |name: &str| frame::float(&row, name, 0);
-    let total_ms = cell("total")?;
+fn measure_stage(objects: &DataFrame, stage: &'static str, column: &str, all: f64) -> Result<StageTime> {
+    let times = frame::floats(objects, column)?;
+    let total_ms = sum(times);
     Ok(StageTime {
         stage,
         total_ms,
-        mean_ms: cell("mean")?,
-        p50_ms: cell("p50")?,
-        p95_ms: cell("p95")?,
-        max_ms: cell("max")?,
+        mean_ms: times.mean().unwrap_or(f64::NAN),
+        p50_ms: frame::quantile(times, 0.5)?,
+        p95_ms: frame::quantile(times, 0.95)?,
+        max_ms: times.max().unwrap_or(f64::NAN),
         share: if all > 0.0 { total_ms / all } else { 0.0 },
     })
 }
 
-fn slowest(objects: &DataFrame) -> Result<Vec<SlowObject>> {
-    let order = SortMultipleOptions::default().with_order_descending_multi([true, false]);
-    let top = objects.clone().lazy().sort(["total_ms", "id"], order).limit(SLOWEST as u32).collect()?;
+fn sum(times: &Float64Chunked) -> f64 {
+    times.sum().unwrap_or(0.0)
+}
+
+fn find_slowest(objects: &DataFrame) -> Result<Vec<SlowObject>> {
+    let top = frame::first_by(objects, "total_ms", true, SLOWEST)?;
     let object = |row| {
         Ok(SlowObject {
             id: frame::text(&top, "id", row)?.unwrap_or_default(),

@@ -92,17 +92,6 @@ pub(super) fn number(x: f64) -> String {
     }
 }
 
-/// A number at an axis: as short as it can be.
-pub(super) fn tick(x: f64) -> String {
-    match x.abs() {
-        0.0 => "0".to_owned(),
-        size if !(1e-3..1e7).contains(&size) => format!("{x:e}"),
-        size if size >= 1.0 && x > 0.0 && (x - x.round()).abs() < 1e-6 => count(x.round() as usize),
-        // Removes what a sum of tick steps leaves behind, as in 0.30000000000000004.
-        _ => format!("{}", (x * 1e6).round() / 1e6),
-    }
-}
-
 fn significant(x: f64) -> String {
     match x.abs() {
         size if size >= 99.95 => format!("{x:.0}"),

@@ -6,19 +6,19 @@ use jepa3d_schemas::{CatalogRow, CatalogViews, Manifest, ShapeLetters, ViewReade
 use serde::Serialize;
 
 use super::columns::{ColumnBytes, add};
-use super::error::Result;
 use super::sizes::{Spread, spread_of};
+use crate::error::Result;
 
 /// The views of a dataset; a spread is `None` without samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Views {
+pub(crate) struct ViewStats {
     /// Hash of points and plan of the views.
     pub fingerprint: String,
-    /// Views in all shards.
+    /// ViewStats in all shards.
     pub views: usize,
-    /// Views, or whole samples, of which none could be made.
+    /// ViewStats, or whole samples, of which none could be made.
     pub failures: usize,
-    /// Views of a sample.
+    /// ViewStats of a sample.
     pub per_sample: Option<Spread>,
     /// Mean share of a sample's points that a view shows, 0 to 1.
     pub visible: Option<Spread>,
@@ -29,7 +29,7 @@ pub struct Views {
     /// Bytes of the files.
     pub bytes: u64,
     /// Bytes of what a view consists of, the largest first.
-    pub parts: Vec<ViewPart>,
+    pub parts: Vec<ViewBytes>,
     /// Bytes of each column, in file order.
     pub columns: Vec<ColumnBytes>,
     /// `V`, `H` and `W`.
@@ -39,7 +39,7 @@ pub struct Views {
 
 /// Bytes of one part of the views.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ViewPart {
+pub(crate) struct ViewBytes {
     /// `image`, `depth`, `correspondences`, `dense map` or `camera and names`.
     pub part: &'static str,
     /// Bytes in the files.
@@ -58,12 +58,16 @@ fn part_of(column: &str) -> &'static str {
 }
 
 /// Measures the views, `None` without any.
-pub(super) fn measure(folder: &Path, manifest: &Manifest, catalog: &[CatalogRow]) -> Result<Option<Views>> {
+pub(super) fn measure(
+    folder: &Path,
+    manifest: &Manifest,
+    catalog: &[CatalogRow],
+) -> Result<Option<ViewStats>> {
     let Some(entry) = &manifest.views else { return Ok(None) };
     let columns = columns(folder, entry)?;
     let rows: Vec<CatalogViews> = catalog.iter().filter_map(|row| row.views).collect();
     let spread = |get: fn(&CatalogViews) -> f64| spread_of(rows.iter().map(get).collect());
-    Ok(Some(Views {
+    Ok(Some(ViewStats {
         fingerprint: entry.fingerprint.clone(),
         views: entry.rows(),
         failures: entry.failures,
@@ -87,13 +91,13 @@ fn columns(folder: &Path, entry: &ViewsEntry) -> Result<Vec<ColumnBytes>> {
     Ok(columns)
 }
 
-fn parts(columns: &[ColumnBytes]) -> Vec<ViewPart> {
-    let mut parts: Vec<ViewPart> = Vec::new();
+fn parts(columns: &[ColumnBytes]) -> Vec<ViewBytes> {
+    let mut parts: Vec<ViewBytes> = Vec::new();
     for column in columns {
         let part = part_of(column.column);
         match parts.iter_mut().find(|other| other.part == part) {
             Some(other) => other.bytes += column.compressed,
-            None => parts.push(ViewPart { part, bytes: column.compressed }),
+            None => parts.push(ViewBytes { part, bytes: column.compressed }),
         }
     }
     parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));

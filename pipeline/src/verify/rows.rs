@@ -3,7 +3,7 @@
 use jepa3d_schemas::{BOX_NUMBERS, Manifest, Sample, ShapeLetters, check_shapes};
 
 use crate::config::{GroupKind, PrepareConfig};
-use crate::normalize::Frame;
+use crate::normalize::CloudFrame;
 
 /// Checks the invariants of one row; says the first that does not hold.
 pub(super) fn check_sample(
@@ -29,7 +29,7 @@ pub(super) fn check_sample(
     count("subset", subset, sample.subset.as_ref().map_or(0, Vec::len))?;
     let is_scaled = sample.norm_scale.is_finite() && sample.norm_scale > 0.0;
     ensure(is_scaled, "norm_scale", "a positive length".into(), sample.norm_scale.to_string())?;
-    if config.cloud.frame == Frame::UnitSphere {
+    if config.cloud.frame == CloudFrame::UnitSphere {
         let radius = points(sample).map(|p| p.iter().map(|x| x * x).sum::<f32>().sqrt()).fold(0.0, f32::max);
         ensure(radius <= 1.0 + 1e-5, "radius", "at most 1".into(), radius.to_string())?;
     }
@@ -79,7 +79,7 @@ fn check_grouping(sample: &Sample, r: usize, shape: &ShapeLetters, kind: GroupKi
         return Err(format!("grouping {r}: point {i} is not in its subset"));
     }
     if kind == GroupKind::Voxel {
-        return check_blocks(sample, r, (centers, patches), shape);
+        return check_blocks(sample, r, centers, patches, shape);
     }
     let mut is_center = vec![false; sample.len()];
     for (&center, patch) in centers.iter().zip(patches.chunks_exact(k)) {
@@ -103,7 +103,8 @@ fn check_grouping(sample: &Sample, r: usize, shape: &ShapeLetters, kind: GroupKi
 fn check_blocks(
     sample: &Sample,
     r: usize,
-    (centers, patches): (&[u32], &[u32]),
+    centers: &[u32],
+    patches: &[u32],
     shape: &ShapeLetters,
 ) -> Result<(), String> {
     let (g, k) = (shape.G, shape.K);

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use jepa3d_schemas::{CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, ShardEntry, read_catalog};
 
-use super::Problem;
-use crate::finalize::views_fingerprint;
-use crate::output_folder::{files_in, has_unfinished_views};
+use super::DatasetProblem;
+use crate::fingerprint::{Fingerprint, views_fingerprint};
+use crate::output_folder::{OutputFolder, files_in};
 use crate::plan::{POINTS_FOLDER, VIEWS_FOLDER};
-use crate::record::{Fingerprint, QUARANTINE_FILE, read_quarantine};
+use crate::prepare::WRITTEN;
+use crate::quarantine::{QUARANTINE_FILE, read_quarantine};
 
 /// What the shards hold.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct ShardContents {
     /// Split and id of every sample, in order.
     pub ids: Vec<(String, String)>,
     /// Views of every sample that has any.
@@ -21,13 +22,13 @@ pub(super) struct Found {
 }
 
 /// Readers that take a whole folder would mix in shards that the manifest does not list.
-pub(super) fn check_listing(folder: &Path, manifest: &Manifest, problems: &mut Vec<Problem>) {
+pub(super) fn check_listing(folder: &Path, manifest: &Manifest, problems: &mut Vec<DatasetProblem>) {
     let mut check = |name: &str, listed: &[ShardEntry]| {
         let mut foreign = files_in(folder, name);
         foreign.retain(|file| listed.iter().all(|shard| shard.file != *file));
         foreign.sort_unstable();
         let what = "expected the shards of the manifest alone, found this file";
-        problems.extend(foreign.into_iter().map(|file| Problem {
+        problems.extend(foreign.into_iter().map(|file| DatasetProblem {
             file,
             sample: None,
             what: what.to_owned(),
@@ -35,15 +36,20 @@ pub(super) fn check_listing(folder: &Path, manifest: &Manifest, problems: &mut V
     };
     check(POINTS_FOLDER, &manifest.shards);
     // Views that are being made belong to no manifest yet.
-    if manifest.views.is_some() || !has_unfinished_views(folder) {
+    if manifest.views.is_some() || !OutputFolder::new(folder).has_unfinished_views() {
         check(VIEWS_FOLDER, manifest.views.as_ref().map_or(&[], |views| &views.shards));
     }
 }
 
 /// Catalog, quarantine and counts against the rows of the shards.
-pub(super) fn check_tables(folder: &Path, manifest: &Manifest, found: &Found, problems: &mut Vec<Problem>) {
+pub(super) fn check_tables(
+    folder: &Path,
+    manifest: &Manifest,
+    found: &ShardContents,
+    problems: &mut Vec<DatasetProblem>,
+) {
     let mut report = |file: &str, what: String| {
-        problems.push(Problem { file: file.to_owned(), sample: None, what });
+        problems.push(DatasetProblem { file: file.to_owned(), sample: None, what });
     };
     match read_catalog(&folder.join(CATALOG_FILE)) {
         Err(error) => report(CATALOG_FILE, error.to_string()),
@@ -52,7 +58,7 @@ pub(super) fn check_tables(folder: &Path, manifest: &Manifest, found: &Found, pr
     match read_quarantine(folder) {
         Err(error) => report(QUARANTINE_FILE, error.to_string()),
         Ok(rows) => {
-            let of_views = rows.iter().filter(|row| row.is_of_views()).count();
+            let of_views = rows.iter().filter(|row| row.concerns_views()).count();
             let (expected, found) = (manifest.quarantined(), rows.len() - of_views);
             if expected != found {
                 report(QUARANTINE_FILE, format!("rows: expected {expected}, found {found}"));
@@ -74,8 +80,13 @@ pub(super) fn check_tables(folder: &Path, manifest: &Manifest, found: &Found, pr
     }
 }
 
-fn check_catalog(catalog: &[CatalogRow], manifest: &Manifest, found: &Found, report: &mut dyn FnMut(String)) {
-    let is_written = |row: &&CatalogRow| row.status == "written";
+fn check_catalog(
+    catalog: &[CatalogRow],
+    manifest: &Manifest,
+    found: &ShardContents,
+    report: &mut dyn FnMut(String),
+) {
+    let is_written = |row: &&CatalogRow| row.status == WRITTEN;
     let written = catalog.iter().filter(is_written).map(|r| (r.split.clone(), r.id.clone()));
     // With a broken shard the rows differ anyway, and that is reported already.
     if found.ids.len() == manifest.written() && !written.eq(found.ids.iter().cloned()) {

@@ -6,28 +6,56 @@ use jepa3d_schemas::{
     Manifest, ShardEntry, Table, TeacherFacts, TeacherGroup, TeacherManifest, TeacherReader, ViewReader,
 };
 
-use super::{Checked, Problem, check_bytes};
+use rayon::prelude::*;
 
-/// Checks every complete cache; one that is still being made belongs to no manifest yet. Returns the number of rows.
-pub(super) fn check_teachers(folder: &Path, manifest: &Manifest, problems: &mut Vec<Problem>) -> usize {
-    let mut checked = Checked::default();
+use super::{DatasetProblem, check_bytes};
+
+/// Checks every complete cache, its shards in parallel; one that is still being made belongs to no
+/// manifest yet. Returns the number of rows.
+pub(super) fn check_teachers(
+    folder: &Path,
+    manifest: &Manifest,
+    problems: &mut Vec<DatasetProblem>,
+) -> usize {
     let mut rows = 0;
-    for name in names(folder) {
+    for name in list_caches(folder) {
         let file = format!("{}/{name}/{}", Table::Teachers.folder(), jepa3d_schemas::TEACHER_FILE);
-        match TeacherManifest::find(folder, &name) {
-            Ok(None) => {}
-            Err(error) => checked.report(&file, None, error.to_string()),
-            Ok(Some(cache)) => {
-                rows += check_cache(folder, (&name, &file), &cache, manifest, &mut checked);
-            }
-        }
+        let found = match TeacherManifest::find(folder, &name) {
+            Ok(None) => continue,
+            Err(error) => CheckedCache::failed(&file, error.to_string()),
+            Ok(Some(cache)) => check_cache(folder, &name, &file, &cache, manifest),
+        };
+        rows += found.rows;
+        problems.extend(found.problems);
     }
-    problems.append(&mut checked.problems);
     rows
 }
 
+/// What a cache, or a shard of one, holds.
+#[derive(Default)]
+struct CheckedCache {
+    rows: usize,
+    /// Rows with an embedding.
+    valid: usize,
+    problems: Vec<DatasetProblem>,
+}
+
+impl CheckedCache {
+    fn failed(file: &str, what: String) -> Self {
+        let problem = DatasetProblem { file: file.to_owned(), sample: None, what };
+        Self { problems: vec![problem], ..Self::default() }
+    }
+
+    fn add(mut self, other: Self) -> Self {
+        self.rows += other.rows;
+        self.valid += other.valid;
+        self.problems.extend(other.problems);
+        self
+    }
+}
+
 /// The folders of caches, in order; none if there is no such folder.
-fn names(folder: &Path) -> Vec<String> {
+fn list_caches(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder.join(Table::Teachers.folder())).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter(|entry| entry.path().is_dir())
@@ -39,14 +67,13 @@ fn names(folder: &Path) -> Vec<String> {
 
 fn check_cache(
     folder: &Path,
-    (name, file): (&str, &str),
+    name: &str,
+    file: &str,
     cache: &TeacherManifest,
     manifest: &Manifest,
-    checked: &mut Checked,
-) -> usize {
+) -> CheckedCache {
     let Some(views) = &manifest.views else {
-        checked.report(file, None, "expected views in the manifest, found none".to_owned());
-        return 0;
+        return CheckedCache::failed(file, "expected views in the manifest, found none".to_owned());
     };
     let of_dataset = TeacherFacts {
         fingerprint: manifest.fingerprint.clone(),
@@ -54,25 +81,25 @@ fn check_cache(
         ..cache.facts.clone()
     };
     if let Err(error) = of_dataset.check_same(&folder.join(file), &cache.facts) {
-        checked.report(file, None, error.to_string());
-        return 0;
+        return CheckedCache::failed(file, error.to_string());
     }
-    let (mut rows, mut valid) = (0, 0);
-    for views in &views.shards {
+    let check = |views: &ShardEntry| {
         let beside = TeacherManifest::shard_beside(name, &views.file);
         let Some(shard) = cache.shards.iter().find(|shard| shard.file == beside) else {
-            checked.report(file, None, format!("shards: expected {beside}, found none of this name"));
-            continue;
+            return CheckedCache::failed(file, format!("shards: expected {beside}, found none of this name"));
         };
         match check_shard(folder, shard, views, &cache.facts) {
-            Ok(found) => (rows, valid) = (rows + shard.rows, valid + found),
-            Err(what) => checked.report(&shard.file, None, what),
+            Ok(valid) => CheckedCache { rows: shard.rows, valid, problems: Vec::new() },
+            Err(what) => CheckedCache::failed(&shard.file, what),
         }
+    };
+    let shards: Vec<CheckedCache> = views.shards.par_iter().with_max_len(1).map(check).collect();
+    let found = shards.into_iter().fold(CheckedCache::default(), CheckedCache::add);
+    if found.rows == cache.rows() && found.valid != cache.valid {
+        let what = format!("valid rows: expected {}, found {}", found.valid, cache.valid);
+        return found.add(CheckedCache::failed(file, what));
     }
-    if rows == cache.rows() && valid != cache.valid {
-        checked.report(file, None, format!("valid rows: expected {valid}, found {}", cache.valid));
-    }
-    rows
+    found
 }
 
 /// Checks a shard, bytes first; returns its valid rows.

@@ -5,8 +5,8 @@ use std::path::Path;
 use jepa3d_schemas::{Manifest, RowGroup, ShardEntry, ShardReader, ViewGroup, ViewReader};
 
 use super::view::check_row;
-use super::{Checked, check_bytes};
-use crate::run::{PLAN_KEY, VIEWS_PLAN_KEY};
+use super::{CheckedShard, check_bytes};
+use crate::shard_footer::{PLAN_KEY, VIEWS_PLAN_KEY};
 
 /// Checks a views shard, bytes first.
 pub(super) fn check_views(
@@ -14,8 +14,8 @@ pub(super) fn check_views(
     points: Option<&ShardEntry>,
     shard: &ShardEntry,
     manifest: &Manifest,
-) -> Checked {
-    let mut checked = Checked::default();
+) -> CheckedShard {
+    let mut checked = CheckedShard::default();
     let file = &shard.file;
     if let Err(what) = check_bytes(&folder.join(file), shard) {
         checked.report(file, None, what);
@@ -26,7 +26,7 @@ pub(super) fn check_views(
         Ok((points, views)) => {
             check_footer(&views, shard, manifest, &mut |what| checked.report(file, None, what));
             for group in 0..views.row_groups() {
-                check_group((&points, &views), group, file, &mut checked);
+                check_group(&points, &views, group, file, &mut checked);
             }
         }
     }
@@ -65,10 +65,11 @@ fn check_footer(views: &ViewReader, shard: &ShardEntry, manifest: &Manifest, rep
 }
 
 fn check_group(
-    (points, views): (&ShardReader, &ViewReader),
+    points: &ShardReader,
+    views: &ViewReader,
     group: usize,
     file: &str,
-    checked: &mut Checked,
+    checked: &mut CheckedShard,
 ) {
     let samples = points.read_row_group(group, &["sample_id", "points"]);
     match samples.and_then(|samples| Ok((samples, views.read_row_group(group, &[])?))) {
@@ -78,7 +79,7 @@ fn check_group(
 }
 
 /// Walks through samples and views at once: the views of a sample follow each other, by number.
-fn check_rows(samples: &RowGroup, rows: &ViewGroup, file: &str, checked: &mut Checked) {
+fn check_rows(samples: &RowGroup, rows: &ViewGroup, file: &str, checked: &mut CheckedShard) {
     let (Some(ids), Some(points)) = (&samples.sample_id, &samples.points) else { return };
     let (mut at, mut last) = (0, None);
     for row in 0..rows.rows {

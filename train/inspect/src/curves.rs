@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
+use jepa3d_charts::{CurveSheet, smoothing_window};
 use jepa3d_schemas::{Error as DataError, write_atomically};
 use jepa3d_train::{Logged, METRICS_FILE, read_metrics};
 
-use super::chart::{self, Heading};
 use super::panels::panels;
-use super::smooth::window;
 use crate::error::Result;
 
 /// Draws the record of the run folder `run` into the PNG file `out_png`.
@@ -28,27 +27,30 @@ pub fn plot_curves(run: &Path, out_png: &Path) -> Result<()> {
             DataError::contract(&path, "scalars", "some to draw", format!("{} lines", log.len())).into()
         );
     }
-    let png = chart::draw(&heading(run, &log), &panels)
-        .map_err(|reason| DataError::contract(out_png, "plot", "a picture of the curves", reason))?;
+    let sheet = CurveSheet { title: name_run(run), subtitle: describe_run(&log), panels };
+    let png = sheet.draw().map_err(|e| DataError::contract(out_png, "plot", "a picture of the curves", e))?;
     Ok(write_atomically(out_png, &png)?)
 }
 
-/// Name and length of the run, and how to read the picture.
-fn heading(run: &Path, log: &[Logged]) -> Heading {
-    let name = run.canonicalize().unwrap_or_else(|_| run.to_owned());
-    let title = name.file_name().map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned());
+fn name_run(run: &Path) -> String {
+    let path = run.canonicalize().unwrap_or_else(|_| run.to_owned());
+    path.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Length of the run, and how to read the picture.
+fn describe_run(log: &[Logged]) -> String {
     let steps = log.iter().map(|entry| entry.step).max().unwrap_or(0);
     let mut subtitle = format!("{steps} steps");
     if let Some(epoch) = log.iter().map(|entry| entry.epoch).filter(|e| e.is_finite()).reduce(f64::max) {
         subtitle += &format!(", {epoch:.1} epochs");
     }
     let losses = log.iter().filter(|entry| entry.values.contains_key("loss")).count();
-    if window(losses) > 1 {
-        subtitle += &format!("; faint: as logged, bold: running mean ({} values)", window(losses));
+    if smoothing_window(losses) > 1 {
+        subtitle += &format!("; faint: as logged, bold: running mean ({} values)", smoothing_window(losses));
     }
     let strange = log.iter().filter(|entry| entry.values.values().any(|x| !x.is_finite())).count();
     if strange > 0 {
         subtitle += &format!("; {strange} steps with values that are not finite");
     }
-    Heading { title, subtitle }
+    subtitle
 }

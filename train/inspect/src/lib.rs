@@ -19,7 +19,6 @@
 //! ```
 
 mod canvas;
-mod chart;
 mod cloud;
 #[cfg_attr(not(feature = "rerun"), allow(dead_code, reason = "recordings show more than sheets"))]
 mod colors;
@@ -35,7 +34,6 @@ mod run;
 mod run_sheet;
 mod select;
 mod sheet;
-mod smooth;
 
 #[cfg(feature = "rerun")]
 mod blueprint;

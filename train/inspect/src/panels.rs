@@ -1,69 +1,21 @@
 //! Which curves stand together in a plot of a run, and what they are called.
 
+use jepa3d_charts::{COLORS, Curve, CurvePanel, ReferenceValue, ValueSpan};
 use jepa3d_train::Logged;
-
-use super::smooth::Points;
-
-/// Colours distinct also for colour-blind readers (Paul Tol, "bright").
-pub(super) const COLORS: [&str; 6] = ["#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#ccbb44"];
 
 /// Lines below which `pred_std` and `target_std` tell of collapse (method, 7.2).
 const ALARMS: [(f64, &str); 2] = [(0.01, "#ee6677"), (0.1, "#4477aa")];
 
-/// One curve.
-#[derive(Clone, Debug)]
-pub(super) struct Curve {
-    pub name: String,
-    pub color: &'static str,
-    pub points: Points,
-    /// Drawn against the axis on the right.
-    pub right: bool,
-}
-
-/// A horizontal line in the colour of the curve it belongs to.
-#[derive(Clone, Debug)]
-pub(super) struct Reference {
-    pub value: f64,
-    pub color: &'static str,
-}
-
-/// Where an axis of values begins and ends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Span {
-    /// Around the values.
-    Values,
-    /// From zero to above the values.
-    FromZero,
-    /// Accuracies: tenths around the values.
-    Tenths,
-    /// 0 to 1, and below 0 where values are.
-    Unit,
-}
-
-/// A group of curves over the same steps.
-#[derive(Clone, Debug)]
-pub(super) struct Panel {
-    pub title: &'static str,
-    pub curves: Vec<Curve>,
-    pub references: Vec<Reference>,
-    /// What the dashed lines are.
-    pub note: &'static str,
-    pub span: Span,
-    /// Values are fractions, shown in percent; those of the axis on the right likewise.
-    pub percent: bool,
-    pub right_percent: bool,
-}
-
 /// The panels of a record, those without a curve left out.
-pub(super) fn panels(log: &[Logged]) -> Vec<Panel> {
+pub(super) fn panels(log: &[Logged]) -> Vec<CurvePanel> {
     let mut panels = vec![
-        panel("loss", Span::Values, starting_with(log, "loss")),
+        panel("loss", ValueSpan::Values, starting_with(log, "loss")),
         spread(log),
-        panel("gradient norm", Span::FromZero, named(log, &[("grad_norm", "before clipping")])),
+        panel("gradient norm", ValueSpan::FromZero, named(log, &[("grad_norm", "before clipping")])),
         schedules(log),
         probe(log),
         shares("variance explained by position alone", starting_with(log, "position/")),
-        panel("effective rank of features", Span::FromZero, starting_with(log, "rank")),
+        panel("effective rank of features", ValueSpan::FromZero, starting_with(log, "rank")),
         shares("share of target variance predicted (R²)", named(log, &[("r2", "prediction")])),
         speed(log),
     ];
@@ -71,58 +23,58 @@ pub(super) fn panels(log: &[Logged]) -> Vec<Panel> {
     panels
 }
 
-fn panel(title: &'static str, span: Span, curves: Vec<Curve>) -> Panel {
-    Panel { title, curves, references: Vec::new(), note: "", span, percent: false, right_percent: false }
+fn panel(title: &'static str, span: ValueSpan, curves: Vec<Curve>) -> CurvePanel {
+    CurvePanel { title, curves, references: Vec::new(), note: "", span, percent: false, right_percent: false }
 }
 
-fn shares(title: &'static str, curves: Vec<Curve>) -> Panel {
-    Panel { percent: true, ..panel(title, Span::Unit, curves) }
+fn shares(title: &'static str, curves: Vec<Curve>) -> CurvePanel {
+    CurvePanel { percent: true, ..panel(title, ValueSpan::Unit, curves) }
 }
 
-fn spread(log: &[Logged]) -> Panel {
+fn spread(log: &[Logged]) -> CurvePanel {
     let curves = named(log, &[("target_std", "targets"), ("pred_std", "predictions")]);
-    let references = ALARMS.map(|(value, color)| Reference { value, color }).to_vec();
+    let references = ALARMS.map(|(value, color)| ReferenceValue { value, color }).to_vec();
     let title = "standard deviation over rows, mean of channels";
-    Panel { references, note: "dashed: alarm below", ..panel(title, Span::FromZero, curves) }
+    CurvePanel { references, note: "dashed: alarm below", ..panel(title, ValueSpan::FromZero, curves) }
 }
 
-fn schedules(log: &[Logged]) -> Panel {
+fn schedules(log: &[Logged]) -> CurvePanel {
     let mut curves = named(log, &[("lr", "learning rate (left)"), ("tau", "tau (right)")]);
     let alone = curves.len() < 2;
     for curve in &mut curves {
         curve.right = !alone && curve.name.starts_with("tau");
     }
-    panel("schedules", Span::Values, curves)
+    panel("schedules", ValueSpan::Values, curves)
 }
 
-fn speed(log: &[Logged]) -> Panel {
+fn speed(log: &[Logged]) -> CurvePanel {
     let mut curves = named(log, &[("samples_per_s", "samples/s (left)")]);
     let waiting = |entry: &Logged| {
         let (data, step) = (entry.values.get("data_ms")?, entry.values.get("step_ms")?);
         Some((entry.step as f64, data / step))
     };
-    let points: Points = log.iter().filter_map(waiting).filter(|p| p.1.is_finite()).collect();
+    let points: Vec<(f64, f64)> = log.iter().filter_map(waiting).filter(|p| p.1.is_finite()).collect();
     let right = !curves.is_empty();
     if !points.is_empty() {
         let name = if right { "data / step time (right)" } else { "data / step time" };
         curves.push(Curve { name: name.to_owned(), color: COLORS[1], points, right });
     }
-    Panel { right_percent: right, percent: !right, ..panel("speed", Span::FromZero, curves) }
+    CurvePanel { right_percent: right, percent: !right, ..panel("speed", ValueSpan::FromZero, curves) }
 }
 
 /// The probe's lines; random weights are the dashed ones, or else the values before the first step.
-fn probe(log: &[Logged]) -> Panel {
+fn probe(log: &[Logged]) -> CurvePanel {
     let curves = starting_with(log, "probe/");
     let reference = |curve: &Curve| {
         let random = points(log, &format!("random/{}", curve.name));
         let before = curve.points.first().filter(|p| p.0 == 0.0);
-        Some(Reference { value: random.last().or(before)?.1, color: curve.color })
+        Some(ReferenceValue { value: random.last().or(before)?.1, color: curve.color })
     };
-    let references: Vec<Reference> = curves.iter().filter_map(reference).collect();
+    let references: Vec<ReferenceValue> = curves.iter().filter_map(reference).collect();
     let note = if references.is_empty() { "" } else { "dashed: random weights" };
     let curves = curves.into_iter().map(|c| Curve { name: probe_name(&c.name), ..c }).collect();
-    let panel = panel("probe accuracy, validation part", Span::Tenths, curves);
-    Panel { references, note, percent: true, ..panel }
+    let panel = panel("probe accuracy, validation part", ValueSpan::Tenths, curves);
+    CurvePanel { references, note, percent: true, ..panel }
 }
 
 /// `knn20` as people say it.
@@ -137,7 +89,7 @@ fn probe_name(name: &str) -> String {
     }
 }
 
-fn points(log: &[Logged], name: &str) -> Points {
+fn points(log: &[Logged], name: &str) -> Vec<(f64, f64)> {
     let value = |entry: &Logged| Some((entry.step as f64, *entry.values.get(name)?));
     log.iter().filter_map(value).filter(|p| p.1.is_finite()).collect()
 }

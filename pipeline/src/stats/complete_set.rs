@@ -1,0 +1,28 @@
+//! What the statistics of a dataset begin with: its manifest and its catalog.
+
+use std::path::Path;
+
+use jepa3d_schemas::{CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, read_catalog};
+
+use crate::error::{Error, Result};
+
+/// Manifest and catalog of a complete dataset.
+pub(super) struct CompleteSet {
+    pub manifest: Manifest,
+    pub catalog: Vec<CatalogRow>,
+}
+
+impl CompleteSet {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// Fails if there is no manifest, so that the dataset is not complete, or one cannot be read.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        if !folder.join(MANIFEST_FILE).exists() {
+            return Err(Error::Incomplete { folder: folder.to_owned() });
+        }
+        let manifest = Manifest::read(folder)?;
+        let catalog = read_catalog(&folder.join(CATALOG_FILE))?;
+        Ok(Self { manifest, catalog })
+    }
+}
