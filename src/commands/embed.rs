@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let pooling = Pooling::from(args.pool);
     let set = encoder.features(&dataset, &args.splits, pooling)?;
     let (samples, width) = (set.len(), set.width);
-    encoder.write(&args.out, set, (&dataset, pooling))?;
+    encoder.write(&args.out, set, &dataset, pooling)?;
     let (encoder, pooling) = (encoder.source(), pooling.name());
     if args.machine.json {
         print_json(&EmbedReport { out: &args.out, samples, width, pooling, encoder })?;

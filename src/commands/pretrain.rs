@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use jepa3d_train::{Ended, Event, PretrainConfig, PretrainRequest, Trainer};
+use jepa3d_train::{Event, PretrainConfig, PretrainRequest, RunOutcome, Scalars, Trainer};
 
 use super::{Conclusion, print, tell};
 use crate::presets::{self, Verb};
@@ -65,20 +65,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         out: args.out.clone(),
         resume: args.resume,
         device: args.device.clone(),
-        is_half: args.bf16,
+        is_bf16: args.bf16,
     };
     let stop = stop_on_signals()?;
     let mut trainer = Trainer::new(request)?;
-    let ended = trainer.run(&stop, &mut |event| show(&preset, event))?;
-    Ok(finish(args, ended))
+    let outcome = trainer.run(&stop, &mut |event| show(&preset, event))?;
+    Ok(finish(args, outcome))
 }
 
-fn finish(args: &Args, ended: Ended) -> Conclusion {
+fn finish(args: &Args, outcome: RunOutcome) -> Conclusion {
     let out = args.out.display();
-    match ended {
-        Ended::Done => tell(format_args!("done: {out}")),
-        Ended::Stopped => tell(format_args!("stopped; the same command with --resume continues {out}")),
-        Ended::Collapsed => {
+    match outcome {
+        RunOutcome::Done => tell(format_args!("done: {out}")),
+        RunOutcome::Stopped => tell(format_args!("stopped; the same command with --resume continues {out}")),
+        RunOutcome::Collapsed => {
             tell(format_args!("stopped: collapse reported (monitor.abort_on_collapse); {out} is kept"));
             return Conclusion::Failed;
         }
@@ -106,8 +106,12 @@ fn show(preset: &str, event: Event) {
             ));
         }
         Event::Header(line) => tell(line),
-        Event::Step(values) => tell(line(&values)),
-        Event::Probe(step, values) => tell(format_args!("probe after step {step}: {}", line(&values))),
+        Event::Step(Scalars { step, epoch, values }) => {
+            tell(format_args!("step {step}  epoch {epoch:.1}  {}", line(&values)));
+        }
+        Event::Probe(Scalars { step, values, .. }) => {
+            tell(format_args!("probe after step {step}: {}", line(&values)));
+        }
         Event::Alarm(text) => tell(format_args!("ALARM {text}")),
         Event::Checkpoint(step) => tell(format_args!("checkpoint after step {step}")),
     }
@@ -116,8 +120,7 @@ fn show(preset: &str, event: Event) {
 /// `name value` pairs; times and rates with one digit.
 fn line(values: &[(&str, f64)]) -> String {
     let one = |&(name, value): &(&str, f64)| match name {
-        "step" => format!("{name} {value}"),
-        "samples_per_s" | "data_ms" | "step_ms" | "rank" | "epoch" => format!("{name} {value:.1}"),
+        "samples_per_s" | "data_ms" | "step_ms" | "rank" => format!("{name} {value:.1}"),
         "lr" => format!("{name} {value:.2e}"),
         "tau" => format!("{name} {value:.5}"),
         _ => format!("{name} {value:.4}"),

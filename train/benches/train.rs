@@ -5,16 +5,14 @@
 //! medians of its parts. `train_peers.py` runs it in turns with PyTorch.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use jepa3d_train::bench::TrainStep;
+use jepa3d_train::bench::{MaskSize, TrainStep};
 use jepa3d_train::{ModelConfig, OptimConfig, PredictorConfig, PretrainConfig, Result};
 
 /// Steps before the first one that counts.
 const WARMING: usize = 2;
-/// Seen patches, target blocks and patches of a block: the means of the recipe.
-const CONTEXT: usize = 18;
-const TARGETS: (usize, usize) = (4, 11);
+/// The means of the recipe.
+const MASKS: MaskSize = MaskSize { context: 18, blocks: 4, length: 11 };
 
 fn config(size: &str, batch: usize) -> PretrainConfig {
     let (width, depth, heads) = if size == "full" { (384, 12, 6) } else { (192, 6, 3) };
@@ -45,18 +43,15 @@ fn main() -> Result<()> {
     let mut step = TrainStep::new(config(size, batch))?;
     let (mut whole, mut parts, mut loss) = (Vec::new(), BTreeMap::<&str, Vec<f64>>::new(), 0.0);
     for i in 0..WARMING + steps {
-        let (begin, mut seen) = (Instant::now(), Vec::new());
-        loss = step.step(CONTEXT, TARGETS, &mut |part| seen.push((part, begin.elapsed())))?;
+        let times = step.step(MASKS)?;
+        loss = times.loss;
         if i < WARMING {
             continue;
         }
-        let mut before = 0.0;
-        for (part, at) in seen {
-            let at = at.as_secs_f64() * 1e3;
-            parts.entry(part).or_default().push(at - before);
-            before = at;
+        whole.push(times.parts.iter().map(|(_, seconds)| seconds * 1e3).sum());
+        for (part, seconds) in times.parts {
+            parts.entry(part).or_default().push(seconds * 1e3);
         }
-        whole.push(before);
     }
     let split: Vec<String> =
         parts.into_iter().map(|(part, times)| format!("\"{part}\": {:.2}", median(times))).collect();

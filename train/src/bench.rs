@@ -6,19 +6,39 @@ use jepa3d_schemas::Draws;
 
 use crate::config::PretrainConfig;
 use crate::error::Result;
-use crate::models::{Model, StepInput};
-use crate::nn::{Parameters, Pass};
-use crate::optim::{AdamW, Gradients, Update};
+use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
+use crate::nn::{ForwardPass, Parameters};
+use crate::optim::{AdamW, ParameterGradients, UpdateRates};
+use crate::target_encoder::update_target_encoder;
 
 /// A model, its optimiser and one batch of random patches.
 pub struct TrainStep {
     config: PretrainConfig,
-    model: Model,
+    model: PretrainModel,
     parameters: Parameters,
     optimizer: AdamW,
-    patches: Tensor,
-    centers: Tensor,
+    points: PatchTensors,
     steps: u64,
+}
+
+/// Masks of a fixed size.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskSize {
+    /// Seen patches.
+    pub context: usize,
+    /// Target blocks.
+    pub blocks: usize,
+    /// Patches of a target block.
+    pub length: usize,
+}
+
+/// What one step took.
+#[derive(Clone, Debug)]
+pub struct StepTimes {
+    /// The loss.
+    pub loss: f32,
+    /// Seconds of each part, in their order.
+    pub parts: Vec<(&'static str, f64)>,
 }
 
 impl TrainStep {
@@ -28,7 +48,7 @@ impl TrainStep {
     /// Fails if the config is out of range.
     pub fn new(config: PretrainConfig) -> Result<Self> {
         config.check()?;
-        let (model, parameters) = Model::new(&config, &Device::Cpu)?;
+        let (model, parameters) = PretrainModel::new(&config, &Device::Cpu)?;
         let optimizer = AdamW::new(&config.optim, &parameters)?;
         let mut draws = Draws::new(config.run.seed, "bench", "train step");
         let (b, g, k) = (config.optim.batch, config.data.groups, config.data.group_size);
@@ -42,46 +62,34 @@ impl TrainStep {
             center.iter_mut().for_each(|x| *x /= length);
         }
         let centers = Tensor::from_vec(centers, (b, g, 3), &Device::Cpu)?;
-        Ok(Self { config, model, parameters, optimizer, patches, centers, steps: 0 })
+        let points = PatchTensors { patches, centers, counts: None };
+        Ok(Self { config, model, parameters, optimizer, points, steps: 0 })
     }
 
-    /// Forward, backward, AdamW and EMA with `context` seen patches and runs of `targets` (blocks, patches of one); the
-    /// loss. `mark` is told the name of each part when it is done.
+    /// Forward, backward, AdamW and EMA on masks of a size; how long each took.
     ///
     /// # Errors
     /// Fails if a tensor operation does.
-    pub fn step(
-        &mut self,
-        context: usize,
-        targets: (usize, usize),
-        mark: &mut dyn FnMut(&'static str),
-    ) -> Result<f32> {
-        let masks = self.masks(context, targets);
-        let input = StepInput {
-            patches: self.patches.clone(),
-            centers: self.centers.clone(),
-            masks: Some(masks),
-            counts: None,
-            views: None,
-            images: None,
-        };
-        let pass = Pass::new(self.steps, false);
-        let output = self.model.marked_step(&input, &pass, mark)?;
-        let gradients = Gradients::of(&output.loss, &pass.tape, &self.parameters)?;
-        mark("backward");
+    pub fn step(&mut self, size: MaskSize) -> Result<StepTimes> {
+        let pass = ForwardPass::new(self.steps, false);
+        let input = StepInput::Masked(MaskedInput { points: self.points.clone(), masks: self.masks(size) });
+        let output = self.model.step(&input, &pass)?;
+        let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;
+        pass.watch.lap("backward");
         let o = &self.config.optim;
+        let rates = UpdateRates { learning_rate: o.lr, weight_decay: o.weight_decay, gradient_scale: 1.0 };
+        self.optimizer.update(&self.parameters, &gradients, rates)?;
         let momentum = if self.steps == 0 { 0.0 } else { self.config.ema.start };
-        let update =
-            Update { learning_rate: o.lr, weight_decay: o.weight_decay, gradient_scale: 1.0, momentum };
-        self.optimizer.update(&self.parameters, &gradients, &update)?;
-        mark("update");
+        update_target_encoder(&self.parameters, momentum)?;
+        pass.watch.lap("update");
         self.steps += 1;
-        Ok(output.loss.to_scalar()?)
+        Ok(StepTimes { loss: output.loss.to_scalar()?, parts: pass.watch.laps() })
     }
 
     /// Runs of a fixed length, shared by the samples of the batch; they may overlap, and the context is a run of what
     /// is left.
-    fn masks(&self, context: usize, (blocks, length): (usize, usize)) -> Masks {
+    fn masks(&self, size: MaskSize) -> Masks {
+        let MaskSize { context, blocks, length } = size;
         let (b, groups) = (self.config.optim.batch, self.config.data.groups);
         let mut draws = Draws::new(self.steps, "bench", "masks");
         let starts: Vec<usize> = (0..blocks).map(|_| draws.index(groups - length + 1)).collect();

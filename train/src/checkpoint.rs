@@ -7,19 +7,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::Tensor;
 use jepa3d_schemas::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::{NamedValues, Parameters, Role};
-use crate::optim::AdamW;
+use crate::monitor::{Alarms, BestProbe, MonitorState};
+use crate::nn::{HostTensor, NamedTensors, Parameters};
+use crate::optim::{AdamW, SavedMoments};
 
 /// Newest checkpoint of a run folder.
 pub const LAST_FILE: &str = "last.safetensors";
 /// The one with the best online probe.
-pub const BEST_FILE: &str = "best.safetensors";
+pub(crate) const BEST_FILE: &str = "best.safetensors";
 /// Key of the state in the file's metadata.
 const STATE_KEY: &str = "jepa3d";
 
@@ -40,9 +40,9 @@ pub struct RunState {
     pub teacher: Option<String>,
     /// The resolved config, TOML, without what may differ when the run is continued.
     pub config: String,
-    /// The best online probe: step and accuracy.
+    /// The best online probe, as step and accuracy.
     #[serde(default, with = "exact_best")]
-    pub best: Option<(u64, f64)>,
+    pub best: Option<BestProbe>,
     /// Share of the target variance that position explained before step 1.
     #[serde(default, with = "exact")]
     pub first_position: Option<f64>,
@@ -53,12 +53,12 @@ pub struct RunState {
 /// A number as text or, in older files, as a JSON number.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum WrittenNumber {
     Text(String),
     Number(f64),
 }
 
-impl Written {
+impl WrittenNumber {
     fn value<E: serde::de::Error>(self) -> Result<f64, E> {
         match self {
             Self::Text(text) => text.parse().map_err(E::custom),
@@ -76,21 +76,23 @@ mod exact {
     }
 
     pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<f64>, D::Error> {
-        Option::<super::Written>::deserialize(from)?.map(super::Written::value).transpose()
+        Option::<super::WrittenNumber>::deserialize(from)?.map(super::WrittenNumber::value).transpose()
     }
 }
 
-/// The same for a step and its accuracy.
+/// Like [`exact`], for the best probe.
 mod exact_best {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(best: &Option<(u64, f64)>, to: S) -> Result<S::Ok, S::Error> {
-        best.map(|(step, x)| (step, x.to_string())).serialize(to)
+    use super::BestProbe;
+
+    pub(super) fn serialize<S: Serializer>(best: &Option<BestProbe>, to: S) -> Result<S::Ok, S::Error> {
+        best.map(|best| (best.step, best.accuracy.to_string())).serialize(to)
     }
 
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<(u64, f64)>, D::Error> {
-        let best = Option::<(u64, super::Written)>::deserialize(from)?;
-        best.map(|(step, written)| Ok((step, written.value()?))).transpose()
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<BestProbe>, D::Error> {
+        let best = Option::<(u64, super::WrittenNumber)>::deserialize(from)?;
+        best.map(|(step, written)| Ok(BestProbe { step, accuracy: written.value()? })).transpose()
     }
 }
 
@@ -106,28 +108,26 @@ pub(crate) fn write(
 ) -> Result<()> {
     let mut tensors = parameters.values()?;
     if let Some(optimizer) = optimizer {
-        for (name, first, second) in optimizer.state(parameters) {
-            for (moment, tensor) in [("first", first), ("second", second)] {
-                let values = tensor.flatten_all()?.to_vec1()?;
-                tensors.insert(format!("optimizer.{moment}.{name}"), (tensor.dims().to_vec(), values));
-            }
+        for SavedMoments { name, first, second } in optimizer.save(parameters)? {
+            tensors.insert(format!("optimizer.first.{name}"), first);
+            tensors.insert(format!("optimizer.second.{name}"), second);
         }
     }
     let bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
         .into_iter()
-        .map(|(name, (dims, values))| {
-            let dims = official_shape(&name, dims);
-            (name, (dims, values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        .map(|(name, tensor)| {
+            let dims = official_shape(&name, tensor.dims);
+            (name, (dims, tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect()))
         })
         .collect();
     let views = bytes
         .iter()
         .map(|(name, (dims, bytes))| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| broken(path, e))?;
+        .map_err(|e| not_a_checkpoint(path, e))?;
     let text = serde_json::to_string(state).expect("a state serialises");
     let metadata = HashMap::from([(STATE_KEY.to_owned(), text)]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, e))?;
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| not_a_checkpoint(path, e))?;
     Ok(write_atomically(path, &file)?)
 }
 
@@ -146,7 +146,7 @@ fn is_convolution(name: &str) -> bool {
 /// An opened checkpoint.
 pub(crate) struct Checkpoint {
     /// Parameters and moments; 1x1 convolutions as matrices.
-    pub tensors: NamedValues,
+    pub tensors: NamedTensors,
     /// The state of the run; `None` in a file that another tool made.
     pub state: Option<RunState>,
 }
@@ -157,11 +157,12 @@ pub(crate) struct Checkpoint {
 /// Fails if the file cannot be read, is no safetensors file, or holds another state than this version writes.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e))?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
     let text = metadata.metadata().as_ref().and_then(|m| m.get(STATE_KEY));
-    let state = text.map(|text| serde_json::from_str(text)).transpose().map_err(|e| broken(path, e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
-    let mut tensors = NamedValues::new();
+    let state =
+        text.map(|text| serde_json::from_str(text)).transpose().map_err(|e| not_a_checkpoint(path, e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
+    let mut tensors = NamedTensors::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {
             continue; // counters of the official code
@@ -171,12 +172,12 @@ pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
             dims.pop();
         }
         let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        tensors.insert(name.to_owned(), (dims, values));
+        tensors.insert(name.to_owned(), HostTensor { dims, values });
     }
     Ok(Checkpoint { tensors, state })
 }
 
-fn broken(path: &Path, reason: impl ToString) -> Error {
+fn not_a_checkpoint(path: &Path, reason: impl ToString) -> Error {
     Error::Checkpoint {
         path: path.to_owned(),
         expected: "a safetensors checkpoint".into(),
@@ -197,11 +198,30 @@ impl Checkpoint {
         })
     }
 
-    /// The moments of every trained parameter, in their order.
+    /// Optimiser steps done; 0 if the file does not say.
+    pub(crate) fn step(&self) -> u64 {
+        self.state.as_ref().map_or(0, |state| state.step)
+    }
+
+    /// Sets parameters and moments; what monitors remember.
     ///
     /// # Errors
-    /// Fails if one is missing or of another shape; the error names all of them. Fails if there are none at all.
-    pub(crate) fn moments(&mut self, path: &Path, parameters: &Parameters) -> Result<Vec<(Tensor, Tensor)>> {
+    /// Fails if a parameter or one of its moments is missing or of another shape; the error names all of them. Fails if
+    /// there are no moments at all, or no state.
+    pub(crate) fn restore(
+        mut self,
+        path: &Path,
+        parameters: &Parameters,
+        optimizer: &mut AdamW,
+    ) -> Result<MonitorState> {
+        let RunState { step, best, first_position, alarms, .. } = self.state(path)?.clone();
+        parameters.set(path, &self.tensors)?;
+        optimizer.restore(self.take_moments(path, parameters)?, parameters, step)?;
+        Ok(MonitorState { alarms: Alarms(alarms), first_position, best })
+    }
+
+    /// The moments of every trained parameter, in their order.
+    fn take_moments(&mut self, path: &Path, parameters: &Parameters) -> Result<Vec<SavedMoments>> {
         if !self.tensors.keys().any(|name| name.starts_with("optimizer.")) {
             return Err(Error::Checkpoint {
                 path: path.to_owned(),
@@ -209,23 +229,22 @@ impl Checkpoint {
                 found: "weights alone, which can be evaluated, not continued".into(),
             });
         }
-        let (mut moments, mut wrong) = (Vec::new(), Vec::new());
-        for p in parameters.of(Role::Trained) {
+        let mut moments = Vec::new();
+        let mut wrong = Vec::new();
+        for p in parameters.trained() {
             let mut take = |moment: &str| {
                 let name = format!("optimizer.{moment}.{}", p.name);
                 match self.tensors.remove(&name) {
-                    Some((dims, values)) if dims == p.var.dims() => {
-                        Some(Tensor::from_vec(values, dims, p.var.device()))
-                    }
+                    Some(tensor) if tensor.dims == p.var.dims() => Some(tensor),
                     other => {
-                        let found = other.map_or("none".to_owned(), |(dims, _)| format!("{dims:?}"));
+                        let found = other.map_or("none".to_owned(), |tensor| format!("{:?}", tensor.dims));
                         wrong.push(format!("{name}: expected {:?}, found {found}", p.var.dims()));
                         None
                     }
                 }
             };
             if let (Some(first), Some(second)) = (take("first"), take("second")) {
-                moments.push((first?, second?));
+                moments.push(SavedMoments { name: p.name.clone(), first, second });
             }
         }
         if wrong.is_empty() { Ok(moments) } else { Err(Error::Misfit { path: path.to_owned(), wrong }) }
@@ -243,11 +262,12 @@ mod tests {
         let text = r#"{"tool_version":"0","step":5,"steps_per_epoch":4,"fingerprint":"f","config":"",
             "best":[4,0.25],"alarms":{"rank":1}}"#;
         let mut state: RunState = serde_json::from_str(text).unwrap();
-        assert_eq!((state.best, state.first_position), (Some((4, 0.25)), None));
+        assert_eq!((state.best, state.first_position), (Some(BestProbe { step: 4, accuracy: 0.25 }), None));
         let (mut draws, mut inexact) = (Draws::new(1, "state", "test"), 0);
         for _ in 0..1000 {
             let share = draws.range(0.0, 1.0);
-            (state.best, state.first_position) = (Some((4, share)), Some(draws.normal()));
+            state.best = Some(BestProbe { step: 4, accuracy: share });
+            state.first_position = Some(draws.normal());
             let text = serde_json::to_string(&state).unwrap();
             assert_eq!(serde_json::from_str::<RunState>(&text).unwrap(), state);
             inexact += usize::from(serde_json::from_str::<f64>(&share.to_string()).unwrap() != share);

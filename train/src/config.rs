@@ -1,6 +1,7 @@
 //! The pretraining config: one TOML a preset, every default documented, `--set key=value` on top.
 
 mod cross;
+mod data;
 mod hybrid;
 mod model;
 mod optim;
@@ -9,18 +10,20 @@ mod task;
 
 use std::path::Path;
 
+use jepa3d_loader::{LoaderConfig, MaskingConfig};
 use jepa3d_schemas::{ConfigError, ConfigText, config_table};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 pub use cross::{CrossConfig, Method, TeacherConfig};
+use data::BatchPlan;
+pub use data::DataConfig;
 pub use hybrid::HybridConfig;
-use jepa3d_loader::MaskingConfig;
-pub use model::{ModelConfig, Positions, PredictorConfig, PredictorKind};
+pub use model::{ModelConfig, PositionKind, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
-pub use run::{DataConfig, MonitorConfig, RunConfig};
-pub use task::{LossConfig, LossKind, Norm, TargetConfig, TargetKind, TargetTokenizer};
+pub use run::{MonitorConfig, TrainRunConfig};
+pub use task::{LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer};
 
 /// Everything that decides a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +36,7 @@ pub struct PretrainConfig {
     pub method: Method,
     /// Seed, length, checkpoints.
     #[serde(default)]
-    pub run: RunConfig,
+    pub run: TrainRunConfig,
     /// What the loader hands out.
     #[serde(default)]
     pub data: DataConfig,
@@ -113,6 +116,13 @@ impl PretrainConfig {
         self.check_target()
     }
 
+    /// What the loader is asked for in training.
+    pub(crate) fn loader_config(&self) -> LoaderConfig {
+        let views = (self.method == Method::Hybrid).then(|| self.hybrid.view());
+        let plan = BatchPlan { batch: self.optim.batch, seed: self.run.seed, views };
+        self.data.loader_config(plan)
+    }
+
     fn check_sizes(&self) -> Result<()> {
         let (d, m, p) = (&self.data, &self.model, &self.predictor);
         for (key, found, low, high) in [
@@ -143,7 +153,7 @@ impl PretrainConfig {
             }
         }
         let widths = [m.width, p.width];
-        if m.positions == Positions::Sinusoid && widths.iter().any(|w| !w.is_multiple_of(6)) {
+        if m.positions == PositionKind::Sinusoid && widths.iter().any(|w| !w.is_multiple_of(6)) {
             let found = format!("{} and {}", m.width, p.width);
             return Err(out_of_range("model.positions", "widths that 6 divides for sinusoids", found));
         }

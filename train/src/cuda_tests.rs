@@ -1,15 +1,14 @@
 //! One training step on a CUDA device against the same step on the CPU: `cargo test --features cuda -- --ignored cuda`.
 
 use candle_core::{Device, Tensor};
-use jepa3d_loader::{Masks, Places, draw_masks};
+use jepa3d_loader::{MaskKind, Masks, Places, draw_masks};
 use jepa3d_schemas::Draws;
 
-use jepa3d_loader::MaskKind;
-
-use crate::config::{Norm, Positions, PretrainConfig, TargetTokenizer};
-use crate::models::{Model, StepInput};
-use crate::nn::{Pass, Role};
-use crate::optim::{AdamW, Gradients, Update};
+use crate::config::{PositionKind, PretrainConfig, TargetNorm, TargetTokenizer};
+use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
+use crate::nn::ForwardPass;
+use crate::optim::{AdamW, ParameterGradients, UpdateRates};
+use crate::target_encoder::update_target_encoder;
 
 const SAMPLES: usize = 6;
 const GROUPS: usize = 12;
@@ -21,11 +20,11 @@ fn config(own: bool) -> PretrainConfig {
                 width = 48\ndepth = 2\nheads = 4\n[predictor]\nwidth = 24\ndepth = 2\nheads = 4\n";
     let mut config: PretrainConfig = toml::from_str(text).unwrap();
     if own {
-        config.model.positions = Positions::Sinusoid;
+        config.model.positions = PositionKind::Sinusoid;
         config.masking.kind = MaskKind::Region;
         config.masking.target_ratio = [0.6, 0.6];
         config.target.depths = vec![0, 2];
-        config.target.norm = Norm::Batch;
+        config.target.norm = TargetNorm::Batch;
         config.target.remove_position = true;
         config.target.tokenizer = TargetTokenizer::Ema;
         config.loss.variance = 0.1;
@@ -44,8 +43,8 @@ struct Stepped {
 }
 
 /// Two updates on one seeded batch; loss and gradients are those of the first.
-fn step(config: &PretrainConfig, device: &Device, is_half: bool) -> Stepped {
-    let (model, parameters) = Model::new(config, device).unwrap();
+fn step(config: &PretrainConfig, device: &Device, is_bf16: bool) -> Stepped {
+    let (model, parameters) = PretrainModel::new(config, device).unwrap();
     let mut optimizer = AdamW::new(&config.optim, &parameters).unwrap();
     let mut draws = Draws::new(1, "batch", "test");
     let mut values = |count: usize, scale: f64| -> Vec<f32> {
@@ -56,23 +55,22 @@ fn step(config: &PretrainConfig, device: &Device, is_half: bool) -> Stepped {
     let ids: Vec<String> = (0..SAMPLES).map(|i| format!("s{i}")).collect();
     let masks: Masks =
         draw_masks(&config.masking, Places { ids: &ids, centers: &centers, cells: None }, (1, 0, 0)).unwrap();
-    let input = StepInput {
+    let points = PatchTensors {
         patches: Tensor::from_slice(&patches, (SAMPLES, GROUPS, SIZE, 3), device).unwrap(),
         centers: Tensor::from_slice(&centers, (SAMPLES, GROUPS, 3), device).unwrap(),
-        masks: Some(masks),
         counts: None,
-        views: None,
-        images: None,
     };
+    let input = StepInput::Masked(MaskedInput { points, masks });
     let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let update = Update { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0, momentum: 0.9 };
+    let rates = UpdateRates { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0 };
     let mut first = None;
     for _ in 0..2 {
-        let pass = Pass::new(7, is_half);
+        let pass = ForwardPass::new(7, is_bf16);
         let output = model.step(&input, &pass).unwrap();
-        let gradients = Gradients::of(&output.loss, &pass.tape, &parameters).unwrap();
-        optimizer.update(&parameters, &gradients, &update).unwrap();
-        let named = parameters.of(Role::Trained).zip(gradients.all());
+        let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &parameters).unwrap();
+        optimizer.update(&parameters, &gradients, rates).unwrap();
+        update_target_encoder(&parameters, 0.9).unwrap();
+        let named = parameters.trained().zip(gradients.all());
         let named = named.map(|(p, gradient)| (p.name.clone(), numbers(gradient))).collect();
         first.get_or_insert((f64::from(output.loss.to_scalar::<f32>().unwrap()), named));
     }
@@ -88,10 +86,10 @@ fn apart(a: &[f32], b: &[f32], scale: f64) -> f64 {
     difference / norm(&mut b.iter().map(|&b| f64::from(b))).max(scale)
 }
 
-fn compare(device: &Device, is_half: bool, [of_loss, of_gradients, of_parameters]: [f64; 3]) {
+fn compare(device: &Device, is_bf16: bool, [of_loss, of_gradients, of_parameters]: [f64; 3]) {
     for own in [false, true] {
         let config = config(own);
-        let (found, expected) = (step(&config, device, is_half), step(&config, &Device::Cpu, false));
+        let (found, expected) = (step(&config, device, is_bf16), step(&config, &Device::Cpu, false));
         let loss = (found.loss / expected.loss - 1.0).abs();
         assert!(loss < of_loss, "loss {} instead of {}", found.loss, expected.loss);
         let all: Vec<f32> = expected.gradients.iter().flat_map(|(_, values)| values.clone()).collect();

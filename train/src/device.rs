@@ -5,11 +5,11 @@ use candle_core::Device;
 use crate::config::out_of_range;
 use crate::error::Result;
 
-/// The device of a name: `cpu` or `cuda:N`.
+/// Opens the device of a name: `cpu` or `cuda:N`.
 ///
 /// # Errors
 /// Fails if there is no such device, or this build cannot use it.
-pub(crate) fn device_of(name: &str) -> Result<Device> {
+pub(crate) fn open_device(name: &str) -> Result<Device> {
     if name == "cpu" {
         return Ok(Device::Cpu);
     }

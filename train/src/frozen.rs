@@ -10,17 +10,17 @@ use jepa3d_schemas::{FeatureRows, write_features};
 
 use crate::checkpoint::{LAST_FILE, read};
 use crate::config::{Method, PretrainConfig, TargetKind};
-use crate::device::device_of;
+use crate::device::open_device;
 use crate::error::{Error, Result};
-use crate::features::{Pooling, features_of};
-use crate::models::{Model, StepInput};
-use crate::monitor::Subset;
-use crate::nn::Pass;
+use crate::features::{FeatureExtractor, Pooling};
+use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
+use crate::monitor::MonitorSubset;
+use crate::nn::ForwardPass;
 use crate::run_folder::CONFIG_FILE;
 
 /// An encoder that is only evaluated.
 pub struct FrozenEncoder {
-    model: Model,
+    model: PretrainModel,
     config: PretrainConfig,
     device: Device,
     source: String,
@@ -40,8 +40,8 @@ impl FrozenEncoder {
             return Err(Error::RunFolder { path: path.to_owned(), reason });
         }
         let config = PretrainConfig::load(&folder.join(CONFIG_FILE), &[])?;
-        let device = device_of(device)?;
-        let (model, parameters) = Model::new(&config, &device)?;
+        let device = open_device(device)?;
+        let (model, parameters) = PretrainModel::new(&config, &device)?;
         let checkpoint = read(&file)?;
         parameters.set(&file, &checkpoint.tensors)?;
         let state = checkpoint.state;
@@ -55,10 +55,10 @@ impl FrozenEncoder {
     /// # Errors
     /// Fails if the dataset does not serve the model.
     pub fn random(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &str) -> Result<Self> {
-        let device = device_of(device)?;
-        let (model, _) = Model::new(config, &device)?;
+        let device = open_device(device)?;
+        let (model, _) = PretrainModel::new(config, &device)?;
         if config.model.calibrate {
-            Subset::of(config, dataset, &device)?.calibrate(&model)?;
+            MonitorSubset::read(config, dataset, &device)?.calibrate(&model)?;
         }
         let source = format!("random weights of seed {}", config.run.seed);
         Ok(Self { model, config: config.clone(), device, source, fingerprint: None })
@@ -96,19 +96,13 @@ impl FrozenEncoder {
         let b = centers.len() / 3 / g;
         let patches = Tensor::from_slice(patches, (b, g, k, 3), &self.device)?;
         let centers = Tensor::from_slice(centers, (b, g, 3), &self.device)?;
-        let input = StepInput {
-            patches,
-            centers,
-            masks: Some(masks.clone()),
-            counts: None,
-            views: None,
-            images: None,
-        };
-        let output = self.model.step(&input, &Pass::new(0, false))?;
+        let points = PatchTensors { patches, centers, counts: None };
+        let input = StepInput::Masked(MaskedInput { points, masks: masks.clone() });
+        let output = self.model.step(&input, &ForwardPass::new(0, false))?;
         let rows = b * masks.blocks * masks.target_len;
         let targets = output.targets.reshape((rows, ()))?;
         let variance = targets.broadcast_sub(&targets.mean_keepdim(0)?)?.sqr()?.mean_all()?;
-        let errors = (output.compared()?.reshape((rows, ()))? - &targets)?.sqr()?.mean(1)?;
+        let errors = (output.scaled_predictions()?.reshape((rows, ()))? - &targets)?.sqr()?.mean(1)?;
         let variance = f64::from(variance.to_scalar::<f32>()?).max(f64::MIN_POSITIVE);
         Ok(Some((errors / variance)?.to_vec1()?))
     }
@@ -123,7 +117,9 @@ impl FrozenEncoder {
         splits: &[String],
         pooling: Pooling,
     ) -> Result<FeatureSet> {
-        features_of(&self.model, dataset, (&self.config.data, splits), pooling, &self.device)
+        let extractor =
+            FeatureExtractor { model: &self.model, data: &self.config.data, device: &self.device, pooling };
+        extractor.extract(dataset, splits)
     }
 
     /// Writes features with what made them in the footer.
@@ -134,7 +130,8 @@ impl FrozenEncoder {
         &self,
         path: &Path,
         set: FeatureSet,
-        (dataset, pooling): (&PreparedDataset, Pooling),
+        dataset: &PreparedDataset,
+        pooling: Pooling,
     ) -> Result<()> {
         let category = |label: &Option<i32>| {
             label.and_then(|l| dataset.classes().get(usize::try_from(l).ok()?).cloned())

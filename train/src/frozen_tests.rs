@@ -7,9 +7,9 @@ use jepa3d_schemas::Draws;
 use crate::checkpoint::{LAST_FILE, RunState, write};
 use crate::config::PretrainConfig;
 use crate::frozen::FrozenEncoder;
-use crate::models::{Model, StepInput};
+use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::monitor::StepMeasures;
-use crate::nn::Pass;
+use crate::nn::ForwardPass;
 use crate::run_folder::CONFIG_FILE;
 
 const TINY: &str = "preset = \"tiny\"\n[data]\ngroups = 4\ngroup_size = 6\n[model]\ntokenizer = [4, 8, 8]\nwidth = 8\n\
@@ -21,7 +21,7 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
     let run = tempfile::tempdir().unwrap();
     let config: PretrainConfig = toml::from_str(TINY).unwrap();
     std::fs::write(run.path().join(CONFIG_FILE), config.to_toml()).unwrap();
-    let (model, parameters) = Model::new(&config, &Device::Cpu).unwrap();
+    let (model, parameters) = PretrainModel::new(&config, &Device::Cpu).unwrap();
     let state = RunState {
         teacher: None,
         tool_version: "0".into(),
@@ -44,16 +44,14 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
         let masks = draw_masks(&config.masking, places, (config.run.seed, epoch, 0)).unwrap();
         let errors = encoder.patch_errors(&patches, &centers, &masks).unwrap().unwrap();
         assert_eq!(errors.len(), 5 * masks.blocks * masks.target_len);
-        let input = StepInput {
+        let points = PatchTensors {
             patches: Tensor::from_slice(&patches, (5, 4, 6, 3), &Device::Cpu).unwrap(),
             centers: Tensor::from_slice(&centers, (5, 4, 3), &Device::Cpu).unwrap(),
-            masks: Some(masks),
             counts: None,
-            views: None,
-            images: None,
         };
-        let output = model.step(&input, &Pass::new(0, false)).unwrap();
-        let unexplained = 1.0 - StepMeasures::of(&output).unwrap().r2;
+        let input = StepInput::Masked(MaskedInput { points, masks });
+        let output = model.step(&input, &ForwardPass::new(0, false)).unwrap();
+        let unexplained = 1.0 - StepMeasures::measure(&output).unwrap().r2;
         let mean = errors.iter().map(|&error| f64::from(error)).sum::<f64>() / errors.len() as f64;
         assert!((mean / unexplained - 1.0).abs() < 1e-4, "{mean} {unexplained}");
     }

@@ -9,9 +9,9 @@
 //! use jepa3d_train::{PretrainConfig, PretrainRequest, Trainer};
 //! let config = PretrainConfig::load("configs/pretrain/3d-jepa-small.toml".as_ref(), &["run.epochs=4".into()])?;
 //! let (data, out) = ("out/synthetic".into(), "out/run".into());
-//! let request = PretrainRequest { config, data, out, resume: true, device: "cpu".into(), is_half: false };
-//! let ended = Trainer::new(request)?.run(&AtomicBool::new(false), &mut |event| println!("{event:?}"))?;
-//! println!("{ended:?}");
+//! let request = PretrainRequest { config, data, out, resume: true, device: "cpu".into(), is_bf16: false };
+//! let outcome = Trainer::new(request)?.run(&AtomicBool::new(false), &mut |event| println!("{event:?}"))?;
+//! println!("{outcome:?}");
 //! # Ok(())
 //! # }
 //! ```
@@ -32,23 +32,26 @@ mod metrics;
 mod models;
 mod monitor;
 mod nn;
-mod online_probe;
 mod optim;
+mod request;
 mod run_folder;
 mod schedule;
-mod step_input;
+mod step_inputs;
+mod step_record;
+mod target_encoder;
 mod trainer;
 
-pub use checkpoint::{BEST_FILE, LAST_FILE};
+pub use checkpoint::LAST_FILE;
 pub use config::{
     CrossConfig, DataConfig, EmaConfig, EmaShape, HybridConfig, LossConfig, LossKind, Method, ModelConfig,
-    MonitorConfig, Norm, OptimConfig, Positions, PredictorConfig, PretrainConfig, RunConfig, TargetConfig,
-    TargetKind, TargetTokenizer, TeacherConfig,
+    MonitorConfig, OptimConfig, PositionKind, PredictorConfig, PretrainConfig, TargetConfig, TargetKind,
+    TargetNorm, TargetTokenizer, TeacherConfig, TrainRunConfig,
 };
 pub use device::use_threads;
 pub use error::{Error, Result};
 pub use features::Pooling;
 pub use frozen::FrozenEncoder;
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, read_metrics};
+pub use request::{Event, PretrainRequest, RunOutcome};
 pub use run_folder::CONFIG_FILE;
-pub use trainer::{Ended, Event, PretrainRequest, Trainer};
+pub use trainer::Trainer;

@@ -1,33 +1,32 @@
-//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) with groups, clipping and saved moments, and the EMA of the target
-//! encoder in the same pass.
+//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) with decay by parameter, clipping and saved moments.
 //!
-//! candle's optimiser has one group, no clipping, no state to save, and skips parameters without a
+//! candle-nn's optimiser has one group, no clipping, no state to save, and skips parameters without a
 //! gradient silently; here such a parameter is an error.
 
 use std::cell::RefCell;
 
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var, bail};
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var, bail};
 use jepa3d_kernels::Tape;
 use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::config::OptimConfig;
 use crate::error::{Error, Result};
-use crate::nn::{Parameter, Parameters, Role};
+use crate::nn::{HostTensor, Parameter, Parameters};
 
 /// Elements that one thread takes at a time.
 const PIECE: usize = 1 << 14;
 
 /// Gradients of the trained parameters, in their order.
 #[derive(Debug)]
-pub(crate) struct Gradients(Vec<Tensor>);
+pub(crate) struct ParameterGradients(Vec<Tensor>);
 
-impl Gradients {
+impl ParameterGradients {
     /// Runs the backward of `loss`, and takes from the tape what kernels left there.
     ///
     /// # Errors
     /// Fails if a trained parameter has no gradient.
-    pub(crate) fn of(loss: &Tensor, tape: &Tape, parameters: &Parameters) -> Result<Self> {
+    pub(crate) fn backward(loss: &Tensor, tape: &Tape, parameters: &Parameters) -> Result<Self> {
         let mut store = loss.backward()?;
         let take = |p: &Parameter| -> Result<Tensor> {
             let tensor = p.var.as_tensor();
@@ -36,8 +35,7 @@ impl Gradients {
             }
             store.remove(tensor).ok_or_else(|| Error::NoGradient { parameter: p.name.clone() })
         };
-        let mut take = take;
-        Ok(Self(parameters.of(Role::Trained).map(&mut take).collect::<Result<_>>()?))
+        Ok(Self(parameters.trained().map(take).collect::<Result<_>>()?))
     }
 
     /// Adds other gradients.
@@ -59,7 +57,7 @@ impl Gradients {
         let mut sum = 0.0f64;
         for gradient in &self.0 {
             sum += match gradient.device() {
-                Device::Cpu => squares(&gradient.flatten_all()?.to_vec1()?),
+                Device::Cpu => sum_of_squares(&gradient.flatten_all()?.to_vec1()?),
                 _ => f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?),
             };
         }
@@ -67,159 +65,164 @@ impl Gradients {
     }
 }
 
-fn squares(values: &[f32]) -> f64 {
+fn sum_of_squares(values: &[f32]) -> f64 {
     let piece = |piece: &[f32]| piece.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
     let parts: Vec<f64> = values.par_chunks(PIECE).map(piece).collect();
     parts.iter().sum()
 }
 
-/// First and second moment of one parameter.
-#[derive(Clone, Debug)]
-struct Moments {
-    first: Tensor,
-    second: Tensor,
+/// Moments of one parameter as a checkpoint holds them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SavedMoments {
+    /// Of the parameter.
+    pub name: String,
+    pub first: HostTensor,
+    pub second: HostTensor,
+}
+
+/// First and second moment of one parameter: plain numbers on the CPU, tensors elsewhere.
+#[derive(Debug)]
+enum AdamMoments {
+    Host { first: Vec<f32>, second: Vec<f32> },
+    Device { first: Tensor, second: Tensor },
+}
+
+impl AdamMoments {
+    fn zero(p: &Parameter) -> Result<Self> {
+        let count = p.var.elem_count();
+        Self::place(p, vec![0.0; count], vec![0.0; count])
+    }
+
+    /// Where the parameter is.
+    fn place(p: &Parameter, first: Vec<f32>, second: Vec<f32>) -> Result<Self> {
+        if p.var.device().is_cpu() {
+            return Ok(Self::Host { first, second });
+        }
+        let tensor = |values: Vec<f32>| Tensor::from_vec(values, p.var.shape(), p.var.device());
+        Ok(Self::Device { first: tensor(first)?, second: tensor(second)? })
+    }
+
+    fn save(&self, p: &Parameter) -> Result<SavedMoments> {
+        let (first, second) = match self {
+            Self::Host { first, second } => (first.clone(), second.clone()),
+            Self::Device { first, second } => {
+                (first.flatten_all()?.to_vec1()?, second.flatten_all()?.to_vec1()?)
+            }
+        };
+        let tensor = |values| HostTensor { dims: p.var.dims().to_vec(), values };
+        Ok(SavedMoments { name: p.name.clone(), first: tensor(first), second: tensor(second) })
+    }
 }
 
 /// What one update is made with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Update {
+pub(crate) struct UpdateRates {
     pub learning_rate: f64,
     pub weight_decay: f64,
     /// Factor of all gradients: 1 / accumulated batches, times the clipping.
     pub gradient_scale: f64,
-    /// Momentum of the target encoder.
-    pub momentum: f64,
 }
 
 /// The optimiser: moments of every trained parameter, and how many updates there were.
 #[derive(Debug)]
 pub(crate) struct AdamW {
-    betas: [f64; 2],
-    epsilon: f64,
-    decay_all: bool,
-    moments: Vec<Moments>,
+    config: OptimConfig,
+    moments: Vec<AdamMoments>,
     updates: u64,
 }
 
 impl AdamW {
     /// Moments of zero.
     pub(crate) fn new(config: &OptimConfig, parameters: &Parameters) -> Result<Self> {
-        let zero = |p: &Parameter| -> Result<Tensor> {
-            Ok(Var::zeros(p.var.shape(), p.var.dtype(), p.var.device())?.into_inner())
+        let moments = parameters.trained().map(AdamMoments::zero).collect::<Result<_>>()?;
+        Ok(Self { config: config.clone(), moments, updates: 0 })
+    }
+
+    /// Moments of every trained parameter, for a checkpoint.
+    pub(crate) fn save(&self, parameters: &Parameters) -> Result<Vec<SavedMoments>> {
+        parameters.trained().zip(&self.moments).map(|(p, moments)| moments.save(p)).collect()
+    }
+
+    /// Takes over the moments of a checkpoint, in the order of the trained parameters.
+    pub(crate) fn restore(
+        &mut self,
+        saved: Vec<SavedMoments>,
+        parameters: &Parameters,
+        updates: u64,
+    ) -> Result<()> {
+        assert_eq!(saved.len(), self.moments.len(), "one pair a trained parameter");
+        let pairs = parameters.trained().zip(saved);
+        let place = |(p, saved): (&Parameter, SavedMoments)| {
+            AdamMoments::place(p, saved.first.values, saved.second.values)
         };
-        let moments = parameters
-            .of(Role::Trained)
-            .map(|p| Ok(Moments { first: zero(p)?, second: zero(p)? }))
-            .collect::<Result<_>>()?;
-        let (betas, epsilon) = (config.betas, config.epsilon);
-        Ok(Self { betas, epsilon, decay_all: config.decay_all, moments, updates: 0 })
-    }
-
-    /// Moments by name of the parameter, for a checkpoint: `(name, first, second)`.
-    pub(crate) fn state<'a>(
-        &'a self,
-        parameters: &'a Parameters,
-    ) -> impl Iterator<Item = (&'a str, &'a Tensor, &'a Tensor)> {
-        let named = parameters.of(Role::Trained).zip(&self.moments);
-        named.map(|(p, m)| (p.name.as_str(), &m.first, &m.second))
-    }
-
-    /// Takes over the moments of a checkpoint, in the order of [`AdamW::state`].
-    pub(crate) fn restore(&mut self, moments: Vec<(Tensor, Tensor)>, updates: u64) {
-        assert_eq!(moments.len(), self.moments.len(), "one pair a trained parameter");
-        self.moments = moments.into_iter().map(|(first, second)| Moments { first, second }).collect();
+        self.moments = pairs.map(place).collect::<Result<_>>()?;
         self.updates = updates;
+        Ok(())
     }
 
-    /// One step for every trained parameter, then the EMA of those that the target encoder follows.
+    /// One step for every trained parameter.
     pub(crate) fn update(
         &mut self,
         parameters: &Parameters,
-        gradients: &Gradients,
-        update: &Update,
+        gradients: &ParameterGradients,
+        rates: UpdateRates,
     ) -> Result<()> {
         self.updates += 1;
-        let t = self.updates as i32;
-        let corrections = self.betas.map(|beta| 1.0 - beta.powi(t));
-        for ((p, moments), gradient) in parameters.of(Role::Trained).zip(&mut self.moments).zip(&gradients.0)
-        {
-            let decays = self.decay_all || decays(p);
-            let step = Step {
-                betas: self.betas,
-                epsilon: self.epsilon,
-                learning_rate: update.learning_rate,
-                keep: 1.0 - if decays { update.learning_rate * update.weight_decay } else { 0.0 },
-                scale: update.gradient_scale,
+        let corrections = self.config.betas.map(|beta| 1.0 - beta.powi(self.updates as i32));
+        for ((p, moments), gradient) in parameters.trained().zip(&mut self.moments).zip(&gradients.0) {
+            let decays = self.config.decay_all || p.decays;
+            let rule = AdamRule {
+                betas: self.config.betas,
+                epsilon: self.config.epsilon,
+                learning_rate: rates.learning_rate,
+                keep: 1.0 - if decays { rates.learning_rate * rates.weight_decay } else { 0.0 },
+                scale: rates.gradient_scale,
                 corrections,
             };
-            step.apply(p.var.as_tensor(), moments, gradient)?;
-            if let Some(target) = target_of(parameters, &p.name) {
-                follow(target.var.as_tensor(), p.var.as_tensor(), update.momentum)?;
-            }
-        }
-        for p in parameters.of(Role::Statistic) {
-            if let Some(target) = target_of(parameters, &p.name) {
-                follow(target.var.as_tensor(), p.var.as_tensor(), update.momentum)?;
-            }
+            rule.apply(p.var.as_tensor(), moments, gradient)?;
         }
         Ok(())
     }
 }
 
-/// Weights decay; biases, norms and tokens do not (unless the config says all do).
-fn decays(p: &Parameter) -> bool {
-    p.var.dims().len() > 1 && !p.name.ends_with("mask_token") && !p.name.ends_with("modality")
-}
-
-fn target_of<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a Parameter> {
-    let target = match name.strip_prefix("student.") {
-        Some(rest) => format!("teacher.ema_model.{rest}"),
-        None => format!("teacher.{name}"),
-    };
-    parameters.get(&target).filter(|p| p.role == Role::Target)
-}
-
+/// The update of one parameter, in numbers.
 #[derive(Clone, Copy)]
-struct Step {
+struct AdamRule {
     betas: [f64; 2],
     epsilon: f64,
     learning_rate: f64,
+    /// What weight decay leaves of a value.
     keep: f64,
+    /// Factor of the gradient.
     scale: f64,
+    /// `1 - beta^t`: moments begin at zero.
     corrections: [f64; 2],
 }
 
-impl Step {
-    fn apply(&self, p: &Tensor, moments: &mut Moments, gradient: &Tensor) -> Result<()> {
-        if !p.device().is_cpu() {
-            return self.compose(p, moments, gradient);
+impl AdamRule {
+    fn apply(&self, p: &Tensor, moments: &mut AdamMoments, gradient: &Tensor) -> Result<()> {
+        match moments {
+            AdamMoments::Host { first, second } => {
+                let moments = RefCell::new(HostMoments { first, second });
+                Ok(p.inplace_op2(&gradient.contiguous()?, &HostUpdate { rule: *self, moments })?)
+            }
+            AdamMoments::Device { first, second } => self.compose(p, first, second, gradient),
         }
-        let gradient = gradient.contiguous()?;
-        // The three tensors live in storages of their own, so they can be borrowed one inside the other.
-        let outer = Borrow::new(|first: &mut [f32]| {
-            let inner = Borrow::new(|second: &mut [f32]| {
-                let view = jepa3d_kernels::CpuView::new(&gradient)?;
-                p.inplace_op1(&Borrow::new(|p: &mut [f32]| {
-                    self.slices(p, first, second, view.slice());
-                    Ok(())
-                }))
-            });
-            moments.second.inplace_op1(&inner)
-        });
-        moments.first.inplace_op1(&outer)?;
-        Ok(())
     }
 
-    fn slices(&self, p: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
-        let pieces = p
-            .par_chunks_mut(PIECE)
-            .zip(first.par_chunks_mut(PIECE))
-            .zip(second.par_chunks_mut(PIECE))
-            .zip(gradient.par_chunks(PIECE));
-        pieces.for_each(|(((p, first), second), gradient)| self.piece(p, first, second, gradient));
+    /// The update from candle's operators, for other devices.
+    fn compose(&self, p: &Tensor, first: &mut Tensor, second: &mut Tensor, gradient: &Tensor) -> Result<()> {
+        let [b1, b2] = self.betas;
+        let g = (gradient * self.scale)?;
+        *first = ((&*first * b1)? + (&g * (1.0 - b1))?)?.detach();
+        *second = ((&*second * b2)? + (g.sqr()? * (1.0 - b2))?)?.detach();
+        let root = ((second.sqrt()? / self.corrections[1].sqrt())? + self.epsilon)?;
+        let step = ((&*first * (self.learning_rate / self.corrections[0]))? / root)?;
+        Ok(Var::from_tensor(p)?.set(&((p * self.keep)? - step)?)?)
     }
 
-    fn piece(&self, p: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
+    /// The update of a piece of a parameter on the CPU.
+    fn update_piece(&self, p: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
         let [b1, b2] = self.betas.map(|b| b as f32);
         let [c1, c2] = self.betas.map(|b| (1.0 - b) as f32);
         let (scale, keep, epsilon) = (self.scale as f32, self.keep as f32, self.epsilon as f32);
@@ -238,65 +241,90 @@ impl Step {
             },
         );
     }
-
-    /// The same from candle's operators, for other devices.
-    fn compose(&self, p: &Tensor, moments: &mut Moments, gradient: &Tensor) -> Result<()> {
-        let [b1, b2] = self.betas;
-        let g = (gradient * self.scale)?;
-        // Detached: moments begin as variables, and the graph would grow with every step.
-        moments.first = ((&moments.first * b1)? + (&g * (1.0 - b1))?)?.detach();
-        moments.second = ((&moments.second * b2)? + (g.sqr()? * (1.0 - b2))?)?.detach();
-        let root = ((moments.second.sqrt()? / self.corrections[1].sqrt())? + self.epsilon)?;
-        let step = ((&moments.first * (self.learning_rate / self.corrections[0]))? / root)?;
-        Ok(Var::from_tensor(p)?.set(&((p * self.keep)? - step)?)?)
-    }
 }
 
-/// `target = momentum * target + (1 - momentum) * source`.
-fn follow(target: &Tensor, source: &Tensor, momentum: f64) -> Result<()> {
-    if !target.device().is_cpu() {
-        let moved = ((target * momentum)? + (source * (1.0 - momentum))?)?;
-        return Ok(Var::from_tensor(target)?.set(&moved)?);
-    }
-    let view = jepa3d_kernels::CpuView::new(source)?;
-    let share = (1.0 - momentum) as f32;
-    let op = Borrow::new(|target: &mut [f32]| {
-        let pieces = target.par_chunks_mut(PIECE).zip(view.slice().par_chunks(PIECE));
-        pieces.for_each(|(target, source)| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for (t, &s) in target.iter_mut().zip(source) {
-                        *t += share * (s - *t);
-                    }
-                },
-            );
-        });
-        Ok(())
-    });
-    Ok(target.inplace_op1(&op)?)
+/// Moments that an update on the CPU changes.
+struct HostMoments<'a> {
+    first: &'a mut [f32],
+    second: &'a mut [f32],
 }
 
-/// Runs a function once on the numbers of a CPU tensor.
-struct Borrow<F>(RefCell<Option<F>>);
-
-impl<F: FnOnce(&mut [f32]) -> candle_core::Result<()>> Borrow<F> {
-    fn new(f: F) -> Self {
-        Self(RefCell::new(Some(f)))
-    }
+/// One update on the CPU, in place: of the parameter, by its gradient.
+struct HostUpdate<'a> {
+    rule: AdamRule,
+    /// candle lends an operation out shared.
+    moments: RefCell<HostMoments<'a>>,
 }
 
-impl<F: FnOnce(&mut [f32]) -> candle_core::Result<()>> InplaceOp1 for Borrow<F> {
+impl InplaceOp2 for HostUpdate<'_> {
     fn name(&self) -> &'static str {
-        "update"
+        "adamw"
     }
 
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let (CpuStorage::F32(values), Some((start, end)), Some(f)) =
-            (storage, layout.contiguous_offsets(), self.0.borrow_mut().take())
+    fn cpu_fwd(
+        &self,
+        p: &mut CpuStorage,
+        p_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let (Some((start, end)), Some((from, to))) =
+            (p_layout.contiguous_offsets(), gradient_layout.contiguous_offsets())
         else {
-            bail!("an update needs contiguous f32 numbers, once")
+            bail!("an update needs contiguous numbers")
         };
-        f(&mut values[start..end])
+        let (CpuStorage::F32(p), CpuStorage::F32(gradient)) = (p, gradient) else {
+            bail!("an update needs f32 numbers")
+        };
+        let rule = self.rule;
+        let mut moments = self.moments.borrow_mut();
+        let HostMoments { first, second } = &mut *moments;
+        let pieces = p[start..end]
+            .par_chunks_mut(PIECE)
+            .zip(first.par_chunks_mut(PIECE))
+            .zip(second.par_chunks_mut(PIECE))
+            .zip(gradient[from..to].par_chunks(PIECE));
+        pieces.for_each(|(((p, first), second), gradient)| rule.update_piece(p, first, second, gradient));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jepa3d_schemas::Draws;
+
+    use super::*;
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn both_forms_of_the_update_agree() {
+        let mut draws = Draws::new(1, "update", "test");
+        let count = 3 * PIECE / 2;
+        let mut random = || -> Vec<f32> { (0..count).map(|_| draws.normal() as f32).collect() };
+        let start = random();
+        let var = |values: &[f32]| Var::from_slice(values, (3, count / 3), &Device::Cpu).unwrap();
+        let (host, device) = (var(&start), var(&start));
+        let zeros = || device.as_tensor().zeros_like().unwrap();
+        let mut of_host = AdamMoments::Host { first: vec![0.0; count], second: vec![0.0; count] };
+        let mut of_device = AdamMoments::Device { first: zeros(), second: zeros() };
+        for t in 1..4 {
+            let rule = AdamRule {
+                betas: [0.9, 0.999],
+                epsilon: 1e-8,
+                learning_rate: 1e-2,
+                keep: 0.99,
+                scale: 0.5,
+                corrections: [0.9, 0.999].map(|beta: f64| 1.0 - beta.powi(t)),
+            };
+            let gradient = Tensor::from_vec(random(), (3, count / 3), &Device::Cpu).unwrap();
+            rule.apply(host.as_tensor(), &mut of_host, &gradient).unwrap();
+            rule.apply(device.as_tensor(), &mut of_device, &gradient).unwrap();
+            let (host, device) = (values(host.as_tensor()), values(device.as_tensor()));
+            let worst = host.iter().zip(&device).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+            assert!(worst < 1e-6 && host != start, "{worst}");
+        }
     }
 }

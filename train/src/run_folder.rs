@@ -1,5 +1,6 @@
 //! The folder of a run: what a run may be started in, and whether it may be continued.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::remove_temporaries;
@@ -57,7 +58,7 @@ impl RunFolder {
     }
 
     /// The checkpoint of a step, where several are kept.
-    pub(crate) fn of_step(&self, step: u64) -> PathBuf {
+    pub(crate) fn numbered(&self, step: u64) -> PathBuf {
         self.path.join(format!("step-{step:08}.safetensors"))
     }
 
@@ -82,9 +83,9 @@ impl RunFolder {
 }
 
 /// What a run learns from.
-pub(crate) struct Origin<'a> {
+pub(crate) struct RunOrigin {
     /// Of the dataset.
-    pub fingerprint: &'a str,
+    pub fingerprint: String,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
     /// What the teacher's cache was made from.
@@ -99,12 +100,12 @@ pub(crate) fn check_resume(
     path: &Path,
     state: &RunState,
     config: &PretrainConfig,
-    from: &Origin<'_>,
+    from: &RunOrigin,
 ) -> Result<()> {
     let wrong =
         |expected: String, found: String| Error::Checkpoint { path: path.to_owned(), expected, found };
-    let Origin { fingerprint, steps_per_epoch, .. } = *from;
-    if state.fingerprint != fingerprint || state.steps_per_epoch != steps_per_epoch {
+    let RunOrigin { fingerprint, steps_per_epoch, .. } = from;
+    if state.fingerprint != *fingerprint || state.steps_per_epoch != *steps_per_epoch {
         return Err(wrong(
             format!("the dataset it was trained on, fingerprint {}", state.fingerprint),
             format!("{fingerprint} ({steps_per_epoch} steps an epoch, then {})", state.steps_per_epoch),
@@ -115,7 +116,7 @@ pub(crate) fn check_resume(
         let expected = format!("the teacher's cache it learned from, {}", named(&state.teacher));
         return Err(wrong(expected, named(&from.teacher)));
     }
-    let differences = differences(&state.config, &config.to_toml());
+    let differences = find_differences(&state.config, &config.to_toml());
     if differences.is_empty() {
         return Ok(());
     }
@@ -124,7 +125,7 @@ pub(crate) fn check_resume(
 
 /// The config as a checkpoint keeps it: without what changes no parameter, so that the bytes of a checkpoint do not
 /// tell in how many pieces or with how many threads it was made.
-pub(crate) fn recorded(config: &PretrainConfig) -> String {
+pub(crate) fn config_to_record(config: &PretrainConfig) -> String {
     let mut table: toml::Table = config.to_toml().parse().expect("a config is a table");
     for key in FREE {
         let (section, name) = key.split_once('.').expect("keys are dotted");
@@ -135,14 +136,14 @@ pub(crate) fn recorded(config: &PretrainConfig) -> String {
     toml::to_string_pretty(&table).expect("a table serialises")
 }
 
-fn differences(before: &str, now: &str) -> Vec<String> {
+fn find_differences(before: &str, now: &str) -> Vec<String> {
     let [before, now] = [before, now].map(|text| {
         let table: toml::Table = text.parse().unwrap_or_default();
-        let mut flat = std::collections::BTreeMap::new();
+        let mut flat = BTreeMap::new();
         flatten("", &toml::Value::Table(table), &mut flat);
         flat
     });
-    let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     keys.into_iter()
         .filter(|key| !FREE.contains(&key.as_str()) && before.get(*key) != now.get(*key))
         .map(|key| {
@@ -152,7 +153,7 @@ fn differences(before: &str, now: &str) -> Vec<String> {
         .collect()
 }
 
-fn flatten(prefix: &str, value: &toml::Value, out: &mut std::collections::BTreeMap<String, String>) {
+fn flatten(prefix: &str, value: &toml::Value, out: &mut BTreeMap<String, String>) {
     match value {
         toml::Value::Table(table) => {
             for (key, value) in table {

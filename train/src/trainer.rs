@@ -3,52 +3,63 @@
 //! Nothing is drawn from a stateful generator: order, augmentation, masks and dropout are functions of (seed, epoch,
 //! batch, sample), so a checkpoint is parameters, moments and a step number.
 
-mod look;
-mod request;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::Device;
-use jepa3d_loader::{Batch, Loader, LoaderConfig, PreparedDataset};
-use jepa3d_schemas::Draws;
+use jepa3d_loader::PreparedDataset;
+use jepa3d_schemas::{Draws, write_atomically};
 
-use crate::checkpoint::{self, RunState};
-use crate::config::{Method, PretrainConfig};
-use crate::device::device_of;
+use crate::checkpoint::{self, Checkpoint, RunState};
+use crate::config::PretrainConfig;
+use crate::device::open_device;
 use crate::error::{Error, Result};
 use crate::metrics::{MetricsWriter, Scalars};
-use crate::models::Model;
-use crate::monitor::{Alarms, StepMeasures, Subset};
-use crate::nn::{Parameters, Pass, Role};
-use crate::optim::{AdamW, Gradients, Update};
-use crate::run_folder::{CONFIG_FILE, Origin, RunFolder, check_resume, recorded};
-use crate::schedule::{Length, learning_rate, momentum, weight_decay};
-use crate::step_input::InputMaker;
-
-pub use request::{Ended, Event, PretrainRequest};
+use crate::models::PretrainModel;
+use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
+use crate::nn::{ForwardPass, Parameters};
+use crate::optim::{AdamW, ParameterGradients, UpdateRates};
+use crate::request::{Event, PretrainRequest, RunOutcome};
+use crate::run_folder::{CONFIG_FILE, RunFolder, RunOrigin, check_resume, config_to_record};
+use crate::schedule::{ScheduleLength, learning_rate, momentum, weight_decay};
+use crate::step_inputs::{NextInput, StepInputs};
+use crate::step_record::StepRecord;
+use crate::target_encoder::update_target_encoder;
 
 /// A run in progress.
 pub struct Trainer {
     config: PretrainConfig,
-    dataset: Arc<PreparedDataset>,
     folder: RunFolder,
-    device: Device,
-    is_half: bool,
-    inputs: InputMaker,
-    model: Model,
+    is_bf16: bool,
+    inputs: StepInputs,
+    model: PretrainModel,
     parameters: Parameters,
     optimizer: AdamW,
-    loader: Loader,
     metrics: MetricsWriter,
-    subset: Subset,
-    alarms: Alarms,
-    length: Length,
+    evaluation: OnlineEvaluation,
+    length: ScheduleLength,
+    /// Steps done.
     step: u64,
-    best: Option<(u64, f64)>,
-    first_position: Option<f64>,
+    /// Step of the newest checkpoint.
     saved: Option<u64>,
+}
+
+/// What the backward passes of a step give.
+struct StepGradients {
+    /// Sum over the accumulated batches.
+    gradients: ParameterGradients,
+    /// Mean over the accumulated batches.
+    loss: f64,
+    /// Of every accumulated batch.
+    measures: Vec<StepMeasures>,
+    /// Seconds spent waiting for the loader.
+    waited: f64,
+}
+
+/// What an update was made with.
+struct UpdateSummary {
+    learning_rate: f64,
+    gradient_norm: f64,
 }
 
 impl Trainer {
@@ -57,59 +68,234 @@ impl Trainer {
     /// # Errors
     /// Fails if the dataset, the run folder or the checkpoint does not allow it.
     pub fn new(request: PretrainRequest) -> Result<Self> {
-        let PretrainRequest { config, data, out, resume, device, is_half } = request;
+        let PretrainRequest { config, data, out, resume, device, is_bf16 } = request;
         config.check()?;
-        let device = device_of(&device)?;
+        let device = open_device(&device)?;
         let dataset = Arc::new(PreparedDataset::open(&data)?);
         let (folder, checkpoint) = RunFolder::open(&out, resume)?;
-        let inputs = InputMaker::new(&config, &dataset, &device)?;
-        let (model, parameters) = Model::new(&config, &device)?;
+        let step = checkpoint.as_ref().map_or(0, Checkpoint::step);
+        let inputs = StepInputs::start(&config, &dataset, &device, step)?;
+        let (model, parameters) = PretrainModel::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
-        let (mut step, mut best, mut alarms, mut first_position) = (0, None, Alarms::default(), None);
-        let accumulate = config.optim.accumulate as u64;
-        let done = checkpoint.as_ref().and_then(|c| c.state.as_ref()).map_or(0, |state| state.step);
-        let loader = Loader::start(&dataset, loader_config(&config), done * accumulate)?;
-        let steps_per_epoch = (loader.steps_per_epoch() / accumulate).max(1);
-        if let Some(mut checkpoint) = checkpoint {
-            let last = folder.last();
-            let state = checkpoint.state(&last)?.clone();
-            let from =
-                Origin { fingerprint: dataset.fingerprint(), steps_per_epoch, teacher: inputs.teacher() };
-            check_resume(&last, &state, &config, &from)?;
-            parameters.set(&last, &checkpoint.tensors)?;
-            optimizer.restore(checkpoint.moments(&last, &parameters)?, state.step);
-            (step, best, first_position) = (state.step, state.best, state.first_position);
-            alarms = Alarms(state.alarms);
+        let mut monitors = MonitorState::default();
+        if let Some(checkpoint) = checkpoint {
+            check_resume(&folder.last(), checkpoint.state(&folder.last())?, &config, &inputs.origin())?;
+            monitors = checkpoint.restore(&folder.last(), &parameters, &mut optimizer)?;
         }
-        let text = config.to_toml();
-        jepa3d_schemas::write_atomically(&folder.path.join(CONFIG_FILE), text.as_bytes())?;
-        let metrics = MetricsWriter::open(&folder.path, (step > 0).then_some(step))?;
-        let subset = Subset::of(&config, &dataset, &device)?;
-        if config.model.calibrate && step == 0 {
-            subset.calibrate(&model)?;
-        }
-        let length = Length { steps_per_epoch, epochs: config.run.epochs };
+        write_atomically(&folder.path.join(CONFIG_FILE), config.to_toml().as_bytes())?;
         let saved = (step > 0).then_some(step);
+        let metrics = MetricsWriter::open(&folder.path, saved)?;
+        let evaluation = OnlineEvaluation::new(&config, &dataset, &device, monitors)?;
+        if config.model.calibrate && step == 0 {
+            evaluation.subset.calibrate(&model)?;
+        }
+        let length = ScheduleLength { steps_per_epoch: inputs.steps_per_epoch(), epochs: config.run.epochs };
         Ok(Self {
             config,
-            dataset,
             folder,
-            device,
-            is_half,
+            is_bf16,
             inputs,
             model,
             parameters,
             optimizer,
-            loader,
             metrics,
-            subset,
-            alarms,
+            evaluation,
             length,
             step,
-            best,
-            first_position,
             saved,
         })
+    }
+
+    /// Runs to the end, or until `stop` is set; writes a checkpoint before it returns.
+    ///
+    /// # Errors
+    /// Fails if a shard or the disk does, or the loss is not finite.
+    pub fn run(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<RunOutcome> {
+        report(self.begin_event());
+        let (first, end) = (self.step, self.last_step());
+        if self.step == 0 && self.config.monitor.probe_every > 0 {
+            self.evaluate(report)?;
+        }
+        while self.step < end {
+            let record = self.step()?;
+            self.log_step(&record, report)?;
+            self.save_and_evaluate_when_due(report)?;
+            if self.is_collapsed() && self.config.monitor.abort_on_collapse {
+                self.save(report)?;
+                return Ok(RunOutcome::Collapsed);
+            }
+            let stop_after = self.config.run.stop_after;
+            let is_stopped = stop_after > 0 && self.step - first >= stop_after;
+            if self.step < end && (is_stopped || stop.load(Ordering::Relaxed)) {
+                self.save(report)?;
+                return Ok(RunOutcome::Stopped);
+            }
+        }
+        self.save(report)?;
+        Ok(RunOutcome::Done)
+    }
+
+    /// One training step.
+    fn step(&mut self) -> Result<StepRecord> {
+        let start = Instant::now();
+
+        // 1. Forward and backward: predictions against targets, through which no gradient flows.
+        let gradients = self.forward_backward()?;
+
+        // 2. AdamW: encoder and predictor learn.
+        let updated = self.update(&gradients)?;
+
+        // 3. EMA: the target encoder follows the encoder.
+        let momentum = momentum(&self.config.ema, self.length, self.step);
+        update_target_encoder(&self.parameters, momentum)?;
+
+        self.step += 1;
+        Ok(StepRecord {
+            step: self.step,
+            epoch: self.epoch(),
+            loss: gradients.loss,
+            measures: StepMeasures::average(&gradients.measures),
+            learning_rate: updated.learning_rate,
+            momentum,
+            gradient_norm: updated.gradient_norm,
+            samples: self.config.optim.accumulate * self.config.optim.batch,
+            waited: gradients.waited,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Gradients of all batches of a step.
+    fn forward_backward(&mut self) -> Result<StepGradients> {
+        let mut sum = self.forward_backward_batch()?;
+        for _ in 1..self.config.optim.accumulate {
+            let next = self.forward_backward_batch()?;
+            sum.gradients.add(&next.gradients)?;
+            sum.loss += next.loss;
+            sum.measures.extend(next.measures);
+            sum.waited += next.waited;
+        }
+        Ok(sum)
+    }
+
+    fn forward_backward_batch(&mut self) -> Result<StepGradients> {
+        let NextInput { input, batch, waited } = self.inputs.next()?;
+        let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
+        let pass = ForwardPass::new(dropout, self.is_bf16);
+        let output = self.model.step(&input, &pass)?;
+        let loss = f64::from(output.loss.to_scalar::<f32>()?) / self.config.optim.accumulate as f64;
+        let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;
+        Ok(StepGradients { gradients, loss, measures: vec![StepMeasures::measure(&output)?], waited })
+    }
+
+    /// AdamW with the rates of this step; refuses numbers that are not finite.
+    fn update(&mut self, step: &StepGradients) -> Result<UpdateSummary> {
+        let o = &self.config.optim;
+        let average = 1.0 / self.config.optim.accumulate as f64;
+        let norm = step.gradients.norm(average)?;
+        for (what, found) in [("the loss", step.loss), ("the gradient norm", norm)] {
+            if !found.is_finite() {
+                return Err(Error::NotFinite { step: self.step + 1, what, found, last: self.saved });
+            }
+        }
+        let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
+        let rates = UpdateRates {
+            learning_rate: learning_rate(o, self.length, self.step),
+            weight_decay: weight_decay(o, self.length, self.step),
+            gradient_scale: average * clipped,
+        };
+        self.optimizer.update(&self.parameters, &step.gradients, rates)?;
+        Ok(UpdateSummary { learning_rate: rates.learning_rate, gradient_norm: norm })
+    }
+
+    /// Records a step; every `monitor.print_every` steps checks its guards and reports it.
+    fn log_step(&mut self, record: &StepRecord, report: &mut dyn FnMut(Event)) -> Result<()> {
+        let scalars = record.scalars();
+        self.metrics.write(&scalars)?;
+        let monitor = &self.config.monitor;
+        let is_due = self.step.is_multiple_of(monitor.print_every.max(1));
+        if is_due {
+            let alarms = self.evaluation.state.alarms.check_step(monitor, &record.measures);
+            alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
+        }
+        if is_due || self.step == self.last_step() {
+            report(Event::Step(scalars));
+        }
+        Ok(())
+    }
+
+    /// Evaluation and checkpoint where they are due.
+    fn save_and_evaluate_when_due(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
+        let per_epoch = self.length.steps_per_epoch;
+        let probe_every = self.config.monitor.probe_every * per_epoch;
+        let is_last = self.step == self.last_step();
+        if probe_every > 0 && (self.step.is_multiple_of(probe_every) || is_last) {
+            self.evaluate(report)?;
+        }
+        let every = match self.config.run.checkpoint_every {
+            0 => per_epoch,
+            steps => steps,
+        };
+        if self.step.is_multiple_of(every) && !is_last {
+            self.save(report)?;
+        }
+        Ok(())
+    }
+
+    /// Monitors and the online probe; keeps the checkpoint if it is the best so far.
+    fn evaluate(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
+        let found = self.evaluation.evaluate(&self.model, self.step)?;
+        found.alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
+        found.left_out.into_iter().for_each(|text| report(Event::Header(text)));
+        if found.is_best {
+            checkpoint::write(&self.folder.best(), &self.parameters, None, &self.state())?;
+        }
+        let scalars = Scalars { step: self.step, epoch: self.epoch(), values: found.values };
+        self.metrics.write(&scalars)?;
+        report(Event::Probe(scalars));
+        Ok(())
+    }
+
+    fn save(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
+        if self.saved == Some(self.step) {
+            return Ok(());
+        }
+        self.metrics.flush()?;
+        let state = self.state();
+        checkpoint::write(&self.folder.last(), &self.parameters, Some(&self.optimizer), &state)?;
+        if self.config.run.keep > 0 {
+            checkpoint::write(&self.folder.numbered(self.step), &self.parameters, None, &state)?;
+            self.folder.prune(self.config.run.keep)?;
+        }
+        self.saved = Some(self.step);
+        report(Event::Checkpoint(self.step));
+        Ok(())
+    }
+
+    fn state(&self) -> RunState {
+        let RunOrigin { fingerprint, steps_per_epoch, teacher } = self.inputs.origin();
+        let MonitorState { alarms, first_position, best } = self.evaluation.state.clone();
+        RunState {
+            teacher,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            step: self.step,
+            steps_per_epoch,
+            fingerprint,
+            config: config_to_record(&self.config),
+            best,
+            first_position,
+            alarms: alarms.0,
+        }
+    }
+
+    fn begin_event(&self) -> Event {
+        let batches = self.length.steps_per_epoch * self.config.optim.accumulate as u64;
+        Event::Begin {
+            parameters: self.parameters.trained().map(|p| p.var.elem_count()).sum(),
+            samples: batches * self.config.optim.batch as u64,
+            steps_per_epoch: self.length.steps_per_epoch,
+            step: self.step,
+            steps: self.last_step(),
+        }
     }
 
     fn last_step(&self) -> u64 {
@@ -120,202 +306,14 @@ impl Trainer {
         }
     }
 
-    /// Runs to the end, or until `stop` is set; writes a checkpoint before it returns.
-    ///
-    /// # Errors
-    /// Fails if a shard or the disk does, or the loss is not finite.
-    pub fn run(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(Event)) -> Result<Ended> {
-        tell(self.begin());
-        let (first, end) = (self.step, self.last_step());
-        if self.step == 0 && self.config.monitor.probe_every > 0 {
-            self.look(tell)?;
-        }
-        while self.step < end {
-            let scalars = self.advance(tell)?;
-            if self.step.is_multiple_of(self.config.monitor.print_every.max(1)) || self.step == end {
-                tell(Event::Step(scalars));
-            }
-            let is_collapsed = self.after_step(tell)?;
-            if is_collapsed && self.config.monitor.abort_on_collapse {
-                self.save(tell)?;
-                return Ok(Ended::Collapsed);
-            }
-            let own = self.step - first;
-            let is_asked = self.config.run.stop_after > 0 && own >= self.config.run.stop_after;
-            if self.step < end && (is_asked || stop.load(Ordering::Relaxed)) {
-                self.save(tell)?;
-                return Ok(Ended::Stopped);
-            }
-        }
-        self.save(tell)?;
-        Ok(Ended::Done)
-    }
-
-    fn begin(&self) -> Event {
-        let batches = self.length.steps_per_epoch * self.config.optim.accumulate as u64;
-        Event::Begin {
-            parameters: self.parameters.of(Role::Trained).map(|p| p.var.elem_count()).sum(),
-            samples: batches * self.config.optim.batch as u64,
-            steps_per_epoch: self.length.steps_per_epoch,
-            step: self.step,
-            steps: self.last_step(),
-        }
-    }
-
-    /// One step: forward and backward of every accumulated batch, one update, one line of the record.
-    fn advance(&mut self, tell: &mut dyn FnMut(Event)) -> Result<Vec<(&'static str, f64)>> {
-        let start = Instant::now();
-        let (mut waited, mut loss) = (0.0, 0.0);
-        let mut sum: Option<Gradients> = None;
-        let accumulate = self.config.optim.accumulate;
-        let mut measures = Vec::with_capacity(accumulate);
-        for _ in 0..accumulate {
-            let before = Instant::now();
-            let batch = self.loader.next()?;
-            waited += before.elapsed().as_secs_f64();
-            let (gradients, value, seen) = self.forward_backward(&batch)?;
-            loss += value / accumulate as f64;
-            measures.push(seen);
-            match &mut sum {
-                Some(sum) => sum.add(&gradients)?,
-                None => sum = Some(gradients),
-            }
-            self.loader.recycle(batch);
-        }
-        let gradients = sum.unwrap_or_else(|| unreachable!("at least one batch is accumulated"));
-        let measures = StepMeasures::mean(&measures);
-        let (lr, tau, norm) = self.update(&gradients, loss)?;
-        self.step += 1;
-        let seconds = start.elapsed().as_secs_f64();
-        let samples = (accumulate * self.config.optim.batch) as f64;
-        let mut values = vec![("loss", loss)];
-        values.extend(&measures.terms);
-        values.extend([
-            ("lr", lr),
-            ("tau", tau),
-            ("grad_norm", norm),
-            ("pred_std", measures.pred_std),
-            ("target_std", measures.target_std),
-            ("r2", measures.r2),
-            ("samples_per_s", samples / seconds),
-            ("data_ms", waited * 1e3),
-            ("step_ms", seconds * 1e3),
-        ]);
-        self.record(values.clone())?;
-        if self.step.is_multiple_of(self.config.monitor.print_every.max(1)) {
-            let alarms = self.alarms.step(&self.config.monitor, &measures);
-            alarms.into_iter().for_each(|text| tell(Event::Alarm(text)));
-        }
-        Ok([vec![("step", self.step as f64), ("epoch", self.epoch())], values].concat())
-    }
-
     fn epoch(&self) -> f64 {
         self.step as f64 / self.length.steps_per_epoch as f64
     }
 
-    fn record(&mut self, values: Vec<(&'static str, f64)>) -> Result<()> {
-        self.metrics.write(&Scalars { step: self.step, epoch: self.epoch(), values })
-    }
-
-    fn forward_backward(&self, batch: &Batch) -> Result<(Gradients, f64, StepMeasures)> {
-        let input = self.inputs.of(batch)?;
-        let dropout = Draws::new(self.config.run.seed, &format!("batch {}", batch.number), "dropout").bits();
-        let pass = Pass::new(dropout, self.is_half);
-        let output = self.model.step(&input, &pass)?;
-        let loss = f64::from(output.loss.to_scalar::<f32>()?);
-        let gradients = Gradients::of(&output.loss, &pass.tape, &self.parameters)?;
-        Ok((gradients, loss, StepMeasures::of(&output)?))
-    }
-
-    /// AdamW and EMA; learning rate, momentum and gradient norm.
-    fn update(&mut self, gradients: &Gradients, loss: f64) -> Result<(f64, f64, f64)> {
-        let (o, average) = (&self.config.optim, 1.0 / self.config.optim.accumulate as f64);
-        let norm = gradients.norm(average)?;
-        for (what, found) in [("the loss", loss), ("the gradient norm", norm)] {
-            if !found.is_finite() {
-                return Err(Error::NotFinite { step: self.step + 1, what, found, last: self.saved });
-            }
-        }
-        let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
-        let update = Update {
-            learning_rate: learning_rate(o, self.length, self.step),
-            weight_decay: weight_decay(o, self.length, self.step),
-            gradient_scale: average * clipped,
-            momentum: momentum(&self.config.ema, self.length, self.step),
-        };
-        self.optimizer.update(&self.parameters, gradients, &update)?;
-        Ok((update.learning_rate, update.momentum, norm))
-    }
-
-    /// Probe and checkpoint where they are due; whether a collapse stands reported.
-    fn after_step(&mut self, tell: &mut dyn FnMut(Event)) -> Result<bool> {
-        let (per_epoch, monitor) = (self.length.steps_per_epoch, &self.config.monitor);
-        let probe_every = monitor.probe_every * per_epoch;
-        let is_last = self.step == self.last_step();
-        if probe_every > 0 && (self.step.is_multiple_of(probe_every) || is_last) {
-            self.look(tell)?;
-        }
-        let every = match self.config.run.checkpoint_every {
-            0 => per_epoch,
-            steps => steps,
-        };
-        if self.step.is_multiple_of(every) && !is_last {
-            self.save(tell)?;
-        }
+    /// Whether an alarm has stood for as long as `monitor.patience` allows.
+    fn is_collapsed(&self) -> bool {
         let patience = self.config.monitor.patience;
-        Ok(self.alarms.0.values().any(|&count| count >= patience))
-    }
-
-    fn state(&self) -> RunState {
-        RunState {
-            teacher: self.inputs.teacher(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            step: self.step,
-            steps_per_epoch: self.length.steps_per_epoch,
-            fingerprint: self.dataset.fingerprint().to_owned(),
-            config: recorded(&self.config),
-            best: self.best,
-            first_position: self.first_position,
-            alarms: self.alarms.0.clone(),
-        }
-    }
-
-    fn save(&mut self, tell: &mut dyn FnMut(Event)) -> Result<()> {
-        if self.saved == Some(self.step) {
-            return Ok(());
-        }
-        self.metrics.flush()?;
-        let state = self.state();
-        checkpoint::write(&self.folder.last(), &self.parameters, Some(&self.optimizer), &state)?;
-        if self.config.run.keep > 0 {
-            checkpoint::write(&self.folder.of_step(self.step), &self.parameters, None, &state)?;
-            self.folder.prune(self.config.run.keep)?;
-        }
-        self.saved = Some(self.step);
-        tell(Event::Checkpoint(self.step));
-        Ok(())
-    }
-}
-
-fn loader_config(config: &PretrainConfig) -> LoaderConfig {
-    let d = &config.data;
-    LoaderConfig {
-        split: d.split.clone(),
-        batch: config.optim.batch,
-        threads: d.threads,
-        patches_from: d.patches_from,
-        points: d.points,
-        subset: d.subset,
-        repeat: d.repeat,
-        views: (config.method == Method::Hybrid).then(|| config.hybrid.view()),
-        groups: d.groups,
-        group_size: d.group_size,
-        shuffle_buffer: d.shuffle_buffer,
-        augment: d.augment.clone(),
-        up_axis: d.up_axis,
-        seed: config.run.seed,
-        prefetch: d.prefetch,
-        ..LoaderConfig::default()
+        self.evaluation.state.alarms.0.values().any(|&count| count >= patience)
     }
 }
 

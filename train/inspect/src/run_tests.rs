@@ -120,7 +120,7 @@ fn a_trained_run_shows_the_errors_of_its_targets_alone() {
         out: run.clone(),
         resume: false,
         device: "cpu".into(),
-        is_half: false,
+        is_bf16: false,
     };
     Trainer::new(request).unwrap().run(&AtomicBool::new(false), &mut |_| ()).unwrap();
     let view = RunView::open(&run, Some(&data), &RunQuery::default()).unwrap();

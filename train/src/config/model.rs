@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Where positions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Positions {
+pub enum PositionKind {
     /// A learned MLP `3 -> 128 -> GELU -> D`.
     Mlp,
     /// Fixed sinusoids of each axis.
@@ -25,7 +25,7 @@ pub struct ModelConfig {
     /// Attention heads; must divide the width.
     pub heads: usize,
     /// Where positions come from.
-    pub positions: Positions,
+    pub positions: PositionKind,
     /// Shortest and longest wavelength of sinusoids, in the clouds' units; the longest says how far clouds reach: 4 for the
     /// unit sphere, 200 for scenes in metres.
     pub wavelengths: [f64; 2],
@@ -48,7 +48,7 @@ impl Default for ModelConfig {
             width: 384,
             depth: 12,
             heads: 6,
-            positions: Positions::Mlp,
+            positions: PositionKind::Mlp,
             wavelengths: [0.1, 4.0],
             positions_every_block: true,
             dropout: 0.0,

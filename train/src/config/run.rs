@@ -1,12 +1,11 @@
-//! Settings of the run, the loader and the monitors.
+//! Settings of the run and the monitors.
 
-use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
 
 /// Seed, length and checkpoints of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RunConfig {
+pub struct TrainRunConfig {
     /// Of every random draw: initial weights, order, augmentation, masks, dropout.
     pub seed: u64,
     /// Epochs of the schedules and of the run.
@@ -21,60 +20,9 @@ pub struct RunConfig {
     pub keep: usize,
 }
 
-impl Default for RunConfig {
+impl Default for TrainRunConfig {
     fn default() -> Self {
         Self { seed: 1, epochs: 300, max_steps: 0, stop_after: 0, checkpoint_every: 0, keep: 0 }
-    }
-}
-
-/// What the loader hands out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// The split that is trained on.
-    pub split: String,
-    /// Patches as they are stored, or grouped anew at every step.
-    pub patches_from: jepa3d_loader::PatchesFrom,
-    /// `N`: points of a grouping that is made at every step.
-    pub points: usize,
-    /// Which points those are.
-    pub subset: jepa3d_loader::Subset,
-    /// Times that an epoch shows every sample, each with draws of its own: for sets of few large scenes.
-    pub repeat: usize,
-    /// `G`: patches of a sample.
-    pub groups: usize,
-    /// `K`: points of a patch.
-    pub group_size: usize,
-    /// Samples among which the order is shuffled freely.
-    pub shuffle_buffer: usize,
-    /// Loader threads; the batches do not depend on them.
-    pub threads: usize,
-    /// Batches that are ready ahead of time.
-    pub prefetch: usize,
-    /// Clouds are turned so that this axis is up, here and where features are made: for encoders that are trained on one
-    /// dataset and used on another. Left out: as they are stored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub up_axis: Option<UpAxis>,
-    /// Random motions of the clouds.
-    pub augment: jepa3d_loader::Augment,
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self {
-            split: "train".into(),
-            patches_from: jepa3d_loader::PatchesFrom::Shard,
-            points: 1024,
-            subset: jepa3d_loader::Subset::Farthest,
-            repeat: 1,
-            groups: 64,
-            group_size: 32,
-            shuffle_buffer: 65_536,
-            threads: 1,
-            prefetch: 4,
-            up_axis: None,
-            augment: jepa3d_loader::Augment::default(),
-        }
     }
 }
 

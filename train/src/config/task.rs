@@ -15,7 +15,7 @@ pub enum TargetKind {
 /// How vectors are brought to one scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Norm {
+pub enum TargetNorm {
     /// Not at all.
     None,
     /// Layer norm without parameters: every vector has mean 0 and variance 1.
@@ -45,11 +45,11 @@ pub struct TargetConfig {
     /// What is averaged: 0 are the tokens, `d` is the output of block `d`; empty: the last block.
     pub depths: Vec<usize>,
     /// Norm of each depth before the average; not used with one depth.
-    pub each_norm: Norm,
+    pub each_norm: TargetNorm,
     /// The target encoder's final norm is applied (only to the last block alone).
     pub final_norm: bool,
     /// Norm of the target.
-    pub norm: Norm,
+    pub norm: TargetNorm,
     /// Subtracts from the normed target what its position explains (ridge regression in the batch), and norms
     /// again: what can be said without having seen the shape is not asked for.
     pub remove_position: bool,
@@ -62,9 +62,9 @@ impl Default for TargetConfig {
         Self {
             kind: TargetKind::Latent,
             depths: Vec::new(),
-            each_norm: Norm::Layer,
+            each_norm: TargetNorm::Layer,
             final_norm: false,
-            norm: Norm::Layer,
+            norm: TargetNorm::Layer,
             remove_position: false,
             tokenizer: TargetTokenizer::Online,
         }

@@ -31,7 +31,7 @@ pub struct Logged {
 
 /// A line as it stands in the file.
 #[derive(Deserialize)]
-struct Line {
+struct MetricsLine {
     step: u64,
     epoch: Option<f64>,
     #[serde(default)]
@@ -52,8 +52,8 @@ impl JsonLines {
     pub(super) fn open(run: &Path, resume_after: Option<u64>) -> Result<Self> {
         let path = run.join(METRICS_FILE);
         let kept = match resume_after {
-            Some(last) if path.exists() => kept_bytes(&path, last)?,
-            _ => Kept { bytes: 0, lacks_newline: false },
+            Some(last) if path.exists() => find_kept_lines(&path, last)?,
+            _ => KeptLines { bytes: 0, lacks_newline: false },
         };
         let io = |e| DataError::io(&path, e);
         let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(io)?;
@@ -67,7 +67,7 @@ impl JsonLines {
 
     /// Appends a line.
     pub(super) fn write(&mut self, scalars: &Scalars) -> Result<()> {
-        let line = line(scalars);
+        let line = format_line(scalars);
         Ok(self.file.write_all(line.as_bytes()).map_err(|e| DataError::io(&self.path, e))?)
     }
 
@@ -77,16 +77,16 @@ impl JsonLines {
 }
 
 /// How much of a record stays.
-struct Kept {
+struct KeptLines {
     bytes: u64,
     lacks_newline: bool,
 }
 
 /// The length of the lines of `path` up to step `last`. A last line without an end stays if it is whole.
-fn kept_bytes(path: &Path, last: u64) -> Result<Kept> {
+fn find_kept_lines(path: &Path, last: u64) -> Result<KeptLines> {
     let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
     let mut kept = 0;
-    for (number, (raw, line)) in parse(path, &bytes)?.into_iter().enumerate() {
+    for (number, ParsedLine { raw, line }) in parse(path, &bytes)?.into_iter().enumerate() {
         if line.step > last {
             tracing::info!(
                 "{}: continued from step {last}: line {} and later cut off",
@@ -98,19 +98,25 @@ fn kept_bytes(path: &Path, last: u64) -> Result<Kept> {
         kept += raw.len();
     }
     let lacks_newline = kept > 0 && bytes[kept - 1] != b'\n';
-    Ok(Kept { bytes: kept as u64, lacks_newline })
+    Ok(KeptLines { bytes: kept as u64, lacks_newline })
 }
 
-/// Every line with its bytes; a torn last line is left out.
-fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>> {
+/// A line with its bytes.
+struct ParsedLine<'a> {
+    raw: &'a [u8],
+    line: MetricsLine,
+}
+
+/// Every line; a torn last one is left out.
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<ParsedLine<'a>>> {
     let mut lines = Vec::new();
     for (number, raw) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
         match serde_json::from_slice(raw) {
-            Ok(line) => lines.push((raw, line)),
+            Ok(line) => lines.push(ParsedLine { raw, line }),
             Err(_) if !raw.ends_with(b"\n") => break,
             Err(reason) => {
                 let what = format!("line {}", number + 1);
-                let found = format!("{:?} ({reason})", shortened(raw));
+                let found = format!("{:?} ({reason})", shorten(raw));
                 return Err(DataError::contract(
                     path,
                     what,
@@ -124,7 +130,7 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>> {
     Ok(lines)
 }
 
-fn shortened(raw: &[u8]) -> String {
+fn shorten(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw).trim_end().chars().take(60).collect()
 }
 
@@ -135,10 +141,10 @@ fn shortened(raw: &[u8]) -> String {
 pub fn read_metrics(run: &Path) -> Result<Vec<Logged>> {
     let path = run.join(METRICS_FILE);
     let bytes = std::fs::read(&path).map_err(|e| DataError::io(&path, e))?;
-    Ok(parse(&path, &bytes)?.into_iter().map(|(_, line)| logged(line)).collect())
+    Ok(parse(&path, &bytes)?.into_iter().map(|parsed| to_logged(parsed.line)).collect())
 }
 
-fn logged(line: Line) -> Logged {
+fn to_logged(line: MetricsLine) -> Logged {
     let kind = |name: &str| match line.not_finite.get(name).map(String::as_str) {
         Some("inf") => f64::INFINITY,
         Some("-inf") => f64::NEG_INFINITY,
@@ -149,14 +155,14 @@ fn logged(line: Line) -> Logged {
 }
 
 /// The line of `scalars`, with its end.
-fn line(scalars: &Scalars) -> String {
-    let mut text = format!("{{\"step\":{},\"epoch\":{}", scalars.step, number(scalars.epoch));
+fn format_line(scalars: &Scalars) -> String {
+    let mut text = format!("{{\"step\":{},\"epoch\":{}", scalars.step, format_number(scalars.epoch));
     for (name, value) in &scalars.values {
-        let _ = write!(text, ",{}:{}", quoted(name), number(*value));
+        let _ = write!(text, ",{}:{}", quote(name), format_number(*value));
     }
     let strange: Vec<String> = (scalars.values.iter())
         .filter(|(_, value)| !value.is_finite())
-        .map(|(name, value)| format!("{}:\"{value}\"", quoted(name)))
+        .map(|(name, value)| format!("{}:\"{value}\"", quote(name)))
         .collect();
     if !strange.is_empty() {
         let _ = write!(text, ",\"not_finite\":{{{}}}", strange.join(","));
@@ -164,12 +170,12 @@ fn line(scalars: &Scalars) -> String {
     text + "}\n"
 }
 
-fn quoted(name: &str) -> String {
+fn quote(name: &str) -> String {
     serde_json::Value::from(name).to_string()
 }
 
 /// The shortest digits that read back as `value`; `null` where JSON has no number.
-fn number(value: f64) -> String {
+fn format_number(value: f64) -> String {
     serde_json::Value::from(value).to_string()
 }
 
@@ -194,7 +200,7 @@ mod tests {
     fn a_line_as_it_stands() {
         let values = vec![("loss", 0.1), ("probe/knn20", f64::NAN), ("grad_norm", f64::NEG_INFINITY)];
         assert_eq!(
-            line(&Scalars { step: 7, epoch: 0.5, values }),
+            format_line(&Scalars { step: 7, epoch: 0.5, values }),
             "{\"step\":7,\"epoch\":0.5,\"loss\":0.1,\"probe/knn20\":null,\"grad_norm\":null,\
              \"not_finite\":{\"probe/knn20\":\"NaN\",\"grad_norm\":\"-inf\"}}\n"
         );

@@ -65,9 +65,8 @@ fn wall_time() -> f64 {
 
 /// `Event { wall_time, step, summary: Summary { value: [Value { tag, simple_value }] } }`.
 fn event(now: f64, scalars: &Scalars) -> Vec<u8> {
-    let value =
-        |(name, x): &(&str, f64)| bytes(1, &[bytes(1, name.as_bytes()), float(2, *x as f32)].concat());
-    let summary: Vec<u8> = scalars.values.iter().flat_map(value).collect();
+    let value = |name: &str, x: f64| bytes(1, &[bytes(1, name.as_bytes()), float(2, x as f32)].concat());
+    let summary: Vec<u8> = scalars.values.iter().flat_map(|&(name, x)| value(name, x)).collect();
     [double(1, now), varint(2, scalars.step), bytes(5, &summary)].concat()
 }
 

@@ -3,9 +3,20 @@
 
 use candle_core::Tensor;
 
-use crate::config::{Method, ModelConfig, PretrainConfig};
+use super::step::PatchTensors;
+use crate::config::{Method, PretrainConfig};
 use crate::error::Result;
-use crate::nn::{Encoder, EncoderSize, Parameters, PositionEmbedding, Rates, Tokenizer};
+use crate::nn::{
+    Encoder, EncoderConfig, ParameterBuilder, ParameterKind, ParameterStore, PositionEmbedding, Tokenizer,
+};
+
+/// Where the official names of the tokenizer begin.
+const TOKENIZER: &str = "tokenizer.embedding.encoder";
+/// Before the names of an average; the official code has one of the transformer alone, under a name of its own.
+const AVERAGE: &str = "teacher";
+const ENCODER_AVERAGE: &str = "teacher.ema_model";
+/// Initial deviation of the vectors that say what a token is of.
+const MODALITY: ParameterKind = ParameterKind::Token { std: 0.02 };
 
 /// From patches to features.
 #[derive(Debug)]
@@ -19,87 +30,74 @@ pub(super) struct Backbone {
 
 impl Backbone {
     /// Drawn from the run's seed.
-    pub(super) fn new(p: &mut Parameters, config: &PretrainConfig) -> Result<Self> {
+    pub(super) fn new(config: &PretrainConfig, store: &ParameterStore) -> Result<Self> {
+        Self::build(config, &store.builder(), &store.builder().pp("student"))
+    }
+
+    /// The average of a whole backbone, running statistics too.
+    pub(super) fn average(config: &PretrainConfig, store: &ParameterStore) -> Result<Self> {
+        Self::build(config, &store.copies("", AVERAGE, true), &encoder_copies(store))
+    }
+
+    fn build(
+        config: &PretrainConfig,
+        vb: &ParameterBuilder<'_>,
+        encoder: &ParameterBuilder<'_>,
+    ) -> Result<Self> {
         let m = &config.model;
-        let tokenizer = Tokenizer::new(p, m.tokenizer, m.width)?;
+        let tokenizer = Tokenizer::new(m.tokenizer, m.width, &vb.pp(TOKENIZER))?;
         let modality = match config.method {
-            Method::Hybrid => Some(p.truncated_normal("point_modality", &[1, 1, m.width], 0.02)?),
+            Method::Hybrid => Some(vb.get_with_hints((1, 1, m.width), "point_modality", MODALITY)?),
             Method::Masked | Method::Cross => None,
         };
-        let positions = PositionEmbedding::new(p, "positional_encoding", m, m.width)?;
-        let size = EncoderSize { width: m.width, depth: m.depth, heads: m.heads };
-        let encoder = Encoder::new(p, "student", size, rates(m), m.positions_every_block)?;
+        let positions = PositionEmbedding::new(m, m.width, &vb.pp("positional_encoding"))?;
+        let encoder = Encoder::new(EncoderConfig::for_backbone(m), encoder)?;
         Ok(Self { tokenizer, modality, positions, encoder })
     }
 
-    /// Features of every patch for evaluation: final norm, running statistics, no gradient.
-    ///
-    /// # Shapes
-    /// `patches [B, G, K, 3]`, `centers [B, G, 3]` to `[B, G, D]`.
-    pub(super) fn features(&self, patches: &Tensor, centers: &Tensor) -> Result<Tensor> {
-        let (tokens, positions) = self.tokens_and_positions(patches, centers)?;
-        self.encoder.features(&tokens, Some(&positions))
+    /// Features of every patch `[B, G, D]` for evaluation: final norm, running statistics, no gradient.
+    pub(super) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
+        let tokens = self.eval_tokens(points)?;
+        let positions = self.eval_positions(points)?;
+        let last = self.encoder.outputs(&tokens, &positions, &[self.encoder.depth() - 1])?;
+        Ok(self.encoder.final_norm(&last[0])?.detach())
     }
 
-    /// Tokens with the running statistics, and positions; without gradient.
-    pub(super) fn tokens_and_positions(
-        &self,
-        patches: &Tensor,
-        centers: &Tensor,
-    ) -> Result<(Tensor, Tensor)> {
-        let tokens = with(self.tokenizer.eval(patches)?, self.modality.as_ref())?;
-        Ok((tokens.detach(), self.positions.forward(centers)?.detach()))
+    /// Tokens with the running statistics; without gradient.
+    pub(super) fn eval_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
+        Ok(self.add_modality(self.tokenizer.eval(&points.patches)?)?.detach())
+    }
+
+    /// Positions; without gradient.
+    pub(super) fn eval_positions(&self, points: &PatchTensors) -> Result<Tensor> {
+        Ok(self.positions.forward(&points.centers)?.detach())
+    }
+
+    /// Tokens `[B, G, D]` with the vector of their kind.
+    pub(super) fn add_modality(&self, tokens: Tensor) -> Result<Tensor> {
+        Ok(match &self.modality {
+            Some(modality) => tokens.broadcast_add(modality)?,
+            None => tokens,
+        })
     }
 }
 
-/// Tokens `[B, G, D]` with the vector of their kind.
-pub(super) fn with(tokens: Tensor, modality: Option<&Tensor>) -> Result<Tensor> {
-    Ok(match modality {
-        Some(modality) => tokens.broadcast_add(modality)?,
-        None => tokens,
-    })
+fn encoder_copies(store: &ParameterStore) -> ParameterBuilder<'static> {
+    store.copies("student", ENCODER_AVERAGE, false)
 }
 
-fn rates(m: &ModelConfig) -> Rates {
-    let last = (m.depth.max(2) - 1) as f64;
-    let path = (0..m.depth).map(|i| m.drop_path * i as f64 / last).collect();
-    Rates { hidden: m.dropout, attention: m.attention_dropout, path }
+/// The vector `[1, 1, D]` of image tokens.
+pub(super) fn image_modality(width: usize, vb: &ParameterBuilder<'_>) -> Result<Tensor> {
+    Ok(vb.get_with_hints((1, 1, width), "image_modality", MODALITY)?)
 }
 
-/// Rows of `[B, G, C]` tensors that an index list of every sample names.
-pub(super) struct Chosen {
-    rows: Tensor,
-    samples: usize,
+/// The average of the encoder alone.
+pub(super) fn average_encoder(config: &PretrainConfig, store: &ParameterStore) -> Result<Encoder> {
+    Encoder::new(EncoderConfig::for_backbone(&config.model), &encoder_copies(store))
 }
 
-impl Chosen {
-    /// `indices [B, n]` into the `G` rows of every sample of `centers [B, G, 3]`.
-    pub(super) fn new(indices: &[u32], centers: &Tensor) -> Result<Self> {
-        let (samples, groups, _) = centers.dims3()?;
-        let per_sample = indices.len() / samples;
-        let flat: Vec<u32> =
-            indices.iter().enumerate().map(|(i, &at)| (i / per_sample * groups) as u32 + at).collect();
-        Ok(Self { rows: Tensor::from_vec(flat, indices.len(), centers.device())?, samples })
-    }
-
-    /// `[B, G, C]` to `[B, n, C]`.
-    pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, g, c) = x.dims3()?;
-        let chosen = x.reshape((b * g, c))?.index_select(&self.rows, 0)?;
-        Ok(chosen.reshape((self.samples, self.rows.dim(0)? / self.samples, c))?)
-    }
-
-    /// `[B, G]` to `[B, n]`.
-    pub(super) fn counts_of(&self, counts: &[u16]) -> Result<Vec<u16>> {
-        let rows: Vec<u32> = self.rows.to_vec1()?;
-        Ok(rows.into_iter().map(|row| counts[row as usize]).collect())
-    }
-
-    /// `[B, G, K, 3]` to `[B, n, K, 3]`.
-    pub(super) fn patches_of(&self, patches: &Tensor) -> Result<Tensor> {
-        let (b, g, k, axes) = patches.dims4()?;
-        let chosen = self.of(&patches.reshape((b, g, k * axes))?)?;
-        let n = chosen.dim(1)?;
-        Ok(chosen.reshape((b, n, k, axes))?)
-    }
+/// The average of the tokenizer alone; its running statistics are taken over from the original.
+pub(super) fn average_tokenizer(config: &PretrainConfig, store: &ParameterStore) -> Result<Tokenizer> {
+    let vb = store.copies("", AVERAGE, false);
+    Tokenizer::new(config.model.tokenizer, config.model.width, &vb.pp(TOKENIZER))
 }

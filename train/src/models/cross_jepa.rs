@@ -4,54 +4,50 @@
 use candle_core::{Device, Tensor};
 
 use super::backbone::Backbone;
-use super::targets::normed;
-use super::{StepInput, StepOutput};
-use crate::config::{LossConfig, Norm, PretrainConfig};
+use super::step::{CrossInput, PatchTensors, StepOutput};
+use super::targets::normalize_targets;
+use crate::config::{LossConfig, PretrainConfig, TargetNorm};
 use crate::error::Result;
-use crate::nn::{Parameters, Pass, ViewPredictor};
+use crate::nn::{EncoderInput, ForwardPass, ParameterStore, Parameters, ViewPredictor, ViewQueries};
 
 /// Point encoder and the predictor of views.
 #[derive(Debug)]
 pub(crate) struct CrossJepa {
     backbone: Backbone,
     predictor: ViewPredictor,
-    norm: Norm,
+    norm: TargetNorm,
     loss: LossConfig,
 }
 
 impl CrossJepa {
     /// A model with its parameters, drawn from the run's seed.
     pub(crate) fn new(config: &PretrainConfig, device: &Device) -> Result<(Self, Parameters)> {
-        let mut p = Parameters::new(config.run.seed, device);
-        let backbone = Backbone::new(&mut p, config)?;
-        let sizes = (&config.model, &config.predictor, &config.cross);
-        let predictor = ViewPredictor::new(&mut p, "predictor", sizes, config.teacher.width)?;
-        Ok((Self { backbone, predictor, norm: config.target.norm, loss: config.loss.clone() }, p))
+        let store = ParameterStore::new(config.run.seed, device);
+        let backbone = Backbone::new(config, &store)?;
+        let predictor = ViewPredictor::new(config, &store.builder().pp("predictor"))?;
+        let model = Self { backbone, predictor, norm: config.target.norm, loss: config.loss.clone() };
+        Ok((model, store.into_parameters()))
     }
 
     /// Loss of one batch, in training: mean over the views that there are.
-    pub(crate) fn step(
-        &self,
-        input: &StepInput,
-        pass: &Pass,
-        mark: &mut dyn FnMut(&'static str),
-    ) -> Result<StepOutput> {
-        let views = input.views.as_ref().expect("the trainer looks views up for this method");
-        let tokens = self.backbone.tokenizer.train(&input.patches, input.counts.as_deref())?;
-        mark("tokenizer");
-        let positions = self.backbone.positions.forward(&input.centers)?;
-        let encoded = self.backbone.encoder.train(&tokens, Some(&positions), pass)?;
-        mark("context");
-        let targets = normed(&views.embeddings, self.norm)?.detach();
-        let facts = (&views.poses, &views.histograms);
-        let predictions = self.predictor.forward((&encoded, &input.centers), facts, pass)?;
+    pub(crate) fn step(&self, input: &CrossInput, pass: &ForwardPass) -> Result<StepOutput> {
+        let CrossInput { points, views } = input;
+        let tokens = self.backbone.tokenizer.train(&points.patches, points.counts.as_deref())?;
+        pass.watch.lap("tokenizer");
+        let positions = self.backbone.positions.forward(&points.centers)?;
+        let context = EncoderInput { tokens: &tokens, positions: Some(&positions), keys: None };
+        let encoded = self.backbone.encoder.train(context, pass)?;
+        pass.watch.lap("context");
+        let targets = normalize_targets(&views.embeddings, self.norm)?.detach();
+        let queries = ViewQueries { poses: &views.poses, histograms: &views.histograms };
+        let predictions = self.predictor.forward(&encoded, &points.centers, queries, pass)?;
         let rows = self.loss.by_row(&predictions, &targets)?;
         let count = views.weights.sum_all()?.maximum(1.0)?;
         let mut loss = rows.mul(&views.weights)?.sum_all()?.div(&count)?;
         if let Some(spread) = self.loss.spread(&encoded.mean(1)?)? {
             loss = (loss + spread)?;
         }
-        mark("predictor");
+        pass.watch.lap("predictor");
         Ok(StepOutput {
             loss,
             predictions: predictions.detach(),
@@ -62,15 +58,12 @@ impl CrossJepa {
     }
 
     /// Sets the running statistics of the batch norms to those of these patches.
-    pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
-        self.backbone.tokenizer.calibrate(patches, counts)
+    pub(crate) fn calibrate(&self, points: &PatchTensors) -> Result<()> {
+        self.backbone.tokenizer.calibrate(&points.patches, points.counts.as_deref())
     }
 
-    /// Features of every patch for evaluation: final norm, running statistics.
-    ///
-    /// # Shapes
-    /// `patches [B, G, K, 3]`, `centers [B, G, 3]` to `[B, G, D]`.
-    pub(crate) fn features(&self, patches: &Tensor, centers: &Tensor) -> Result<Tensor> {
-        self.backbone.features(patches, centers)
+    /// Features of every patch `[B, G, D]` for evaluation: final norm, running statistics.
+    pub(crate) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
+        self.backbone.features(points)
     }
 }

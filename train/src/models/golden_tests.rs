@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use jepa3d_loader::Masks;
 
-use super::{ImageInput, Model, StepInput, ViewTargets};
+use super::{
+    CrossInput, HybridInput, MaskedInput, PatchTensors, PretrainModel, StepInput, ViewImages, ViewTargets,
+};
 use crate::config::PretrainConfig;
-use crate::nn::{Parameters, Pass, Role};
-use crate::optim::{AdamW, Gradients, Update};
+use crate::nn::{ForwardPass, HostTensor, Parameter, ParameterRole, Parameters};
+use crate::optim::{AdamW, ParameterGradients, UpdateRates};
+use crate::target_encoder::update_target_encoder;
 
 type Golden = std::collections::HashMap<String, Tensor>;
 
@@ -56,16 +59,15 @@ const REGION: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 18\ndepth = 2\nh
 positions = \"sinusoid\"\npositions_every_block = false
 [predictor]\nwidth = 12\ndepth = 2\nheads = 3\n[target]\nfinal_norm = true\n[loss]\nkind = \"sum-dim\"";
 
-fn loaded(config: &PretrainConfig, golden: &Golden) -> (Model, Parameters) {
-    let (model, parameters) = Model::new(config, &Device::Cpu).unwrap();
-    let values: BTreeMap<String, (Vec<usize>, Vec<f32>)> = golden
+fn loaded(config: &PretrainConfig, golden: &Golden) -> (PretrainModel, Parameters) {
+    let (model, parameters) = PretrainModel::new(config, &Device::Cpu).unwrap();
+    let values: BTreeMap<String, HostTensor> = golden
         .iter()
         .filter_map(|(name, t)| Some((name.strip_prefix("weights/")?, t)))
-        .map(|(name, t)| (name.to_owned(), (t.dims().to_vec(), numbers(t))))
-        .map(|(name, (dims, v))| {
+        .map(|(name, t)| {
             // 1x1 convolutions carry a last dimension of one.
-            let dims = if name.contains("conv.") && dims.len() == 3 { dims[..2].to_vec() } else { dims };
-            (name, (dims, v))
+            let rank = if name.contains("conv.") && t.rank() == 3 { 2 } else { t.rank() };
+            (name.to_owned(), HostTensor { dims: t.dims()[..rank].to_vec(), values: numbers(t) })
         })
         .collect();
     parameters.set(Path::new("golden"), &values).unwrap();
@@ -74,18 +76,31 @@ fn loaded(config: &PretrainConfig, golden: &Golden) -> (Model, Parameters) {
 
 fn input(golden: &Golden) -> StepInput {
     let tensor = |name: &str| golden[&format!("input/{name}")].clone();
-    let (patches, centers) = (tensor("patches"), tensor("centers"));
+    let points = PatchTensors { patches: tensor("patches"), centers: tensor("centers"), counts: None };
     if golden.contains_key("input/embeddings") {
         let (embeddings, poses) = (tensor("embeddings"), tensor("poses"));
         let (histograms, weights) = (tensor("histograms"), tensor("weights"));
-        let views = Some(ViewTargets { embeddings, poses, histograms, weights });
-        return StepInput { patches, centers, masks: None, counts: None, views, images: None };
+        let views = ViewTargets { embeddings, poses, histograms, weights };
+        return StepInput::Cross(CrossInput { points, views });
     }
-    let b = centers.dim(0).unwrap();
+    let masks = masks(golden, points.centers.dim(0).unwrap());
+    if !golden.contains_key("input/pixels") {
+        return StepInput::Masked(MaskedInput { points, masks });
+    }
+    let views = ViewImages {
+        pixels: tensor("pixels"),
+        patches: indices(&golden["input/shown"]),
+        projected: tensor("projected"),
+        counts: indices(&golden["input/counts"]),
+    };
+    StepInput::Hybrid(HybridInput { points, masks, views })
+}
+
+fn masks(golden: &Golden, b: usize) -> Masks {
     let (context, targets) = (&golden["input/context"], &golden["input/targets"]);
     let shared = context.rank() == 1;
     let repeat = |t: &Tensor| if shared { indices(t).repeat(b) } else { indices(t) };
-    let masks = Masks {
+    Masks {
         context_len: context.dims()[context.rank() - 1],
         blocks: if shared {
             targets.dim(0).unwrap()
@@ -96,29 +111,30 @@ fn input(golden: &Golden) -> StepInput {
         one_pass: targets.rank() == 2 && !shared,
         context: repeat(context),
         targets: repeat(targets),
-    };
-    let images = golden.contains_key("input/pixels").then(|| ImageInput {
-        pixels: tensor("pixels"),
-        patches: indices(&golden["input/shown"]),
-        projected: tensor("projected"),
-        counts: indices(&golden["input/counts"]),
-    });
-    StepInput { patches, centers, masks: Some(masks), counts: None, views: None, images }
+    }
+}
+
+fn points(input: &StepInput) -> &PatchTensors {
+    match input {
+        StepInput::Masked(input) => &input.points,
+        StepInput::Cross(input) => &input.points,
+        StepInput::Hybrid(input) => &input.points,
+    }
 }
 
 fn steps_equal(name: &str, text: &str) {
     let (golden, config) = (golden(name), config(text));
     let (model, parameters) = loaded(&config, &golden);
     let input = input(&golden);
-    let pass = Pass::new(1, false);
-    if let Some(latents) = model.target_latents(&input.patches, &input.centers).unwrap() {
+    let pass = ForwardPass::new(1, false);
+    if let Some(latents) = model.target_latents(points(&input)).unwrap() {
         assert!(numbers(&latents).iter().all(|x| x.is_finite()));
     }
     let out = model.step(&input, &pass).unwrap();
     check("predictions", &out.predictions, &golden["out/predictions"]);
     check("loss", &out.loss, &golden["out/loss"]);
-    let gradients = Gradients::of(&out.loss, &pass.tape, &parameters).unwrap();
-    for (p, gradient) in parameters.of(Role::Trained).zip(gradients.all()) {
+    let gradients = ParameterGradients::backward(&out.loss, &pass.tape, &parameters).unwrap();
+    for (p, gradient) in parameters.trained().zip(gradients.all()) {
         if p.name.ends_with(CANCELLED) {
             assert!(numbers(gradient).iter().all(|g| g.abs() < 1e-6), "{} cancels out", p.name);
             continue;
@@ -127,16 +143,17 @@ fn steps_equal(name: &str, text: &str) {
         assert!(numbers(want).iter().any(|&g| g != 0.0), "{} has a gradient", p.name);
         check(&format!("gradient of {}", p.name), gradient, want);
     }
-    for p in parameters.of(Role::Statistic) {
+    for p in parameters.with_role(ParameterRole::Statistic) {
         check(&p.name, p.var.as_tensor(), &golden[&format!("after/{}", p.name)]);
     }
     let mut optimizer = AdamW::new(&config.optim, &parameters).unwrap();
-    let update = Update { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0, momentum: 0.99 };
-    optimizer.update(&parameters, &gradients, &update).unwrap();
+    let rates = UpdateRates { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0 };
+    optimizer.update(&parameters, &gradients, rates).unwrap();
+    update_target_encoder(&parameters, 0.99).unwrap();
     for p in parameters.all().iter().filter(|p| !p.name.ends_with(CANCELLED)) {
         let key = match p.role {
-            Role::Trained => format!("adamw/{}", p.name),
-            Role::Target => format!("ema/{}", p.name),
+            ParameterRole::Trained => format!("adamw/{}", p.name),
+            ParameterRole::Target => format!("ema/{}", p.name),
             _ => continue,
         };
         let (mut found, mut want) = (numbers(p.var.as_tensor()), numbers(&golden[&key]));
@@ -202,9 +219,10 @@ fn a_batch_that_shows_nothing_has_no_cross_term() {
     let golden = golden("cross_jepa_hybrid");
     let (model, parameters) = loaded(&config(HYBRID), &golden);
     let mut input = input(&golden);
-    let images = input.images.as_mut().unwrap();
-    images.counts.fill(0);
-    let pass = Pass::new(1, false);
+    if let StepInput::Hybrid(input) = &mut input {
+        input.views.counts.fill(0);
+    }
+    let pass = ForwardPass::new(1, false);
     let out = model.step(&input, &pass).unwrap();
     let term = |name: &str| {
         let found = out.terms.iter().find(|(term, _)| *term == name);
@@ -213,7 +231,7 @@ fn a_batch_that_shows_nothing_has_no_cross_term() {
     assert_eq!(term("loss_cross"), 0.0);
     assert!((term("loss_local") - golden["out/local"].to_scalar::<f32>().unwrap()).abs() < 1e-3);
     // Every parameter still has a gradient, so that the optimiser need not know.
-    let gradients = Gradients::of(&out.loss, &pass.tape, &parameters).unwrap();
+    let gradients = ParameterGradients::backward(&out.loss, &pass.tape, &parameters).unwrap();
     assert!(gradients.norm(1.0).unwrap().is_finite());
 }
 
@@ -221,11 +239,11 @@ fn a_batch_that_shows_nothing_has_no_cross_term() {
 fn reached(term: &str) -> Vec<String> {
     let golden = golden("cross_jepa_hybrid");
     let (model, parameters) = loaded(&config(HYBRID), &golden);
-    let pass = Pass::new(1, false);
+    let pass = ForwardPass::new(1, false);
     let out = model.step(&input(&golden), &pass).unwrap();
     let (_, loss) = out.terms.iter().find(|(name, _)| *name == term).unwrap();
     let store = loss.backward().unwrap();
-    let is_reached = |p: &&crate::nn::Parameter| {
+    let is_reached = |p: &&Parameter| {
         let tensor = p.var.as_tensor();
         let gradient = pass.tape.take(tensor).or_else(|| store.get(tensor).map(numbers));
         gradient.is_some_and(|values| values.iter().any(|g| g.abs() > 1e-9)) && !p.name.ends_with(CANCELLED)
@@ -241,7 +259,7 @@ fn each_term_of_the_hybrid_teaches_its_side_and_both_the_trunk() {
         !name.ends_with(CANCELLED) && parts.iter().any(|part| name.starts_with(part))
     };
     let wanted = |parts: &[&str]| -> Vec<String> {
-        let trained = parameters.of(Role::Trained).filter(|p| belongs(&p.name, parts));
+        let trained = parameters.trained().filter(|p| belongs(&p.name, parts));
         trained.map(|p| p.name.clone()).collect()
     };
     let image = ["image_tokenizer.", "image_modality", "student.", "view_predictor."];
@@ -256,8 +274,9 @@ fn targets_and_features_equal_pytorch() {
         let golden = golden(name);
         let (model, _) = loaded(&config(text), &golden);
         let input = input(&golden);
-        let (tokens, positions) =
-            model.masked().tokens_and_positions(&input.patches, &input.centers).unwrap();
+        let backbone = model.masked().backbone();
+        let tokens = backbone.eval_tokens(points(&input)).unwrap();
+        let positions = backbone.eval_positions(points(&input)).unwrap();
         check("positions", &positions, &golden["out/positions"]);
         check("tokens", &tokens, &golden["out/tokens_eval"]);
     }

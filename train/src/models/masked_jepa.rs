@@ -7,14 +7,15 @@
 
 use candle_core::{Device, Tensor};
 
-use super::backbone::{Backbone, Chosen};
+use super::backbone::{Backbone, average_encoder, average_tokenizer};
 use super::coordinates::chamfer;
-use super::masked_term::{Answer, MaskedTerm, Seen};
-use super::targets::Targets;
-use super::{StepInput, StepOutput};
-use crate::config::{LossConfig, Positions, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer};
+use super::masked_term::{MaskedPredictions, MaskedTerm, MaskedTermInput};
+use super::selection::PatchSelection;
+use super::step::{MaskedInput, PatchTensors, StepOutput};
+use super::targets::TargetMaker;
+use crate::config::{LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer};
 use crate::error::Result;
-use crate::nn::{Encoder, Parameters, Pass, Role, Tokenizer};
+use crate::nn::{Encoder, ForwardPass, ParameterKind, ParameterStore, Parameters, Tokenizer};
 
 /// Backbone, target encoder, predictor.
 #[derive(Debug)]
@@ -23,57 +24,69 @@ pub(crate) struct MaskedJepa {
     target_encoder: Option<Encoder>,
     target_tokenizer: Option<Tokenizer>,
     predictor: MaskedTerm,
-    targets: Targets,
+    targets: TargetMaker,
     loss: LossConfig,
+}
+
+/// Tokens of one batch.
+struct BatchTokens {
+    /// `[B, n, D]`, with gradient.
+    context: Tensor,
+    /// `[B, G, D]`, for the target encoder.
+    all: Tensor,
 }
 
 impl MaskedJepa {
     /// A model with its parameters, drawn from the run's seed.
     pub(crate) fn new(config: &PretrainConfig, device: &Device) -> Result<(Self, Parameters)> {
-        let mut p = Parameters::new(config.run.seed, device);
+        let store = ParameterStore::new(config.run.seed, device);
         let m = &config.model;
-        let backbone = Backbone::new(&mut p, config)?;
+        let backbone = Backbone::new(config, &store)?;
         let (target_encoder, outputs) = match config.target.kind {
-            TargetKind::Latent => (Some(backbone.encoder.target_copy(&mut p, "teacher.ema_model")?), m.width),
+            TargetKind::Latent => (Some(average_encoder(config, &store)?), m.width),
             TargetKind::Coordinates => (None, 3 * config.data.group_size),
         };
-        let predictor = MaskedTerm::new(&mut p, config, outputs)?;
-        if m.positions == Positions::Mlp && config.predictor.kind == PredictorKind::Joint {
-            p.constant("mask_token", &[m.width], 0.0, Role::Unused)?;
+        let vb = store.builder();
+        let predictor = MaskedTerm::new(config, outputs, &vb)?;
+        if m.positions == PositionKind::Mlp && config.predictor.kind == PredictorKind::Joint {
+            vb.get_with_hints(m.width, "mask_token", ParameterKind::Unused { value: 0.0 })?;
         }
         let target_tokenizer = match config.target.tokenizer {
-            TargetTokenizer::Ema => Some(backbone.tokenizer.target_copy(&mut p, Role::Statistic)?),
+            TargetTokenizer::Ema => Some(average_tokenizer(config, &store)?),
             TargetTokenizer::Online => None,
         };
-        let (targets, loss) = (Targets::new(&config.target, m.extent()), config.loss.clone());
-        Ok((Self { backbone, target_encoder, target_tokenizer, predictor, targets, loss }, p))
+        let targets = TargetMaker::new(&config.target, m.extent());
+        let loss = config.loss.clone();
+        let model = Self { backbone, target_encoder, target_tokenizer, predictor, targets, loss };
+        Ok((model, store.into_parameters()))
     }
 
-    /// Loss of one batch, in training; `mark` is told the name of each part when it is done.
-    pub(crate) fn step(
-        &self,
-        input: &StepInput,
-        pass: &Pass,
-        mark: &mut dyn FnMut(&'static str),
-    ) -> Result<StepOutput> {
-        let masks = input.masks.as_ref().expect("the trainer draws masks for this method");
-        let seen = Chosen::new(&masks.context, &input.centers)?;
-        let (seen_tokens, all_tokens) = self.tokens(input, &seen)?;
-        let positions = self.backbone.positions.forward(&input.centers)?;
-        mark("tokenizer");
-        let goal = match &self.target_encoder {
-            Some(target) => self.targets.of(target, &all_tokens, &positions, &input.centers)?,
-            None => coordinates(&input.patches)?,
+    /// Loss of one batch, in training.
+    pub(crate) fn step(&self, input: &MaskedInput, pass: &ForwardPass) -> Result<StepOutput> {
+        let MaskedInput { points, masks } = input;
+        let visible = PatchSelection::new(&masks.context, &points.centers)?;
+        let tokens = self.tokenize(points, &visible)?;
+        let positions = self.backbone.positions.forward(&points.centers)?;
+        pass.watch.lap("tokenizer");
+        let targets = match &self.target_encoder {
+            Some(target) => self.targets.make(target, &tokens.all, &positions, &points.centers)?,
+            None => coordinates(&points.patches)?,
         };
-        mark("target");
-        let known = Seen { tokens: &seen_tokens, positions: &positions, centers: &input.centers };
-        let term = self.predictor.answer(&self.backbone.encoder, &known, (&goal, masks), pass, mark)?;
-        let Answer { context, predictions, targets } = term;
+        pass.watch.lap("target");
+        let term = MaskedTermInput {
+            context: &tokens.context,
+            positions: &positions,
+            centers: &points.centers,
+            targets: &targets,
+            masks,
+        };
+        let MaskedPredictions { context, predictions, targets } =
+            self.predictor.predict(&self.backbone.encoder, &term, pass)?;
         let mut loss = self.distance(&predictions, &targets)?;
         if let Some(spread) = self.loss.spread(&context.mean(1)?)? {
             loss = (loss + spread)?;
         }
-        mark("predictor");
+        pass.watch.lap("predictor");
         Ok(StepOutput {
             loss,
             predictions: predictions.detach(),
@@ -83,22 +96,21 @@ impl MaskedJepa {
         })
     }
 
-    /// Tokens of the context, with gradient, and of all patches for the target encoder.
-    fn tokens(&self, input: &StepInput, seen: &Chosen) -> Result<(Tensor, Tensor)> {
+    fn tokenize(&self, points: &PatchTensors, visible: &PatchSelection) -> Result<BatchTokens> {
         let tokenizer = &self.backbone.tokenizer;
         let Some(target) = &self.target_tokenizer else {
-            let all = tokenizer.train(&input.patches, input.counts.as_deref())?;
-            return Ok((seen.of(&all)?, all));
+            let all = tokenizer.train(&points.patches, points.counts.as_deref())?;
+            return Ok(BatchTokens { context: visible.select(&all)?, all });
         };
-        let counts = input.counts.as_ref().map(|counts| seen.counts_of(counts)).transpose()?;
-        let context = tokenizer.train(&seen.patches_of(&input.patches)?, counts.as_deref())?;
+        let seen = visible.select_patches(points)?;
+        let context = tokenizer.train(&seen.patches, seen.counts.as_deref())?;
         target.take_statistics(tokenizer)?;
-        Ok((context, target.eval(&input.patches)?))
+        Ok(BatchTokens { context, all: target.eval(&points.patches)? })
     }
 
     /// Sets the running statistics of the batch norms to those of these patches.
-    pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
-        self.backbone.tokenizer.calibrate(patches, counts)?;
+    pub(crate) fn calibrate(&self, points: &PatchTensors) -> Result<()> {
+        self.backbone.tokenizer.calibrate(&points.patches, points.counts.as_deref())?;
         match &self.target_tokenizer {
             Some(target) => target.take_statistics(&self.backbone.tokenizer),
             None => Ok(()),
@@ -114,33 +126,24 @@ impl MaskedJepa {
         self.loss.distance(predictions, targets)
     }
 
-    /// Features of every patch for evaluation: online encoder, final norm, running statistics.
-    ///
-    /// # Shapes
-    /// `patches [B, G, K, 3]`, `centers [B, G, 3]` to `[B, G, D]`.
-    pub(crate) fn features(&self, patches: &Tensor, centers: &Tensor) -> Result<Tensor> {
-        self.backbone.features(patches, centers)
+    /// Features of every patch `[B, G, D]` for evaluation: online encoder, final norm, running statistics.
+    pub(crate) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
+        self.backbone.features(points)
     }
 
-    /// Tokens and positions as features are made of.
+    /// What features are made from.
     #[cfg(test)]
-    pub(super) fn tokens_and_positions(
-        &self,
-        patches: &Tensor,
-        centers: &Tensor,
-    ) -> Result<(Tensor, Tensor)> {
-        self.backbone.tokens_and_positions(patches, centers)
+    pub(super) fn backbone(&self) -> &Backbone {
+        &self.backbone
     }
 
-    /// Targets of every patch with the running statistics; `None` for coordinates.
-    ///
-    /// # Shapes
-    /// As [`MaskedJepa::features`].
-    pub(crate) fn target_latents(&self, patches: &Tensor, centers: &Tensor) -> Result<Option<Tensor>> {
+    /// Targets of every patch `[B, G, D]` with the running statistics; `None` for coordinates.
+    pub(crate) fn target_latents(&self, points: &PatchTensors) -> Result<Option<Tensor>> {
         let Some(target) = &self.target_encoder else { return Ok(None) };
-        let tokens = self.target_tokenizer.as_ref().unwrap_or(&self.backbone.tokenizer).eval(patches)?;
-        let positions = self.backbone.positions.forward(centers)?.detach();
-        Ok(Some(self.targets.of(target, &tokens, &positions, centers)?))
+        let tokenizer = self.target_tokenizer.as_ref().unwrap_or(&self.backbone.tokenizer);
+        let tokens = tokenizer.eval(&points.patches)?;
+        let positions = self.backbone.eval_positions(points)?;
+        Ok(Some(self.targets.make(target, &tokens, &positions, &points.centers)?))
     }
 }
 

@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 use jepa3d_loader::Masks;
 
-use super::backbone::Chosen;
+use super::selection::PatchSelection;
 use crate::config::{PredictorKind, PretrainConfig};
 use crate::error::Result;
-use crate::nn::{Decoder, Encoder, Parameters, Pass, Predictor};
+use crate::nn::{Decoder, Encoder, EncoderInput, ForwardPass, ParameterBuilder, Predictor};
 
 /// The predictor of hidden patches.
 #[derive(Debug)]
@@ -15,61 +15,69 @@ pub(super) enum MaskedTerm {
     Decoder(Decoder),
 }
 
-/// Patches as the context encoder takes them.
-pub(super) struct Seen<'a> {
+/// What the term is made from.
+pub(super) struct MaskedTermInput<'a> {
     /// `[B, n, D]`: tokens of the context.
-    pub tokens: &'a Tensor,
+    pub context: &'a Tensor,
     /// `[B, G, D]`: positions of all patches.
     pub positions: &'a Tensor,
-    /// `[B, G, 3]`.
+    /// `[B, G, 3]`: centers of all patches.
     pub centers: &'a Tensor,
+    /// `[B, G, outputs]`: what is to be predicted of each patch.
+    pub targets: &'a Tensor,
+    pub masks: &'a Masks,
 }
 
-/// What the term is made of.
-pub(super) struct Answer {
+/// Predictions of the hidden patches.
+pub(super) struct MaskedPredictions {
     /// `[B, n, D]`: the encoded context.
     pub context: Tensor,
     /// `[B, M, L, outputs]`.
     pub predictions: Tensor,
-    /// The same.
+    /// Like the predictions.
     pub targets: Tensor,
 }
 
 impl MaskedTerm {
     /// `outputs`: channels of a prediction.
-    pub(super) fn new(p: &mut Parameters, config: &PretrainConfig, outputs: usize) -> Result<Self> {
-        let sizes = (&config.model, &config.predictor);
-        Ok(match config.predictor.kind {
-            PredictorKind::Joint => Self::Joint(Predictor::new(p, "predictor", sizes, outputs)?),
-            PredictorKind::Decoder => Self::Decoder(Decoder::new(p, "decoder", sizes, outputs)?),
+    pub(super) fn new(config: &PretrainConfig, outputs: usize, vb: &ParameterBuilder<'_>) -> Result<Self> {
+        let (model, predictor) = (&config.model, &config.predictor);
+        Ok(match predictor.kind {
+            PredictorKind::Joint => {
+                Self::Joint(Predictor::new(model, predictor, outputs, &vb.pp("predictor"))?)
+            }
+            PredictorKind::Decoder => {
+                Self::Decoder(Decoder::new(model, predictor, outputs, &vb.pp("decoder"))?)
+            }
         })
     }
 
-    /// Predictions of the hidden patches and what `goal [B, G, outputs]` holds there.
-    pub(super) fn answer(
+    /// Encodes the context and predicts the hidden patches.
+    pub(super) fn predict(
         &self,
         encoder: &Encoder,
-        seen: &Seen<'_>,
-        (goal, masks): (&Tensor, &Masks),
-        pass: &Pass,
-        mark: &mut dyn FnMut(&'static str),
-    ) -> Result<Answer> {
-        let Seen { tokens, positions, centers } = seen;
-        let known = Chosen::new(&masks.context, centers)?;
-        let context = encoder.train(tokens, Some(&known.of(positions)?), pass)?;
-        mark("context");
-        let asked = Chosen::new(&masks.targets, centers)?;
+        input: &MaskedTermInput<'_>,
+        pass: &ForwardPass,
+    ) -> Result<MaskedPredictions> {
+        let &MaskedTermInput { context, positions, centers, targets, masks } = input;
+        let visible = PatchSelection::new(&masks.context, centers)?;
+        let visible_positions = visible.select(positions)?;
+        let input = EncoderInput { tokens: context, positions: Some(&visible_positions), keys: None };
+        let context = encoder.train(input, pass)?;
+        pass.watch.lap("context");
+        let hidden = PatchSelection::new(&masks.targets, centers)?;
         let (b, m, l) = (centers.dim(0)?, masks.blocks, masks.target_len);
         let (passes, length) = if masks.one_pass { (1, m * l) } else { (m, l) };
-        let asked_centers = asked.of(centers)?.reshape((b, passes, length, 3))?;
+        let hidden_centers = hidden.select(centers)?.reshape((b, passes, length, 3))?;
         let predictions = match self {
             Self::Joint(predictor) => {
-                predictor.forward(&context, &known.of(centers)?, &asked_centers, pass)?
+                predictor.forward(&context, &visible.select(centers)?, &hidden_centers, pass)?
             }
-            Self::Decoder(decoder) => decoder.forward(&context, &asked_centers, pass)?,
+            Self::Decoder(decoder) => decoder.forward(&context, &hidden_centers, pass)?,
         };
-        let predictions = predictions.reshape((b, m, l, goal.dim(2)?))?;
-        let targets = asked.of(goal)?.reshape((b, m, l, goal.dim(2)?))?;
-        Ok(Answer { context, predictions, targets })
+        let outputs = targets.dim(2)?;
+        let predictions = predictions.reshape((b, m, l, outputs))?;
+        let targets = hidden.select(targets)?.reshape((b, m, l, outputs))?;
+        Ok(MaskedPredictions { context, predictions, targets })
     }
 }

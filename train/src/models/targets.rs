@@ -3,9 +3,9 @@
 use candle_core::{D, Tensor};
 use jepa3d_probe::PositionBasis;
 
-use crate::config::{Norm, TargetConfig};
+use crate::config::{TargetConfig, TargetNorm};
 use crate::error::Result;
-use crate::nn::{Encoder, layer_norm_plain};
+use crate::nn::{Encoder, standardize};
 
 /// Functions of the position that are removed, and the distance over which they vary on the unit sphere.
 const FUNCTIONS: usize = 64;
@@ -17,12 +17,12 @@ const EPSILON: f64 = 1e-4;
 
 /// Makes targets from the target encoder.
 #[derive(Debug)]
-pub(super) struct Targets {
+pub(super) struct TargetMaker {
     config: TargetConfig,
     basis: PositionBasis,
 }
 
-impl Targets {
+impl TargetMaker {
     /// `extent`: half the size of a cloud, in its units.
     pub(super) fn new(config: &TargetConfig, extent: f64) -> Self {
         let basis = PositionBasis::new("removed from targets", FUNCTIONS, &[LENGTH_SCALE], extent);
@@ -33,14 +33,15 @@ impl Targets {
     ///
     /// # Shapes
     /// `tokens [B, G, D]`, `positions [B, G, D]`, `centers [B, G, 3]` to `[B, G, D]`.
-    pub(super) fn of(
+    pub(super) fn make(
         &self,
         encoder: &Encoder,
         tokens: &Tensor,
         positions: &Tensor,
         centers: &Tensor,
     ) -> Result<Tensor> {
-        let target = normed(&self.chosen(encoder, tokens, positions)?, self.config.norm)?.detach();
+        let target =
+            normalize_targets(&self.average_outputs(encoder, tokens, positions)?, self.config.norm)?.detach();
         if !self.config.remove_position {
             return Ok(target);
         }
@@ -48,11 +49,12 @@ impl Targets {
         let values: Vec<f32> = target.flatten_all()?.to_vec1()?;
         let at: Vec<f32> = centers.flatten_all()?.to_vec1()?;
         let rest = self.basis.residual(&values, width, &at, PENALTY);
-        Ok(normed(&Tensor::from_vec(rest, target.shape(), target.device())?, self.config.norm)?.detach())
+        Ok(normalize_targets(&Tensor::from_vec(rest, target.shape(), target.device())?, self.config.norm)?
+            .detach())
     }
 
     /// The outputs that the config names, averaged.
-    fn chosen(&self, encoder: &Encoder, tokens: &Tensor, positions: &Tensor) -> Result<Tensor> {
+    fn average_outputs(&self, encoder: &Encoder, tokens: &Tensor, positions: &Tensor) -> Result<Tensor> {
         let mut depths = self.config.depths.clone();
         if depths.is_empty() {
             depths.push(encoder.depth());
@@ -62,29 +64,29 @@ impl Targets {
         let blocks: Vec<usize> = depths.iter().filter(|&&d| d > 0).map(|d| d - 1).collect();
         let mut outputs = if depths[0] == 0 { vec![tokens.detach()] } else { Vec::new() };
         if !blocks.is_empty() {
-            outputs.extend(encoder.outputs(tokens, Some(positions), &blocks)?);
+            outputs.extend(encoder.outputs(tokens, positions, &blocks)?);
         }
         match outputs.as_slice() {
             [one] if self.config.final_norm => encoder.final_norm(one),
             [one] => Ok(one.clone()),
             several => {
-                let each = several.iter().map(|x| normed(x, self.config.each_norm));
+                let each = several.iter().map(|x| normalize_targets(x, self.config.each_norm));
                 Ok(Tensor::stack(&each.collect::<Result<Vec<_>>>()?, 0)?.mean(0)?)
             }
         }
     }
 }
 
-/// `x [B, G, D]`, normed.
-pub(super) fn normed(x: &Tensor, norm: Norm) -> Result<Tensor> {
+/// `x [B, G, D]` brought to one scale.
+pub(super) fn normalize_targets(x: &Tensor, norm: TargetNorm) -> Result<Tensor> {
     match norm {
-        Norm::None => Ok(x.clone()),
-        Norm::Layer => layer_norm_plain(x),
-        Norm::Length => {
+        TargetNorm::None => Ok(x.clone()),
+        TargetNorm::Layer => standardize(x),
+        TargetNorm::Length => {
             let length = (x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()? + EPSILON)?;
             Ok(x.broadcast_div(&length)?)
         }
-        Norm::Batch => {
+        TargetNorm::Batch => {
             let (b, g, d) = x.dims3()?;
             let rows = x.reshape((b * g, d))?;
             let centered = rows.broadcast_sub(&rows.mean_keepdim(0)?)?;

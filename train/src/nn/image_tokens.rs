@@ -2,10 +2,11 @@
 //! 2111.06377 for the sinusoids).
 
 use candle_core::{Device, Tensor};
+use candle_nn::Linear;
 use jepa3d_loader::ViewConfig;
 
-use super::linear::Linear;
-use super::parameters::Parameters;
+use super::linear::{apply_linear, linear};
+use super::parameter_builder::ParameterBuilder;
 use crate::error::Result;
 
 /// Base of the sinusoids' wavelengths.
@@ -20,21 +21,15 @@ pub(crate) struct ImageTokens {
 
 impl ImageTokens {
     /// `width`: channels of a token, a multiple of 4.
-    pub(crate) fn new(
-        p: &mut Parameters,
-        name: &str,
-        config: &ViewConfig,
-        width: usize,
-        device: &Device,
-    ) -> Result<Self> {
-        let project = Linear::new(p, &format!("{name}.proj"), config.token_numbers(), width)?;
-        Ok(Self { project, positions: grid_sinusoids(config.side(), width, device)? })
+    pub(crate) fn new(config: &ViewConfig, width: usize, vb: &ParameterBuilder<'_>) -> Result<Self> {
+        let project = linear(config.token_numbers(), width, &vb.pp("proj"))?;
+        Ok(Self { project, positions: grid_sinusoids(config.side(), width, vb.device())? })
     }
 
     /// # Shapes
     /// `pixels [B, T, 3 p^2]` to `[B, T, D]`.
-    pub(crate) fn forward(&self, pixels: &Tensor, is_half: bool) -> Result<Tensor> {
-        Ok(self.project.forward_in(pixels, is_half)?.broadcast_add(&self.positions)?)
+    pub(crate) fn forward(&self, pixels: &Tensor, is_bf16: bool) -> Result<Tensor> {
+        Ok(apply_linear(&self.project, pixels, is_bf16)?.broadcast_add(&self.positions)?)
     }
 }
 

@@ -1,82 +1,36 @@
-//! Linear layers and layer norms from candle's operators, each with a complete backward.
-//!
-//! candle's own `LayerNorm` is fused and has no backward: everything before it would silently stop learning.
+//! Linear layers: candle-nn's, with PyTorch's initial values, and their product in bf16 where it is asked for.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{DType, Tensor};
+use candle_nn::{Linear, Module};
 
-use super::parameters::{Parameters, Role};
+use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
 
-/// Added to variances.
-const EPSILON: f64 = 1e-5;
-
-/// `y = x weight^T + bias`.
-#[derive(Clone, Debug)]
-pub(crate) struct Linear {
-    pub weight: Tensor,
-    pub bias: Tensor,
+/// `y = x weight^T + bias`; weight and bias begin uniform in +-1 / sqrt(inputs).
+pub(super) fn linear(inputs: usize, outputs: usize, vb: &ParameterBuilder<'_>) -> Result<Linear> {
+    let bound = 1.0 / (inputs as f64).sqrt();
+    let weight = vb.get_with_hints((outputs, inputs), "weight", ParameterKind::Weight { bound })?;
+    let bias = vb.get_with_hints(outputs, "bias", ParameterKind::Bias { bound })?;
+    Ok(Linear::new(weight, Some(bias)))
 }
 
-impl Linear {
-    /// PyTorch's initial values: weight and bias uniform in +-1 / sqrt(inputs).
-    pub(crate) fn new(p: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
-        let bound = 1.0 / (inputs as f64).sqrt();
-        let weight = p.uniform(&format!("{name}.weight"), &[outputs, inputs], bound)?;
-        let bias = p.uniform(&format!("{name}.bias"), &[outputs], bound)?;
-        Ok(Self { weight, bias })
+/// `x [.., inputs]` to `[.., outputs]`. With `is_bf16` the product alone is taken in bf16, which candle-nn's layer cannot.
+pub(super) fn apply_linear(layer: &Linear, x: &Tensor, is_bf16: bool) -> Result<Tensor> {
+    // The layer multiplies a batch of matrices, not one, if the rows do not follow each other.
+    let x = x.contiguous()?;
+    if !is_bf16 {
+        return Ok(layer.forward(&x)?);
     }
-
-    /// `[.., inputs]` to `[.., outputs]`.
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(product(x, &self.weight, false)?.broadcast_add(&self.bias)?)
-    }
-
-    /// The same, with the product in bf16 if asked for.
-    pub(crate) fn forward_in(&self, x: &Tensor, is_half: bool) -> Result<Tensor> {
-        Ok(product(x, &self.weight, is_half)?.broadcast_add(&self.bias)?)
-    }
+    let product = Linear::new(layer.weight().to_dtype(DType::BF16)?, None);
+    let out = product.forward(&x.to_dtype(DType::BF16)?)?.to_dtype(DType::F32)?;
+    Ok(match layer.bias() {
+        Some(bias) => out.broadcast_add(bias)?,
+        None => out,
+    })
 }
 
-/// `x weight^T` over the last dimension of `x`.
-fn product(x: &Tensor, weight: &Tensor, is_half: bool) -> Result<Tensor> {
-    let mut dims = x.dims().to_vec();
-    let rows = x.elem_count() / weight.dim(1)?;
-    let flat = x.reshape((rows, weight.dim(1)?))?;
-    let out = match is_half {
-        true => {
-            let (flat, weight) = (flat.to_dtype(DType::BF16)?, weight.to_dtype(DType::BF16)?);
-            flat.matmul(&weight.t()?)?.to_dtype(DType::F32)?
-        }
-        false => flat.matmul(&weight.t()?)?,
-    };
-    if let Some(last) = dims.last_mut() {
-        *last = weight.dim(0)?;
-    }
-    Ok(out.reshape(dims)?)
-}
-
-/// Layer norm with weight and bias.
-#[derive(Clone, Debug)]
-pub(crate) struct LayerNorm {
-    pub weight: Tensor,
-    pub bias: Tensor,
-}
-
-impl LayerNorm {
-    pub(crate) fn new(p: &mut Parameters, name: &str, width: usize) -> Result<Self> {
-        let weight = p.constant(&format!("{name}.weight"), &[width], 1.0, Role::Trained)?;
-        let bias = p.constant(&format!("{name}.bias"), &[width], 0.0, Role::Trained)?;
-        Ok(Self { weight, bias })
-    }
-
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(layer_norm_plain(x)?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?)
-    }
-}
-
-/// Layer norm over the last dimension, without parameters.
-pub(crate) fn layer_norm_plain(x: &Tensor) -> Result<Tensor> {
-    let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
-    Ok(centered.broadcast_div(&(variance + EPSILON)?.sqrt()?)?)
+/// The layer of `count` outputs from `first` on.
+pub(super) fn narrow_outputs(layer: &Linear, first: usize, count: usize) -> Result<Linear> {
+    let bias = layer.bias().map(|bias| bias.narrow(0, first, count)).transpose()?;
+    Ok(Linear::new(layer.weight().narrow(0, first, count)?, bias))
 }

@@ -1,29 +1,40 @@
-//! The layers of the backbone that all presets share (Point-BERT, Point-MAE, point2vec, Point-JEPA).
+//! The layers of the models (Point-BERT, Point-MAE, point2vec, Point-JEPA).
+//!
+//! Of candle-nn these are `Linear` and the variable builder. Not its `LayerNorm` and softmax, which are fused and have no
+//! backward; not `BatchNorm`, whose rule for running statistics is another; not `AdamW` (no groups, no clipping, no state to
+//! save) and `VarMap` (no roles, no order).
 
 mod attention;
+mod block_pass;
 mod decoder;
 mod encoder;
 #[cfg(test)]
 mod encoder_tests;
+mod feed_forward;
+mod forward_pass;
 mod image_tokens;
+mod layer_norm;
 mod linear;
 mod mlp;
+mod parameter_builder;
 mod parameters;
-mod pass;
 mod positions;
 mod predictor;
-mod seen_predictor;
 mod tokenizer;
 mod view_predictor;
+mod visible_predictor;
 
 pub(crate) use decoder::Decoder;
-pub(crate) use encoder::{Encoder, EncoderSize};
+pub(crate) use encoder::{Encoder, EncoderConfig, EncoderInput};
+pub(crate) use forward_pass::ForwardPass;
 pub(crate) use image_tokens::ImageTokens;
-pub(crate) use linear::layer_norm_plain;
-pub use parameters::{NamedValues, Parameter, Parameters, Role};
-pub(crate) use pass::{Pass, Rates};
+pub(crate) use layer_norm::standardize;
+pub(crate) use parameter_builder::{ParameterBuilder, ParameterKind, ParameterStore};
+#[cfg(test)]
+pub(crate) use parameters::ParameterRole;
+pub(crate) use parameters::{HostTensor, NamedTensors, Parameter, Parameters};
 pub(crate) use positions::PositionEmbedding;
 pub(crate) use predictor::Predictor;
-pub(crate) use seen_predictor::{Asked, PROJECTED, SeenPredictor};
 pub(crate) use tokenizer::Tokenizer;
-pub(crate) use view_predictor::ViewPredictor;
+pub(crate) use view_predictor::{ViewPredictor, ViewQueries};
+pub(crate) use visible_predictor::{PROJECTED, VisiblePredictor, VisibleQueries};

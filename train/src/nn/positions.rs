@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 
 use super::mlp::Mlp;
-use super::parameters::Parameters;
-use crate::config::{ModelConfig, Positions};
+use super::parameter_builder::ParameterBuilder;
+use crate::config::{ModelConfig, PositionKind};
 use crate::error::Result;
 
 /// Centers `[.., 3]` to `[.., width]`.
@@ -22,18 +22,10 @@ pub(crate) enum PositionEmbedding {
 }
 
 impl PositionEmbedding {
-    pub(crate) fn new(p: &mut Parameters, name: &str, config: &ModelConfig, width: usize) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, width: usize, vb: &ParameterBuilder<'_>) -> Result<Self> {
         Ok(match config.positions {
-            Positions::Sinusoid => Self::Sinusoid { width, wavelengths: config.wavelengths },
-            Positions::Mlp => Self::Mlp(Mlp::new(p, name, 3, width)?),
-        })
-    }
-
-    /// A copy with the same values that follows, never learns.
-    pub(crate) fn target_copy(&self, p: &mut Parameters, name: &str) -> Result<Self> {
-        Ok(match self {
-            Self::Mlp(mlp) => Self::Mlp(mlp.target_copy(p, name)?),
-            fixed @ Self::Sinusoid { .. } => fixed.clone(),
+            PositionKind::Sinusoid => Self::Sinusoid { width, wavelengths: config.wavelengths },
+            PositionKind::Mlp => Self::Mlp(Mlp::new(3, width, vb)?),
         })
     }
 
@@ -47,7 +39,8 @@ impl PositionEmbedding {
     }
 }
 
-fn sinusoids(centers: &Tensor, width: usize, [shortest, longest]: [f64; 2]) -> Result<Tensor> {
+fn sinusoids(centers: &Tensor, width: usize, wavelengths: [f64; 2]) -> Result<Tensor> {
+    let [shortest, longest] = wavelengths;
     let (b, g, _) = centers.dims3()?;
     let count = width / 6;
     let values: Vec<f32> = centers.flatten_all()?.to_vec1()?;

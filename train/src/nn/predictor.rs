@@ -3,16 +3,17 @@
 //! Joint self-attention over `[context, queries]`, positions added once (Point-JEPA, arXiv 2404.16432).
 
 use candle_core::Tensor;
+use candle_nn::Linear;
 
-use super::encoder::Encoder;
-use super::linear::Linear;
-use super::parameters::{Parameters, Role};
-use super::pass::Pass;
+use super::encoder::{Encoder, EncoderConfig, EncoderInput};
+use super::forward_pass::ForwardPass;
+use super::linear::{apply_linear, linear};
+use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use super::positions::PositionEmbedding;
-use crate::config::{ModelConfig, Positions, PredictorConfig};
+use crate::config::{ModelConfig, PositionKind, PredictorConfig};
 use crate::error::Result;
 
-/// Width of the queries' learned vector is that of the predictor.
+/// Embedding of the context, positions, learned query, blocks, projection.
 #[derive(Clone, Debug)]
 pub(crate) struct Predictor {
     embed: Linear,
@@ -25,33 +26,33 @@ pub(crate) struct Predictor {
 impl Predictor {
     /// `outputs`: channels of a prediction, the encoder's width unless coordinates are predicted.
     pub(crate) fn new(
-        p: &mut Parameters,
-        name: &str,
-        (model, config): (&ModelConfig, &PredictorConfig),
+        model: &ModelConfig,
+        config: &PredictorConfig,
         outputs: usize,
+        vb: &ParameterBuilder<'_>,
     ) -> Result<Self> {
-        let at = |part: &str| format!("{name}.{part}");
-        let token = [1, 1, config.width];
+        let width = config.width;
         // Zero as in the official code; the project's own preset draws it (method: truncated normal, 0.02).
-        let mask_token = match model.positions {
-            Positions::Mlp => p.constant(&at("mask_token"), &token, 0.0, Role::Trained)?,
-            Positions::Sinusoid => p.truncated_normal(&at("mask_token"), &token, 0.02)?,
+        let std = match model.positions {
+            PositionKind::Mlp => 0.0,
+            PositionKind::Sinusoid => 0.02,
         };
-        if model.positions == Positions::Mlp {
-            for (part, value) in [("weight", 1.0), ("bias", 0.0)] {
-                p.constant(&at(&format!("predictor_norm.{part}")), &[config.width], value, Role::Unused)?;
-            }
+        let mask_token = vb.get_with_hints((1, 1, width), "mask_token", ParameterKind::Token { std })?;
+        if model.positions == PositionKind::Mlp {
+            let norm = vb.pp("predictor_norm");
+            norm.get_with_hints(width, "weight", ParameterKind::Unused { value: 1.0 })?;
+            norm.get_with_hints(width, "bias", ParameterKind::Unused { value: 0.0 })?;
         }
         Ok(Self {
-            embed: Linear::new(p, &at("predictor_embed"), model.width, config.width)?,
-            positions: PositionEmbedding::new(p, &at("positional_encoding"), model, config.width)?,
+            embed: linear(model.width, width, &vb.pp("predictor_embed"))?,
+            positions: PositionEmbedding::new(model, width, &vb.pp("positional_encoding"))?,
             mask_token,
-            blocks: Encoder::of_predictor(p, &at("predictor"), config)?,
-            project: Linear::new(p, &at("predictor_proj"), config.width, outputs)?,
+            blocks: Encoder::new(EncoderConfig::for_predictor(config), &vb.pp("predictor"))?,
+            project: linear(width, outputs, &vb.pp("predictor_proj"))?,
         })
     }
 
-    /// All target blocks in one pass: they never see each other.
+    /// Predictions for all target blocks in one pass: they never see each other.
     ///
     /// # Shapes
     /// `context [B, n, D]`, `context_centers [B, n, 3]`, `target_centers [B, M, L, 3]` to `[B, M, L, outputs]`.
@@ -60,19 +61,20 @@ impl Predictor {
         context: &Tensor,
         context_centers: &Tensor,
         target_centers: &Tensor,
-        pass: &Pass,
+        pass: &ForwardPass,
     ) -> Result<Tensor> {
         let (b, n, _) = context.dims3()?;
         let (_, m, l, _) = target_centers.dims4()?;
-        let known =
-            (self.embed.forward_in(context, pass.is_half)? + self.positions.forward(context_centers)?)?;
-        let width = known.dim(2)?;
-        let asked = self.positions.forward(&target_centers.reshape((b * m, l, 3))?)?;
-        let asked = asked.broadcast_add(&self.mask_token)?;
-        let known = known.unsqueeze(1)?.broadcast_as((b, m, n, width))?.reshape((b * m, n, width))?;
-        let sequence = Tensor::cat(&[known, asked], 1)?;
-        let out = self.blocks.train(&sequence, None, pass)?.narrow(1, n, l)?;
-        let out = self.project.forward_in(&out.contiguous()?, pass.is_half)?;
+        let context = apply_linear(&self.embed, context, pass.is_bf16)?;
+        let context = (context + self.positions.forward(context_centers)?)?;
+        let width = context.dim(2)?;
+        let queries = self.positions.forward(&target_centers.reshape((b * m, l, 3))?)?;
+        let queries = queries.broadcast_add(&self.mask_token)?;
+        let context = context.unsqueeze(1)?.broadcast_as((b, m, n, width))?.reshape((b * m, n, width))?;
+        let sequence = Tensor::cat(&[context, queries], 1)?;
+        let input = EncoderInput { tokens: &sequence, positions: None, keys: None };
+        let out = self.blocks.train(input, pass)?.narrow(1, n, l)?;
+        let out = apply_linear(&self.project, &out, pass.is_bf16)?;
         let outputs = out.dim(2)?;
         Ok(out.reshape((b, m, l, outputs))?)
     }

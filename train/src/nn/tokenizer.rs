@@ -3,46 +3,37 @@
 use candle_core::{Tensor, Var};
 use jepa3d_kernels::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_counted};
 
-use super::parameters::{Parameters, Role};
+use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
 
 /// Share of a batch's statistics in the running ones.
 const MOMENTUM: f64 = 0.1;
 
-/// Prefix of the official names.
-const NAME: &str = "tokenizer.embedding.encoder";
-
-/// Before the names of an EMA copy; the official code has none.
-pub(crate) const TARGET_PREFIX: &str = "teacher.";
-
 /// Patches to tokens.
 #[derive(Debug)]
 pub(crate) struct Tokenizer {
     weights: TokenizerWeights,
-    /// Mean and variance of both batch norms.
-    running: [[Var; 2]; 2],
+    running: [RunningStats; 2],
+}
+
+/// Running statistics of one batch norm.
+#[derive(Clone, Debug)]
+struct RunningStats {
+    mean: Var,
+    var: Var,
 }
 
 impl Tokenizer {
-    pub(crate) fn new(p: &mut Parameters, [c1, c2, c3]: [usize; 3], width: usize) -> Result<Self> {
-        let at = |part: &str| format!("{NAME}.{part}");
-        let bound = |inputs: usize| 1.0 / (inputs as f64).sqrt();
-        let norm = |p: &mut Parameters, name: &str, channels: usize| -> Result<[Tensor; 2]> {
-            let weight = p.constant(&at(&format!("{name}.weight")), &[channels], 1.0, Role::Trained)?;
-            let bias = p.constant(&at(&format!("{name}.bias")), &[channels], 0.0, Role::Trained)?;
-            for (part, value) in [("running_mean", 0.0), ("running_var", 1.0)] {
-                p.constant(&at(&format!("{name}.{part}")), &[channels], value, Role::Statistic)?;
-            }
-            Ok([weight, bias])
-        };
-        let first = p.uniform(&at("first_conv.0.weight"), &[c1, 3], bound(3))?;
-        let [bn1_weight, bn1_bias] = norm(p, "first_conv.1", c1)?;
-        let lift = p.uniform(&at("first_conv.3.weight"), &[c2, c1], bound(c1))?;
-        let lift_bias = p.uniform(&at("first_conv.3.bias"), &[c2], bound(c1))?;
-        let mix = p.uniform(&at("second_conv.0.weight"), &[c3, 2 * c2], bound(2 * c2))?;
-        let [bn2_weight, bn2_bias] = norm(p, "second_conv.1", c3)?;
-        let out = p.uniform(&at("second_conv.3.weight"), &[width, c3], bound(c3))?;
-        let out_bias = p.uniform(&at("second_conv.3.bias"), &[width], bound(c3))?;
+    /// `channels`: of the first, the lifted, the mixed layer.
+    pub(crate) fn new(channels: [usize; 3], width: usize, vb: &ParameterBuilder<'_>) -> Result<Self> {
+        let [c1, c2, c3] = channels;
+        let (conv1, conv2) = (vb.pp("first_conv"), vb.pp("second_conv"));
+        let first = weight(c1, 3, &conv1.pp("0"))?;
+        let ([bn1_weight, bn1_bias], stats1) = batch_norm(c1, &conv1.pp("1"))?;
+        let [lift, lift_bias] = convolution(c2, c1, &conv1.pp("3"))?;
+        let mix = weight(c3, 2 * c2, &conv2.pp("0"))?;
+        let ([bn2_weight, bn2_bias], stats2) = batch_norm(c3, &conv2.pp("1"))?;
+        let [out, out_bias] = convolution(width, c3, &conv2.pp("3"))?;
         let weights = TokenizerWeights {
             first,
             bn1_weight,
@@ -55,52 +46,21 @@ impl Tokenizer {
             out,
             out_bias,
         };
-        let statistic = |name: &str| p.get(&at(name)).expect("made above").var.clone();
-        let pair = |name: &str| ["running_mean", "running_var"].map(|s| statistic(&format!("{name}.{s}")));
-        Ok(Self { weights, running: [pair("first_conv.1"), pair("second_conv.1")] })
-    }
-
-    /// A copy with the same values that follows, never learns. Its running statistics follow too if `statistics` is
-    /// [`Role::Target`]; else they are set by [`Tokenizer::take_statistics`].
-    pub(crate) fn target_copy(&self, p: &mut Parameters, statistics: Role) -> Result<Self> {
-        let mut copy = |part: &str, tensor: &Tensor| {
-            p.copy_of(&format!("{TARGET_PREFIX}{NAME}.{part}"), tensor, Role::Target)
-        };
-        let w = &self.weights;
-        let weights = TokenizerWeights {
-            first: copy("first_conv.0.weight", &w.first)?,
-            bn1_weight: copy("first_conv.1.weight", &w.bn1_weight)?,
-            bn1_bias: copy("first_conv.1.bias", &w.bn1_bias)?,
-            lift: copy("first_conv.3.weight", &w.lift)?,
-            lift_bias: copy("first_conv.3.bias", &w.lift_bias)?,
-            mix: copy("second_conv.0.weight", &w.mix)?,
-            bn2_weight: copy("second_conv.1.weight", &w.bn2_weight)?,
-            bn2_bias: copy("second_conv.1.bias", &w.bn2_bias)?,
-            out: copy("second_conv.3.weight", &w.out)?,
-            out_bias: copy("second_conv.3.bias", &w.out_bias)?,
-        };
-        let mut running = self.running.clone();
-        for (norm, pair) in ["first_conv.1", "second_conv.1"].iter().zip(&mut running) {
-            for (part, var) in ["running_mean", "running_var"].iter().zip(pair) {
-                let name = format!("{TARGET_PREFIX}{NAME}.{norm}.{part}");
-                p.copy_of(&name, var.as_tensor(), statistics)?;
-                *var = p.get(&name).expect("made above").var.clone();
-            }
-        }
-        Ok(Self { weights, running })
+        Ok(Self { weights, running: [stats1, stats2] })
     }
 
     /// Takes over the running statistics of another tokenizer.
     pub(crate) fn take_statistics(&self, other: &Self) -> Result<()> {
-        for (own, other) in self.running.iter().flatten().zip(other.running.iter().flatten()) {
-            own.set(other.as_tensor())?;
+        for (own, other) in self.running.iter().zip(&other.running) {
+            own.mean.set(other.mean.as_tensor())?;
+            own.var.set(other.var.as_tensor())?;
         }
         Ok(())
     }
 
     /// Sets the running statistics to those of `patches [B, G, K, 3]` with as many `counts` as patches, or none.
     pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
-        match self.in_training(patches, counts)?.1 {
+        match self.tokenize(patches, counts)?.1 {
             Some(stats) => self.follow(&stats, 1.0),
             None => Ok(()),
         }
@@ -112,7 +72,7 @@ impl Tokenizer {
     /// `patches [B, G, K, 3]`, `counts [B, G]` of voxel blocks, to `[B, G, D]`.
     pub(crate) fn train(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<Tensor> {
         let (b, g, _, _) = patches.dims4()?;
-        let (tokens, stats) = self.in_training(patches, counts)?;
+        let (tokens, stats) = self.tokenize(patches, counts)?;
         if let Some(stats) = stats {
             self.follow(&stats, MOMENTUM)?;
         }
@@ -121,7 +81,7 @@ impl Tokenizer {
     }
 
     /// The kernel, or for voxel blocks candle's operators.
-    fn in_training(
+    fn tokenize(
         &self,
         patches: &Tensor,
         counts: Option<&[u16]>,
@@ -140,8 +100,8 @@ impl Tokenizer {
         let flat = patches.reshape((b * g, k, 3))?;
         let values = |var: &Var| -> Result<Vec<f32>> { Ok(var.as_tensor().to_vec1()?) };
         let [one, two] = &self.running;
-        let [mean1, var1, mean2, var2] =
-            [values(&one[0])?, values(&one[1])?, values(&two[0])?, values(&two[1])?];
+        let (mean1, var1) = (values(&one.mean)?, values(&one.var)?);
+        let (mean2, var2) = (values(&two.mean)?, values(&two.var)?);
         let mode = Mode::Eval { bn1: (&mean1, &var1), bn2: (&mean2, &var2) };
         let (tokens, _) = tokenize(&flat, &self.weights, &mode)?;
         let width = tokens.dim(1)?;
@@ -150,11 +110,35 @@ impl Tokenizer {
 
     fn follow(&self, stats: &[BatchStats; 2], share: f64) -> Result<()> {
         for (running, batch) in self.running.iter().zip(stats) {
-            for (var, values) in running.iter().zip([&batch.mean, &batch.var]) {
+            for (var, values) in [(&running.mean, &batch.mean), (&running.var, &batch.var)] {
                 let batch = Tensor::from_slice(values, values.len(), var.device())?;
                 var.set(&((var.as_tensor() * (1.0 - share))? + (batch * share)?)?)?;
             }
         }
         Ok(())
     }
+}
+
+/// Weight of a 1x1 convolution, as a matrix.
+fn weight(outputs: usize, inputs: usize, vb: &ParameterBuilder<'_>) -> Result<Tensor> {
+    let bound = 1.0 / (inputs as f64).sqrt();
+    Ok(vb.get_with_hints((outputs, inputs), "weight", ParameterKind::Weight { bound })?)
+}
+
+/// Weight and bias of a 1x1 convolution.
+fn convolution(outputs: usize, inputs: usize, vb: &ParameterBuilder<'_>) -> Result<[Tensor; 2]> {
+    let bound = 1.0 / (inputs as f64).sqrt();
+    let weight = weight(outputs, inputs, vb)?;
+    Ok([weight, vb.get_with_hints(outputs, "bias", ParameterKind::Bias { bound })?])
+}
+
+/// Weight and bias of a batch norm, and its running statistics.
+fn batch_norm(channels: usize, vb: &ParameterBuilder<'_>) -> Result<([Tensor; 2], RunningStats)> {
+    let weight = vb.get_with_hints(channels, "weight", ParameterKind::Norm { value: 1.0 })?;
+    let bias = vb.get_with_hints(channels, "bias", ParameterKind::Norm { value: 0.0 })?;
+    let mean = vb.get_with_hints(channels, "running_mean", ParameterKind::Statistic { value: 0.0 })?;
+    let var = vb.get_with_hints(channels, "running_var", ParameterKind::Statistic { value: 1.0 })?;
+    // Both are variables already: no copies are made.
+    let stats = RunningStats { mean: Var::from_tensor(&mean)?, var: Var::from_tensor(&var)? };
+    Ok(([weight, bias], stats))
 }

@@ -6,17 +6,17 @@ use std::path::Path;
 use jepa3d_schemas::Manifest;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::fixture::{Place, TINY, events_of};
+use super::fixture::{TINY, TrainerFixture, events_of};
 use crate::checkpoint::{BEST_FILE, LAST_FILE};
 use crate::config::PretrainConfig;
 use crate::frozen::FrozenEncoder;
 
-fn begun(place: &Place) {
+fn begun(place: &TrainerFixture) {
     place.run("run", false, &["run.stop_after=2"]);
 }
 
 #[track_caller]
-fn refused(place: &Place, out: &str, resume: bool, sets: &[&str], want: &str) {
+fn refused(place: &TrainerFixture, out: &str, resume: bool, sets: &[&str], want: &str) {
     let before = std::fs::read(place.last(out)).ok();
     let error = place.trainer(out, resume, sets).err().expect("refused").to_string();
     assert_eq!(error, want.replace("RUN", place.last(out).to_str().unwrap()));
@@ -46,7 +46,7 @@ fn rewrite(path: &Path, change: impl Fn(&str, Vec<usize>) -> Option<Vec<usize>>)
 
 #[test]
 fn a_parameter_of_another_shape_is_named_with_both() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     begun(&place);
     rewrite(&place.last("run"), |name, shape| {
         (name != "predictor.mask_token").then(|| if name == "student.norm.bias" { vec![13] } else { shape })
@@ -60,7 +60,7 @@ fn a_parameter_of_another_shape_is_named_with_both() {
 
 #[test]
 fn moments_of_another_shape_or_none_are_named() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     begun(&place);
     let whole = std::fs::read(place.last("run")).unwrap();
     rewrite(&place.last("run"), |name, shape| {
@@ -79,7 +79,7 @@ fn moments_of_another_shape_or_none_are_named() {
 
 #[test]
 fn a_file_without_state_or_end_is_no_checkpoint() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     begun(&place);
     let bytes = std::fs::read(place.last("run")).unwrap();
     for length in [0, 7, 200, bytes.len() / 2, bytes.len() - 1] {
@@ -98,7 +98,7 @@ fn a_file_without_state_or_end_is_no_checkpoint() {
 
 #[test]
 fn a_config_that_changed_is_refused_with_the_keys() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     begun(&place);
     let changed = "RUN: expected the config it was started with, found model.depth 3 instead of 2, \
                    optim.lr 0.002 instead of 0.001";
@@ -116,7 +116,7 @@ fn a_config_that_changed_is_refused_with_the_keys() {
 
 #[test]
 fn a_dataset_that_changed_is_refused_with_both_fingerprints() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     begun(&place);
     let mut manifest = Manifest::read(&place.path("data")).unwrap();
     manifest.fingerprint = "f2".into();
@@ -128,7 +128,7 @@ fn a_dataset_that_changed_is_refused_with_both_fingerprints() {
 
 #[test]
 fn a_folder_that_holds_a_run_is_not_overwritten() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     begun(&place);
     let folder = place.path("run");
     let wrong = format!(
@@ -140,7 +140,7 @@ fn a_folder_that_holds_a_run_is_not_overwritten() {
 
 #[test]
 fn settings_that_the_dataset_does_not_serve_are_named() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     let folder = place.path("data");
     let split =
         format!("{}: split: expected one of train, unlabelled, val; found \"nope\"", folder.display());

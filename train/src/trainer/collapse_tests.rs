@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::fixture::{Place, events_of};
-use super::{Ended, Event, Trainer};
+use super::fixture::{TrainerFixture, events_of};
+use super::{Event, RunOutcome, Trainer};
 
 /// Nothing moves but by rounding: what a test sets stays.
 const FROZEN: &[&str] = &[
@@ -25,11 +25,11 @@ fn set(trainer: &Trainer, name: &str, change: impl Fn(usize, f32) -> f32) {
 
 /// The alarms of a run whose parameters were changed before its first step, by the words they begin with.
 fn alarms(out: &str, sets: &[&str], change: impl FnOnce(&mut Trainer)) -> Vec<String> {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     let mut trainer = place.trainer(out, false, &[FROZEN, sets].concat()).unwrap();
     change(&mut trainer);
     let (ended, events) = events_of(&mut trainer).unwrap();
-    assert_eq!(ended, Ended::Done);
+    assert_eq!(ended, RunOutcome::Done);
     let text = |event: Event| match event {
         Event::Alarm(text) => Some(text),
         _ => None,
@@ -94,7 +94,7 @@ fn features_of_the_cloud_alone_are_reported() {
 #[test]
 fn features_of_the_position_alone_are_reported() {
     let found = alarms("position", &[], |trainer| {
-        trainer.first_position = Some(0.5);
+        trainer.evaluation.state.first_position = Some(0.5);
         // Tokens of nothing: what is left are the positions, which the target encoder passes on.
         for part in ["weight", "bias"] {
             set(trainer, &format!("tokenizer.embedding.encoder.second_conv.3.{part}"), |_, _| 0.0);
@@ -110,21 +110,21 @@ fn features_of_the_position_alone_are_reported() {
 
 #[test]
 fn a_collapse_ends_the_run_where_asked_to() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     let sets = [FROZEN, &["monitor.abort_on_collapse=true"]].concat();
     let mut trainer = place.trainer("run", false, &sets).unwrap();
     set(&trainer, "predictor.predictor_proj.weight", |_, _| 0.0);
     let (ended, events) = events_of(&mut trainer).unwrap();
-    assert_eq!(ended, Ended::Collapsed);
+    assert_eq!(ended, RunOutcome::Collapsed);
     assert_eq!(events.last(), Some(&Event::Checkpoint(2)), "patience is 2 steps");
     assert!(place.last("run").exists());
     // Without the wish it goes on from there.
-    assert_eq!(place.run("run", true, FROZEN).0, Ended::Done);
+    assert_eq!(place.run("run", true, FROZEN).0, RunOutcome::Done);
 }
 
 #[test]
 fn a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     place.run("straight", false, &[]);
     place.run("run", false, &["run.stop_after=2"]);
     let kept = std::fs::read(place.last("run")).unwrap();
@@ -133,13 +133,13 @@ fn a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint() {
     let error = events_of(&mut trainer).unwrap_err().to_string();
     assert_eq!(error, "step 3: the loss is NaN; the checkpoint of step 2 is the last good one");
     assert!(std::fs::read(place.last("run")).unwrap() == kept);
-    assert_eq!(place.run("run", true, &[]).0, Ended::Done);
+    assert_eq!(place.run("run", true, &[]).0, RunOutcome::Done);
     assert!(place.result("run") == place.result("straight"));
 }
 
 #[test]
 fn a_learning_rate_beyond_all_bounds_is_caught_before_any_checkpoint() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     let mut trainer = place.trainer("run", false, &["optim.lr=1e30", "optim.warmup_epochs=0"]).unwrap();
     let error = events_of(&mut trainer).unwrap_err().to_string();
     assert!(error.starts_with("step 2: the loss is "), "{error}");

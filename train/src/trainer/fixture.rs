@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use jepa3d_fixtures::grouped_set::write;
 use tempfile::TempDir;
 
-use super::{Ended, Event, PretrainRequest, Trainer};
+use super::{Event, PretrainRequest, RunOutcome, Trainer};
 use crate::checkpoint::LAST_FILE;
 use crate::config::PretrainConfig;
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub(super) const TINY: &[&str] = &[
     "monitor.subset=32",
 ];
 
-/// Twelve steps in three epochs, a look at each.
+/// Twelve steps in three epochs, an evaluation after each.
 pub(super) const SHORT: &[&str] =
     &["run.epochs=3", "optim.warmup_epochs=1", "monitor.probe_every=1", "monitor.print_every=1"];
 
@@ -45,11 +45,11 @@ pub(super) const DROPOUT: &[&str] = &[
 ];
 
 /// A folder with a prepared dataset and room for runs.
-pub(super) struct Place {
+pub(super) struct TrainerFixture {
     pub dir: TempDir,
 }
 
-impl Place {
+impl TrainerFixture {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let shards = [("train", 23), ("unlabelled", 20), ("val", 5), ("train", 25)];
@@ -67,7 +67,7 @@ impl Place {
 
     pub fn request(&self, out: &str, resume: bool, sets: &[&str]) -> PretrainRequest {
         let (data, out) = (self.path("data"), self.path(out));
-        PretrainRequest { config: config(sets), data, out, resume, device: "cpu".into(), is_half: false }
+        PretrainRequest { config: config(sets), data, out, resume, device: "cpu".into(), is_bf16: false }
     }
 
     pub fn trainer(&self, out: &str, resume: bool, sets: &[&str]) -> Result<Trainer> {
@@ -76,7 +76,7 @@ impl Place {
 
     /// A run to its end, with what it told.
     #[track_caller]
-    pub fn run(&self, out: &str, resume: bool, sets: &[&str]) -> (Ended, Vec<Event>) {
+    pub fn run(&self, out: &str, resume: bool, sets: &[&str]) -> (RunOutcome, Vec<Event>) {
         events_of(&mut self.trainer(out, resume, sets).unwrap()).unwrap()
     }
 
@@ -101,7 +101,7 @@ pub(super) fn config(sets: &[&str]) -> PretrainConfig {
     PretrainConfig::load(file.path(), &sets).unwrap()
 }
 
-pub(super) fn events_of(trainer: &mut Trainer) -> Result<(Ended, Vec<Event>)> {
+pub(super) fn events_of(trainer: &mut Trainer) -> Result<(RunOutcome, Vec<Event>)> {
     let mut events = Vec::new();
     let ended = trainer.run(&AtomicBool::new(false), &mut |event| events.push(event))?;
     Ok((ended, events))

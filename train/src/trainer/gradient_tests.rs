@@ -1,15 +1,15 @@
 //! Which parameters learn, which follow, and whether gradients are those of the loss (finite differences).
 
 use candle_core::Tensor;
-use jepa3d_loader::Loader;
 use jepa3d_schemas::Draws;
 
-use super::fixture::{Place, TINY, config};
-use super::{Trainer, loader_config};
+use super::Trainer;
+use super::fixture::{TINY, TrainerFixture, config};
 use crate::config::{LossKind, Method, PretrainConfig, TargetKind};
 use crate::models::{StepInput, StepOutput};
-use crate::nn::{Parameter, Pass, Role};
-use crate::optim::{Gradients, Update};
+use crate::nn::{ForwardPass, Parameter, ParameterRole};
+use crate::optim::{ParameterGradients, UpdateRates};
+use crate::target_encoder::update_target_encoder;
 
 /// Batch norm 2 removes this bias again: its gradient is zero up to rounding, whatever the loss.
 const CANCELLED: &str = "first_conv.3.bias";
@@ -36,69 +36,68 @@ fn presets() -> Vec<(String, PretrainConfig)> {
     found
 }
 
-fn trainer(place: &Place, name: &str, config: PretrainConfig) -> Trainer {
+fn trainer(place: &TrainerFixture, name: &str, config: PretrainConfig) -> Trainer {
     let request = place.request(name, false, &[]);
     Trainer::new(super::PretrainRequest { config, ..request }).unwrap()
 }
 
 /// The first batch of a run.
-fn input(trainer: &Trainer) -> StepInput {
-    let config = &trainer.config;
-    let batch = Loader::start(&trainer.dataset, loader_config(config), 0).unwrap().next().unwrap();
-    trainer.inputs.of(&batch).unwrap()
+fn input(trainer: &mut Trainer) -> StepInput {
+    trainer.inputs.next().unwrap().input
 }
 
 fn numbers(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-fn step(trainer: &Trainer, input: &StepInput) -> (StepOutput, Gradients) {
-    let pass = Pass::new(1, false);
+fn step(trainer: &Trainer, input: &StepInput) -> (StepOutput, ParameterGradients) {
+    let pass = ForwardPass::new(1, false);
     let output = trainer.model.step(input, &pass).unwrap();
-    let gradients = Gradients::of(&output.loss, &pass.tape, &trainer.parameters).unwrap();
+    let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &trainer.parameters).unwrap();
     (output, gradients)
 }
 
 fn targets(trainer: &Trainer) -> Vec<(&Parameter, Vec<f32>)> {
-    trainer.parameters.of(Role::Target).map(|p| (p, numbers(p.var.as_tensor()))).collect()
+    trainer.parameters.with_role(ParameterRole::Target).map(|p| (p, numbers(p.var.as_tensor()))).collect()
 }
 
 #[test]
 fn every_trained_parameter_learns_and_the_target_only_follows() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     for (name, config) in presets() {
         let is_latent = config.target.kind == TargetKind::Latent;
         let mut trainer = trainer(&place, &name, config);
-        let input = input(&trainer);
+        let input = input(&mut trainer);
         let (_, gradients) = step(&trainer, &input);
-        for (p, gradient) in trainer.parameters.of(Role::Trained).zip(gradients.all()) {
+        for (p, gradient) in trainer.parameters.trained().zip(gradients.all()) {
             let largest = numbers(gradient).iter().fold(0.0f32, |m, g| m.max(g.abs()));
             match p.name.ends_with(CANCELLED) {
                 true => assert!(largest < 1e-6, "{name}: {} cancels out: {largest}", p.name),
                 false => assert!(largest > 1e-9, "{name}: no gradient reaches {}: {largest}", p.name),
             }
         }
-        let pass = Pass::new(1, false);
+        let pass = ForwardPass::new(1, false);
         let store = trainer.model.step(&input, &pass).unwrap().loss.backward().unwrap();
-        for p in trainer.parameters.of(Role::Target) {
+        for p in trainer.parameters.with_role(ParameterRole::Target) {
             let tensor = p.var.as_tensor();
             assert!(store.get(tensor).is_none() && pass.tape.take(tensor).is_none(), "{name}: {}", p.name);
         }
-        assert_eq!(trainer.parameters.of(Role::Target).next().is_some(), is_latent, "{name}");
+        assert_eq!(trainer.parameters.with_role(ParameterRole::Target).next().is_some(), is_latent, "{name}");
         follows(&mut trainer, &gradients, &name);
     }
 }
 
 /// Momentum 1 keeps the target, 0.5 halves its distance.
-fn follows(trainer: &mut Trainer, gradients: &Gradients, name: &str) {
-    let mut update = Update { learning_rate: 0.1, weight_decay: 0.0, gradient_scale: 1.0, momentum: 1.0 };
+fn follows(trainer: &mut Trainer, gradients: &ParameterGradients, name: &str) {
+    let rates = UpdateRates { learning_rate: 0.1, weight_decay: 0.0, gradient_scale: 1.0 };
     let before: Vec<Vec<f32>> = targets(trainer).into_iter().map(|(_, values)| values).collect();
-    trainer.optimizer.update(&trainer.parameters, gradients, &update).unwrap();
+    trainer.optimizer.update(&trainer.parameters, gradients, rates).unwrap();
+    update_target_encoder(&trainer.parameters, 1.0).unwrap();
     for ((p, now), before) in targets(trainer).into_iter().zip(&before) {
         assert_eq!(now, *before, "{name}: {}", p.name);
     }
-    update.momentum = 0.5;
-    trainer.optimizer.update(&trainer.parameters, gradients, &update).unwrap();
+    trainer.optimizer.update(&trainer.parameters, gradients, rates).unwrap();
+    update_target_encoder(&trainer.parameters, 0.5).unwrap();
     for ((p, now), before) in targets(trainer).into_iter().zip(&before) {
         let source = p.name.replace("teacher.ema_model", "student");
         let source = source.strip_prefix("teacher.").unwrap_or(&source);
@@ -141,7 +140,7 @@ fn cosine_distance(p: &[f32], z: &[f32], width: usize) -> f64 {
 /// The loss with the targets held: they carry no gradient, but move with the online tokenizer.
 fn loss(trainer: &Trainer, input: &StepInput, held: &Tensor) -> f64 {
     let c = &trainer.config;
-    let out = trainer.model.step(input, &Pass::new(1, false)).unwrap();
+    let out = trainer.model.step(input, &ForwardPass::new(1, false)).unwrap();
     let rest = f64::from(out.loss.to_scalar::<f32>().unwrap()) - distance(c, &out.predictions, &out.targets);
     // Without hinge and covariance the loss is the distance, and the rest rounding.
     let is_plain = c.loss.variance == 0.0 && c.loss.covariance == 0.0;
@@ -166,12 +165,12 @@ fn move_by(p: &Parameter, values: &[f32], direction: &[f32], by: f32) {
 }
 
 fn differences_agree(name: &str, sets: &[&str]) {
-    let place = Place::new();
-    let trainer = trainer(&place, name, config(sets));
-    let input = input(&trainer);
+    let place = TrainerFixture::new();
+    let mut trainer = trainer(&place, name, config(sets));
+    let input = input(&mut trainer);
     let (output, gradients) = step(&trainer, &input);
     let mut checked = 0;
-    for (p, gradient) in trainer.parameters.of(Role::Trained).zip(gradients.all()) {
+    for (p, gradient) in trainer.parameters.trained().zip(gradients.all()) {
         if p.name.ends_with(CANCELLED) {
             continue;
         }

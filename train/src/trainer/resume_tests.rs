@@ -2,8 +2,8 @@
 
 use jepa3d_probe::is_validation;
 
-use super::fixture::{DROPOUT, Place, events_of};
-use super::{Ended, Event};
+use super::fixture::{DROPOUT, TrainerFixture, events_of};
+use super::{Event, RunOutcome};
 
 const REGION: &[&str] = &[
     "masking.kind=region",
@@ -35,11 +35,11 @@ fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
 
 #[test]
 fn pieces_with_other_threads_equal_a_straight_run() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     for (name, sets) in variants() {
         let straight = format!("{name} straight");
         let (ended, events) = place.run(&straight, false, &sets);
-        assert_eq!(ended, Ended::Done);
+        assert_eq!(ended, RunOutcome::Done);
         assert_eq!(events.iter().filter(|e| matches!(e, Event::Step(_))).count(), 12);
         let pieces = format!("{name} pieces");
         // The middle of an epoch, the step after it, the end of an epoch.
@@ -47,10 +47,10 @@ fn pieces_with_other_threads_equal_a_straight_run() {
             let (stop, threads) = (format!("run.stop_after={stop}"), format!("data.threads={threads}"));
             let more = [sets.as_slice(), &[&stop, &threads]].concat();
             let (ended, events) = place.run(&pieces, true, &more);
-            assert_eq!(ended, Ended::Stopped);
+            assert_eq!(ended, RunOutcome::Stopped);
             assert_eq!(events.last(), Some(&Event::Checkpoint(done)), "{name}");
         }
-        assert_eq!(place.run(&pieces, true, &sets).0, Ended::Done);
+        assert_eq!(place.run(&pieces, true, &sets).0, RunOutcome::Done);
         let (want, found) = (place.result(&straight), place.result(&pieces));
         assert_eq!(found.1, want.1, "{name}");
         assert!(found.0 == want.0, "{name}: {}", difference(&found.0, &want.0));
@@ -59,13 +59,13 @@ fn pieces_with_other_threads_equal_a_straight_run() {
 
 #[test]
 fn what_a_killed_run_left_half_written_is_removed() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     place.run("run", false, &["run.stop_after=2"]);
     let [torn, other] = ["last.safetensors.4711-8.tmp", "notes.tmp"].map(|name| place.path("run").join(name));
     for path in [&torn, &other] {
         std::fs::write(path, "half").unwrap();
     }
-    assert_eq!(place.run("run", true, &[]).0, Ended::Done);
+    assert_eq!(place.run("run", true, &[]).0, RunOutcome::Done);
     assert!(!torn.exists() && other.exists(), "only what a writer of ours left");
 }
 
@@ -84,15 +84,16 @@ fn difference(found: &[u8], want: &[u8]) -> String {
 
 #[test]
 fn steps_after_a_checkpoint_are_repeated_alike() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     place.run("straight", false, DROPOUT);
     let sets = [DROPOUT, &["run.checkpoint_every=3"]].concat();
     let mut killed = place.trainer("killed", false, &sets).unwrap();
-    killed.look(&mut |_| {}).unwrap();
+    killed.evaluate(&mut |_| {}).unwrap();
     // Four steps are recorded, three are in the checkpoint.
     for _ in 0..4 {
-        killed.advance(&mut |_| {}).unwrap();
-        killed.after_step(&mut |_| {}).unwrap();
+        let record = killed.step().unwrap();
+        killed.log_step(&record, &mut |_| {}).unwrap();
+        killed.save_and_evaluate_when_due(&mut |_| {}).unwrap();
     }
     drop(killed);
     let mut resumed = place.trainer("killed", true, &sets).unwrap();
@@ -105,7 +106,7 @@ fn steps_after_a_checkpoint_are_repeated_alike() {
 
 #[test]
 fn a_seed_decides_everything_and_loader_threads_nothing() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     for (out, more) in
         [("one", &[][..]), ("two", &["data.threads=3", "data.prefetch=1"]), ("other", &["run.seed=2"])]
     {
@@ -120,12 +121,14 @@ fn a_seed_decides_everything_and_loader_threads_nothing() {
 
 #[test]
 fn training_learns_moves_the_target_and_keeps_what_is_asked_for() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     let sets =
         ["run.epochs=30", "run.checkpoint_every=40", "run.keep=2", "monitor.probe_every=30", "optim.lr=3e-3"];
     let (_, events) = place.run("run", false, &sets);
     let loss = |event: &Event| match event {
-        Event::Step(values) => values.iter().find(|(name, _)| *name == "loss").map(|&(_, loss)| loss),
+        Event::Step(scalars) => {
+            scalars.values.iter().find(|(name, _)| *name == "loss").map(|&(_, loss)| loss)
+        }
         _ => None,
     };
     let losses: Vec<f64> = events.iter().filter_map(loss).collect();
@@ -142,10 +145,12 @@ fn training_learns_moves_the_target_and_keeps_what_is_asked_for() {
 
 #[test]
 fn probes_need_labels_and_pretraining_none() {
-    let place = Place::new();
+    let place = TrainerFixture::new();
     let values = |events: &[Event]| {
         let probe = events.iter().find_map(|event| match event {
-            Event::Probe(0, values) => Some(values.iter().map(|&(name, _)| name).collect::<Vec<_>>()),
+            Event::Probe(scalars) if scalars.step == 0 => {
+                Some(scalars.values.iter().map(|&(name, _)| name).collect::<Vec<_>>())
+            }
             _ => None,
         });
         let told = events.iter().find_map(|event| match event {

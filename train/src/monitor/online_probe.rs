@@ -24,7 +24,7 @@ pub(crate) struct OnlineProbe {
 /// # Errors
 /// Fails if a feature is not finite.
 pub(crate) fn online_probe(features: &FeatureSet, split: &str) -> Result<OnlineProbe> {
-    let (smallest, left_out) = match labels_of(features, split) {
+    let (smallest, left_out) = match smallest_class(features, split) {
         Ok(smallest) if smallest < LABELS => {
             (smallest, Some(format!("no probe/labels20: the smallest class has {smallest} training samples")))
         }
@@ -32,7 +32,8 @@ pub(crate) fn online_probe(features: &FeatureSet, split: &str) -> Result<OnlineP
         Err(reason) => return Ok(OnlineProbe { values: Vec::new(), left_out: Some(reason) }),
     };
     let label_counts = if smallest < LABELS { Vec::new() } else { vec![LABELS] };
-    let (extent, training_split) = (Extent::Light, split.to_owned());
+    let extent = Extent::Light;
+    let training_split = split.to_owned();
     let table = probe(features, &ProbeConfig { extent, training_split, label_counts, ..Default::default() })?;
     let names = ["probe/knn20", "probe/labels20"];
     let values = names.into_iter().zip(&table.lines).map(|(name, line)| (name, line.value / 100.0)).collect();
@@ -40,19 +41,20 @@ pub(crate) fn online_probe(features: &FeatureSet, split: &str) -> Result<OnlineP
 }
 
 /// Samples of the smallest class of the training part, or why nothing can be probed.
-fn labels_of(features: &FeatureSet, split: &str) -> Result<usize, String> {
-    let (mut classes, mut asked) = (BTreeMap::<i32, usize>::new(), 0);
+fn smallest_class(features: &FeatureSet, split: &str) -> Result<usize, String> {
+    let mut classes = BTreeMap::<i32, usize>::new();
+    let mut queries = 0;
     for (i, label) in features.labels.iter().enumerate().filter(|&(i, _)| features.splits[i] == split) {
         match label {
-            Some(_) if is_validation(&features.ids[i]) => asked += 1,
+            Some(_) if is_validation(&features.ids[i]) => queries += 1,
             Some(label) => *classes.entry(*label).or_default() += 1,
             None => {}
         }
     }
     match classes.values().min() {
-        Some(&smallest) if classes.len() > 1 && asked > 0 => Ok(smallest),
+        Some(&smallest) if classes.len() > 1 && queries > 0 => Ok(smallest),
         _ => Err(format!(
-            "no online probe: it needs labels of two classes, found {} in the training part of {split} ({asked} \
+            "no online probe: it needs labels of two classes, found {} in the training part of {split} ({queries} \
              labelled samples to classify)",
             classes.len()
         )),

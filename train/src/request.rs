@@ -1,8 +1,9 @@
-//! What a run is asked for, what it tells on the way, and how it ends.
+//! What a run is asked for, what it reports on the way, and how it ends.
 
 use std::path::PathBuf;
 
 use crate::config::PretrainConfig;
+use crate::metrics::Scalars;
 
 /// What a pretraining run is asked for.
 pub struct PretrainRequest {
@@ -17,10 +18,10 @@ pub struct PretrainRequest {
     /// Where tensors live: `cpu`, or `cuda:N` in a build with the feature `cuda`.
     pub device: String,
     /// Products in bf16 (devices that are fast at them).
-    pub is_half: bool,
+    pub is_bf16: bool,
 }
 
-/// What the loop tells while it runs.
+/// What the loop reports while it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The run begins, or continues after `step`.
@@ -38,10 +39,10 @@ pub enum Event {
     },
     /// How batches are made and what runs where.
     Header(String),
-    /// Scalars of a step, every `monitor.print_every` steps.
-    Step(Vec<(&'static str, f64)>),
-    /// An online probe: step, kNN-20 and few-label accuracy, effective rank.
-    Probe(u64, Vec<(&'static str, f64)>),
+    /// What a step left in the record, every `monitor.print_every` steps.
+    Step(Scalars),
+    /// What an evaluation left in the record: effective rank, kNN-20 and few-label accuracy.
+    Probe(Scalars),
     /// A monitor has raised an alarm.
     Alarm(String),
     /// A checkpoint was written after this step.
@@ -50,7 +51,7 @@ pub enum Event {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunOutcome {
     /// All steps are done.
     Done,
     /// Asked to stop; the checkpoint can be resumed.

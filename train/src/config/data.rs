@@ -1,0 +1,123 @@
+//! Settings of what is loaded, and what the loader is asked for.
+
+use jepa3d_grouping::CellEdge;
+use jepa3d_loader::{Augment, EvalConfig, LoaderConfig, PatchesFrom, PreparedDataset, Subset, ViewConfig};
+use jepa3d_schemas::UpAxis;
+use serde::{Deserialize, Serialize};
+
+/// What the loader hands out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// The split that is trained on.
+    pub split: String,
+    /// Patches as they are stored, or grouped anew at every step.
+    pub patches_from: PatchesFrom,
+    /// `N`: points of a grouping that is made at every step.
+    pub points: usize,
+    /// Which points those are.
+    pub subset: Subset,
+    /// Times that an epoch shows every sample, each with draws of its own: for sets of few large scenes.
+    pub repeat: usize,
+    /// `G`: patches of a sample.
+    pub groups: usize,
+    /// `K`: points of a patch.
+    pub group_size: usize,
+    /// Samples among which the order is shuffled freely.
+    pub shuffle_buffer: usize,
+    /// Loader threads; the batches do not depend on them.
+    pub threads: usize,
+    /// Batches that are ready ahead of time.
+    pub prefetch: usize,
+    /// Clouds are turned so that this axis is up, here and where features are made: for encoders that are trained on one
+    /// dataset and used on another. Left out: as they are stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_axis: Option<UpAxis>,
+    /// Random motions of the clouds.
+    pub augment: Augment,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            split: "train".into(),
+            patches_from: PatchesFrom::Shard,
+            points: 1024,
+            subset: Subset::Farthest,
+            repeat: 1,
+            groups: 64,
+            group_size: 32,
+            shuffle_buffer: 65_536,
+            threads: 1,
+            prefetch: 4,
+            up_axis: None,
+            augment: Augment::default(),
+        }
+    }
+}
+
+/// What of a run decides its batches, besides [`DataConfig`].
+pub(crate) struct BatchPlan {
+    /// Samples of a batch.
+    pub batch: usize,
+    pub seed: u64,
+    /// What of one view of every sample is loaded.
+    pub views: Option<ViewConfig>,
+}
+
+impl DataConfig {
+    /// What the loader is asked for in training.
+    ///
+    /// Both sides are written out, so that the compiler names a setting that one of them forgets.
+    pub(crate) fn loader_config(&self, plan: BatchPlan) -> LoaderConfig {
+        let Self {
+            split,
+            patches_from,
+            points,
+            subset,
+            repeat,
+            groups,
+            group_size,
+            shuffle_buffer,
+            threads,
+            prefetch,
+            up_axis,
+            augment,
+        } = self.clone();
+        let BatchPlan { batch, seed, views } = plan;
+        LoaderConfig {
+            split,
+            batch,
+            threads,
+            patches_from,
+            points,
+            subset,
+            repeat,
+            views,
+            groups,
+            group_size,
+            shuffle_buffer,
+            augment,
+            up_axis,
+            seed,
+            prefetch,
+            rank: 0,
+            world: 1,
+        }
+    }
+
+    /// How samples are read for evaluation: stored order and grouping, no augmentation.
+    ///
+    /// Batches of one where clouds may have different numbers of voxel blocks: others must not decide which count.
+    pub(crate) fn eval_config(&self, dataset: &PreparedDataset) -> EvalConfig {
+        let is_uneven = matches!(dataset.cell_edge(), Some(CellEdge::Fixed(_)));
+        EvalConfig {
+            groups: self.groups,
+            group_size: self.group_size,
+            batch: if is_uneven { 1 } else { 64 },
+            up_axis: self.up_axis,
+            threads: self.threads,
+            ..EvalConfig::default()
+        }
+    }
+}

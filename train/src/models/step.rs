@@ -1,0 +1,104 @@
+//! What a step of each method takes, and what it gives.
+
+use candle_core::{D, Tensor};
+use jepa3d_loader::Masks;
+
+use crate::config::LossKind;
+use crate::error::Result;
+
+/// Patches of a batch on the model's device, as every method takes them.
+#[derive(Clone, Debug)]
+pub(crate) struct PatchTensors {
+    /// `[B, G, K, 3]`, relative to the centers.
+    pub patches: Tensor,
+    /// `[B, G, 3]`.
+    pub centers: Tensor,
+    /// `[B, G]`: distinct points of voxel blocks.
+    pub counts: Option<Vec<u16>>,
+}
+
+/// One batch, as its method takes it.
+#[derive(Clone, Debug)]
+pub(crate) enum StepInput {
+    /// Point-JEPA and 3D-JEPA.
+    Masked(MaskedInput),
+    /// CrossJEPA.
+    Cross(CrossInput),
+    /// Hybrid CrossJEPA.
+    Hybrid(HybridInput),
+}
+
+/// Patches, and which of them are hidden.
+#[derive(Clone, Debug)]
+pub(crate) struct MaskedInput {
+    pub points: PatchTensors,
+    pub masks: Masks,
+}
+
+/// Patches, and what a teacher makes of views of the same objects.
+#[derive(Clone, Debug)]
+pub(crate) struct CrossInput {
+    pub points: PatchTensors,
+    pub views: ViewTargets,
+}
+
+/// Patches, which of them are hidden, and views that show some of them.
+#[derive(Clone, Debug)]
+pub(crate) struct HybridInput {
+    pub points: PatchTensors,
+    pub masks: Masks,
+    pub views: ViewImages,
+}
+
+/// Views of a batch and their cached embeddings.
+#[derive(Clone, Debug)]
+pub(crate) struct ViewTargets {
+    /// `[B, V, D_t]`, as the teacher gave them.
+    pub embeddings: Tensor,
+    /// `[B, V, 8]`: where the camera stands.
+    pub poses: Tensor,
+    /// `[B, V, 48]`: histogram of the colours.
+    pub histograms: Tensor,
+    /// `[B, V, 1]`: 1, or 0 where there is no such view.
+    pub weights: Tensor,
+}
+
+/// One view of every sample, and the patches that it shows.
+#[derive(Clone, Debug)]
+pub(crate) struct ViewImages {
+    /// `[B, T, 3 p^2]`: image tokens before they are embedded.
+    pub pixels: Tensor,
+    /// `[B, Q]`: patches that are asked for, the rest is padding.
+    pub patches: Vec<u32>,
+    /// `[B, Q, 3]`: u / W, v / H and depth of each.
+    pub projected: Tensor,
+    /// `[B]`: patches of each sample that are asked for.
+    pub counts: Vec<u32>,
+}
+
+/// What one forward pass gives.
+#[derive(Debug)]
+pub(crate) struct StepOutput {
+    /// Scalar.
+    pub loss: Tensor,
+    /// `[.., D]`; without gradient.
+    pub predictions: Tensor,
+    /// Like the predictions; without gradient.
+    pub targets: Tensor,
+    /// How they are compared.
+    pub kind: LossKind,
+    /// The terms of a loss that has several, each a scalar, for the record.
+    pub terms: Vec<(&'static str, Tensor)>,
+}
+
+impl StepOutput {
+    /// The predictions in the scale of the targets: a cosine loss leaves their lengths free.
+    pub(crate) fn scaled_predictions(&self) -> Result<Tensor> {
+        if self.kind != LossKind::Cosine {
+            return Ok(self.predictions.clone());
+        }
+        let length = |x: &Tensor| -> Result<Tensor> { Ok(x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?) };
+        let scale = (length(&self.targets)? / (length(&self.predictions)? + 1e-12)?)?;
+        Ok(self.predictions.broadcast_mul(&scale)?)
+    }
+}

@@ -1,0 +1,149 @@
+//! A fixed subset of clouds, and what of collapse can be measured on it.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use jepa3d_loader::{PreparedDataset, for_each_in_order};
+use jepa3d_probe::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share, effective_rank, fixed_subset};
+
+use crate::config::PretrainConfig;
+use crate::error::{Error, Result};
+use crate::features::{Pooling, patch_tensors};
+use crate::models::{PatchTensors, PretrainModel};
+
+/// Measured on a fixed subset of clouds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SubsetMeasures {
+    /// Effective rank of pooled features.
+    pub rank: f64,
+    /// Numbers of a pooled feature.
+    pub width: usize,
+    /// Clouds that it is measured on; the rank cannot be larger.
+    pub clouds: usize,
+    /// Share of the variance of the targets that position explains; `None` for coordinates, and on fewer
+    /// than four clouds.
+    pub position_target: Option<f64>,
+    /// Share of the variance of the encoder's output that position explains.
+    pub position_encoder: Option<f64>,
+    /// Share of the variance of the encoder's output that lies between clouds: near 1, all patches of a
+    /// cloud say the same. `None` on fewer than four clouds.
+    pub cloud_encoder: Option<f64>,
+}
+
+/// A fixed subset of clouds.
+pub(crate) struct MonitorSubset {
+    batches: Vec<PatchTensors>,
+    basis: PositionBasis,
+    groups: usize,
+}
+
+impl MonitorSubset {
+    /// Reads the samples of the training split with the smallest hashes of their ids.
+    ///
+    /// Clouds with more voxel blocks than others keep their first, which are spread the widest.
+    pub(crate) fn read(
+        config: &PretrainConfig,
+        dataset: &Arc<PreparedDataset>,
+        device: &Device,
+    ) -> Result<Self> {
+        let d = &config.data;
+        let split = [d.split.as_str()];
+        let eval = d.eval_config(dataset);
+        let mut ids = Vec::new();
+        for_each_in_order::<Error>(dataset, &split, &eval, |batch| {
+            ids.extend_from_slice(&batch.sample_ids);
+            Ok(())
+        })?;
+        let mut is_wanted = vec![false; ids.len()];
+        fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
+        let mut at = 0;
+        let mut batches = Vec::new();
+        for_each_in_order::<Error>(dataset, &split, &eval, |batch| {
+            let wanted: Vec<usize> = (0..batch.rows).filter(|&i| is_wanted[at + i]).collect();
+            at += batch.rows;
+            if !wanted.is_empty() {
+                batches.push(select_samples(&patch_tensors(&batch, d, device)?, &wanted)?);
+            }
+            Ok(())
+        })?;
+        let sizes = batches.iter().map(|points| Ok(points.centers.dim(1)?)).collect::<Result<Vec<_>>>()?;
+        let groups = sizes.into_iter().min().unwrap_or(0);
+        let batches = batches.iter().map(|points| first_patches(points, groups)).collect::<Result<_>>()?;
+        Ok(Self { batches, basis: PositionBasis::of_monitor(config.model.extent()), groups })
+    }
+
+    /// Sets the running statistics of a model's batch norms to those of its patches.
+    pub(crate) fn calibrate(&self, model: &PretrainModel) -> Result<()> {
+        let cat = |part: fn(&PatchTensors) -> &Tensor| -> Result<Tensor> {
+            Ok(Tensor::cat(&self.batches.iter().map(part).collect::<Vec<_>>(), 0)?)
+        };
+        let counts: Option<Vec<Vec<u16>>> = self.batches.iter().map(|points| points.counts.clone()).collect();
+        model.calibrate(&PatchTensors {
+            patches: cat(|points| &points.patches)?,
+            centers: cat(|points| &points.centers)?,
+            counts: counts.map(|counts| counts.concat()),
+        })
+    }
+
+    /// Measures what a model makes of the subset.
+    pub(crate) fn measure(&self, model: &PretrainModel) -> Result<SubsetMeasures> {
+        let mut outputs = Vec::new();
+        let mut targets = Vec::new();
+        let mut centers = Vec::new();
+        let mut pooled = Vec::new();
+        let mut width = 0;
+        for points in &self.batches {
+            let features = model.features(points)?;
+            width = features.dim(2)?;
+            pooled.extend(Pooling::MaxMean.pool(&features)?);
+            outputs.extend(features.flatten_all()?.to_vec1::<f32>()?);
+            centers.extend(points.centers.flatten_all()?.to_vec1::<f32>()?);
+            if let Some(latents) = model.target_latents(points)? {
+                targets.extend(latents.flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
+        let clouds = centers.len() / 3 / self.groups.max(1);
+        let patches = |vectors| PatchVectors { vectors, width, centers: &centers, per_cloud: self.groups };
+        let share = |vectors: PatchVectors<'_>| match vectors.vectors.is_empty() || clouds < MIN_CLOUDS {
+            true => Ok(None),
+            false => self.basis.share(vectors).map(Some),
+        };
+        Ok(SubsetMeasures {
+            rank: effective_rank(&pooled, 2 * width)?,
+            width: 2 * width,
+            clouds,
+            position_target: share(patches(&targets))?,
+            position_encoder: share(patches(&outputs))?,
+            cloud_encoder: match clouds < MIN_CLOUDS {
+                true => None,
+                false => Some(cloud_share(patches(&outputs))?),
+            },
+        })
+    }
+}
+
+/// The named samples of a batch.
+fn select_samples(points: &PatchTensors, wanted: &[usize]) -> Result<PatchTensors> {
+    let rows = wanted.iter().map(|&i| i as u32).collect();
+    let rows = Tensor::from_vec(rows, wanted.len(), points.centers.device())?;
+    let groups = points.centers.dim(1)?;
+    let select =
+        |all: &Vec<u16>| wanted.iter().flat_map(|&i| &all[i * groups..][..groups]).copied().collect();
+    Ok(PatchTensors {
+        patches: points.patches.index_select(&rows, 0)?,
+        centers: points.centers.index_select(&rows, 0)?,
+        counts: points.counts.as_ref().map(select),
+    })
+}
+
+/// The first `groups` patches of every sample.
+fn first_patches(points: &PatchTensors, groups: usize) -> Result<PatchTensors> {
+    let first = |x: &Tensor| -> Result<Tensor> { Ok(x.narrow(1, 0, groups)?.contiguous()?) };
+    let all = points.centers.dim(1)?;
+    let cut = |counts: &Vec<u16>| counts.chunks_exact(all).flat_map(|row| &row[..groups]).copied().collect();
+    Ok(PatchTensors {
+        patches: first(&points.patches)?,
+        centers: first(&points.centers)?,
+        counts: points.counts.as_ref().map(cut),
+    })
+}

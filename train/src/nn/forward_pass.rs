@@ -1,0 +1,60 @@
+//! One forward pass in training: where gradients of kernels go, the keys of its dropout, how long its parts take.
+
+use std::cell::{Cell, RefCell};
+use std::time::Instant;
+
+use jepa3d_kernels::{Tape, key_of};
+
+/// State of one forward pass.
+#[derive(Debug)]
+pub(crate) struct ForwardPass {
+    /// Where kernels leave gradients.
+    pub tape: Tape,
+    /// Products in bf16 (only where a device is fast at them).
+    pub is_bf16: bool,
+    /// Times of its parts.
+    pub watch: Stopwatch,
+    dropout: u64,
+    uses: Cell<u64>,
+}
+
+impl ForwardPass {
+    /// A pass whose dropout is a function of `dropout`.
+    pub(crate) fn new(dropout: u64, is_bf16: bool) -> Self {
+        let watch = Stopwatch::start();
+        Self { tape: Tape::default(), is_bf16, watch, dropout, uses: Cell::new(0) }
+    }
+
+    /// The dropout key of the next stack of blocks.
+    ///
+    /// It is a function of the pass's key and of how many stacks came before, counted from 1: stacks that a model runs in
+    /// another order drop other elements. The bytes of checkpoints rest on that count.
+    pub(crate) fn next_key(&self) -> u64 {
+        self.uses.set(self.uses.get() + 1);
+        key_of(self.dropout, self.uses.get())
+    }
+}
+
+/// Laps of a pass by name, for whoever wants to know which part takes how long.
+#[derive(Debug)]
+pub(crate) struct Stopwatch {
+    last: Cell<Instant>,
+    laps: RefCell<Vec<(&'static str, f64)>>,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self { last: Cell::new(Instant::now()), laps: RefCell::default() }
+    }
+
+    /// Ends the part `name`, and begins the next.
+    pub(crate) fn lap(&self, name: &'static str) {
+        let begun = self.last.replace(Instant::now());
+        self.laps.borrow_mut().push((name, begun.elapsed().as_secs_f64()));
+    }
+
+    /// Seconds of every part so far.
+    pub(crate) fn laps(&self) -> Vec<(&'static str, f64)> {
+        self.laps.borrow().clone()
+    }
+}

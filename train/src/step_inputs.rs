@@ -1,0 +1,210 @@
+//! From batches to what a model's step takes: tensors, masks, views. All draws are functions of (seed, epoch, batch, sample).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use jepa3d_loader::{
+    Batch, CachedView, Error as LoaderError, Loader, Masks, PreparedDataset, TeacherCache, ViewPart,
+    draw_masks,
+};
+use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
+
+use crate::config::{Method, PretrainConfig, out_of_range};
+use crate::error::Result;
+use crate::features::patch_tensors;
+use crate::models::{CrossInput, HybridInput, MaskedInput, StepInput, ViewImages, ViewTargets};
+use crate::nn::PROJECTED;
+use crate::run_folder::RunOrigin;
+
+/// The inputs of a run's steps, one after the other.
+pub(crate) struct StepInputs {
+    config: PretrainConfig,
+    device: Device,
+    dataset: Arc<PreparedDataset>,
+    source: InputSource,
+    loader: Loader,
+}
+
+/// What a method's inputs are made from, besides batches.
+enum InputSource {
+    Masked,
+    Cross { teacher: TeacherCache },
+    Hybrid,
+}
+
+/// The input of one forward pass.
+pub(crate) struct NextInput {
+    pub input: StepInput,
+    /// Number of its batch since the start of the run, from 0.
+    pub batch: u64,
+    /// Seconds that the loader was waited for.
+    pub waited: f64,
+}
+
+impl StepInputs {
+    /// Starts the loader after `steps` steps, and opens the teacher's cache where the method learns from one.
+    ///
+    /// # Errors
+    /// Fails if the dataset does not serve the config, has no such cache, or one whose embeddings have another width than
+    /// the config states.
+    pub(crate) fn start(
+        config: &PretrainConfig,
+        dataset: &Arc<PreparedDataset>,
+        device: &Device,
+        steps: u64,
+    ) -> Result<Self> {
+        let source = match config.method {
+            Method::Masked => InputSource::Masked,
+            Method::Hybrid => InputSource::Hybrid,
+            Method::Cross => InputSource::Cross { teacher: open_teacher(config, dataset)? },
+        };
+        let first_batch = steps * config.optim.accumulate as u64;
+        let loader = Loader::start(dataset, config.loader_config(), first_batch)?;
+        Ok(Self {
+            config: config.clone(),
+            device: device.clone(),
+            dataset: Arc::clone(dataset),
+            source,
+            loader,
+        })
+    }
+
+    /// Optimiser steps of an epoch.
+    pub(crate) fn steps_per_epoch(&self) -> u64 {
+        (self.loader.steps_per_epoch() / self.config.optim.accumulate as u64).max(1)
+    }
+
+    /// What they are made from.
+    pub(crate) fn origin(&self) -> RunOrigin {
+        let teacher = match &self.source {
+            InputSource::Cross { teacher } => Some(describe(teacher)),
+            InputSource::Masked | InputSource::Hybrid => None,
+        };
+        let fingerprint = self.dataset.fingerprint().to_owned();
+        RunOrigin { fingerprint, steps_per_epoch: self.steps_per_epoch(), teacher }
+    }
+
+    /// Waits for the next batch.
+    ///
+    /// # Errors
+    /// Fails if the loader does, masks leave no context, or the cache lacks a sample.
+    pub(crate) fn next(&mut self) -> Result<NextInput> {
+        let start = Instant::now();
+        let batch = self.loader.next()?;
+        let waited = start.elapsed().as_secs_f64();
+        let next = NextInput { input: self.make(&batch)?, batch: batch.number, waited };
+        self.loader.recycle(batch);
+        Ok(next)
+    }
+
+    fn make(&self, batch: &Batch) -> Result<StepInput> {
+        let points = patch_tensors(batch, &self.config.data, &self.device)?;
+        Ok(match &self.source {
+            InputSource::Masked => StepInput::Masked(MaskedInput { points, masks: self.masks(batch)? }),
+            InputSource::Cross { teacher } => {
+                StepInput::Cross(CrossInput { points, views: self.view_targets(teacher, batch)? })
+            }
+            InputSource::Hybrid => {
+                let no_views = || LoaderError::NoViews { folder: self.dataset.folder().to_owned() };
+                let views = self.view_images(batch.views.as_ref().ok_or_else(no_views)?, batch.rows)?;
+                StepInput::Hybrid(HybridInput { points, masks: self.masks(batch)?, views })
+            }
+        })
+    }
+
+    fn masks(&self, batch: &Batch) -> Result<Masks> {
+        let key = (self.config.run.seed, batch.epoch, batch.number);
+        Ok(draw_masks(&self.config.masking, batch.places(), key)?)
+    }
+
+    /// Views as tensors; padding that no sample of the batch needs is cut off.
+    fn view_images(&self, views: &ViewPart, b: usize) -> Result<ViewImages> {
+        let (h, most) = (self.config.hybrid.view(), self.config.hybrid.queries);
+        let q = views.counts.iter().copied().max().unwrap_or(0).max(1) as usize;
+        let unit = self.config.model.extent() as f32;
+        let rows = views.projected.chunks_exact(PROJECTED * most);
+        let projected: Vec<f32> = rows
+            .flat_map(|row| row[..PROJECTED * q].as_chunks::<PROJECTED>().0)
+            .flat_map(|&[u, v, depth]| [u, v, depth / unit])
+            .collect();
+        let patches = views.patches.chunks_exact(most).flat_map(|row| &row[..q]).copied().collect();
+        let pixels = (b, h.side() * h.side(), h.token_numbers());
+        Ok(ViewImages {
+            pixels: Tensor::from_slice(&views.pixels, pixels, &self.device)?,
+            patches,
+            projected: Tensor::from_vec(projected, (b, q, PROJECTED), &self.device)?,
+            counts: views.counts.clone(),
+        })
+    }
+
+    /// For every sample views drawn without replacement from those that say something; where a sample has fewer, weights
+    /// of 0 stand in.
+    fn view_targets(&self, teacher: &TeacherCache, batch: &Batch) -> Result<ViewTargets> {
+        let b = batch.rows;
+        let count = self.config.cross.views;
+        let width = teacher.width();
+        let mut rows = ViewTargetRows::default();
+        for (id, key) in batch.sample_ids.iter().zip(batch.keys()) {
+            let valid: Vec<CachedView<'_>> = teacher.views(id)?.filter(|view| view.valid).collect();
+            let purpose = format!("views of epoch {}", batch.epoch);
+            let mut draws = Draws::new(self.config.run.seed, key, &purpose);
+            let chosen = draws.distinct_sorted(valid.len(), count.min(valid.len()));
+            chosen.iter().for_each(|&at| rows.push(&valid[at as usize]));
+            (chosen.len()..count).for_each(|_| rows.push_nothing(width));
+        }
+        let tensor = |values: Vec<f32>, numbers: usize| -> Result<Tensor> {
+            Ok(Tensor::from_vec(values, (b, count, numbers), &self.device)?)
+        };
+        Ok(ViewTargets {
+            embeddings: tensor(rows.embeddings, width)?,
+            poses: tensor(rows.poses, POSE_NUMBERS)?,
+            histograms: tensor(rows.histograms, HISTOGRAM_NUMBERS)?,
+            weights: tensor(rows.weights, 1)?,
+        })
+    }
+}
+
+fn open_teacher(config: &PretrainConfig, dataset: &Arc<PreparedDataset>) -> Result<TeacherCache> {
+    let cache = TeacherCache::open(dataset, &config.teacher.name, &[&config.data.split])?;
+    if cache.width() != config.teacher.width {
+        let expected = format!("the width {} of the cache {:?}", cache.width(), config.teacher.name);
+        return Err(out_of_range("teacher.width", expected, config.teacher.width));
+    }
+    Ok(cache)
+}
+
+/// What a teacher's cache was made from.
+fn describe(teacher: &TeacherCache) -> String {
+    let facts = teacher.facts();
+    format!(
+        "{} {} ({}; {}), views {}",
+        facts.kind, facts.weights, facts.preprocessing, facts.pooling, facts.views_plan
+    )
+}
+
+/// The views of a batch as they are collected, one after the other.
+#[derive(Default)]
+struct ViewTargetRows {
+    embeddings: Vec<f32>,
+    poses: Vec<f32>,
+    histograms: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl ViewTargetRows {
+    fn push(&mut self, view: &CachedView<'_>) {
+        self.embeddings.extend_from_slice(view.embedding);
+        self.poses.extend_from_slice(view.pose);
+        self.histograms.extend_from_slice(view.histogram);
+        self.weights.push(1.0);
+    }
+
+    fn push_nothing(&mut self, width: usize) {
+        let zeros = |values: &mut Vec<f32>, numbers: usize| values.extend(std::iter::repeat_n(0.0, numbers));
+        zeros(&mut self.embeddings, width);
+        zeros(&mut self.poses, POSE_NUMBERS);
+        zeros(&mut self.histograms, HISTOGRAM_NUMBERS);
+        self.weights.push(0.0);
+    }
+}
