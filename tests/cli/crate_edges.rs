@@ -100,7 +100,7 @@ fn heavy_crates_stay_where_they_belong() {
         ("candle-nn", &["jepa3d-train"]),
         ("gemm", &["jepa3d-products"]),
         ("pulp", &["jepa3d-grouping", "jepa3d-kernels", "jepa3d-render"]),
-        ("rerun", &["jepa3d-inspect"]),
+        ("re_sdk", &["jepa3d-inspect"]),
         ("zip", &["jepa3d-datasets", "jepa3d-torch"]),
         ("clap", &["jepa3d"]),
         ("anyhow", &["jepa3d"]),

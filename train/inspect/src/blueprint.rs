@@ -7,6 +7,7 @@ use rerun::blueprint::{
 };
 
 use super::entities::{TIMELINE, camera_path};
+use crate::rerun;
 
 /// Images a page.
 const PAGE: usize = 6;

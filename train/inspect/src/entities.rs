@@ -16,14 +16,15 @@
 use std::collections::BTreeSet;
 
 use jepa3d_schemas::{BOX_NUMBERS, Camera, Manifest, Sample, View};
+use rerun::components::ImagePlaneDistance;
 use rerun::components::Text;
-use rerun::external::re_sdk_types::components::ImagePlaneDistance;
 use rerun::{EntityPath, RecordingStream, RecordingStreamResult, TransformRelation};
 
 use super::colors::{self, Color, by_place};
 use super::facts;
 use super::groups::ShownGrouping;
 use super::select::Specimen;
+use crate::rerun;
 
 /// The timeline: the number of the sample within the selection.
 pub(super) const TIMELINE: &str = "sample";

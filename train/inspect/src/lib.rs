@@ -42,6 +42,8 @@ mod entities;
 #[cfg(feature = "rerun")]
 mod recording;
 #[cfg(feature = "rerun")]
+mod rerun;
+#[cfg(feature = "rerun")]
 mod run_blueprint;
 #[cfg(feature = "rerun")]
 mod run_entities;

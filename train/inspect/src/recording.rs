@@ -16,6 +16,7 @@ use super::run::Shown;
 use super::run_entities::log_run;
 use super::select::Selection;
 use crate::error::{Error, Result};
+use crate::rerun;
 
 /// What the last bytes of a whole recording contain.
 const FOOTER: &[u8] = b"RRF2FOOT";

@@ -7,6 +7,7 @@ use rerun::blueprint::{
 use super::blueprint::paused;
 use super::run::RunView;
 use super::run_paths::{STEP, cloud_path, metric_path, pane, scalar_names};
+use crate::rerun;
 
 /// The panes of curves, and whether their scalars share an axis.
 const PANES: [(&str, bool); 8] = [

@@ -22,6 +22,7 @@ use super::run::RunView;
 use super::run_blueprint::blueprint;
 use super::run_paths::{DRAW, STEP, cloud_path, metric_path};
 use super::run_sheet::error_range;
+use crate::rerun;
 
 /// Sizes on screen, whatever the zoom.
 const POINT: f32 = 2.5;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rerun::EntityPath;
 
 use super::run::RunView;
+use crate::rerun;
 
 /// Timeline of the record.
 pub(super) const STEP: &str = "step";

@@ -1,0 +1,18 @@
+//! What recordings use of rerun's SDK, by the names that its facade crate `rerun` gives it.
+//!
+//! The facade also compiles what viewers read recordings with (a chunk store, queries, a client of remote catalogs, TLS): forty
+//! crates that nothing here calls.
+
+pub(crate) use re_sdk::log::TimeColumn;
+pub(crate) use re_sdk::web_viewer;
+pub(crate) use re_sdk::{
+    DEFAULT_SERVER_PORT, EntityPath, MemoryLimit, RecordingStream, RecordingStreamBuilder,
+    RecordingStreamResult, ServerOptions, blueprint, decide_logging_enabled,
+};
+pub(crate) use re_sdk_types::DynamicArchetype;
+pub(crate) use re_sdk_types::archetypes::{
+    AnnotationContext, Boxes3D, Clear, EncodedDepthImage, EncodedImage, Pinhole, Points2D, Points3D, Scalars,
+    SeriesLines, TextDocument, Transform3D, ViewCoordinates,
+};
+pub(crate) use re_sdk_types::components::{self, Color, FillMode, Radius, TransformRelation};
+pub(crate) use re_sdk_types::datatypes::{AnnotationInfo, Quaternion, Rgba32};
