@@ -324,7 +324,7 @@ mod tests {
             rule.apply(device.as_tensor(), &mut of_device, &gradient).unwrap();
             let (host, device) = (values(host.as_tensor()), values(device.as_tensor()));
             let worst = host.iter().zip(&device).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
-            assert!(worst < 1e-6 && host != start, "{worst}");
+            assert!(worst < 4e-6 && host != start, "{worst}");
         }
     }
 }

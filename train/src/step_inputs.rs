@@ -29,7 +29,7 @@ pub(crate) struct StepInputs {
 /// What a method's inputs are made from, besides batches.
 enum InputSource {
     Masked,
-    Cross { teacher: TeacherCache },
+    Cross { teacher: Box<TeacherCache> },
     Hybrid,
 }
 
@@ -57,7 +57,7 @@ impl StepInputs {
         let source = match config.method {
             Method::Masked => InputSource::Masked,
             Method::Hybrid => InputSource::Hybrid,
-            Method::Cross => InputSource::Cross { teacher: open_teacher(config, dataset)? },
+            Method::Cross => InputSource::Cross { teacher: Box::new(open_teacher(config, dataset)?) },
         };
         let first_batch = steps * config.optim.accumulate as u64;
         let loader = Loader::start(dataset, config.loader_config(), first_batch)?;

@@ -33,9 +33,9 @@ pub(crate) use step::{
 #[derive(Debug)]
 pub(crate) enum PretrainModel {
     /// Point-JEPA and 3D-JEPA.
-    Masked(MaskedJepa),
+    Masked(Box<MaskedJepa>),
     /// CrossJEPA.
-    Cross(CrossJepa),
+    Cross(Box<CrossJepa>),
     /// CrossJEPA between an image and points.
     Hybrid(Box<HybridJepa>),
 }
@@ -46,11 +46,11 @@ impl PretrainModel {
         Ok(match config.method {
             Method::Masked => {
                 let (model, parameters) = MaskedJepa::new(config, device)?;
-                (Self::Masked(model), parameters)
+                (Self::Masked(Box::new(model)), parameters)
             }
             Method::Cross => {
                 let (model, parameters) = CrossJepa::new(config, device)?;
-                (Self::Cross(model), parameters)
+                (Self::Cross(Box::new(model)), parameters)
             }
             Method::Hybrid => {
                 let (model, parameters) = HybridJepa::new(config, device)?;
