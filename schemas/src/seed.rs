@@ -73,6 +73,28 @@ impl Draws {
         radius * libm::cos(std::f64::consts::TAU * self.unit())
     }
 
+    /// Brings `items` into a uniformly drawn order (Fisher-Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.index(i + 1));
+        }
+    }
+
+    /// `count` distinct numbers of `0..n` in the order in which they were drawn (the first steps of Fisher-Yates).
+    ///
+    /// # Panics
+    /// If `count > n`.
+    pub fn distinct(&mut self, n: usize, count: usize) -> Vec<usize> {
+        assert!(count <= n, "cannot draw {count} distinct numbers of {n}");
+        let mut all: Vec<usize> = (0..n).collect();
+        for i in 0..count {
+            let j = i + self.index(n - i);
+            all.swap(i, j);
+        }
+        all.truncate(count);
+        all
+    }
+
     /// `count` distinct numbers of `0..n` in ascending order (selection sampling, Knuth 3.4.2 S).
     ///
     /// # Panics
@@ -111,6 +133,24 @@ mod tests {
             assert!(chosen.windows(2).all(|w| w[0] < w[1]));
             assert!(chosen.iter().all(|&i| (i as usize) < n));
         }
+    }
+
+    #[test]
+    fn shuffles_reach_every_order_and_draws_are_distinct() {
+        let mut orders = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let mut draws = Draws::new(seed, "x", "shuffle");
+            let mut items = [0, 1, 2, 3];
+            draws.shuffle(&mut items);
+            let mut sorted = items;
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3]);
+            orders.insert(items);
+            let drawn = draws.distinct(9, 4);
+            assert!(drawn.len() == 4 && drawn.iter().all(|&i| i < 9));
+            assert!((0..4).all(|i| !drawn[..i].contains(&drawn[i])), "{drawn:?}");
+        }
+        assert_eq!(orders.len(), 24);
     }
 
     #[test]

@@ -184,7 +184,7 @@ fn circles(src: &Path) -> BTreeSet<String> {
 }
 
 /// Circles that are being taken apart.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 10] = [
     "columns -> teacher_columns",
     "columns -> view_columns",
     "list_page -> shard_file",
@@ -193,8 +193,6 @@ const KNOWN: [&str; 12] = [
     "cells -> visible",
     "photo_views -> views",
     "kernels -> lanes",
-    "loader::feed -> loader::row",
-    "loader::row_group -> loader::view_rows",
     "primal -> svm",
     "report -> table",
 ];

@@ -117,7 +117,7 @@ impl PretrainConfig {
     }
 
     /// What the loader is asked for in training.
-    pub(crate) fn loader_config(&self) -> LoaderConfig {
+    pub fn loader_config(&self) -> LoaderConfig {
         let views = (self.method == Method::Hybrid).then(|| self.hybrid.view());
         let plan = BatchPlan { batch: self.optim.batch, seed: self.run.seed, views };
         self.data.loader_config(plan)

@@ -1,7 +1,7 @@
 //! One training step on a CUDA device against the same step on the CPU: `cargo test --features cuda -- --ignored cuda`.
 
 use candle_core::{Device, Tensor};
-use jepa3d_loader::{MaskKind, Masks, Places, draw_masks};
+use jepa3d_loader::{BatchKey, MaskKind, Masks, PatchPlaces, draw_masks};
 use jepa3d_schemas::Draws;
 
 use crate::config::{PositionKind, PretrainConfig, TargetNorm, TargetTokenizer};
@@ -53,8 +53,9 @@ fn step(config: &PretrainConfig, device: &Device, is_bf16: bool) -> Stepped {
     let patches = values(SAMPLES * GROUPS * SIZE * 3, 0.1);
     let centers = values(SAMPLES * GROUPS * 3, 0.5);
     let ids: Vec<String> = (0..SAMPLES).map(|i| format!("s{i}")).collect();
-    let masks: Masks =
-        draw_masks(&config.masking, Places { ids: &ids, centers: &centers, cells: None }, (1, 0, 0)).unwrap();
+    let places = PatchPlaces { ids: &ids, centers: &centers, cells: None };
+    let key = BatchKey { seed: 1, epoch: 0, batch: 0 };
+    let masks: Masks = draw_masks(&config.masking, places, key).unwrap();
     let points = PatchTensors {
         patches: Tensor::from_slice(&patches, (SAMPLES, GROUPS, SIZE, 3), device).unwrap(),
         centers: Tensor::from_slice(&centers, (SAMPLES, GROUPS, 3), device).unwrap(),

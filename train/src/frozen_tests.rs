@@ -1,7 +1,7 @@
 //! What a frozen encoder says of hidden patches, against the step that trained it.
 
 use candle_core::{Device, Tensor};
-use jepa3d_loader::{Places, draw_masks};
+use jepa3d_loader::{BatchKey, PatchPlaces, draw_masks};
 use jepa3d_schemas::Draws;
 
 use crate::checkpoint::{LAST_FILE, RunState, write};
@@ -40,8 +40,9 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
     let (patches, centers) = (numbers(5 * 4 * 6 * 3), numbers(5 * 4 * 3));
     let ids: Vec<String> = (0..5).map(|i| format!("a{i}")).collect();
     for epoch in 0..3 {
-        let places = Places { ids: &ids, centers: &centers, cells: None };
-        let masks = draw_masks(&config.masking, places, (config.run.seed, epoch, 0)).unwrap();
+        let places = PatchPlaces { ids: &ids, centers: &centers, cells: None };
+        let key = BatchKey { seed: config.run.seed, epoch, batch: 0 };
+        let masks = draw_masks(&config.masking, places, key).unwrap();
         let errors = encoder.patch_errors(&patches, &centers, &masks).unwrap().unwrap();
         assert_eq!(errors.len(), 5 * masks.blocks * masks.target_len);
         let points = PatchTensors {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use jepa3d_loader::{
-    Batch, CachedView, Error as LoaderError, Loader, Masks, PreparedDataset, TeacherCache, ViewPart,
-    draw_masks,
+    Batch, BatchKey, BatchViews, CachedView, Error as LoaderError, Loader, Masks, PreparedDataset,
+    TeacherCache, draw_masks,
 };
 use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 
@@ -114,12 +114,12 @@ impl StepInputs {
     }
 
     fn masks(&self, batch: &Batch) -> Result<Masks> {
-        let key = (self.config.run.seed, batch.epoch, batch.number);
+        let key = BatchKey { seed: self.config.run.seed, epoch: batch.epoch, batch: batch.number };
         Ok(draw_masks(&self.config.masking, batch.places(), key)?)
     }
 
     /// Views as tensors; padding that no sample of the batch needs is cut off.
-    fn view_images(&self, views: &ViewPart, b: usize) -> Result<ViewImages> {
+    fn view_images(&self, views: &BatchViews, b: usize) -> Result<ViewImages> {
         let (h, most) = (self.config.hybrid.view(), self.config.hybrid.queries);
         let q = views.counts.iter().copied().max().unwrap_or(0).max(1) as usize;
         let unit = self.config.model.extent() as f32;

@@ -151,9 +151,7 @@ fn category_splits(config: &SyntheticConfig, name: &str, count: usize) -> Vec<Sp
         places[..rest.min(SPLIT_BLOCK)].fill(Split::Test);
         places[..val.min(rest)].fill(Split::Val);
         let mut draws = Draws::new(config.seed, &format!("{name}/{block}"), "synthetic split");
-        for i in (1..SPLIT_BLOCK).rev() {
-            places.swap(i, draws.index(i + 1));
-        }
+        draws.shuffle(&mut places);
         splits.extend(places);
     }
     splits.truncate(count);

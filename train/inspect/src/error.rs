@@ -76,14 +76,6 @@ pub enum Error {
         /// What it is.
         found: String,
     },
-    /// A cloud cannot be grouped.
-    #[error("sample {id}: cannot be grouped: {found}")]
-    Regroup {
-        /// The sample.
-        id: String,
-        /// What was expected and found.
-        found: String,
-    },
     /// The recording could not be made or shown.
     #[error("recording: {0}")]
     Recording(String),

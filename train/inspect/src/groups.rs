@@ -28,17 +28,6 @@ impl ShownGrouping {
         }
     }
 
-    /// The first `groups` patches of `stored` points, cut to the `size` nearest to the center.
-    pub(crate) fn first(self, groups: usize, size: usize) -> Self {
-        let stored = self.patches.len() / self.centers.len().max(1);
-        let patches = self.patches.chunks_exact(stored.max(1)).take(groups);
-        Self {
-            centers: self.centers.into_iter().take(groups).collect(),
-            patches: patches.flat_map(|patch| &patch[..size.min(stored)]).copied().collect(),
-            counts: self.counts.map(|counts| counts.into_iter().take(groups).collect()),
-        }
-    }
-
     /// The patch that shows each point: of those that hold it the one in which it comes first,
     /// which is where it is nearest to the center; ties by group.
     ///

@@ -1,15 +1,14 @@
 //! Clouds as a run sees them: which patches are context, which are predicted, and how well.
 
-use jepa3d_grouping::{CellEdge, VoxelGrid};
 use jepa3d_loader::{
-    Masks, PatchesFrom, Places, Regrouper, Subset, cell_edge, crop, draw_masks, gather, upright,
+    Augment, BatchKey, LoaderConfig, Masks, PatchMaker, PatchPlaces, SamplePatches, draw_masks,
 };
-use jepa3d_schemas::{Draws, Manifest, Sample};
-use jepa3d_train::{DataConfig, FrozenEncoder, PretrainConfig};
+use jepa3d_schemas::Manifest;
+use jepa3d_train::{FrozenEncoder, PretrainConfig};
 
 use super::groups::ShownGrouping;
 use super::select::Specimen;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a patch is in a draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub(crate) struct DrawAt {
     pub batch: u64,
 }
 
-/// A cloud with its patches, without augmentation, and its masks in every draw.
+/// A cloud with its patches as training has them in epoch 0, but for random changes, and its masks in every draw.
 #[derive(Clone, Debug)]
 pub(crate) struct MaskedCloud {
     pub id: String,
@@ -63,7 +62,7 @@ pub(crate) struct MaskedCloud {
 }
 
 impl MaskedCloud {
-    /// Groups a sample as training does: stored grouping `grouping`, or a fresh one.
+    /// Has the patches of a sample made as training makes them: of stored grouping `grouping`, or of a fresh one.
     ///
     /// # Errors
     /// Fails if the cloud cannot be grouped.
@@ -73,22 +72,14 @@ impl MaskedCloud {
         grouping: usize,
         config: &PretrainConfig,
     ) -> Result<Self> {
-        let (sample, data) = (&specimen.sample, &config.data);
-        let (points, centers, groups) = match data.patches_from {
-            PatchesFrom::Shard => stored(sample, manifest, grouping, data),
-            PatchesFrom::Online => fresh(sample, manifest, data, config.run.seed)?,
-        };
-        let mut patches = vec![[0.0; 3]; data.groups * data.group_size];
-        gather(&points, &groups.patches, data.group_size, &centers, patches.as_flattened_mut());
-        let cells = match cell_edge(manifest) {
-            Some(edge) => {
-                let grid = grid(sample, (manifest, grouping), edge)?;
-                patches.as_flattened_mut().iter_mut().for_each(|x| *x /= grid.edge as f32);
-                let all = sample.points.as_chunks::<3>().0;
-                let first = groups.patches.iter().step_by(data.group_size);
-                Some(first.map(|&i| grid.cell(all[i as usize])).collect())
-            }
-            None => None,
+        let sample = &specimen.sample;
+        let maker = PatchMaker::new(manifest, &without_random_changes(config.loader_config()));
+        let made = maker.make(sample, &specimen.views, grouping, 0)?;
+        let SamplePatches { points, centers, patches, members, counts, cells } = made;
+        let groups = ShownGrouping {
+            centers: members.iter().step_by(config.data.group_size).copied().collect(),
+            patches: members,
+            counts: (!counts.is_empty()).then_some(counts),
         };
         Ok(Self {
             id: sample.sample_id.clone(),
@@ -97,66 +88,16 @@ impl MaskedCloud {
             points,
             centers,
             patches,
-            cells,
+            cells: (!cells.is_empty()).then_some(cells),
             draws: Vec::new(),
         })
     }
 }
 
-/// The grid that the blocks of a stored grouping were cut with.
-fn grid(sample: &Sample, (manifest, grouping): (&Manifest, usize), edge: CellEdge) -> Result<VoxelGrid> {
-    let (shape, all) = (manifest.shape, sample.points.as_chunks::<3>().0);
-    let part: Vec<[f32; 3]> = match sample.subset.as_deref() {
-        Some(subset) if !subset.is_empty() => {
-            subset[grouping * shape.N..(grouping + 1) * shape.N].iter().map(|&i| all[i as usize]).collect()
-        }
-        _ => all.to_vec(),
-    };
-    VoxelGrid::fit(&part, shape.G, edge)
-        .map_err(|e| Error::Regroup { id: sample.sample_id.clone(), found: e.to_string() })
-}
-
-type Grouped = (Vec<[f32; 3]>, Vec<[f32; 3]>, ShownGrouping);
-
-/// Stands a point on the floor that the config asks for.
-fn turned(manifest: &Manifest, data: &DataConfig) -> impl Fn(&[f32; 3]) -> [f32; 3] {
-    let turn = data.up_axis.and_then(|up| upright(manifest.up_axis, up));
-    move |p| turn.map_or(*p, |m| m.map(|row| row[0] * p[0] + row[1] * p[1] + row[2] * p[2]))
-}
-
-fn stored(sample: &Sample, manifest: &Manifest, grouping: usize, data: &DataConfig) -> Grouped {
-    let shape = manifest.shape;
-    let turned = turned(manifest, data);
-    let points: Vec<[f32; 3]> = sample.points.as_chunks::<3>().0.iter().map(&turned).collect();
-    let groups = ShownGrouping::select(sample, shape.R, grouping).first(data.groups, data.group_size);
-    let centers = match &sample.centers {
-        // Voxel blocks have centroids, which are no points of the cloud.
-        Some(all) if !all.is_empty() => {
-            let all = all.as_chunks::<3>().0;
-            all[grouping * shape.G..][..data.groups].iter().map(&turned).collect()
-        }
-        _ => groups.centers.iter().map(|&i| points[i as usize]).collect(),
-    };
-    (points, centers, groups)
-}
-
-fn fresh(sample: &Sample, manifest: &Manifest, data: &DataConfig, seed: u64) -> Result<Grouped> {
-    let id = &sample.sample_id;
-    let (mut regrouper, turned) = (Regrouper::default(), turned(manifest, data));
-    let starts = Draws::new(seed, id, "epoch 0 regroup");
-    let sizes = [data.points, data.groups, data.group_size];
-    let (mut points, mut cropped) = (sample.points.as_chunks::<3>().0, Vec::new());
-    if data.subset == Subset::Crop {
-        let middle = points[Draws::new(seed, id, "epoch 0 crop").index(points.len())];
-        crop(points, middle, (data.points, manifest.up_axis), &mut cropped);
-        points = &cropped;
-    }
-    let found = regrouper
-        .regroup(points, sizes, starts, |points| points.iter_mut().for_each(|p| *p = turned(p)))
-        .map_err(|e| Error::Regroup { id: id.clone(), found: e.to_string() })?;
-    let centers = found.centers.iter().map(|&i| found.points[i as usize]).collect();
-    let groups = ShownGrouping { centers: found.centers, patches: found.patches, counts: None };
-    Ok((found.points.to_vec(), centers, groups))
+/// What is left of the augmentation when nothing is drawn: clouds still have the size that the encoder knows.
+fn without_random_changes(config: LoaderConfig) -> LoaderConfig {
+    let normalize = config.augment.normalize;
+    LoaderConfig { augment: Augment { normalize, ..Augment::default() }, ..config }
 }
 
 /// Draws the masks of all clouds, as one batch, at each of `at`; with an encoder also the errors of its
@@ -177,22 +118,22 @@ pub(crate) fn draw(
         clouds.iter().filter_map(|cloud| cloud.cells.as_ref()).flatten().copied().collect();
     let cells = (!cells.is_empty()).then_some(cells.as_slice());
     for DrawAt { epoch, batch, .. } in at {
-        let key = (config.run.seed, *epoch, *batch);
-        let masks =
-            draw_masks(&config.masking, Places { ids: &ids, centers: centers.as_flattened(), cells }, key)?;
+        let key = BatchKey { seed: config.run.seed, epoch: *epoch, batch: *batch };
+        let places = PatchPlaces { ids: &ids, centers: centers.as_flattened(), cells };
+        let masks = draw_masks(&config.masking, places, key)?;
         let errors = match encoder {
             Some(encoder) => encoder.patch_errors(patches.as_flattened(), centers.as_flattened(), &masks)?,
             None => None,
         };
         for (i, cloud) in clouds.iter_mut().enumerate() {
-            cloud.draws.push(masks_of(&masks, i, config.data.groups, errors.as_deref()));
+            cloud.draws.push(select_masks(&masks, i, config.data.groups, errors.as_deref()));
         }
     }
     Ok(())
 }
 
 /// The masks of one sample of a batch.
-fn masks_of(masks: &Masks, sample: usize, groups: usize, errors: Option<&[f32]>) -> CloudMasks {
+fn select_masks(masks: &Masks, sample: usize, groups: usize, errors: Option<&[f32]>) -> CloudMasks {
     let mut roles = vec![PatchRole::Unused; groups];
     for &patch in &masks.context[sample * masks.context_len..][..masks.context_len] {
         roles[patch as usize] = PatchRole::Context;
@@ -218,7 +159,76 @@ fn masks_of(masks: &Masks, sample: usize, groups: usize, errors: Option<&[f32]>)
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use jepa3d_fixtures::{grouped_set, viewed_set};
+    use jepa3d_loader::{Batch, Loader, MaskKind, PatchesFrom, PointSubset, PreparedDataset};
+    use jepa3d_schemas::UpAxis;
+    use jepa3d_train::Method;
+
     use super::*;
+    use crate::run_tests;
+    use crate::select::{Query, Selection};
+
+    /// The first epoch of training, in batches of one sample.
+    fn first_epoch(folder: &Path, config: &PretrainConfig) -> BTreeMap<String, Batch> {
+        let dataset = Arc::new(PreparedDataset::open(folder).unwrap());
+        let loading = LoaderConfig { batch: 1, ..without_random_changes(config.loader_config()) };
+        let mut loader = Loader::start(&dataset, loading, 0).unwrap();
+        let steps = 0..loader.steps_per_epoch();
+        steps.map(|_| loader.next().unwrap()).map(|batch| (batch.sample_ids[0].clone(), batch)).collect()
+    }
+
+    /// Every cloud that is shown is, in one of its `groupings`, what training has of it.
+    fn assert_shows_batches(folder: &Path, config: &PretrainConfig, groupings: usize) {
+        let batches = first_epoch(folder, config);
+        let query = Query { split: Some(config.data.split.clone()), limit: 99, ..Query::default() };
+        let selection = Selection::new(folder, &query).unwrap();
+        assert!(selection.len() > 3 && selection.len() == batches.len());
+        selection
+            .visit(&mut |specimen| {
+                let batch = &batches[&specimen.sample.sample_id];
+                let is_shown = |&number: &usize| {
+                    let cloud = MaskedCloud::new(specimen, selection.manifest(), number, config).unwrap();
+                    cloud.patches.as_flattened() == batch.patches
+                        && cloud.centers.as_flattened() == batch.centers
+                        && cloud.cells == batch.cells
+                };
+                assert_eq!((0..groupings).filter(is_shown).count(), 1, "{:?}", config.data);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn clouds_are_shown_as_training_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        viewed_set::write_dataset(dir.path(), true);
+        let mut config = run_tests::config(MaskKind::Region);
+        assert_shows_batches(dir.path(), &config, 2);
+        config.data.up_axis = Some(UpAxis::Z);
+        config.data.augment = Augment { normalize: true, rotate_up: 1.0, ..Augment::default() };
+        assert_shows_batches(dir.path(), &config, 2);
+        config.data.patches_from = PatchesFrom::Online;
+        config.data.points = 24;
+        assert_shows_batches(dir.path(), &config, 1);
+        config.data.subset = PointSubset::Crop;
+        assert_shows_batches(dir.path(), &config, 1);
+        config.method = Method::Hybrid;
+        assert_shows_batches(dir.path(), &config, 1);
+    }
+
+    #[test]
+    fn voxel_blocks_are_shown_as_training_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        grouped_set::write(dir.path(), &[("blocks", 5)], 2);
+        let mut config = run_tests::config(MaskKind::DisjointBlocks);
+        config.data.split = "blocks".into();
+        (config.data.groups, config.data.group_size) = (5, 3);
+        assert_shows_batches(dir.path(), &config, grouped_set::SHAPE.R);
+    }
 
     #[test]
     fn roles_and_errors_are_those_of_the_sample() {
@@ -231,7 +241,7 @@ mod tests {
             targets: vec![9, 9, 9, 9, 1, 2, 2, 3],
         };
         let errors = [9.0, 9.0, 9.0, 9.0, 0.1, 0.2, 0.6, 0.8];
-        let found = masks_of(&masks, 1, 6, Some(&errors));
+        let found = select_masks(&masks, 1, 6, Some(&errors));
         let target = |blocks: &[usize]| PatchRole::Target(blocks.to_vec());
         let expected = [
             PatchRole::Unused,

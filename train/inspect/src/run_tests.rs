@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use jepa3d_fixtures::viewed_set::write_dataset;
-use jepa3d_loader::{MaskKind, Places, draw_masks};
+use jepa3d_loader::{BatchKey, MaskKind, PatchPlaces, draw_masks};
 use jepa3d_train::{PretrainConfig, PretrainRequest, Trainer};
 
 use super::canvas::LINE;
@@ -66,12 +66,9 @@ fn masks_are_those_that_training_draws() {
         let centers: Vec<f32> =
             view.clouds.iter().flat_map(|cloud| cloud.centers.as_flattened().to_vec()).collect();
         for (number, at) in view.draws.iter().enumerate() {
-            let masks = draw_masks(
-                &config.masking,
-                Places { ids: &ids, centers: &centers, cells: None },
-                (config.run.seed, at.epoch, at.batch),
-            )
-            .unwrap();
+            let places = PatchPlaces { ids: &ids, centers: &centers, cells: None };
+            let key = BatchKey { seed: config.run.seed, epoch: at.epoch, batch: at.batch };
+            let masks = draw_masks(&config.masking, places, key).unwrap();
             for (i, cloud) in view.clouds.iter().enumerate() {
                 let roles = &cloud.draws[number].roles;
                 let seen = &masks.context[i * masks.context_len..][..masks.context_len];

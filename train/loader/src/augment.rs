@@ -9,8 +9,8 @@
 use jepa3d_schemas::{Draws, UpAxis};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::error::out_of_range;
+use crate::error::{Result, out_of_range};
+use crate::patch_source::PatchesFrom;
 
 /// What shares a draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,29 +21,6 @@ pub enum Per {
     Batch,
     /// Nothing: every sample has its own.
     Sample,
-}
-
-/// Where patches come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PatchesFrom {
-    /// The groupings stored in the shards; augmentation moves the gathered coordinates.
-    #[default]
-    Shard,
-    /// A fresh subset, farthest points and nearest neighbours of the augmented cloud at every step.
-    Online,
-}
-
-/// Which points a fresh grouping takes of a cloud.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Subset {
-    /// Farthest points from a random start: the whole cloud, thinned out.
-    #[default]
-    Farthest,
-    /// The nearest ones, along the ground, to a random point, which becomes the origin there (heights stay): a part of a
-    /// scene at its full density.
-    Crop,
 }
 
 /// `[augment]`: the default changes nothing.
@@ -127,22 +104,22 @@ impl Augment {
     }
 
     /// Draws one change; the number of draws does not depend on the values.
-    pub(crate) fn draw(&self, up: UpAxis, mut draws: Draws) -> Change {
+    pub(crate) fn draw(&self, up: UpAxis, mut draws: Draws) -> CloudChange {
         let [low, high] = self.scale_axes;
         let scale = [(); 3].map(|()| draws.range(low, high) as f32);
         let turn = draws.range(-self.rotate_up, self.rotate_up);
         let sign = self.mirror.map(|may| if draws.chance(0.5) && may { -1.0 } else { 1.0 });
         let uniform = draws.range(self.scale_uniform[0], self.scale_uniform[1]);
         let moved = [(); 3].map(|()| draws.range(-self.translate, self.translate) as f32);
-        let rotation = rotation(up, turn);
+        let rotation = rotate_about(up, turn);
         let matrix = [0, 1, 2].map(|i| rotation[i].map(|x| (sign[i] * uniform * x) as f32));
-        Change { scale, normalize: self.normalize, matrix, moved, jitter: self.jitter }
+        CloudChange { scale, normalize: self.normalize, matrix, moved, jitter: self.jitter }
     }
 }
 
 /// The turn that lifts `from` to where `to` is: about the third axis, a quarter, so that both sets have their floors in the
 /// same plane. `None` if they are the same.
-pub fn upright(from: UpAxis, to: UpAxis) -> Option<[[f32; 3]; 3]> {
+pub(crate) fn turn_upright(from: UpAxis, to: UpAxis) -> Option<[[f32; 3]; 3]> {
     let (from, to) = (from.index(), to.index());
     let mut turn = [[0.0; 3]; 3];
     if from == to {
@@ -156,7 +133,7 @@ pub fn upright(from: UpAxis, to: UpAxis) -> Option<[[f32; 3]; 3]> {
 }
 
 /// Rotation by `angle` about `up`, counter-clockwise seen from its tip, rows of `a_from_b`.
-fn rotation(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
+fn rotate_about(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
     let (sin, cos) = (libm::sin(angle), libm::cos(angle));
     match up {
         UpAxis::X => [[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]],
@@ -166,8 +143,8 @@ fn rotation(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
 }
 
 /// A drawn change: scale of the axes, normalisation, a matrix, a translation, jitter.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Change {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct CloudChange {
     scale: [f32; 3],
     normalize: bool,
     matrix: [[f32; 3]; 3],
@@ -175,8 +152,8 @@ pub(crate) struct Change {
     jitter: f64,
 }
 
-impl Change {
-    /// The same, then a turn.
+impl CloudChange {
+    /// This change with a turn behind all of it but the jitter.
     pub(crate) fn then(mut self, turn: Option<[[f32; 3]; 3]>) -> Self {
         let Some(turn) = turn else { return self };
         let along = |row: [f32; 3], v: [f32; 3]| row[0] * v[0] + row[1] * v[1] + row[2] * v[2];
@@ -193,7 +170,7 @@ impl Change {
             *p = [0, 1, 2].map(|a| p[a] * self.scale[a]);
         }
         if self.normalize {
-            let (center, radius) = sphere(points, members);
+            let (center, radius) = fit_sphere(points, members);
             for p in points.iter_mut() {
                 *p = [0, 1, 2].map(|a| (p[a] - center[a]) / radius);
             }
@@ -212,7 +189,7 @@ impl Change {
 }
 
 /// Mean of the members (in f64) and their largest distance from it, 1 if that is 0.
-fn sphere(points: &[[f32; 3]], members: &[u32]) -> ([f32; 3], f32) {
+fn fit_sphere(points: &[[f32; 3]], members: &[u32]) -> ([f32; 3], f32) {
     let each = |visit: &mut dyn FnMut(&[f32; 3])| match members {
         [] => points.iter().for_each(&mut *visit),
         _ => members.iter().for_each(|&i| visit(&points[i as usize])),
@@ -239,7 +216,7 @@ mod tests {
     fn turns_lift_one_axis_to_another_and_keep_handedness() {
         let axes = [UpAxis::X, UpAxis::Y, UpAxis::Z];
         for (f, t) in (0..3).flat_map(|f| (0..3).map(move |t| (f, t))) {
-            let Some(m) = upright(axes[f], axes[t]) else {
+            let Some(m) = turn_upright(axes[f], axes[t]) else {
                 assert_eq!(f, t);
                 continue;
             };
@@ -249,7 +226,7 @@ mod tests {
             assert_eq!(determinant, 1.0, "a turn, no mirror");
         }
         let change = Augment { rotate_up: 1.0, ..Augment::default() };
-        let change = change.draw(UpAxis::Y, Draws::new(1, "a", "b")).then(upright(UpAxis::Y, UpAxis::Z));
+        let change = change.draw(UpAxis::Y, Draws::new(1, "a", "b")).then(turn_upright(UpAxis::Y, UpAxis::Z));
         let mut points = [[0.0, 2.0, 0.0], [1.0, 0.5, 0.0]];
         change.apply(&mut points, &[], || unreachable!("no jitter"));
         assert_eq!(points[0], [0.0, 0.0, 2.0], "up stays up");

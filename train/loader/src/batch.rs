@@ -1,6 +1,6 @@
-//! A ready batch, and how a sample's patches get into it.
+//! A ready batch, and the places in it that samples are written to.
 
-use crate::masking::Places;
+use crate::masking::PatchPlaces;
 
 /// Samples as the model takes them: flat, contiguous f32.
 ///
@@ -27,18 +27,30 @@ pub struct Batch {
     pub counts: Option<Vec<u16>>,
     /// What tells the draws of each sample from others, where an epoch shows samples several times: the id and which time;
     /// else empty, and the ids serve.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     /// One view of every sample, where the method reads views.
-    pub views: Option<ViewPart>,
+    pub views: Option<BatchViews>,
     /// `[B,G]`, voxel blocks only: the cells of their grids. Their patches are in units of the cell's edge.
     pub cells: Option<Vec<[i32; 3]>>,
+}
+
+/// Where the patches of one sample go.
+pub(crate) struct PatchSlot<'a> {
+    /// `[G,K,3]`, minus the centers.
+    pub patches: &'a mut [[f32; 3]],
+    /// `[G,3]`.
+    pub centers: &'a mut [[f32; 3]],
+    /// Voxel blocks append the distinct points of each of `G` blocks.
+    pub counts: &'a mut Vec<u16>,
+    /// Voxel blocks append `G` grid cells.
+    pub cells: &'a mut Vec<[i32; 3]>,
 }
 
 /// One view of every sample of a batch, and the patches that it shows.
 ///
 /// `T` image tokens of `p` x `p` pixels, at most `Q` patches of a sample.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ViewPart {
+pub struct BatchViews {
     /// `[B]`: number of the view within its sample; `u16::MAX` if the sample has none (its pixels are 0 then).
     pub numbers: Vec<u16>,
     /// `[B,T,3,p,p]`, colours from -1 to 1.
@@ -51,15 +63,15 @@ pub struct ViewPart {
     pub counts: Vec<u32>,
 }
 
-impl ViewPart {
+impl BatchViews {
     /// Adds `count` places of padding.
-    pub fn pad(&mut self, count: usize) {
+    pub(crate) fn pad(&mut self, count: usize) {
         self.patches.resize(self.patches.len() + count, 0);
         self.projected.resize(self.projected.len() + 3 * count, 0.0);
     }
 
     /// Adds a sample without views: `pixels` zeros, `queries` places of padding.
-    pub fn add_nothing(&mut self, pixels: usize, queries: usize) {
+    pub(crate) fn add_nothing(&mut self, pixels: usize, queries: usize) {
         self.numbers.push(u16::MAX);
         self.pixels.resize(self.pixels.len() + pixels, 0.0);
         self.pad(queries);
@@ -74,12 +86,12 @@ impl Batch {
     }
 
     /// Where its patches are.
-    pub fn places(&self) -> Places<'_> {
-        Places { ids: self.keys(), centers: &self.centers, cells: self.cells.as_deref() }
+    pub fn places(&self) -> PatchPlaces<'_> {
+        PatchPlaces { ids: self.keys(), centers: &self.centers, cells: self.cells.as_deref() }
     }
 
     /// Makes room for `rows` samples of `groups` patches of `size` points, forgetting what was there.
-    pub fn reset(&mut self, rows: usize, [groups, size]: [usize; 2]) {
+    pub(crate) fn reset(&mut self, rows: usize, groups: usize, size: usize) {
         (self.rows, self.groups) = (rows, groups);
         self.sample_ids.clear();
         self.labels.clear();
@@ -90,13 +102,37 @@ impl Batch {
         (self.counts, self.cells, self.views) = (None, None, None);
     }
 
-    /// Cuts every sample to the fewest blocks that one of them has; `choose` picks which for (sample id, blocks
+    /// Points of a patch `K`.
+    fn group_size(&self) -> usize {
+        self.patches.len() / self.centers.len().max(1)
+    }
+
+    /// Where the patches of sample `at` go; samples are written in order.
+    pub(crate) fn slot(&mut self, at: usize) -> PatchSlot<'_> {
+        let (groups, points) = (self.groups, self.groups * self.group_size());
+        PatchSlot {
+            patches: &mut self.patches.as_chunks_mut().0[at * points..][..points],
+            centers: &mut self.centers.as_chunks_mut().0[at * groups..][..groups],
+            counts: self.counts.get_or_insert_default(),
+            cells: self.cells.get_or_insert_default(),
+        }
+    }
+
+    /// Distinct points of each patch of sample `at`, once it is written.
+    pub(crate) fn counts_of_sample(&self, at: usize) -> Option<&[u16]> {
+        self.counts.as_ref()?.get(at * self.groups..(at + 1) * self.groups)
+    }
+
+    /// Ends the writing of samples: what none of them has is absent.
+    pub(crate) fn finish(&mut self) {
+        self.counts.take_if(|counts| counts.is_empty());
+        self.cells.take_if(|cells| cells.is_empty());
+    }
+
+    /// Cuts every sample to the fewest blocks that one of them has; `choose` picks which for (sample's key, blocks
     /// that there are, how many), ascending.
-    pub fn drop_absent(
-        &mut self,
-        [groups, size]: [usize; 2],
-        choose: impl Fn(&str, usize, usize) -> Vec<u32>,
-    ) {
+    pub(crate) fn cut_to_fewest_blocks(&mut self, choose: impl Fn(&str, usize, usize) -> Vec<u32>) {
+        let (groups, size) = (self.groups, self.group_size());
         let Some(counts) = self.counts.take() else { return };
         let present: Vec<Vec<usize>> = counts
             .chunks_exact(groups)
@@ -115,52 +151,13 @@ impl Batch {
         self.groups = fewest;
         self.counts = Some(kept.iter().map(|&at| counts[at]).collect());
         self.cells = self.cells.take().map(|cells| kept.iter().map(|&at| cells[at]).collect());
-        self.patches = rows_of(&self.patches, size * 3, &kept);
-        self.centers = rows_of(&self.centers, 3, &kept);
+        self.patches = keep_rows(&self.patches, size * 3, &kept);
+        self.centers = keep_rows(&self.centers, 3, &kept);
     }
 }
 
-fn rows_of(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
+fn keep_rows(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
     rows.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect()
-}
-
-/// An index into a cloud, stored in as few bits as fit.
-pub trait Index: Copy {
-    /// The index.
-    fn at(self) -> usize;
-}
-
-impl Index for u16 {
-    #[inline(always)]
-    fn at(self) -> usize {
-        usize::from(self)
-    }
-}
-
-impl Index for u32 {
-    #[inline(always)]
-    fn at(self) -> usize {
-        self as usize
-    }
-}
-
-/// Gathers the patches of one sample: for each of `centers [G,3]` the first points of its row in
-/// `stored [G,stored_size]`, minus the center, into `patches [G,K,3]`.
-pub fn gather<I: Index>(
-    points: &[[f32; 3]],
-    stored: &[I],
-    stored_size: usize,
-    centers: &[[f32; 3]],
-    patches: &mut [f32],
-) {
-    let size = patches.len() / 3 / centers.len();
-    let rows = patches.as_chunks_mut::<3>().0.chunks_exact_mut(size);
-    for ((patch, indices), center) in rows.zip(stored.chunks_exact(stored_size)).zip(centers) {
-        for (out, index) in patch.iter_mut().zip(indices) {
-            let p = points[index.at()];
-            *out = [p[0] - center[0], p[1] - center[1], p[2] - center[2]];
-        }
-    }
 }
 
 #[cfg(test)]
@@ -170,7 +167,7 @@ mod tests {
     #[test]
     fn clouds_are_cut_to_the_fewest_blocks() {
         let mut batch = Batch { sample_ids: vec!["a".into(), "b".into()], ..Batch::default() };
-        batch.reset(0, [3, 2]);
+        batch.reset(0, 3, 2);
         batch.sample_ids = vec!["a".into(), "b".into()];
         batch.rows = 2;
         batch.patches = (0..2 * 3 * 2 * 3).map(|i| i as f32).collect();
@@ -178,7 +175,7 @@ mod tests {
         batch.cells = Some((0..6).map(|i| [i; 3]).collect());
         batch.counts = Some(vec![2, 1, 2, 2, 1, 0]);
         let mut whole = batch.clone();
-        batch.drop_absent([3, 2], |id, present, count| {
+        batch.cut_to_fewest_blocks(|id, present, count| {
             assert_eq!((present, count), (if id == "a" { 3 } else { 2 }, 2));
             if id == "a" { vec![0, 2] } else { vec![0, 1] }
         });
@@ -188,7 +185,7 @@ mod tests {
         assert_eq!(batch.patches.len(), 2 * 2 * 2 * 3);
         assert_eq!(batch.patches[6..12], whole.patches[12..18]);
         whole.counts = Some(vec![1; 6]);
-        whole.drop_absent([3, 2], |_, _, _| unreachable!("nothing is absent"));
+        whole.cut_to_fewest_blocks(|_, _, _| unreachable!("nothing is absent"));
         assert_eq!((whole.groups, whole.centers.len()), (3, 18));
     }
 }

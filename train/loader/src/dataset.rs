@@ -11,7 +11,7 @@ use jepa3d_schemas::{
     GroupsEntry, Manifest, ShapeLetters, ShardEntry, ShardReader, Table, UpAxis, VoxelEdge, file_hash,
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, breach};
 
 /// An open prepared dataset.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct PreparedDataset {
     manifest: Manifest,
     /// One a shard: the outcome of its first hashing.
     checked: Vec<OnceLock<Result<(), Arc<Error>>>>,
-    /// The same for the shards of views beside them.
+    /// One a shard: the outcome of the first hashing of the views beside it.
     checked_views: Vec<OnceLock<Result<(), Arc<Error>>>>,
 }
 
@@ -50,12 +50,12 @@ impl PreparedDataset {
         Ok(Self { folder: folder.to_owned(), manifest, checked, checked_views })
     }
 
-    /// The folder.
+    /// The folder that it was opened from.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The manifest.
+    /// What was prepared, and how.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -65,7 +65,7 @@ impl PreparedDataset {
         &self.manifest.fingerprint
     }
 
-    /// The letters.
+    /// Sizes of the stored arrays.
     pub fn shape(&self) -> ShapeLetters {
         self.manifest.shape
     }
@@ -106,7 +106,7 @@ impl PreparedDataset {
             let reader = ShardReader::open(&self.shard_path(shard))?;
             if reader.rows() != entry.rows {
                 let path = self.shard_path(shard);
-                return Err(jepa3d_schemas::Error::contract(&path, "rows", entry.rows, reader.rows()).into());
+                return Err(breach(&path, "rows", entry.rows, reader.rows()));
             }
             groups.extend((0..reader.row_groups()).map(|i| RowGroupAt {
                 shard,
@@ -118,7 +118,7 @@ impl PreparedDataset {
     }
 
     /// Refuses names that are no split with samples.
-    pub fn check_splits(&self, splits: &[&str]) -> Result<()> {
+    pub(crate) fn check_splits(&self, splits: &[&str]) -> Result<()> {
         let known = self.splits();
         if let Some(split) = splits.iter().find(|split| known.iter().all(|(name, _)| name != *split)) {
             return Err(Error::NoSplit {
@@ -131,7 +131,7 @@ impl PreparedDataset {
     }
 
     /// The file of a shard.
-    pub fn shard_path(&self, shard: usize) -> PathBuf {
+    pub(crate) fn shard_path(&self, shard: usize) -> PathBuf {
         self.folder.join(&self.manifest.shards[shard].file)
     }
 
@@ -140,41 +140,41 @@ impl PreparedDataset {
     ///
     /// # Errors
     /// Fails if the file cannot be read or is not the one that was prepared, now and ever after.
-    pub fn check_shard(&self, shard: usize) -> Result<(), Arc<Error>> {
-        let check = || hash_shard(&self.shard_path(shard), &self.manifest.shards[shard]).map_err(Arc::new);
+    pub(crate) fn check_shard(&self, shard: usize) -> Result<(), Arc<Error>> {
+        let check = || check_hash(&self.shard_path(shard), &self.manifest.shards[shard]).map_err(Arc::new);
         self.checked[shard].get_or_init(check).clone()
     }
 
     /// The file of the views beside a shard of points, compared with its hash like [`PreparedDataset::check_shard`].
     ///
     /// # Errors
-    /// As there, and if there are no views.
-    pub fn check_views(&self, shard: usize) -> Result<PathBuf> {
+    /// Fails if there are no views, or the file cannot be read or is not the one that was prepared, now and ever after.
+    pub(crate) fn check_views(&self, shard: usize) -> Result<PathBuf> {
         let no_views = || Error::NoViews { folder: self.folder.clone() };
         let file = Table::Views.file_beside(&self.manifest.shards[shard].file);
         let views = self.manifest.views.as_ref().ok_or_else(no_views)?;
         let entry = views.shards.iter().find(|entry| entry.file == file).ok_or_else(no_views)?;
         let path = self.folder.join(file);
-        let check = || hash_shard(&path, entry).map_err(Arc::new);
+        let check = || check_hash(&path, entry).map_err(Arc::new);
         self.checked_views[shard].get_or_init(check).clone().map_err(Error::Loading)?;
         Ok(path)
     }
 }
 
 /// Compares a file with what the manifest states of it.
-fn hash_shard(path: &Path, entry: &ShardEntry) -> Result<()> {
-    let (bytes, hash) = file_hash(path).map_err(|e| jepa3d_schemas::Error::io(path, e))?;
+fn check_hash(path: &Path, entry: &ShardEntry) -> Result<()> {
+    let (bytes, hash) = file_hash(path).map_err(|e| Error::io(path, e))?;
     if bytes != entry.bytes {
-        return Err(jepa3d_schemas::Error::contract(path, "bytes", entry.bytes, bytes).into());
+        return Err(breach(path, "bytes", entry.bytes, bytes));
     }
     if hash != entry.hash {
-        return Err(jepa3d_schemas::Error::contract(path, "content hash", &entry.hash, hash).into());
+        return Err(breach(path, "content hash", &entry.hash, hash));
     }
     Ok(())
 }
 
 /// The cells of voxel blocks; `None` where groups are patches.
-pub fn cell_edge(manifest: &Manifest) -> Option<CellEdge> {
+pub(crate) fn cell_edge(manifest: &Manifest) -> Option<CellEdge> {
     match manifest.groups {
         GroupsEntry::Patches => None,
         GroupsEntry::VoxelBlocks { cell_edge: VoxelEdge::Auto } => Some(CellEdge::Auto),

@@ -1,6 +1,6 @@
 //! Errors of opening prepared sets and of making batches of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum Error {
         name: String,
     },
     /// A cache lacks a sample, or one of its views.
-    #[error("{path}: sample {id}{view}: expected an embedding, found none", path = path.display(), view = of_view(*view))]
+    #[error("{path}: sample {id}{view}: expected an embedding, found none", path = path.display(), view = name_view(*view))]
     NoEmbedding {
         /// The cache.
         path: PathBuf,
@@ -83,13 +83,13 @@ pub enum Error {
     Loading(std::sync::Arc<Error>),
 }
 
-fn of_view(view: Option<u16>) -> String {
+fn name_view(view: Option<u16>) -> String {
     view.map_or_else(String::new, |view| format!(", view {view}"))
 }
 
 impl Error {
     /// An operating system error about `path`.
-    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         jepa3d_schemas::Error::io(path, source).into()
     }
 }
@@ -97,6 +97,21 @@ impl Error {
 /// A setting that is out of range.
 pub(crate) fn out_of_range(key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
     jepa3d_schemas::ConfigError::setting(key, expected, found).into()
+}
+
+/// A stored file breaks the contract.
+pub(crate) fn breach(
+    path: &Path,
+    what: impl Into<String>,
+    expected: impl ToString,
+    found: impl ToString,
+) -> Error {
+    jepa3d_schemas::Error::contract(path, what, expected, found).into()
+}
+
+/// The values of a column that the contract asks for and a row group of `path` must have.
+pub(crate) fn require_column<T>(path: &Path, name: &str, column: Option<T>) -> Result<T> {
+    column.ok_or_else(|| breach(path, format!("column {name}"), "values", "none"))
 }
 
 /// Result of this crate.

@@ -17,22 +17,32 @@
 
 mod augment;
 mod batch;
+mod batch_positions;
+mod config;
 mod dataset;
 mod epoch_order;
 mod error;
 mod loader;
 mod masking;
+mod patch_source;
+mod patches;
 mod picture;
 mod resample;
+mod sample_key;
+mod shuffle_quality;
 mod teacher_cache;
 
-pub use augment::{Augment, PatchesFrom, Per, Subset, upright};
-pub use batch::{Batch, ViewPart, gather};
-pub use dataset::{PreparedDataset, RowGroupAt, cell_edge};
-pub use epoch_order::{EpochOrder, RowAt, Schedule, ShuffleQuality, resident_rows, shuffle_quality};
+pub use augment::{Augment, Per};
+pub use batch::{Batch, BatchViews};
+pub use config::{EvalConfig, LoaderConfig, ViewConfig};
+pub use dataset::{PreparedDataset, RowGroupAt};
+pub use epoch_order::{EpochOrder, RowAt};
 pub use error::{Error, Result};
-pub use loader::{EvalConfig, Loader, LoaderConfig, Regrouper, ViewConfig, crop, for_each_in_order};
-pub use masking::{MaskKind, MaskingConfig, Masks, Places, Sequence, draw_masks, greedy_order};
+pub use loader::{Loader, for_each_in_order};
+pub use masking::{BatchKey, MaskKind, MaskingConfig, Masks, PatchPlaces, Sequence, draw_masks};
+pub use patch_source::{PatchesFrom, PointSubset};
+pub use patches::{PatchMaker, SamplePatches};
 pub use picture::{PICTURE_SIZE, Picture, background};
 pub use resample::{Axis, Bicubic, resample};
+pub use shuffle_quality::{ShuffleQuality, resident_rows, shuffle_quality};
 pub use teacher_cache::{CachedView, TeacherCache, check_teacher_name};

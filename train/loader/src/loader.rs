@@ -10,39 +10,37 @@
 //! `shuffle_buffer` rows, two row groups and what the next `threads` batches need), and at most
 //! `prefetch + 2 threads` batches.
 
-mod config;
-mod crop;
-mod feed;
-mod plan;
-mod regroup;
-mod row;
+mod batch_maker;
+mod epoch_plan;
+mod held_groups;
+mod lock;
+#[cfg(test)]
+mod patch_tests;
 mod row_group;
+mod row_group_views;
+mod sample_maker;
+mod stored_groupings;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tests_of_patches;
-mod view_rows;
+mod view_fixture;
+mod view_maker;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-pub use config::{EvalConfig, LoaderConfig, ViewConfig};
-
-use crate::augment::{Augment, PatchesFrom};
 use crate::batch::Batch;
+use crate::batch_positions::BatchPositions;
+use crate::config::{EvalConfig, LoaderConfig};
 use crate::dataset::PreparedDataset;
-use crate::epoch_order::{EpochOrder, Schedule};
 use crate::error::{Error, Result};
-use crate::picture::background;
-pub use crop::crop;
-use feed::{Feed, Order};
-use plan::{Plans, Resident, Slots};
-pub use regroup::Regrouper;
+use batch_maker::{BatchMaker, RowOrder};
+use lock::lock;
 
 /// Ready batches, endlessly.
 pub struct Loader {
-    feed: Arc<Feed>,
+    maker: Arc<BatchMaker>,
     channels: Vec<Receiver<Result<Batch, Arc<Error>>>>,
     threads: Vec<JoinHandle<()>>,
     /// Batches taken.
@@ -61,22 +59,22 @@ impl Loader {
         let row_groups = dataset.row_groups(&[&config.split])?;
         let samples = config.repeat * row_groups.iter().map(|group| group.rows).sum::<usize>();
         let (rank, world) = (config.rank, config.world);
-        let schedule = Schedule { samples, batch: config.batch, rank, world, drop_last: true };
-        schedule.check()?;
-        let feed = feed(dataset, config, row_groups, schedule, Order::Shuffled { first: first_batch });
-        Self::spawn(feed, first_batch)
+        let positions = BatchPositions { samples, batch: config.batch, rank, world, drop_last: true };
+        positions.check()?;
+        let order = RowOrder::Shuffled { first: first_batch };
+        Self::spawn(BatchMaker::new(dataset, config, row_groups, positions, order), first_batch)
     }
 
-    fn spawn(feed: Feed, first: u64) -> Result<Self> {
-        let feed = Arc::new(feed);
-        let threads = feed.config.threads as u64;
-        let ahead = feed.config.prefetch.div_ceil(feed.config.threads).max(1);
-        let mut loader = Self { feed, channels: Vec::new(), threads: Vec::new(), taken: 0, failed: None };
+    fn spawn(maker: BatchMaker, first: u64) -> Result<Self> {
+        let maker = Arc::new(maker);
+        let threads = maker.config.threads as u64;
+        let ahead = maker.config.prefetch.div_ceil(maker.config.threads).max(1);
+        let mut loader = Self { maker, channels: Vec::new(), threads: Vec::new(), taken: 0, failed: None };
         for thread in 0..threads {
             let (sender, receiver) = sync_channel(ahead);
-            let feed = Arc::clone(&loader.feed);
+            let maker = Arc::clone(&loader.maker);
             let named = std::thread::Builder::new().name(format!("loader {thread}"));
-            let handle = named.spawn(move || feed.run(first + thread, threads, &sender));
+            let handle = named.spawn(move || maker.run(first + thread, threads, &sender));
             loader.threads.push(handle.map_err(|e| Error::Thread { found: e.to_string() })?);
             loader.channels.push(receiver);
         }
@@ -85,17 +83,17 @@ impl Loader {
 
     /// Steps of an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.feed.schedule.steps_per_epoch()
+        self.maker.positions.steps_per_epoch()
     }
 
     /// Samples of the split.
     pub fn samples(&self) -> usize {
-        self.feed.schedule.samples
+        self.maker.positions.samples
     }
 
-    /// The most rows that were in memory at once so far.
+    /// The most rows that were in memory at once so far: what a shuffle buffer costs, for benches and tests.
     pub fn resident_rows(&self) -> usize {
-        self.feed.resident.most()
+        self.maker.held_rows.most()
     }
 
     /// The next batch; waits for it if it is not ready.
@@ -123,8 +121,8 @@ impl Loader {
 
     /// Gives a batch back, so that its memory is used again.
     pub fn recycle(&mut self, batch: Batch) {
-        let mut pool = self.feed.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.len() < self.feed.config.prefetch + 2 * self.feed.config.threads {
+        let mut pool = lock(&self.maker.pool);
+        if pool.len() < self.maker.config.prefetch + 2 * self.maker.config.threads {
             pool.push(batch);
         }
     }
@@ -141,72 +139,35 @@ impl Drop for Loader {
     }
 }
 
-fn feed(
-    dataset: &Arc<PreparedDataset>,
-    config: LoaderConfig,
-    row_groups: Vec<crate::dataset::RowGroupAt>,
-    schedule: Schedule,
-    order: Order,
-) -> Feed {
-    let rows = EpochOrder {
-        fingerprint: dataset.fingerprint().to_owned(),
-        seed: config.seed,
-        buffer: config.shuffle_buffer,
-        group_rows: row_groups.iter().map(|group| group.rows).collect(),
-    };
-    let resident = Arc::<Resident>::default();
-    let is_kept =
-        matches!(order, Order::Shuffled { .. }) && config.shuffle_buffer >= schedule.samples / config.repeat;
-    let kept = is_kept.then(|| Arc::new(Slots::new(row_groups.len(), true, Arc::clone(&resident))));
-    Feed {
-        dataset: Arc::clone(dataset),
-        background: background(dataset.manifest()),
-        columns: row_group::columns(&config, dataset.cell_edge().is_some()),
-        config,
-        row_groups,
-        rows,
-        schedule,
-        order,
-        kept,
-        plans: Plans::default(),
-        resident,
-        pool: Mutex::default(),
-    }
-}
-
 /// Visits every sample of the splits (of all splits, without names) once, in stored order, with its
 /// canonical grouping and nothing changed.
 ///
 /// # Errors
-/// As [`Loader::start`] and [`Loader::next`], and if `visit` fails.
+/// Fails as [`Loader::start`] and [`Loader::next`] do, and if `visit` fails.
 pub fn for_each_in_order<E: From<Error>>(
     dataset: &Arc<PreparedDataset>,
     splits: &[&str],
     config: &EvalConfig,
     mut visit: impl FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
-    let patches_from = if config.random_start.is_some() { PatchesFrom::Online } else { PatchesFrom::Shard };
     let loading = LoaderConfig {
         split: String::new(),
         batch: config.batch,
         threads: config.threads,
-        patches_from,
-        points: config.points,
         groups: config.groups,
         group_size: config.group_size,
         shuffle_buffer: 0,
-        augment: Augment { normalize: config.normalize, ..Augment::default() },
         up_axis: config.up_axis,
-        seed: config.random_start.unwrap_or(0),
         ..LoaderConfig::default()
     };
     loading.check(dataset)?;
     let row_groups = dataset.row_groups(splits)?;
     let samples: usize = row_groups.iter().map(|group| group.rows).sum();
-    let schedule = Schedule { samples, batch: config.batch, rank: 0, world: 1, drop_last: false };
-    schedule.check()?;
-    let mut loader = Loader::spawn(feed(dataset, loading, row_groups, schedule, Order::Stored), 0)?;
-    for _ in 0..loader.feed.end().unwrap_or(0) {
+    let positions = BatchPositions { samples, batch: config.batch, rank: 0, world: 1, drop_last: false };
+    positions.check()?;
+    let maker = BatchMaker::new(dataset, loading, row_groups, positions, RowOrder::Stored);
+    let mut loader = Loader::spawn(maker, 0)?;
+    for _ in 0..loader.maker.end().unwrap_or(0) {
         visit(loader.next()?)?;
     }
     Ok(())

@@ -99,26 +99,6 @@ impl TeacherCache {
         &self.facts
     }
 
-    /// Samples that have a view.
-    pub fn samples(&self) -> usize {
-        self.samples.len()
-    }
-
-    /// Views of all samples.
-    pub fn len(&self) -> usize {
-        self.views.len()
-    }
-
-    /// Whether there is no view at all.
-    pub fn is_empty(&self) -> bool {
-        self.views.is_empty()
-    }
-
-    /// The number of views of a sample, 0 if it has none.
-    pub fn count(&self, sample_id: &str) -> usize {
-        self.samples.get(sample_id).map_or(0, Range::len)
-    }
-
     /// The views of a sample by ascending number, at least one.
     ///
     /// # Errors
@@ -126,12 +106,6 @@ impl TeacherCache {
     pub fn views(&self, sample_id: &str) -> Result<impl ExactSizeIterator<Item = CachedView<'_>> + Clone> {
         let rows = self.samples.get(sample_id).cloned().ok_or_else(|| self.missing(sample_id, None))?;
         Ok(rows.map(|row| self.row(row)))
-    }
-
-    /// View `index` of a sample, counted from 0 in the order of [`TeacherCache::views`]; `None` if it has fewer.
-    pub fn view(&self, sample_id: &str, index: usize) -> Option<CachedView<'_>> {
-        let rows = self.samples.get(sample_id)?;
-        (index < rows.len()).then(|| self.row(rows.start + index))
     }
 
     fn row(&self, row: usize) -> CachedView<'_> {

@@ -66,12 +66,7 @@ fn chosen(classes: &[i32], members: &[Vec<usize>], count: usize, draw: usize) ->
     let mut rows = Vec::with_capacity(classes.len() * count);
     for (class, members) in classes.iter().zip(members) {
         let mut draws = Draws::new(draw as u64, &class.to_string(), "few-labels");
-        let mut order = members.clone();
-        for i in 0..count {
-            let j = i + draws.index(order.len() - i);
-            order.swap(i, j);
-        }
-        rows.extend(&order[..count]);
+        rows.extend(draws.distinct(members.len(), count).into_iter().map(|at| members[at]));
     }
     rows
 }

@@ -1,7 +1,9 @@
 //! Settings of what is loaded, and what the loader is asked for.
 
 use jepa3d_grouping::CellEdge;
-use jepa3d_loader::{Augment, EvalConfig, LoaderConfig, PatchesFrom, PreparedDataset, Subset, ViewConfig};
+use jepa3d_loader::{
+    Augment, EvalConfig, LoaderConfig, PatchesFrom, PointSubset, PreparedDataset, ViewConfig,
+};
 use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +18,7 @@ pub struct DataConfig {
     /// `N`: points of a grouping that is made at every step.
     pub points: usize,
     /// Which points those are.
-    pub subset: Subset,
+    pub subset: PointSubset,
     /// Times that an epoch shows every sample, each with draws of its own: for sets of few large scenes.
     pub repeat: usize,
     /// `G`: patches of a sample.
@@ -43,7 +45,7 @@ impl Default for DataConfig {
             split: "train".into(),
             patches_from: PatchesFrom::Shard,
             points: 1024,
-            subset: Subset::Farthest,
+            subset: PointSubset::Farthest,
             repeat: 1,
             groups: 64,
             group_size: 32,
@@ -117,7 +119,6 @@ impl DataConfig {
             batch: if is_uneven { 1 } else { 64 },
             up_axis: self.up_axis,
             threads: self.threads,
-            ..EvalConfig::default()
         }
     }
 }

@@ -9,9 +9,11 @@ use jepa3d_schemas::{Sample, ShardReader};
 use tempfile::TempDir;
 
 use super::{EvalConfig, Loader, LoaderConfig, for_each_in_order};
-use crate::augment::{Augment, PatchesFrom, Per};
+use crate::augment::{Augment, Per};
 use crate::batch::Batch;
 use crate::dataset::PreparedDataset;
+use crate::error::Error;
+use crate::patch_source::PatchesFrom;
 
 const SHARDS: &[(&str, usize)] = &[("train", 23), ("train", 17), ("val", 5), ("train", 9)];
 
@@ -70,7 +72,7 @@ pub(super) fn cloud(sample: &Sample) -> Vec<[f32; 3]> {
 }
 
 /// (centers, patches) of a stored grouping, by definition.
-pub(super) fn stored(sample: &Sample, r: usize, [groups, size]: [usize; 2]) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn stored(sample: &Sample, r: usize, groups: usize, size: usize) -> (Vec<f32>, Vec<f32>) {
     let points = cloud(sample);
     let (mut centers, mut patches) = (Vec::new(), Vec::new());
     for g in 0..groups {
@@ -102,7 +104,7 @@ fn every_epoch_visits_each_sample_once_with_its_own_patches() {
                         batch.centers[i * SHAPE.G * 3..][..SHAPE.G * 3].to_vec(),
                         batch.patches[i * width..][..width].to_vec(),
                     );
-                    let r = (0..SHAPE.R).find(|&r| stored(sample, r, [SHAPE.G, SHAPE.K]) == found);
+                    let r = (0..SHAPE.R).find(|&r| stored(sample, r, SHAPE.G, SHAPE.K) == found);
                     groupings.insert(r.expect("one of the stored groupings"));
                 }
             }
@@ -171,23 +173,23 @@ fn evaluation_visits_the_splits_in_stored_order_with_the_canonical_grouping() {
             EvalConfig { batch: 8, threads, groups: SHAPE.G, group_size: SHAPE.K, ..EvalConfig::default() };
         let mut truth = samples(&dataset, "train");
         let (mut ids, mut sizes) = (Vec::new(), Vec::new());
-        for_each_in_order::<crate::Error>(&dataset, &["train"], &eval, |batch| {
+        for_each_in_order(&dataset, &["train"], &eval, |batch| {
             sizes.push(batch.rows);
             for (i, id) in batch.sample_ids.iter().enumerate() {
-                let (centers, patches) = stored(&truth[id], 0, [SHAPE.G, SHAPE.K]);
+                let (centers, patches) = stored(&truth[id], 0, SHAPE.G, SHAPE.K);
                 assert_eq!(batch.centers[i * centers.len()..][..centers.len()], centers);
                 assert_eq!(batch.patches[i * patches.len()..][..patches.len()], patches);
             }
             ids.extend(batch.sample_ids);
-            Ok(())
+            Ok::<(), Error>(())
         })
         .unwrap();
         assert_eq!(sizes, [8, 8, 8, 8, 8, 8, 1]);
         assert!(ids.iter().eq(truth.keys()));
         let mut all = 0;
-        for_each_in_order::<crate::Error>(&dataset, &[], &eval, |batch| {
+        for_each_in_order(&dataset, &[], &eval, |batch| {
             all += batch.rows;
-            Ok(())
+            Ok::<(), Error>(())
         })
         .unwrap();
         truth.append(&mut samples(&dataset, "val"));
@@ -287,8 +289,8 @@ fn dropping_the_loader_ends_its_threads() {
     for taken in [0, 1, 5] {
         let mut loader = Loader::start(&dataset, LoaderConfig { threads: 4, ..config() }, 0).unwrap();
         (0..taken).for_each(|_| drop(loader.next().unwrap()));
-        let feed = Arc::downgrade(&loader.feed);
+        let maker = Arc::downgrade(&loader.maker);
         drop(loader);
-        assert!(feed.upgrade().is_none(), "no thread holds on to anything");
+        assert!(maker.upgrade().is_none(), "no thread holds on to anything");
     }
 }

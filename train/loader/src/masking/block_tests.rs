@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use jepa3d_schemas::Draws;
 
-use super::blocks::farthest_anchors;
+use super::anchors::draw_anchors;
 use super::config::{MaskKind, MaskingConfig};
-use super::{Masks, Places, draw_masks, squared_distance};
+use super::distance::squared_distance;
+use super::{BatchKey, CloudPlaces, Masks, PatchPlaces, draw_masks};
 
 const GROUPS: [usize; 5] = [16, 32, 64, 256, 1024];
 
@@ -43,11 +44,11 @@ fn clouds(seed: u64, samples: usize, groups: usize, is_grid: bool) -> (Vec<f32>,
 fn drawn(kind: MaskKind, seed: u64, groups: usize, is_grid: bool) -> (Masks, Vec<f32>, Vec<[i32; 3]>) {
     let ids = ["a", "b", "c"].map(str::to_owned);
     let (centers, cells) = clouds(seed, ids.len(), groups, is_grid);
-    let places = Places { ids: &ids, centers: &centers, cells: is_grid.then_some(&cells) };
-    let masks = draw_masks(&config(kind), places, (seed, 0, 3)).unwrap();
-    let again = draw_masks(&config(kind), places, (seed, 0, 3)).unwrap();
+    let places = PatchPlaces { ids: &ids, centers: &centers, cells: is_grid.then_some(&cells) };
+    let masks = draw_masks(&config(kind), places, BatchKey { seed, epoch: 0, batch: 3 }).unwrap();
+    let again = draw_masks(&config(kind), places, BatchKey { seed, epoch: 0, batch: 3 }).unwrap();
     assert_eq!(masks, again, "a function of seed, epoch, batch and sample");
-    let other = draw_masks(&config(kind), places, (seed, 1, 3)).unwrap();
+    let other = draw_masks(&config(kind), places, BatchKey { seed, epoch: 1, batch: 3 }).unwrap();
     assert_ne!(masks.targets, other.targets, "another epoch, other masks");
     (masks, centers, cells)
 }
@@ -112,10 +113,12 @@ fn sizes_of_fps_blocks_follow_the_specification() {
             centers.extend(p.map(|x| (x / norm) as f32));
         }
     }
-    let places = Places { ids: &ids, centers: &centers, cells: None };
+    let places = PatchPlaces { ids: &ids, centers: &centers, cells: None };
     let (mut union, mut count, mut seen) = (0, 0, 0);
     for batch in 0..40 {
-        let masks = draw_masks(&config(MaskKind::FpsBlocks), places, (1, batch, batch)).unwrap();
+        let masks =
+            draw_masks(&config(MaskKind::FpsBlocks), places, BatchKey { seed: 1, epoch: batch, batch })
+                .unwrap();
         assert!((9..=12).contains(&masks.target_len) && masks.context_len >= 4, "{masks:?}");
         seen += masks.context_len;
         for targets in masks.targets.chunks_exact(4 * masks.target_len) {
@@ -213,7 +216,8 @@ fn assert_connected(cells: &[[i32; 3]], blocks: &[&[u32]]) {
 
 #[test]
 fn coinciding_centers_still_give_distinct_anchors() {
-    let anchors = farthest_anchors(&[[0.5; 3]; 6], 4, &mut Draws::new(1, "x", "y"));
+    let cloud = CloudPlaces { id: "a", centers: &[[0.5; 3]; 6], cells: None };
+    let anchors = draw_anchors(&cloud, 4, &mut Draws::new(1, "x", "y")).unwrap();
     assert_eq!(anchors.iter().collect::<BTreeSet<_>>().len(), 4);
 }
 
@@ -221,10 +225,10 @@ fn coinciding_centers_still_give_distinct_anchors() {
 fn shares_that_leave_nothing_are_refused() {
     let ids = ["a".to_owned()];
     let (centers, _) = clouds(1, 1, 16, false);
-    let places = Places { ids: &ids, centers: &centers, cells: None };
+    let places = PatchPlaces { ids: &ids, centers: &centers, cells: None };
     let ratio = |kind, target: f64, context: f64| {
         let config = MaskingConfig { target_ratio: [target; 2], context_ratio: [context; 2], ..config(kind) };
-        draw_masks(&config, places, (1, 0, 0)).unwrap_err().to_string()
+        draw_masks(&config, places, BatchKey { seed: 1, epoch: 0, batch: 0 }).unwrap_err().to_string()
     };
     assert_eq!(
         ratio(MaskKind::DisjointBlocks, 0.25, 1.0),
@@ -236,6 +240,7 @@ fn shares_that_leave_nothing_are_refused() {
          found a block of 8"
     );
     let config = MaskingConfig { blocks: 17, ..config(MaskKind::FpsBlocks) };
-    let error = draw_masks(&config, places, (1, 0, 0)).unwrap_err().to_string();
+    let error =
+        draw_masks(&config, places, BatchKey { seed: 1, epoch: 0, batch: 0 }).unwrap_err().to_string();
     assert_eq!(error, "config: masking.blocks: expected at most the 16 patches, found 17");
 }

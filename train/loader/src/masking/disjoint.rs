@@ -4,30 +4,26 @@
 
 use jepa3d_schemas::Draws;
 
-use super::blocks::{check_blocks, farthest_anchors, share};
+use super::anchors::{check_blocks, draw_anchors};
 use super::config::MaskingConfig;
-use super::{Masks, by_distance, squared_distance};
-use crate::error::Result;
-use crate::error::out_of_range;
+use super::distance::{sort_by_distance, squared_distance};
+use super::share::draw_share;
+use super::{CloudPlaces, Masks};
+use crate::error::{Result, out_of_range};
 
 /// No block owns this patch.
 const FREE: u32 = u32::MAX;
 
-/// One cloud: its centers, and the grid cells of voxel blocks.
-pub(super) struct Cloud<'a> {
-    pub centers: &'a [[f32; 3]],
-    pub cells: Option<&'a [[i32; 3]]>,
-}
-
 /// Exactly `M * L` targets a sample, `L` drawn once a batch; the context is the exact complement, ascending.
 pub(super) fn draw(
     config: &MaskingConfig,
-    clouds: &[Cloud<'_>],
-    (shared, each): (&mut Draws, &mut [Draws]),
+    clouds: &[CloudPlaces<'_>],
+    shared: &mut Draws,
+    each: &mut [Draws],
 ) -> Result<Masks> {
     let groups = clouds.first().map_or(0, |cloud| cloud.centers.len());
     check_blocks(config.blocks, groups)?;
-    let length = share(groups, config.target_ratio, shared).max(1);
+    let length = draw_share(groups, config.target_ratio, shared).max(1);
     let hidden = config.blocks * length;
     if hidden >= groups {
         let expected = format!("{} blocks that leave some of {groups} patches", config.blocks);
@@ -35,7 +31,7 @@ pub(super) fn draw(
     }
     let (mut context, mut targets) = (Vec::new(), Vec::new());
     for (cloud, draws) in clouds.iter().zip(each) {
-        let blocks = grow(cloud, config.blocks, length, draws);
+        let blocks = grow_blocks(cloud, config.blocks, length, draws)?;
         let is_target = |i: &u32| blocks.iter().any(|block| block.contains(i));
         context.extend((0..groups as u32).filter(|i| !is_target(i)));
         targets.extend(blocks.into_iter().flatten());
@@ -45,13 +41,19 @@ pub(super) fn draw(
 }
 
 /// `[M, L]`, each block in the order in which it grew. Anchors belong to their blocks before the first turn.
-fn grow(cloud: &Cloud<'_>, blocks: usize, length: usize, draws: &mut Draws) -> Vec<Vec<u32>> {
-    let anchors = farthest_anchors(cloud.centers, blocks, draws);
+fn grow_blocks(
+    cloud: &CloudPlaces<'_>,
+    blocks: usize,
+    length: usize,
+    draws: &mut Draws,
+) -> Result<Vec<Vec<u32>>> {
+    let anchors = draw_anchors(cloud, blocks, draws)?;
     let mut owner = vec![FREE; cloud.centers.len()];
     for (block, &anchor) in anchors.iter().enumerate() {
         owner[anchor] = block as u32;
     }
-    let mut growing: Vec<Growing<'_>> = anchors.iter().map(|&anchor| Growing::new(cloud, anchor)).collect();
+    let mut growing: Vec<GrowingBlock<'_>> =
+        anchors.iter().map(|&anchor| GrowingBlock::new(cloud, anchor)).collect();
     for _ in 1..length {
         for (number, block) in growing.iter_mut().enumerate() {
             if let Some(next) = block.next(&owner) {
@@ -60,11 +62,12 @@ fn grow(cloud: &Cloud<'_>, blocks: usize, length: usize, draws: &mut Draws) -> V
             }
         }
     }
-    growing.into_iter().map(|block| block.members).collect()
+    Ok(growing.into_iter().map(|block| block.members).collect())
 }
 
-struct Growing<'a> {
-    cloud: &'a Cloud<'a>,
+/// A block while patches join it.
+struct GrowingBlock<'a> {
+    cloud: &'a CloudPlaces<'a>,
     anchor: usize,
     /// All patches, nearest to the anchor first.
     near: Vec<usize>,
@@ -73,9 +76,9 @@ struct Growing<'a> {
     ring: Vec<u32>,
 }
 
-impl<'a> Growing<'a> {
-    fn new(cloud: &'a Cloud<'a>, anchor: usize) -> Self {
-        let near = by_distance(cloud.centers, anchor);
+impl<'a> GrowingBlock<'a> {
+    fn new(cloud: &'a CloudPlaces<'a>, anchor: usize) -> Self {
+        let near = sort_by_distance(cloud.centers, anchor);
         let ring = vec![FREE; cloud.centers.len()];
         let mut block = Self { cloud, anchor, near, members: Vec::new(), ring };
         block.ring[anchor] = 0;

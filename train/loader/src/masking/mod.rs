@@ -1,23 +1,26 @@
 //! Which patches are context and which are targets.
 //!
-//! Every preset gives index lists of equal length for all samples of a batch, so that no attention mask is needed.
+//! Every kind gives index lists of equal length for all samples of a batch, so that no attention mask is needed.
 
+mod anchors;
 #[cfg(test)]
 mod block_tests;
 mod blocks;
 mod config;
 mod disjoint;
+mod distance;
 mod random;
 mod region;
 mod runs;
 mod sequence;
+mod share;
 
 use jepa3d_schemas::Draws;
 
 use crate::error::Result;
 
 pub use config::{MaskKind, MaskingConfig, Sequence};
-pub use sequence::greedy_order;
+use share::draw_share;
 
 /// Index lists of one batch into its patches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub struct Masks {
 
 /// Where the patches of a batch are.
 #[derive(Clone, Copy, Debug)]
-pub struct Places<'a> {
+pub struct PatchPlaces<'a> {
     /// One id a sample.
     pub ids: &'a [String],
     /// `[B, G, 3]`.
@@ -47,75 +50,82 @@ pub struct Places<'a> {
     pub cells: Option<&'a [[i32; 3]]>,
 }
 
+/// What the draws of a batch derive from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchKey {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Epoch of the batch, from 0.
+    pub epoch: u64,
+    /// Number of the batch since the start of the run, from 0.
+    pub batch: u64,
+}
+
+/// The patches of one sample.
+struct CloudPlaces<'a> {
+    id: &'a str,
+    /// `[G]`.
+    centers: &'a [[f32; 3]],
+    /// `[G]` grid cells, of voxel blocks only.
+    cells: Option<&'a [[i32; 3]]>,
+}
+
+impl PatchPlaces<'_> {
+    /// Those of each sample; all have equally many.
+    fn split(&self) -> Vec<CloudPlaces<'_>> {
+        let all = self.centers.as_chunks::<3>().0;
+        let groups = all.len() / self.ids.len().max(1);
+        let one = |i: usize| i * groups..(i + 1) * groups;
+        let cloud = |(i, id)| CloudPlaces {
+            id,
+            centers: &all[one(i)],
+            cells: self.cells.map(|cells| &cells[one(i)]),
+        };
+        self.ids.iter().map(String::as_str).enumerate().map(cloud).collect()
+    }
+}
+
 /// Draws the masks of one batch, a function of (seed, epoch, batch number, sample ids, centers).
 ///
 /// # Errors
-/// Fails if no patch is left for the context.
-pub fn draw_masks(
-    config: &MaskingConfig,
-    places: Places<'_>,
-    (seed, epoch, batch): (u64, u64, u64),
-) -> Result<Masks> {
-    let Places { ids, centers, cells } = places;
-    let groups = centers.len() / 3 / ids.len().max(1);
-    let samples: Vec<Vec<[f32; 3]>> =
-        centers.chunks_exact(groups * 3).map(|cloud| cloud.as_chunks::<3>().0.to_vec()).collect();
-    let mut shared = Draws::new(seed, &format!("batch {batch}"), "masks");
-    let of_sample = |id: &String| Draws::new(seed, id, &format!("mask of epoch {epoch}"));
+/// Fails if no patch is left for the context, or there are more blocks or anchors than patches.
+pub fn draw_masks(config: &MaskingConfig, places: PatchPlaces<'_>, key: BatchKey) -> Result<Masks> {
+    let clouds = places.split();
+    let mut shared = Draws::new(key.seed, &format!("batch {}", key.batch), "masks");
+    let purpose = format!("mask of epoch {}", key.epoch);
+    let mut each: Vec<Draws> = places.ids.iter().map(|id| Draws::new(key.seed, id, &purpose)).collect();
     match config.kind {
-        MaskKind::Runs => return runs::draw(config, &samples, &mut shared),
-        MaskKind::FpsBlocks => {
-            let mut each: Vec<Draws> = ids.iter().map(of_sample).collect();
-            return blocks::draw(config, &samples, (&mut shared, &mut each));
-        }
-        MaskKind::DisjointBlocks => {
-            let mut each: Vec<Draws> = ids.iter().map(of_sample).collect();
-            let clouds: Vec<_> = samples
-                .iter()
-                .enumerate()
-                .map(|(i, centers)| disjoint::Cloud {
-                    centers,
-                    cells: cells.map(|cells| &cells[i * groups..(i + 1) * groups]),
-                })
-                .collect();
-            return disjoint::draw(config, &clouds, (&mut shared, &mut each));
-        }
-        MaskKind::Region | MaskKind::Random => {}
+        MaskKind::Runs => runs::draw(config, &clouds, &mut shared),
+        MaskKind::FpsBlocks => blocks::draw(config, &clouds, &mut shared, &mut each),
+        MaskKind::DisjointBlocks => disjoint::draw(config, &clouds, &mut shared, &mut each),
+        MaskKind::Region | MaskKind::Random => draw_subsets(config, &clouds, &mut shared, &mut each),
     }
-    let [low, high] = config.target_ratio;
-    let hidden = (shared.range(low, high.max(low + f64::EPSILON)) * groups as f64 + 1e-9) as usize;
-    let mut masks = Masks {
-        context_len: 0,
-        blocks: 1,
-        target_len: 0,
-        one_pass: true,
-        context: Vec::new(),
-        targets: Vec::new(),
-    };
-    for (centers, id) in samples.iter().zip(ids) {
-        let mut draws = of_sample(id);
-        let targets = match config.kind {
-            MaskKind::Region => region::draw(centers, config.blocks, hidden, &mut draws)?,
-            _ => random::draw(groups, hidden, &mut draws)?,
+}
+
+/// One target set a sample, of equal size in all of them; the context is all that is left.
+fn draw_subsets(
+    config: &MaskingConfig,
+    clouds: &[CloudPlaces<'_>],
+    shared: &mut Draws,
+    each: &mut [Draws],
+) -> Result<Masks> {
+    let groups = clouds.first().map_or(0, |cloud| cloud.centers.len());
+    let hidden = draw_share(groups, config.target_ratio, shared);
+    let (mut context, mut targets) = (Vec::new(), Vec::new());
+    for (cloud, draws) in clouds.iter().zip(each) {
+        let chosen = match config.kind {
+            MaskKind::Region => region::draw(cloud.centers, config.blocks, hidden, draws)?,
+            _ => random::draw(groups, hidden, draws)?,
         };
-        masks.target_len = targets.len();
-        masks.context.extend((0..groups as u32).filter(|i| targets.binary_search(i).is_err()));
-        masks.targets.extend(targets);
+        context.extend((0..groups as u32).filter(|i| chosen.binary_search(i).is_err()));
+        targets.extend(chosen);
     }
-    masks.context_len = groups - masks.target_len;
-    Ok(masks)
-}
-
-/// All centers, nearest to one of them first; ties by index.
-fn by_distance(centers: &[[f32; 3]], from: usize) -> Vec<usize> {
-    let gaps: Vec<f32> = centers.iter().map(|&center| squared_distance(center, centers[from])).collect();
-    let mut order: Vec<usize> = (0..centers.len()).collect();
-    order.sort_by(|&a, &b| gaps[a].total_cmp(&gaps[b]).then(a.cmp(&b)));
-    order
-}
-
-/// Squared distance, in one fixed order of operations.
-fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
-    let [x, y, z] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
-    (x * x + y * y) + z * z
+    Ok(Masks {
+        context_len: groups - hidden,
+        blocks: 1,
+        target_len: hidden,
+        one_pass: true,
+        context,
+        targets,
+    })
 }

@@ -2,8 +2,7 @@
 
 use jepa3d_schemas::Draws;
 
-use crate::error::Result;
-use crate::error::out_of_range;
+use crate::error::{Result, out_of_range};
 
 /// `hidden` of `groups` indices, ascending.
 pub(super) fn draw(groups: usize, hidden: usize, draws: &mut Draws) -> Result<Vec<u32>> {

@@ -3,9 +3,8 @@
 
 use jepa3d_schemas::Draws;
 
-use super::{by_distance, squared_distance};
-use crate::error::Result;
-use crate::error::out_of_range;
+use super::distance::{sort_by_distance, squared_distance};
+use crate::error::{Result, out_of_range};
 
 /// `hidden` indices, ascending, in `anchors` regions.
 pub(super) fn draw(
@@ -19,25 +18,14 @@ pub(super) fn draw(
         let expected = format!("a share that hides {anchors} to {} of {groups} patches", groups - 1);
         return Err(out_of_range("masking.target_ratio", expected, hidden));
     }
-    let anchors = distinct(groups, anchors, draws);
-    let near: Vec<Vec<usize>> = anchors.iter().map(|&a| by_distance(centers, a)).collect();
+    let anchors = draws.distinct(groups, anchors);
+    let near: Vec<Vec<usize>> = anchors.iter().map(|&a| sort_by_distance(centers, a)).collect();
     let each = hidden.div_ceil(anchors.len());
     let mut is_target = vec![false; groups];
     near.iter().flat_map(|near| &near[..each]).for_each(|&i| is_target[i] = true);
     trim(&mut is_target, centers, &anchors, hidden);
     top_up(&mut is_target, &near, hidden);
     Ok((0..groups as u32).filter(|&i| is_target[i as usize]).collect())
-}
-
-/// Distinct indices in the order they were drawn.
-fn distinct(groups: usize, count: usize, draws: &mut Draws) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..groups).collect();
-    for i in 0..count {
-        let j = i + draws.index(groups - i);
-        all.swap(i, j);
-    }
-    all.truncate(count);
-    all
 }
 
 /// Drops the members farthest from their nearest anchor; of equals, the higher index.
@@ -119,7 +107,7 @@ mod tests {
             let centers = cloud(seed, groups, if seed % 3 == 0 { 4 } else { 0 });
             let key = Draws::new(seed, "x", "mask");
             let found = draw(&centers, anchors, hidden, &mut key.clone()).unwrap();
-            let drawn = distinct(groups, anchors, &mut key.clone());
+            let drawn = key.clone().distinct(groups, anchors);
             assert_eq!(found, twin(&centers, &drawn, hidden), "seed {seed}");
             assert_eq!(found.len(), hidden);
             let has_equals = seed % 3 == 0;

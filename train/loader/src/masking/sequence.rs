@@ -1,26 +1,28 @@
 //! Orders of the centers that contiguous runs are cut from (Point-JEPA, section 3.2).
 
 use super::config::Sequence;
-use super::squared_distance;
+use super::distance::squared_distance;
 
 /// The order of one cloud's centers; ties go to the lowest index.
 ///
 /// # Shapes
 /// `centers [G]` to a permutation of `0..G`.
-pub fn greedy_order(centers: &[[f32; 3]], kind: Sequence) -> Vec<u32> {
+pub(super) fn sequence_centers(centers: &[[f32; 3]], kind: Sequence) -> Vec<u32> {
     match kind {
-        Sequence::NearestFromFirst => nearest_from(centers, 0),
-        Sequence::NearestMinStart => nearest_from(centers, lowest(centers)),
-        Sequence::Morton => morton(centers),
+        Sequence::NearestFromFirst => walk_from(centers, 0),
+        Sequence::NearestMinStart => walk_from(centers, find_lowest(centers)),
+        Sequence::Morton => sort_by_morton(centers),
     }
 }
 
-fn lowest(centers: &[[f32; 3]]) -> usize {
+/// The center of the least x + y + z.
+fn find_lowest(centers: &[[f32; 3]]) -> usize {
     let sum = |i: usize| (centers[i][0] + centers[i][1]) + centers[i][2];
     (0..centers.len()).min_by(|&a, &b| sum(a).total_cmp(&sum(b))).unwrap_or(0)
 }
 
-fn nearest_from(centers: &[[f32; 3]], first: usize) -> Vec<u32> {
+/// From `first` always on to the nearest unvisited center.
+fn walk_from(centers: &[[f32; 3]], first: usize) -> Vec<u32> {
     let mut left: Vec<usize> = (0..centers.len()).filter(|&i| i != first).collect();
     let mut order = vec![first as u32];
     let mut here = first;
@@ -37,7 +39,8 @@ fn nearest_from(centers: &[[f32; 3]], first: usize) -> Vec<u32> {
 /// Bits an axis of a Morton code has.
 const BITS: u32 = 21;
 
-fn morton(centers: &[[f32; 3]]) -> Vec<u32> {
+/// By the Morton code of cells of 1 / 256, the highest first.
+fn sort_by_morton(centers: &[[f32; 3]]) -> Vec<u32> {
     let axis = |k: usize| centers.iter().map(move |c| c[k]);
     let low = [0, 1, 2].map(|k| axis(k).fold(f32::INFINITY, f32::min));
     let code = |c: &[f32; 3]| {
@@ -60,14 +63,14 @@ mod tests {
     #[test]
     fn a_line_is_walked_from_its_low_end() {
         let centers: Vec<[f32; 3]> = [3.0, 0.0, 2.0, 1.0].map(|x| [x, 0.0, 0.0]).to_vec();
-        assert_eq!(greedy_order(&centers, Sequence::NearestMinStart), [1, 3, 2, 0]);
-        assert_eq!(greedy_order(&centers, Sequence::NearestFromFirst), [0, 2, 3, 1]);
+        assert_eq!(sequence_centers(&centers, Sequence::NearestMinStart), [1, 3, 2, 0]);
+        assert_eq!(sequence_centers(&centers, Sequence::NearestFromFirst), [0, 2, 3, 1]);
     }
 
     #[test]
     fn every_order_is_a_permutation_also_of_equal_centers() {
         for kind in [Sequence::NearestMinStart, Sequence::NearestFromFirst, Sequence::Morton] {
-            let mut order = greedy_order(&[[0.5; 3]; 9], kind);
+            let mut order = sequence_centers(&[[0.5; 3]; 9], kind);
             assert_eq!(order, (0..9).collect::<Vec<u32>>(), "ties by index");
             order.sort_unstable();
             assert_eq!(order, (0..9).collect::<Vec<u32>>());

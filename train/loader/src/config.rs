@@ -3,9 +3,10 @@
 use jepa3d_grouping::CellEdge;
 use jepa3d_schemas::UpAxis;
 
-use crate::augment::{Augment, PatchesFrom, Subset};
+use crate::augment::Augment;
 use crate::dataset::PreparedDataset;
 use crate::error::{Error, Result, out_of_range};
+use crate::patch_source::{PatchesFrom, PointSubset};
 
 /// What is loaded, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,7 @@ pub struct LoaderConfig {
     /// Points `N` of a fresh grouping; stored ones have their own. Default 1024.
     pub points: usize,
     /// Which points those are. Default the farthest.
-    pub subset: Subset,
+    pub subset: PointSubset,
     /// Times that an epoch shows every sample. Default 1.
     pub repeat: usize,
     /// What of one view of every sample is loaded. Default none.
@@ -41,9 +42,10 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// Batches made ahead, over all threads. Default 4.
     pub prefetch: usize,
-    /// This rank, below `world`: it takes its part of each step (see [`crate::Schedule`]). Default 0.
+    /// Number of this process among `world` that train together, each on its own part of every step: step `s` takes the
+    /// positions `s * batch * world ..` of the epoch, rank `r` the `r`-th part of them. Default 0; no trainer sets it yet.
     pub rank: usize,
-    /// Ranks. Default 1.
+    /// Processes that train together. Default 1.
     pub world: usize,
 }
 
@@ -55,7 +57,7 @@ impl Default for LoaderConfig {
             threads: 1,
             patches_from: PatchesFrom::Shard,
             points: 1024,
-            subset: Subset::Farthest,
+            subset: PointSubset::Farthest,
             repeat: 1,
             views: None,
             groups: 64,
@@ -89,6 +91,12 @@ impl LoaderConfig {
             return Err(out_of_range(key, "at least 1", 0));
         }
         self.augment.check(self.patches_from)?;
+        self.check_patches(dataset)?;
+        self.check_views(dataset)
+    }
+
+    /// Refuses patches that the stored groupings do not hold, or whose source the dataset does not serve.
+    fn check_patches(&self, dataset: &PreparedDataset) -> Result<()> {
         let shape = dataset.shape();
         let is_stored = self.patches_from == PatchesFrom::Shard;
         if is_stored && (self.groups > shape.G || self.group_size > shape.K || shape.R == 0) {
@@ -100,10 +108,14 @@ impl LoaderConfig {
             let expected = "\"shard\" for voxel blocks";
             return Err(out_of_range("data.patches_from", expected, "online"));
         }
-        if is_stored && self.subset == Subset::Crop {
+        if is_stored && self.subset == PointSubset::Crop {
             let expected = "\"online\" with data.subset = \"crop\": stored groupings are of whole clouds";
             return Err(out_of_range("data.patches_from", expected, "shard"));
         }
+        Ok(())
+    }
+
+    fn check_views(&self, dataset: &PreparedDataset) -> Result<()> {
         if self.views.is_some() && dataset.manifest().views.is_none() {
             return Err(Error::NoViews { folder: dataset.folder().to_owned() });
         }
@@ -115,7 +127,7 @@ impl LoaderConfig {
     }
 }
 
-/// How samples are read for evaluation.
+/// How samples are read for evaluation: each once, with its canonical stored grouping and unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalConfig {
     /// Samples of a batch; the last one may be smaller. Default 128.
@@ -126,29 +138,13 @@ pub struct EvalConfig {
     pub groups: usize,
     /// Points `K` of a patch. Default 32.
     pub group_size: usize,
-    /// Move each grouping's points to their mean and into the unit sphere. Default false.
-    pub normalize: bool,
-    /// Instead of the canonical stored grouping, one from random starts drawn with this seed, of a
-    /// fresh subset of `points` points (the official protocol). Default none.
-    pub random_start: Option<u64>,
-    /// Points `N` of such a subset. Default 1024.
-    pub points: usize,
     /// Clouds are turned so that this axis is up. Default as they are stored.
     pub up_axis: Option<UpAxis>,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self {
-            batch: 128,
-            threads: 1,
-            groups: 64,
-            group_size: 32,
-            normalize: false,
-            random_start: None,
-            points: 1024,
-            up_axis: None,
-        }
+        Self { batch: 128, threads: 1, groups: 64, group_size: 32, up_axis: None }
     }
 }
 

@@ -2,14 +2,24 @@
 
 use jepa3d_schemas::UpAxis;
 
-/// The `count` points that are nearest to `around` along the ground (ascending indices, ties to the lowest), moved so that
-/// `around` is the origin there; heights stay. A cloud of at most `count` points is taken whole.
-pub fn crop(
+/// What a crop keeps, and how much of it.
+#[derive(Clone, Copy)]
+pub(super) struct CropSize {
+    /// Points that are kept.
+    pub count: usize,
+    /// Heights along this axis stay and count for no distance.
+    pub up: UpAxis,
+}
+
+/// Writes the points that are nearest to `around` along the ground to `out`, moved so that `around` is the origin there,
+/// and gives their indices: ascending, ties to the lowest. A cloud of at most `count` points is taken whole.
+pub(super) fn crop_cloud(
     points: &[[f32; 3]],
     around: [f32; 3],
-    (count, up): (usize, UpAxis),
+    size: CropSize,
     out: &mut Vec<[f32; 3]>,
 ) -> Vec<u32> {
+    let CropSize { count, up } = size;
     let height = up.index();
     let mut origin = around;
     origin[height] = 0.0;
@@ -48,7 +58,7 @@ mod tests {
         for (up, height) in [(UpAxis::X, 0), (UpAxis::Y, 1), (UpAxis::Z, 2)] {
             for around in [points[7], points[123]] {
                 let mut out = vec![[9.0; 3]];
-                let chosen = crop(&points, around, (40, up), &mut out);
+                let chosen = crop_cloud(&points, around, CropSize { count: 40, up }, &mut out);
                 let gap = |i: u32| -> f32 {
                     (0..3).filter(|&a| a != height).map(|a| (points[i as usize][a] - around[a]).powi(2)).sum()
                 };
@@ -66,7 +76,7 @@ mod tests {
             }
         }
         points.truncate(12);
-        let whole = crop(&points, [0.0; 3], (40, UpAxis::Z), &mut Vec::new());
+        let whole = crop_cloud(&points, [0.0; 3], CropSize { count: 40, up: UpAxis::Z }, &mut Vec::new());
         assert_eq!(whole, (0..12).collect::<Vec<u32>>());
     }
 }

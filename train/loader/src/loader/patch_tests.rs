@@ -9,8 +9,9 @@ use jepa3d_schemas::Draws;
 
 use super::tests::{cloud, config, dataset, samples, stored, take};
 use super::{Loader, LoaderConfig};
-use crate::augment::{Augment, PatchesFrom, Per};
+use crate::augment::{Augment, Per};
 use crate::dataset::PreparedDataset;
+use crate::patch_source::PatchesFrom;
 
 #[test]
 fn fewer_centers_and_neighbours_are_the_first_ones_and_more_are_refused() {
@@ -23,7 +24,7 @@ fn fewer_centers_and_neighbours_are_the_first_ones_and_more_are_refused() {
             batch.sample_ids.iter().zip(patches).zip(batch.centers.chunks_exact(12))
         {
             let found = (centers.to_vec(), patches.to_vec());
-            assert!((0..SHAPE.R).any(|r| stored(&truth[id], r, [4, 3]) == found));
+            assert!((0..SHAPE.R).any(|r| stored(&truth[id], r, 4, 3) == found));
         }
     }
     let error = Loader::start(&dataset, LoaderConfig { groups: 7, ..config }, 0).err().unwrap().to_string();

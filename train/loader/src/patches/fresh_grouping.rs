@@ -4,16 +4,27 @@
 use jepa3d_grouping::{IndexedCloud, Result};
 use jepa3d_schemas::Draws;
 
-/// Memory that a thread keeps from sample to sample.
+/// How large a fresh grouping is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GroupingSize {
+    /// Points `N` of the subset; a smaller cloud is taken whole.
+    pub points: usize,
+    /// Centers `G`.
+    pub groups: usize,
+    /// Points `K` of a patch.
+    pub group_size: usize,
+}
+
+/// Groups clouds; keeps memory from one to the next.
 #[derive(Default)]
-pub struct Regrouper {
+pub(super) struct CloudGrouper {
     whole: IndexedCloud,
     part: IndexedCloud,
     points: Vec<[f32; 3]>,
 }
 
 /// A fresh grouping: indices into `points`.
-pub struct Regrouped<'a> {
+pub(super) struct FreshGrouping<'a> {
     /// `[N,3]`, changed.
     pub points: &'a [[f32; 3]],
     /// `[N]`: which points of the cloud those are, ascending; empty if they are all.
@@ -24,24 +35,24 @@ pub struct Regrouped<'a> {
     pub patches: Vec<u32>,
 }
 
-impl Regrouper {
-    /// Groups `points [S,3]` with sizes `[N, G, K]`; a cloud of at most `N` points is taken whole.
-    /// The first draw starts the subset (absent if it is whole), the next the centers.
+impl CloudGrouper {
+    /// Groups `points [S,3]`; `change` is applied to the subset before its centers are chosen.
+    /// The first draw starts the subset (absent if the cloud is whole), the next the centers.
     ///
     /// # Errors
     /// Fails if there are fewer than `G` or `K` points, or one is not finite.
-    pub fn regroup(
+    pub fn group(
         &mut self,
         points: &[[f32; 3]],
-        [n, groups, size]: [usize; 3],
+        size: GroupingSize,
         mut starts: Draws,
         change: impl FnOnce(&mut [[f32; 3]]),
-    ) -> Result<Regrouped<'_>> {
+    ) -> Result<FreshGrouping<'_>> {
         self.points.clear();
         let mut subset = Vec::new();
-        if points.len() > n {
+        if points.len() > size.points {
             self.whole.rebuild(points)?;
-            subset = self.whole.farthest_points(n, starts.index(points.len()) as u32)?;
+            subset = self.whole.farthest_points(size.points, starts.index(points.len()) as u32)?;
             // Ascending, so that ties inside the subset go to the lowest index into the cloud.
             subset.sort_unstable();
             self.points.extend(subset.iter().map(|&index| points[index as usize]));
@@ -51,8 +62,8 @@ impl Regrouper {
         change(&mut self.points);
         self.part.rebuild(&self.points)?;
         let start = starts.index(self.points.len()) as u32;
-        let centers = self.part.farthest_points(groups, start)?;
-        let patches = self.part.nearest(&centers, size)?;
-        Ok(Regrouped { points: &self.points, subset, centers, patches })
+        let centers = self.part.farthest_points(size.groups, start)?;
+        let patches = self.part.nearest(&centers, size.group_size)?;
+        Ok(FreshGrouping { points: &self.points, subset, centers, patches })
     }
 }

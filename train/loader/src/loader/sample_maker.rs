@@ -1,0 +1,103 @@
+//! How a row of a decoded row group becomes a sample of a batch.
+
+use super::row_group::DecodedRowGroup;
+use super::row_group_views::EncodedView;
+use super::view_maker::{AskedPatches, ViewMaker};
+use crate::augment::CloudChange;
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::patches::{PatchMaker, PatchScratch, SourceCloud};
+use crate::sample_key::SampleKey;
+
+/// A row of a decoded row group, as one epoch shows it.
+pub(super) struct EpochSample<'a> {
+    pub group: &'a DecodedRowGroup,
+    pub row: usize,
+    pub key: SampleKey<'a>,
+}
+
+/// Which stored grouping a sample shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroupingChoice {
+    /// One that is drawn anew for every epoch, of so many.
+    Drawn(usize),
+    /// Grouping 0.
+    Canonical,
+}
+
+/// Makes samples of batches; all threads share it.
+pub(super) struct SampleMaker {
+    pub patches: PatchMaker,
+    pub grouping: GroupingChoice,
+    /// Where views are asked for.
+    pub views: Option<ViewMaker>,
+}
+
+impl SampleMaker {
+    /// Memory for one thread.
+    pub fn scratch(&self) -> PatchScratch {
+        PatchScratch::new(self.views.is_some())
+    }
+
+    /// Adds a sample to `batch`.
+    ///
+    /// # Errors
+    /// Fails if the cloud cannot be grouped, or the image of its view does not decode; the error names the sample.
+    pub fn add(
+        &self,
+        sample: &EpochSample<'_>,
+        change: &CloudChange,
+        scratch: &mut PatchScratch,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let EpochSample { group, row, key } = *sample;
+        let view = group.views.as_ref().and_then(|views| views.choose(row, key));
+        let cloud = SourceCloud {
+            id: &group.sample_ids[row],
+            key,
+            points: group.points(row),
+            visible: view.as_ref().map_or(&[], |view| view.points),
+            change,
+        };
+        let at = batch.sample_ids.len();
+        batch.sample_ids.push(cloud.id.to_owned());
+        batch.labels.push(group.labels[row]);
+        match &group.groupings {
+            Some(stored) => {
+                let number = match self.grouping {
+                    GroupingChoice::Drawn(count) => key.choose_grouping(count),
+                    GroupingChoice::Canonical => 0,
+                };
+                self.patches.cut_stored(&cloud, &stored.get(row, number), scratch, &mut batch.slot(at));
+            }
+            None => {
+                self.patches.cut_fresh(&cloud, scratch, &mut batch.slot(at))?;
+            }
+        }
+        self.add_view(view.as_ref(), key, scratch, batch)
+    }
+
+    /// Adds the view of the sample that was added last, and which of its patches the view shows.
+    fn add_view(
+        &self,
+        view: Option<&EncodedView<'_>>,
+        key: SampleKey<'_>,
+        scratch: &PatchScratch,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let (Some(maker), Some(mut out)) = (&self.views, batch.views.take()) else { return Ok(()) };
+        let last = batch.sample_ids.len() - 1;
+        match (view, &scratch.members) {
+            (Some(view), Some(members)) => {
+                maker.add_image(view, &batch.sample_ids[last], &mut out)?;
+                let members = members.trace();
+                let size = members.len() / batch.groups;
+                let patches = AskedPatches { members: &members, size, counts: batch.counts_of_sample(last) };
+                maker.add_queries(view, &patches, &mut key.draws("queries"), &mut out);
+            }
+            _ => maker.add_nothing(&mut out),
+        }
+        batch.views = Some(out);
+        Ok(())
+    }
+}
