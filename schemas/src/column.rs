@@ -19,7 +19,7 @@ pub struct ColumnDefinition {
     pub(crate) value: DataType,
     pub(crate) is_list: bool,
     pub(crate) is_nullable: bool,
-    pub(crate) storage: Storage,
+    pub(crate) storage: ColumnStorage,
     /// In the letters of the README; empty for a single value.
     #[allow(dead_code, reason = "a test compares it with the README")]
     pub(crate) shape: &'static str,
@@ -30,7 +30,7 @@ pub struct ColumnDefinition {
 
 /// How a column is stored, beyond its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
+pub enum ColumnStorage {
     /// Compressed.
     Plain,
     /// Compressed, with least and greatest value of a row group: lets a foreign reader skip those without what it looks for.

@@ -14,7 +14,7 @@ use arrow_schema::DataType;
 use parquet::data_type::{BoolType, DoubleType, FloatType, Int32Type};
 use parquet::errors::ParquetError;
 
-use crate::column::{ColumnCells, ListColumn, Storage};
+use crate::column::{ColumnCells, ColumnStorage, ListColumn};
 use crate::list_chunk::{ListCells, ListElement};
 use crate::row_group_source::RowGroupSource;
 
@@ -27,7 +27,7 @@ pub trait ColumnType {
     /// Whether a row may be null.
     const IS_NULLABLE: bool = false;
     /// How it is stored.
-    const STORAGE: Storage = Storage::Plain;
+    const STORAGE: ColumnStorage = ColumnStorage::Plain;
     /// One row, to be written.
     type Cell<'a>;
     /// The rows of a row group, read.
@@ -75,7 +75,7 @@ macro_rules! text {
     ($($word:ty: $storage:ident;)*) => {$(
         impl ColumnType for $word {
             const VALUE: DataType = DataType::Utf8;
-            const STORAGE: Storage = Storage::$storage;
+            const STORAGE: ColumnStorage = ColumnStorage::$storage;
             type Cell<'a> = &'a str;
             type Rows = Vec<String>;
 
@@ -99,7 +99,7 @@ text! {
 impl ColumnType for Option<Utf8Repeated> {
     const VALUE: DataType = DataType::Utf8;
     const IS_NULLABLE: bool = true;
-    const STORAGE: Storage = Storage::Dictionary;
+    const STORAGE: ColumnStorage = ColumnStorage::Dictionary;
     type Cell<'a> = Option<&'a str>;
     type Rows = Vec<Option<String>>;
 
@@ -154,7 +154,7 @@ impl ColumnType for Option<i32> {
 
 impl ColumnType for ImageFile {
     const VALUE: DataType = DataType::Binary;
-    const STORAGE: Storage = Storage::Uncompressed;
+    const STORAGE: ColumnStorage = ColumnStorage::Uncompressed;
     type Cell<'a> = &'a [u8];
     type Rows = Vec<Vec<u8>>;
 
@@ -170,7 +170,7 @@ impl ColumnType for ImageFile {
 impl ColumnType for Option<ImageFile> {
     const VALUE: DataType = DataType::Binary;
     const IS_NULLABLE: bool = true;
-    const STORAGE: Storage = Storage::Uncompressed;
+    const STORAGE: ColumnStorage = ColumnStorage::Uncompressed;
     type Cell<'a> = Option<&'a [u8]>;
     type Rows = Vec<Option<Vec<u8>>>;
 

@@ -49,7 +49,7 @@ pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
 pub use points::{BOX_NUMBERS, CLOUD_COLUMNS, RowGroup, Sample, check_shapes};
 pub use row_group_encoder::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
 pub use seed::{Draws, derive_seed, source_hash};
-pub use shard_reader::{ShardReader, TableReader, TeacherReader, ViewReader};
+pub use shard_reader::{ShardReader, TeacherReader, ViewReader};
 pub use shard_writer::{ShardWriter, WrittenShard, file_hash};
 pub use srgb::{linear_from_srgb, srgb_from_linear};
 pub use table::Table;

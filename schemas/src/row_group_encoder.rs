@@ -19,7 +19,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::SchemaDescPtr;
 
-use crate::column::{ColumnCells, ColumnDefinition, Storage, arrow_schema};
+use crate::column::{ColumnCells, ColumnDefinition, ColumnStorage, arrow_schema};
 use crate::error::{Error, Result};
 use crate::footer::Metadata;
 use crate::list_chunk::{ListScratch, StoredChunk};
@@ -68,10 +68,12 @@ pub(crate) fn properties(
     for column in columns {
         let path = column.name.into();
         builder = match column.storage {
-            Storage::Plain => builder,
-            Storage::WithStatistics => builder.set_column_statistics_enabled(path, EnabledStatistics::Chunk),
-            Storage::Dictionary => builder.set_column_dictionary_enabled(path, true),
-            Storage::Uncompressed => builder.set_column_compression(path, Compression::UNCOMPRESSED),
+            ColumnStorage::Plain => builder,
+            ColumnStorage::WithStatistics => {
+                builder.set_column_statistics_enabled(path, EnabledStatistics::Chunk)
+            }
+            ColumnStorage::Dictionary => builder.set_column_dictionary_enabled(path, true),
+            ColumnStorage::Uncompressed => builder.set_column_compression(path, Compression::UNCOMPRESSED),
         };
     }
     builder.build()
