@@ -8,6 +8,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::tests::{golden, message};
 use super::*;
+use crate::torch_read::read_torch;
 
 /// A zip archive of the given entries.
 fn archive(entries: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {

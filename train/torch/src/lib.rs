@@ -2,9 +2,23 @@
 //!
 //! `.ckpt` (Lightning), `.pth` and `.pt` to `.safetensors` and the reverse. Nothing in a checkpoint
 //! is ever run; what comes back is loaded by the official class with `strict=True`.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use jepa3d_torch::convert;
+//!
+//! let done = convert(Path::new("point-jepa.ckpt"), Path::new("point-jepa.safetensors"))?;
+//! println!("{} tensors, width {}", done.tensors, done.sizes.width);
+//! for warning in &done.changes.warnings {
+//!     println!("warning: {warning}");
+//! }
+//! # Ok::<(), jepa3d_torch::Error>(())
+//! ```
 
 #[cfg(test)]
 mod bad_input_tests;
+mod convert;
 mod error;
 mod names;
 mod official;
@@ -18,108 +32,7 @@ mod tests;
 mod torch_read;
 mod torch_write;
 
-use std::path::{Path, PathBuf};
-
-use jepa3d_schemas::Error as DataError;
-use serde::Serialize;
-
+pub use convert::{Conversion, convert};
 pub use error::{Error, Result};
-pub use names::{Changes, export, import};
-pub use official::{Entry, PointJepaSizes, entries};
-pub use safetensors_file::{read_safetensors, write_safetensors};
-pub use state::{ElementType, StateDict, TensorData};
-pub use torch_read::read_torch;
-pub use torch_write::{Wrapper, write_torch};
-
-/// What a conversion read and wrote.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Conversion {
-    /// The file read.
-    pub from: PathBuf,
-    /// The file written.
-    pub to: PathBuf,
-    /// Tensors written.
-    pub tensors: usize,
-    /// Parameters of tokenizer, positions and encoder.
-    pub encoder_parameters: usize,
-    /// Parameters of the predictor, with the norm that the official class declares and never uses.
-    pub predictor_parameters: usize,
-    /// The model's sizes.
-    pub sizes: PointJepaSizes,
-    /// What is not as it was.
-    pub changes: Changes,
-}
-
-/// The kind of file that a name promises.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Safetensors,
-    Lightning,
-    Plain,
-}
-
-/// Converts the checkpoint `from` to `to`; the endings of both names say what they are.
-///
-/// `.safetensors` is ours; `.ckpt` is written as a Lightning checkpoint with the step of the moving
-/// average, `.pth` and `.pt` as a bare state dictionary; read is either under any of these names.
-///
-/// # Errors
-/// Fails if not exactly one of the two names ends in `.safetensors`, a file cannot be read or
-/// written, or its tensors are not those of a Point-JEPA model: one error names all that differ.
-pub fn convert(from: &Path, to: &Path) -> Result<Conversion> {
-    let (source, target) = (kind(from)?, kind(to)?);
-    if (source == Kind::Safetensors) == (target == Kind::Safetensors) {
-        let expected = if source == Kind::Safetensors { ".ckpt, .pth or .pt" } else { ".safetensors" };
-        return Err(DataError::contract(to, "name", format!("one ending in {expected}"), ending(to)).into());
-    }
-    let (tensors, sizes, changes) = if source == Kind::Safetensors {
-        let (state, order, sizes, changes) = export(from, read_safetensors(from)?)?;
-        let wrapper = match target {
-            Kind::Lightning => Wrapper::Lightning { global_step: steps(&state) },
-            _ => Wrapper::Plain,
-        };
-        write_torch(to, &state, &order, wrapper)?;
-        (state.len(), sizes, changes)
-    } else {
-        let (state, sizes, changes) = import(from, read_torch(from)?)?;
-        write_safetensors(to, &state)?;
-        (state.len(), sizes, changes)
-    };
-    let entries = entries(&sizes);
-    let count = |prefixes: &[&str]| {
-        let is_part = |e: &&Entry| prefixes.iter().any(|p| e.name.starts_with(p)) && !e.is_buffer();
-        entries.iter().filter(is_part).map(|e| e.shape.iter().product::<usize>()).sum()
-    };
-    Ok(Conversion {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        tensors,
-        encoder_parameters: count(&["tokenizer.", "positional_encoding.", official::STUDENT]),
-        predictor_parameters: count(&["predictor."]),
-        sizes,
-        changes,
-    })
-}
-
-/// Updates of the moving average, which are the optimiser's steps.
-fn steps(state: &StateDict) -> u32 {
-    let bytes =
-        state.get("teacher.step").and_then(|tensor| <[u8; 8]>::try_from(tensor.bytes.as_slice()).ok());
-    bytes.and_then(|bytes| u32::try_from(i64::from_le_bytes(bytes)).ok()).unwrap_or(0)
-}
-
-fn kind(path: &Path) -> Result<Kind> {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("safetensors") => Ok(Kind::Safetensors),
-        Some("ckpt") => Ok(Kind::Lightning),
-        Some("pth" | "pt") => Ok(Kind::Plain),
-        _ => {
-            let expected = "one ending in .ckpt, .pth, .pt or .safetensors";
-            Err(DataError::contract(path, "name", expected, ending(path)).into())
-        }
-    }
-}
-
-fn ending(path: &Path) -> String {
-    path.extension().map_or_else(|| "none".to_owned(), |e| format!(".{}", e.to_string_lossy()))
-}
+pub use names::Changes;
+pub use official::PointJepaSizes;

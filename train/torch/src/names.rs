@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jepa3d_schemas::Error as DataError;
 
-use super::official::{Entry, ONLINE, PointJepaSizes, STUDENT, entries};
-use super::state::{ElementType, StateDict, TensorData};
 use crate::error::Result;
+use crate::official::{ONLINE, OfficialTensor, PointJepaSizes, STUDENT, list_tensors};
+use crate::state::{ElementType, StateDict, TensorData};
 
 /// Where point2vec's files, and early ones of Point-JEPA, put the tokenizer.
 const OLDER_TOKENIZER: &str = "tokenizer.embedding.";
@@ -31,7 +31,25 @@ pub struct Changes {
     pub warnings: Vec<String>,
 }
 
-/// Makes `state`, as read from the file `path`, one of ours: exactly the names of [`entries`].
+/// A state dictionary of ours.
+#[derive(Debug)]
+pub(crate) struct OurState {
+    pub state: StateDict,
+    pub sizes: PointJepaSizes,
+    pub changes: Changes,
+}
+
+/// A state dictionary that the official class loads.
+#[derive(Debug)]
+pub(crate) struct OfficialState {
+    pub state: StateDict,
+    /// Its names as the official class orders them.
+    pub order: Vec<String>,
+    pub sizes: PointJepaSizes,
+    pub changes: Changes,
+}
+
+/// Makes `state`, as read from the file `path`, one of ours: exactly the names of [`list_tensors`].
 ///
 /// Older names are replaced; `teacher.online_model.*`, which repeats `student.*`, is dropped;
 /// halves and doubles become 32-bit floats; NaN running statistics become 0 and 1, with a warning.
@@ -39,14 +57,14 @@ pub struct Changes {
 /// # Errors
 /// Fails if names are missing or unexpected, or tensors of another shape or type: one error names
 /// them all.
-pub fn import(path: &Path, mut state: StateDict) -> Result<(StateDict, PointJepaSizes, Changes)> {
+pub(crate) fn import(path: &Path, mut state: StateDict) -> Result<OurState> {
     let mut changes = Changes::default();
     rename(&mut state, &mut changes);
     drop_repeated(&mut state, &mut changes);
-    let sizes = PointJepaSizes::of(&state);
-    let entries = entries(&sizes);
-    check(path, &state, &sizes, &entries)?;
-    for entry in &entries {
+    let sizes = PointJepaSizes::read(&state);
+    let official = list_tensors(&sizes);
+    check(path, &state, &sizes, &official)?;
+    for entry in &official {
         let Some(tensor) = state.get_mut(&entry.name) else { continue };
         if tensor.element != entry.element
             && let Some(values) = tensor.to_f32()
@@ -56,15 +74,15 @@ pub fn import(path: &Path, mut state: StateDict) -> Result<(StateDict, PointJepa
         }
         repair(entry, tensor, &mut changes);
     }
-    Ok((state, sizes, changes))
+    Ok(OurState { state, sizes, changes })
 }
 
-/// Makes `state` one that the official class loads, with the order of its names.
+/// Makes `state`, one of ours, one that the official class loads.
 ///
 /// # Errors
 /// Fails as [`import`] does.
-pub fn export(path: &Path, state: StateDict) -> Result<(StateDict, Vec<String>, PointJepaSizes, Changes)> {
-    let (mut state, sizes, mut changes) = import(path, state)?;
+pub(crate) fn export(path: &Path, state: StateDict) -> Result<OfficialState> {
+    let OurState { mut state, sizes, mut changes } = import(path, state)?;
     let repeated: Vec<(String, TensorData)> = (state.range(STUDENT.to_owned()..))
         .map_while(|(name, tensor)| {
             Some((format!("{ONLINE}{}", name.strip_prefix(STUDENT)?), tensor.clone()))
@@ -73,13 +91,13 @@ pub fn export(path: &Path, state: StateDict) -> Result<(StateDict, Vec<String>, 
     changes.added = repeated.iter().map(|(name, _)| name.clone()).collect();
     changes.added.sort();
     let mut order = Vec::new();
-    for Entry { name, .. } in entries(&sizes) {
+    for OfficialTensor { name, .. } in list_tensors(&sizes) {
         let again = name.strip_prefix(STUDENT).map(|rest| format!("{ONLINE}{rest}"));
         order.push(name);
         order.extend(again);
     }
     state.extend(repeated);
-    Ok((state, order, sizes, changes))
+    Ok(OfficialState { state, order, sizes, changes })
 }
 
 fn rename(state: &mut StateDict, changes: &mut Changes) {
@@ -124,10 +142,10 @@ fn is_convertible(found: ElementType, expected: ElementType) -> bool {
 }
 
 /// All that is wrong with the names, shapes and types, in one error.
-fn check(path: &Path, state: &StateDict, sizes: &PointJepaSizes, entries: &[Entry]) -> Result<()> {
+fn check(path: &Path, state: &StateDict, sizes: &PointJepaSizes, official: &[OfficialTensor]) -> Result<()> {
     let mut missing = Vec::new();
     let (mut shapes, mut types) = (Vec::new(), Vec::new());
-    for entry in entries {
+    for entry in official {
         let Some(tensor) = state.get(&entry.name) else {
             missing.push(format!("{} {:?}", entry.name, entry.shape));
             continue;
@@ -138,7 +156,7 @@ fn check(path: &Path, state: &StateDict, sizes: &PointJepaSizes, entries: &[Entr
             types.push(format!("{} expected {:?}, found {:?}", entry.name, entry.element, tensor.element));
         }
     }
-    let known: std::collections::BTreeSet<&str> = entries.iter().map(|e| e.name.as_str()).collect();
+    let known: std::collections::BTreeSet<&str> = official.iter().map(|e| e.name.as_str()).collect();
     let unexpected: Vec<String> = (state.iter())
         .filter(|(name, _)| !known.contains(name.as_str()))
         .map(|(name, tensor)| format!("{name} {:?}", tensor.shape))
@@ -149,7 +167,7 @@ fn check(path: &Path, state: &StateDict, sizes: &PointJepaSizes, entries: &[Entr
         ("of another shape", shapes),
         ("of another type", types),
     ];
-    let found: Vec<String> = kinds.iter().filter_map(|(kind, names)| listed(kind, names)).collect();
+    let found: Vec<String> = kinds.iter().filter_map(|(kind, names)| list_names(kind, names)).collect();
     if found.is_empty() {
         return Ok(());
     }
@@ -161,7 +179,7 @@ fn check(path: &Path, state: &StateDict, sizes: &PointJepaSizes, entries: &[Entr
 }
 
 /// `2 missing: a [3], b [4]`.
-fn listed(kind: &str, names: &[String]) -> Option<String> {
+fn list_names(kind: &str, names: &[String]) -> Option<String> {
     if names.is_empty() {
         return None;
     }
@@ -174,7 +192,7 @@ fn listed(kind: &str, names: &[String]) -> Option<String> {
 }
 
 /// NaN running statistics, which a run in half precision can leave behind, become those of no data.
-fn repair(entry: &Entry, tensor: &mut TensorData, changes: &mut Changes) {
+fn repair(entry: &OfficialTensor, tensor: &mut TensorData, changes: &mut Changes) {
     let neutral = match entry.name.rsplit('.').next() {
         Some("running_mean") => 0.0,
         Some("running_var") => 1.0,

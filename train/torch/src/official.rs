@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::state::{ElementType, StateDict};
+use crate::state::{ElementType, StateDict};
 
 /// The sizes of a Point-JEPA model, as its tensors tell them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,7 +32,7 @@ pub struct PointJepaSizes {
 
 impl PointJepaSizes {
     /// The model of the paper: 12 blocks of width 384, predictor 6 of 192.
-    pub const OFFICIAL: Self = Self {
+    pub(crate) const OFFICIAL: Self = Self {
         width: 384,
         depth: 12,
         mlp: 1536,
@@ -44,8 +44,8 @@ impl PointJepaSizes {
         predictor_position: 128,
     };
 
-    /// The sizes that `state` tells; the official one where the tensor that tells it is missing.
-    pub fn of(state: &StateDict) -> Self {
+    /// Reads the sizes off the tensors; the official one where the tensor that tells it is missing.
+    pub(crate) fn read(state: &StateDict) -> Self {
         let tokenizer = "tokenizer.embedding.encoder";
         let rows = |name: &str, official: usize| {
             state.get(name).and_then(|tensor| tensor.shape.first()).copied().unwrap_or(official)
@@ -53,7 +53,7 @@ impl PointJepaSizes {
         let official = Self::OFFICIAL;
         Self {
             width: rows("student.norm.weight", official.width),
-            depth: blocks(state, "student.blocks.").unwrap_or(official.depth),
+            depth: count_blocks(state, "student.blocks.").unwrap_or(official.depth),
             mlp: rows("student.blocks.0.mlp.fc1.weight", official.mlp),
             position: rows("positional_encoding.0.weight", official.position),
             tokenizer: [
@@ -62,7 +62,8 @@ impl PointJepaSizes {
                 rows(&format!("{tokenizer}.second_conv.0.weight"), official.tokenizer[2]),
             ],
             predictor_width: rows("predictor.predictor_embed.weight", official.predictor_width),
-            predictor_depth: blocks(state, "predictor.predictor.blocks.").unwrap_or(official.predictor_depth),
+            predictor_depth: count_blocks(state, "predictor.predictor.blocks.")
+                .unwrap_or(official.predictor_depth),
             predictor_mlp: rows("predictor.predictor.blocks.0.mlp.fc1.weight", official.predictor_mlp),
             predictor_position: rows("predictor.positional_encoding.0.weight", official.predictor_position),
         }
@@ -70,7 +71,7 @@ impl PointJepaSizes {
 }
 
 /// One more than the highest block whose name begins with `prefix`.
-fn blocks(state: &StateDict, prefix: &str) -> Option<usize> {
+fn count_blocks(state: &StateDict, prefix: &str) -> Option<usize> {
     let number = |name: &String| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
     // A number beyond any model would ask for a list beyond any memory.
     state.keys().filter_map(number).filter(|&block| block < state.len()).max().map(|block| block + 1)
@@ -78,7 +79,7 @@ fn blocks(state: &StateDict, prefix: &str) -> Option<usize> {
 
 /// What a tensor of the state dictionary is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub(crate) struct OfficialTensor {
     /// Its official name.
     pub name: String,
     /// Its official shape.
@@ -87,22 +88,22 @@ pub struct Entry {
     pub element: ElementType,
 }
 
-impl Entry {
+impl OfficialTensor {
     /// Running statistics, counters and flags: state that no gradient reaches.
-    pub fn is_buffer(&self) -> bool {
+    pub(crate) fn is_buffer(&self) -> bool {
         let last = self.name.rsplit('.').next().unwrap_or_default();
         matches!(last, "running_mean" | "running_var" | "num_batches_tracked" | "initted" | "step")
     }
 }
 
 /// Prefixes of the encoder's tensors: itself, its second name in the official file, its moving average.
-pub(super) const STUDENT: &str = "student.";
-pub(super) const ONLINE: &str = "teacher.online_model.";
+pub(crate) const STUDENT: &str = "student.";
+pub(crate) const ONLINE: &str = "teacher.online_model.";
 const AVERAGE: &str = "teacher.ema_model.";
 
 /// The tensors of our checkpoints, in the official order.
-pub fn entries(sizes: &PointJepaSizes) -> Vec<Entry> {
-    let mut list = List(Vec::new());
+pub(crate) fn list_tensors(sizes: &PointJepaSizes) -> Vec<OfficialTensor> {
+    let mut list = TensorList(Vec::new());
     let (d, p) = (sizes.width, sizes.predictor_width);
     list.float("mask_token", &[d]);
     list.positions("positional_encoding.", sizes.position, d);
@@ -121,15 +122,23 @@ pub fn entries(sizes: &PointJepaSizes) -> Vec<Entry> {
     list.0
 }
 
-struct List(Vec<Entry>);
+struct TensorList(Vec<OfficialTensor>);
 
-impl List {
+impl TensorList {
     fn float(&mut self, name: &str, shape: &[usize]) {
-        self.0.push(Entry { name: name.to_owned(), shape: shape.to_vec(), element: ElementType::F32 });
+        self.0.push(OfficialTensor {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            element: ElementType::F32,
+        });
     }
 
     fn counter(&mut self, name: &str, shape: &[usize]) {
-        self.0.push(Entry { name: name.to_owned(), shape: shape.to_vec(), element: ElementType::I64 });
+        self.0.push(OfficialTensor {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            element: ElementType::I64,
+        });
     }
 
     /// A linear layer or 1x1 convolution with bias.
@@ -186,9 +195,9 @@ mod tests {
     /// The counts of the method: 21.84 M for tokenizer, positions and encoder, 2,843,456 for the predictor.
     #[test]
     fn parameters_of_the_paper() {
-        let entries = entries(&PointJepaSizes::OFFICIAL);
+        let entries = list_tensors(&PointJepaSizes::OFFICIAL);
         let count = |prefix: &str| -> usize {
-            let of_part = |e: &&Entry| e.name.starts_with(prefix) && !e.is_buffer();
+            let of_part = |e: &&OfficialTensor| e.name.starts_with(prefix) && !e.is_buffer();
             entries.iter().filter(of_part).map(|e| e.shape.iter().product::<usize>()).sum()
         };
         assert_eq!(count("tokenizer."), 493_824);
@@ -215,14 +224,14 @@ mod tests {
             predictor_mlp: 14,
             predictor_position: 7,
         };
-        let tensor = |e: &Entry| {
-            super::super::state::TensorData::from_f32(&e.shape, &vec![0.0; e.shape.iter().product()])
+        let tensor = |e: &OfficialTensor| {
+            crate::state::TensorData::from_f32(&e.shape, &vec![0.0; e.shape.iter().product()])
         };
-        let mut state: StateDict = entries(&sizes).iter().map(|e| (e.name.clone(), tensor(e))).collect();
-        assert_eq!(PointJepaSizes::of(&state), sizes);
+        let mut state: StateDict = list_tensors(&sizes).iter().map(|e| (e.name.clone(), tensor(e))).collect();
+        assert_eq!(PointJepaSizes::read(&state), sizes);
         let stray = state["mask_token"].clone();
         state.insert("student.blocks.99999999999.norm1.weight".to_owned(), stray);
-        assert_eq!(PointJepaSizes::of(&state).depth, 3, "no list of a hundred billion blocks");
-        assert_eq!(PointJepaSizes::of(&StateDict::new()), PointJepaSizes::OFFICIAL);
+        assert_eq!(PointJepaSizes::read(&state).depth, 3, "no list of a hundred billion blocks");
+        assert_eq!(PointJepaSizes::read(&StateDict::new()), PointJepaSizes::OFFICIAL);
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use jepa3d_schemas::{Error as DataError, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 
-use super::state::{ElementType, StateDict, TensorData};
 use crate::error::Result;
+use crate::state::{ElementType, StateDict, TensorData};
 
 /// Element types here and there.
 const TYPES: [(ElementType, Dtype); 10] = [
@@ -30,7 +30,7 @@ const TYPES: [(ElementType, Dtype); 10] = [
 /// # Errors
 /// Fails if the file is not one (cut short, a wrong header), or a tensor has an element type that
 /// PyTorch checkpoints of these models do not have.
-pub fn read_safetensors(path: &Path) -> Result<StateDict> {
+pub(crate) fn read_safetensors(path: &Path) -> Result<StateDict> {
     let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| DataError::contract(path, "file", "a whole safetensors file", e))?;
@@ -50,19 +50,19 @@ pub fn read_safetensors(path: &Path) -> Result<StateDict> {
 ///
 /// # Errors
 /// Fails if the disk does.
-pub fn write_safetensors(path: &Path, state: &StateDict) -> Result<()> {
+pub(crate) fn write_safetensors(path: &Path, state: &StateDict) -> Result<()> {
     // What Python's loaders ask for.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let tensors = state.iter().map(|(name, tensor)| (name, Stored(tensor)));
+    let tensors = state.iter().map(|(name, tensor)| (name, SafetensorsView(tensor)));
     let bytes = serialize(tensors, Some(metadata))
         .map_err(|e| DataError::contract(path, "tensors", "ones that safetensors takes", e))?;
     Ok(write_atomically(path, &bytes)?)
 }
 
 /// A tensor as the crate asks for it.
-struct Stored<'a>(&'a TensorData);
+struct SafetensorsView<'a>(&'a TensorData);
 
-impl View for Stored<'_> {
+impl View for SafetensorsView<'_> {
     fn dtype(&self) -> Dtype {
         let pair = TYPES.iter().find(|pair| pair.0 == self.0.element);
         pair.expect("every element type has its twin").1

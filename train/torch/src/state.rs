@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Element types that both PyTorch files and safetensors know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ElementType {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ElementType {
     F64,
     F32,
     F16,
@@ -21,7 +20,7 @@ pub enum ElementType {
 
 impl ElementType {
     /// Bytes of an element.
-    pub fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
             Self::F32 | Self::I32 => 4,
@@ -33,7 +32,7 @@ impl ElementType {
 
 /// A tensor: little-endian elements, the last dimension running fastest.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TensorData {
+pub(crate) struct TensorData {
     /// Type of the elements.
     pub element: ElementType,
     /// Elements each dimension; empty for a scalar.
@@ -43,28 +42,18 @@ pub struct TensorData {
 }
 
 impl TensorData {
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// A tensor of 32-bit floats.
     ///
     /// # Panics
     /// If the values do not fill the shape.
-    pub fn from_f32(shape: &[usize], values: &[f32]) -> Self {
+    pub(crate) fn from_f32(shape: &[usize], values: &[f32]) -> Self {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "values fill the shape");
         let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         Self { element: ElementType::F32, shape: shape.to_vec(), bytes: Arc::new(bytes) }
     }
 
     /// The elements as 32-bit floats: exact for halves, rounded for doubles, `None` for integers.
-    pub fn to_f32(&self) -> Option<Vec<f32>> {
+    pub(crate) fn to_f32(&self) -> Option<Vec<f32>> {
         let word = |b: &[u8]| u16::from_le_bytes([b[0], b[1]]);
         let size = self.element.size();
         let each =
@@ -94,7 +83,7 @@ fn f32_from_half(half: u16) -> f32 {
 }
 
 /// Tensors by name.
-pub type StateDict = BTreeMap<String, TensorData>;
+pub(crate) type StateDict = BTreeMap<String, TensorData>;
 
 #[cfg(test)]
 mod tests {
@@ -130,6 +119,6 @@ mod tests {
         assert_eq!(tensor(ElementType::F64, &0.1_f64.to_le_bytes()).to_f32(), Some(vec![0.1]));
         assert_eq!(tensor(ElementType::I32, &[1, 0, 0, 0]).to_f32(), None);
         let floats = TensorData::from_f32(&[2], &[1.5, -2.0]);
-        assert_eq!((floats.to_f32(), floats.len(), floats.is_empty()), (Some(vec![1.5, -2.0]), 2, false));
+        assert_eq!(floats.to_f32(), Some(vec![1.5, -2.0]));
     }
 }

@@ -10,9 +10,9 @@ use std::rc::Rc;
 use jepa3d_schemas::Error as DataError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::pickle::{Fault, Pickled, Value, unpickle};
-use super::tensors::element_of_class;
 use crate::error::Result;
+use crate::pickle::{Fault, Pickled, Value, unpickle};
+use crate::tensors::element_of_class;
 
 /// Bytes of a pickle: names and hyper-parameters, never the tensors.
 const LONGEST_PICKLE: u64 = 1 << 26;
@@ -21,13 +21,13 @@ const LONGEST_PICKLE: u64 = 1 << 26;
 const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 
 /// An open PyTorch file.
-pub(super) struct Storages<'a> {
+pub(crate) struct Storages<'a> {
     path: &'a Path,
     file_len: u64,
-    kept: Kept,
+    source: StorageSource,
 }
 
-enum Kept {
+enum StorageSource {
     /// Entries `<folder>data/<key>`.
     Zip { archive: ZipArchive<File>, folder: String },
     /// Bytes of a plain file, by key.
@@ -39,7 +39,7 @@ enum Kept {
 /// # Errors
 /// Fails if the file is neither a zip archive with a `data.pkl` nor of the older plain format, is
 /// cut short, compressed or big-endian, or its pickle is malformed.
-pub(super) fn open(path: &Path) -> Result<(Pickled, Storages<'_>)> {
+pub(crate) fn open(path: &Path) -> Result<(Pickled, Storages<'_>)> {
     let io = |e| DataError::io(path, e);
     let mut file = File::open(path).map_err(io)?;
     let file_len = file.metadata().map_err(io)?.len();
@@ -47,8 +47,8 @@ pub(super) fn open(path: &Path) -> Result<(Pickled, Storages<'_>)> {
     file.by_ref().take(OLD_MAGIC.len() as u64).read_to_end(&mut start).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     if start == OLD_MAGIC {
-        let (pickled, kept) = open_plain(path, file)?;
-        return Ok((pickled, Storages { path, file_len, kept }));
+        let (pickled, source) = open_plain(path, file)?;
+        return Ok((pickled, Storages { path, file_len, source }));
     }
     if !start.starts_with(b"PK") {
         let found = match start.is_empty() {
@@ -59,14 +59,14 @@ pub(super) fn open(path: &Path) -> Result<(Pickled, Storages<'_>)> {
     }
     let archive = ZipArchive::new(file)
         .map_err(|e| DataError::contract(path, "file", "a whole zip archive, as torch.save writes", e))?;
-    let folder = folder(path, &archive)?;
-    let mut storages = Storages { path, file_len, kept: Kept::Zip { archive, folder } };
-    let pickled = storages.pickle()?;
+    let folder = find_folder(path, &archive)?;
+    let mut storages = Storages { path, file_len, source: StorageSource::Zip { archive, folder } };
+    let pickled = storages.read_pickle()?;
     Ok((pickled, storages))
 }
 
 /// The folder of `data.pkl` within the archive, with its slash.
-fn folder(path: &Path, archive: &ZipArchive<File>) -> Result<String> {
+fn find_folder(path: &Path, archive: &ZipArchive<File>) -> Result<String> {
     let of_pickle = |name: &str| Some(name.strip_suffix("data.pkl")?.to_owned());
     let is_folder = |folder: &String| folder.is_empty() || folder.ends_with('/');
     let names = archive.file_names().filter_map(|name| name.ok());
@@ -87,19 +87,19 @@ fn folder(path: &Path, archive: &ZipArchive<File>) -> Result<String> {
 
 impl Storages<'_> {
     /// Length of the file, in bytes.
-    pub fn file_len(&self) -> u64 {
+    pub(crate) fn file_len(&self) -> u64 {
         self.file_len
     }
 
     /// The bytes of the storage `key`.
-    pub fn read(&mut self, key: &str) -> Result<Vec<u8>> {
+    pub(crate) fn read(&mut self, key: &str) -> Result<Vec<u8>> {
         let missing = || DataError::contract(self.path, "storages", format!("one of key {key:?}"), "none");
-        match &mut self.kept {
-            Kept::Zip { folder, .. } => {
+        match &mut self.source {
+            StorageSource::Zip { folder, .. } => {
                 let name = format!("{folder}data/{key}");
-                self.entry(&name, u64::MAX)?.ok_or_else(|| missing().into())
+                self.read_entry(&name, u64::MAX)?.ok_or_else(|| missing().into())
             }
-            Kept::Plain { file, runs } => {
+            StorageSource::Plain { file, runs } => {
                 let run = runs.get(key).ok_or_else(missing)?;
                 let mut bytes = vec![0; (run.end - run.start) as usize];
                 file.seek(SeekFrom::Start(run.start))
@@ -111,23 +111,25 @@ impl Storages<'_> {
     }
 
     /// The pickle of a zip archive, which must be little-endian.
-    fn pickle(&mut self) -> Result<Pickled> {
-        let Kept::Zip { folder, .. } = &self.kept else { unreachable!("plain files hold several pickles") };
+    fn read_pickle(&mut self) -> Result<Pickled> {
+        let StorageSource::Zip { folder, .. } = &self.source else {
+            unreachable!("plain files hold several pickles")
+        };
         let (order, pickle) = (format!("{folder}byteorder"), format!("{folder}data.pkl"));
-        if let Some(order) = self.entry(&order, 64)?
+        if let Some(order) = self.read_entry(&order, 64)?
             && order != b"little"
         {
             let found = String::from_utf8_lossy(&order).into_owned();
             return Err(DataError::contract(self.path, "byteorder", "little", found).into());
         }
         let missing = || DataError::contract(self.path, "file", "an entry data.pkl", "none");
-        let bytes = self.entry(&pickle, LONGEST_PICKLE)?.ok_or_else(missing)?;
-        unpickle(&bytes).map_err(|fault| broken(self.path, "data.pkl", 0, fault))
+        let bytes = self.read_entry(&pickle, LONGEST_PICKLE)?.ok_or_else(missing)?;
+        unpickle(&bytes).map_err(|fault| locate(self.path, "data.pkl", 0, fault))
     }
 
     /// The bytes of an entry, if there is one. Entries are stored plainly, so none is longer than the file.
-    fn entry(&mut self, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
-        let Kept::Zip { archive, .. } = &mut self.kept else { return Ok(None) };
+    fn read_entry(&mut self, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
+        let StorageSource::Zip { archive, .. } = &mut self.source else { return Ok(None) };
         let what = |name: &str| format!("entry {name:?}");
         let contract =
             |expected: &str, found: String| DataError::contract(self.path, what(name), expected, found);
@@ -147,13 +149,13 @@ impl Storages<'_> {
 }
 
 /// The older format: pickles of magic number, version, machine, value and keys; then the storages.
-fn open_plain(path: &Path, mut file: File) -> Result<(Pickled, Kept)> {
+fn open_plain(path: &Path, mut file: File) -> Result<(Pickled, StorageSource)> {
     let io = |e| DataError::io(path, e);
     let mut head = Vec::new();
     file.by_ref().take(LONGEST_PICKLE).read_to_end(&mut head).map_err(io)?;
     let mut at = 0;
     let mut next = |what: &str| {
-        let pickled = unpickle(&head[at..]).map_err(|fault| broken(path, what, at, fault))?;
+        let pickled = unpickle(&head[at..]).map_err(|fault| locate(path, what, at, fault))?;
         at += pickled.read();
         Ok::<Pickled, crate::Error>(pickled)
     };
@@ -164,14 +166,15 @@ fn open_plain(path: &Path, mut file: File) -> Result<(Pickled, Kept)> {
     let (pickled, keys) = (next("pickle")?, next("keys")?);
     let classes =
         pickled.storages().map(|storage| (storage.key.to_string(), storage.class.clone())).collect();
-    let runs = plain_runs(path, (&mut file, at as u64), &keys, &classes)?;
-    Ok((pickled, Kept::Plain { file, runs }))
+    let runs = find_runs(path, &mut file, at as u64, &keys, &classes)?;
+    Ok((pickled, StorageSource::Plain { file, runs }))
 }
 
 /// Where the storages of a plain file lie, which follow each other from `at`: a count, the elements.
-fn plain_runs(
+fn find_runs(
     path: &Path,
-    (file, mut at): (&mut File, u64),
+    file: &mut File,
+    mut at: u64,
     keys: &Pickled,
     classes: &BTreeMap<String, Rc<str>>,
 ) -> Result<BTreeMap<String, Range<u64>>> {
@@ -205,8 +208,8 @@ fn plain_runs(
     Ok(runs)
 }
 
-/// A malformed pickle that begins at `start`.
-fn broken(path: &Path, what: &str, start: usize, fault: Fault) -> crate::Error {
+/// The error of a malformed pickle that begins at `start`.
+fn locate(path: &Path, what: &str, start: usize, fault: Fault) -> crate::Error {
     let what = format!("{what}, byte {}", start + fault.at);
     DataError::contract(path, what, fault.expected, fault.found).into()
 }

@@ -1,10 +1,10 @@
 //! Tensors out of storages: any offset, any strides, packed into rows.
 
-use super::pickle::View;
-use super::state::ElementType;
+use crate::pickle::TensorView;
+use crate::state::ElementType;
 
 /// The element type of a storage class of PyTorch.
-pub(super) fn element_of_class(class: &str) -> Option<ElementType> {
+pub(crate) fn element_of_class(class: &str) -> Option<ElementType> {
     Some(match class.rsplit('.').next()? {
         "DoubleStorage" => ElementType::F64,
         "FloatStorage" => ElementType::F32,
@@ -20,21 +20,34 @@ pub(super) fn element_of_class(class: &str) -> Option<ElementType> {
     })
 }
 
-/// What is wrong with a tensor: expected and found.
-pub(super) type Wrong = (String, String);
+/// What is wrong with a tensor.
+#[derive(Debug)]
+pub(crate) struct Mismatch {
+    pub expected: String,
+    pub found: String,
+}
 
 /// The element type of a view.
-pub(super) fn element_of(view: &View) -> Result<ElementType, Wrong> {
+pub(crate) fn element_of(view: &TensorView) -> Result<ElementType, Mismatch> {
     let class = &view.storage.class;
-    element_of_class(class)
-        .ok_or_else(|| ("elements of a type that safetensors knows".to_owned(), class.to_string()))
+    element_of_class(class).ok_or_else(|| Mismatch {
+        expected: "elements of a type that safetensors knows".to_owned(),
+        found: class.to_string(),
+    })
 }
 
 /// The shape of a view whose elements all lie within its storage of `bytes` bytes, each at most once.
-pub(super) fn checked_shape(view: &View, element: ElementType, bytes: usize) -> Result<Vec<usize>, Wrong> {
+pub(crate) fn check_shape(
+    view: &TensorView,
+    element: ElementType,
+    bytes: usize,
+) -> Result<Vec<usize>, Mismatch> {
     let held = (bytes / element.size()) as u64;
     let describe = || format!("shape {:?}, strides {:?}, offset {}", view.shape, view.strides, view.offset);
-    let wrong = || (format!("a tensor within its storage of {held} elements"), describe());
+    let wrong = || {
+        let expected = format!("a tensor within its storage of {held} elements");
+        Mismatch { expected, found: describe() }
+    };
     let count = view.shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).ok_or_else(wrong)?;
     let mut dimensions = view.shape.iter().zip(&view.strides);
     let last = dimensions
@@ -46,8 +59,8 @@ pub(super) fn checked_shape(view: &View, element: ElementType, bytes: usize) -> 
     Ok(view.shape.iter().map(|&d| d as usize).collect())
 }
 
-/// The elements of a view that [`checked_shape`] has passed, the last dimension running fastest.
-pub(super) fn gather(view: &View, element: ElementType, storage: &[u8]) -> Vec<u8> {
+/// The elements of a view that [`check_shape`] has passed, the last dimension running fastest.
+pub(crate) fn gather(view: &TensorView, element: ElementType, storage: &[u8]) -> Vec<u8> {
     let size = element.size();
     let count = view.shape.iter().product::<u64>() as usize;
     let start = view.offset as usize * size;
@@ -77,7 +90,7 @@ pub(super) fn gather(view: &View, element: ElementType, storage: &[u8]) -> Vec<u
     out
 }
 
-fn is_packed(view: &View) -> bool {
+fn is_packed(view: &TensorView) -> bool {
     let mut expected = 1;
     for (&d, &stride) in view.shape.iter().zip(&view.strides).rev() {
         if d != 1 && stride != expected {
@@ -90,16 +103,16 @@ fn is_packed(view: &View) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pickle::Storage;
     use super::*;
+    use crate::pickle::StorageName;
 
-    fn view(offset: u64, shape: &[u64], strides: &[u64]) -> View {
-        let storage = Storage { class: "torch.ByteStorage".into(), key: "0".into(), len: 24 };
-        View { storage, offset, shape: shape.to_vec(), strides: strides.to_vec() }
+    fn view(offset: u64, shape: &[u64], strides: &[u64]) -> TensorView {
+        let storage = StorageName { class: "torch.ByteStorage".into(), key: "0".into(), len: 24 };
+        TensorView { storage, offset, shape: shape.to_vec(), strides: strides.to_vec() }
     }
 
     /// Every index by its strides.
-    fn brute_force(view: &View, storage: &[u8]) -> Vec<u8> {
+    fn brute_force(view: &TensorView, storage: &[u8]) -> Vec<u8> {
         let count: u64 = view.shape.iter().product();
         let element = |mut n: u64| {
             let mut at = view.offset;
@@ -125,7 +138,7 @@ mod tests {
             view(9, &[0, 3], &[3, 1]),
         ];
         for view in views {
-            let shape = checked_shape(&view, ElementType::U8, 24).unwrap();
+            let shape = check_shape(&view, ElementType::U8, 24).unwrap();
             assert_eq!(shape.len(), view.shape.len());
             assert_eq!(gather(&view, ElementType::U8, &storage), brute_force(&view, &storage), "{view:?}");
         }
@@ -145,10 +158,10 @@ mod tests {
             view(0, &[1 << 33, 1 << 33], &[1, 1]),
         ];
         for view in cases {
-            assert!(checked_shape(&view, ElementType::U8, 24).is_err(), "{view:?}");
+            assert!(check_shape(&view, ElementType::U8, 24).is_err(), "{view:?}");
         }
-        let (expected, found) = checked_shape(&view(3, &[6], &[4]), ElementType::I16, 24).unwrap_err();
-        assert_eq!(expected, "a tensor within its storage of 12 elements");
-        assert_eq!(found, "shape [6], strides [4], offset 3");
+        let wrong = check_shape(&view(3, &[6], &[4]), ElementType::I16, 24).unwrap_err();
+        assert_eq!(wrong.expected, "a tensor within its storage of 12 elements");
+        assert_eq!(wrong.found, "shape [6], strides [4], offset 3");
     }
 }

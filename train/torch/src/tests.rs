@@ -1,11 +1,17 @@
 //! Checkpoints that PyTorch and Lightning wrote (`torch_reference.py make goldens`), there and back.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use super::*;
+use crate::names::{OurState, import};
+use crate::official::list_tensors;
+use crate::safetensors_file::read_safetensors;
+use crate::state::{ElementType, StateDict, TensorData};
+use crate::torch_read::read_torch;
 
 /// Exit code of a script that lacks a package.
 const SKIPPED: i32 = 77;
@@ -22,7 +28,7 @@ const SMALL: PointJepaSizes = PointJepaSizes {
     predictor_position: 3,
 };
 
-pub(super) fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens").join(name)
 }
 
@@ -111,7 +117,7 @@ fn lightning_to_safetensors() {
     // Counted by PyTorch: tokenizer 278, positions 68, encoder 1080.
     assert_eq!((report.encoder_parameters, report.predictor_parameters), (1426, 491));
     let state = read_safetensors(&ours).unwrap();
-    let listed = entries(&SMALL);
+    let listed = list_tensors(&SMALL);
     assert_eq!((report.tensors, listed.len()), (state.len(), state.len()));
     for entry in &listed {
         let tensor = &state[&entry.name];
@@ -173,7 +179,7 @@ fn original() -> StateDict {
     read_torch(&golden("lightning.ckpt")).unwrap()
 }
 
-pub(super) fn message<T>(result: Result<T>) -> String {
+pub(crate) fn message<T>(result: Result<T>) -> String {
     result.err().expect("an error").to_string()
 }
 
@@ -215,7 +221,7 @@ fn halves_older_names_and_broken_statistics() {
         .into_iter()
         .map(|(name, tensor)| (name.replace("embedding.encoder.", "embedding."), tensor))
         .collect();
-    let (state, _, changes) = import(Path::new("a.ckpt"), older).unwrap();
+    let OurState { state, changes, .. } = import(Path::new("a.ckpt"), older).unwrap();
     assert_eq!((changes.renamed, changes.converted, changes.dropped.len()), (16, 1, 26));
     assert_eq!(
         changes.warnings,

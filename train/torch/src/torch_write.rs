@@ -12,12 +12,12 @@ use jepa3d_schemas::{Error as DataError, write_atomically};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::state::{ElementType, StateDict, TensorData};
 use crate::error::Result;
+use crate::state::{ElementType, StateDict, TensorData};
 
 /// What stands around the state dictionary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrapper {
+pub(crate) enum Wrapper {
     /// Nothing: `model.load_state_dict(torch.load(file))`.
     Plain,
     /// Lightning's checkpoint, with this step: `Model.load_from_checkpoint(file)`.
@@ -40,14 +40,14 @@ const ALIGNMENT: u16 = 64;
 ///
 /// # Panics
 /// If `order` names a tensor that `state` lacks.
-pub fn write_torch(path: &Path, state: &StateDict, order: &[String], wrapper: Wrapper) -> Result<()> {
+pub(crate) fn write_torch(path: &Path, state: &StateDict, order: &[String], wrapper: Wrapper) -> Result<()> {
     let tensors: Vec<(&String, &TensorData)> =
         order.iter().map(|name| (name, state.get(name).expect("every name of the order is there"))).collect();
-    let bytes = archive(&tensors, wrapper).map_err(|e| DataError::io(path, e))?;
+    let bytes = write_archive(&tensors, wrapper).map_err(|e| DataError::io(path, e))?;
     Ok(write_atomically(path, &bytes)?)
 }
 
-fn archive(tensors: &[(&String, &TensorData)], wrapper: Wrapper) -> std::io::Result<Vec<u8>> {
+fn write_archive(tensors: &[(&String, &TensorData)], wrapper: Wrapper) -> std::io::Result<Vec<u8>> {
     let mut keys = BTreeMap::new();
     let mut storages: Vec<&Arc<Vec<u8>>> = Vec::new();
     for (_, tensor) in tensors {
@@ -67,7 +67,7 @@ fn archive(tensors: &[(&String, &TensorData)], wrapper: Wrapper) -> std::io::Res
         zip.start_file(format!("archive/{name}"), options.large_file(is_large))?;
         zip.write_all(bytes)
     };
-    entry("data.pkl", &pickle(tensors, key, wrapper))?;
+    entry("data.pkl", &write_pickle(tensors, key, wrapper))?;
     entry("byteorder", b"little")?;
     for (i, bytes) in storages.iter().enumerate() {
         entry(&format!("data/{i}"), bytes)?;
@@ -76,12 +76,12 @@ fn archive(tensors: &[(&String, &TensorData)], wrapper: Wrapper) -> std::io::Res
     Ok(zip.finish()?.into_inner())
 }
 
-fn pickle(
+fn write_pickle(
     tensors: &[(&String, &TensorData)],
     key: impl Fn(&TensorData) -> usize,
     wrapper: Wrapper,
 ) -> Vec<u8> {
-    let mut out = Pickle(vec![0x80, 2]);
+    let mut out = PickleWriter(vec![0x80, 2]);
     if let Wrapper::Lightning { global_step } = wrapper {
         out.op(b"}(");
         out.text("epoch");
@@ -107,9 +107,9 @@ fn pickle(
 }
 
 /// A pickle of protocol 2 in the making.
-struct Pickle(Vec<u8>);
+struct PickleWriter(Vec<u8>);
 
-impl Pickle {
+impl PickleWriter {
     fn op(&mut self, ops: &[u8]) {
         self.0.extend(ops);
     }

@@ -1,12 +1,12 @@
 //! The calls that are understood: those that make tensors and ordered dictionaries.
 
-use super::value::{Id, Storage, Value, View};
+use super::value::{Id, StorageName, TensorView, Value};
 
 /// Dimensions of a tensor; more are nothing that PyTorch writes (its limit is 64).
 const MOST_DIMENSIONS: usize = 64;
 
 /// What calling `function` on the tuple `args` would make; opaque where it is not understood.
-pub(super) fn result(values: &[Value], function: Id, args: Id) -> Value {
+pub(super) fn call(values: &[Value], function: Id, args: Id) -> Value {
     let name = match get(values, function) {
         Value::Global(name) => name,
         Value::Object(name) => return Value::Object(name.clone()),
@@ -17,14 +17,14 @@ pub(super) fn result(values: &[Value], function: Id, args: Id) -> Value {
         Value::Tuple(parts) => parts,
         _ => &no_args,
     };
-    made(values, name, args).unwrap_or_else(|| Value::Object(name.clone()))
+    make(values, name, args).unwrap_or_else(|| Value::Object(name.clone()))
 }
 
-fn made(values: &[Value], name: &str, args: &[Id]) -> Option<Value> {
+fn make(values: &[Value], name: &str, args: &[Id]) -> Option<Value> {
     let arg = |i: usize| args.get(i).map(|&id| get(values, id));
     match name {
         "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor" => {
-            Some(Value::Tensor(view(values, args)?))
+            Some(Value::Tensor(read_view(values, args)?))
         }
         // A parameter is its data.
         "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => match arg(0)? {
@@ -33,7 +33,7 @@ fn made(values: &[Value], name: &str, args: &[Id]) -> Option<Value> {
         },
         // (function, type, arguments, state): a tensor with attributes of its own.
         "torch._tensor._rebuild_from_type_v2" => match (arg(0)?, arg(2)?) {
-            (Value::Global(inner), Value::Tuple(args)) if **inner != *name => made(values, inner, args),
+            (Value::Global(inner), Value::Tuple(args)) if **inner != *name => make(values, inner, args),
             _ => None,
         },
         // Filled afterwards, item by item.
@@ -45,7 +45,7 @@ fn made(values: &[Value], name: &str, args: &[Id]) -> Option<Value> {
 }
 
 /// (storage, offset, shape, strides, ..).
-fn view(values: &[Value], args: &[Id]) -> Option<View> {
+fn read_view(values: &[Value], args: &[Id]) -> Option<TensorView> {
     let [storage, offset, shape, strides, ..] = args else { return None };
     let Value::Storage(storage) = get(values, *storage) else { return None };
     let numbers = |id: Id| match get(values, id) {
@@ -57,11 +57,11 @@ fn view(values: &[Value], args: &[Id]) -> Option<View> {
     };
     let (shape, strides) = (numbers(*shape)?, numbers(*strides)?);
     let offset = number(get(values, *offset))?;
-    (shape.len() == strides.len()).then(|| View { storage: storage.clone(), offset, shape, strides })
+    (shape.len() == strides.len()).then(|| TensorView { storage: storage.clone(), offset, shape, strides })
 }
 
 /// A persistent id: ("storage", class, key, device, elements, ..).
-pub(super) fn storage(values: &[Value], id: Id) -> Value {
+pub(super) fn read_storage(values: &[Value], id: Id) -> Value {
     let opaque = || Value::Object("persistent id".into());
     let Value::Tuple(parts) = get(values, id) else { return opaque() };
     let [tag, class, key, _device, len, rest @ ..] = parts.as_slice() else { return opaque() };
@@ -70,7 +70,7 @@ pub(super) fn storage(values: &[Value], id: Id) -> Value {
     let is_part = rest.first().is_some_and(|&id| *get(values, id) != Value::None);
     match (get(values, *class), get(values, *key), number(get(values, *len))) {
         (Value::Global(class), Value::Text(key), Some(len)) if tag && !is_part => {
-            Value::Storage(Storage { class: class.clone(), key: key.clone(), len })
+            Value::Storage(StorageName { class: class.clone(), key: key.clone(), len })
         }
         _ => opaque(),
     }

@@ -19,7 +19,7 @@ type Done<T = ()> = Result<T, Fault>;
 /// # Errors
 /// Fails if the bytes end early, are no pickle, or hold more than 2^22 values.
 pub(crate) fn unpickle(bytes: &[u8]) -> Done<Pickled> {
-    let mut machine = Machine {
+    let mut machine = PickleMachine {
         bytes: Bytes::new(bytes),
         values: Vec::new(),
         stack: Vec::new(),
@@ -37,7 +37,7 @@ pub(crate) fn unpickle(bytes: &[u8]) -> Done<Pickled> {
     }
 }
 
-struct Machine<'a> {
+struct PickleMachine<'a> {
     bytes: Bytes<'a>,
     values: Vec<Value>,
     stack: Vec<Id>,
@@ -46,7 +46,7 @@ struct Machine<'a> {
     memo: BTreeMap<u64, Id>,
 }
 
-impl Machine<'_> {
+impl PickleMachine<'_> {
     fn step(&mut self, op: u8) -> Done {
         let known = self.constant(op)?
             || self.text(op)?
@@ -241,11 +241,11 @@ impl Machine<'_> {
             }
             b'R' | 0x81 => {
                 let (args, function) = (self.pop()?, self.pop()?);
-                calls::result(&self.values, function, args)
+                calls::call(&self.values, function, args)
             }
             0x92 => {
                 let (_, args, class) = (self.pop()?, self.pop()?, self.pop()?);
-                calls::result(&self.values, class, args)
+                calls::call(&self.values, class, args)
             }
             b'P' | b'Q' | b'i' | b'o' => self.old_object(op)?,
             // The state of an object, which nothing here looks into.
@@ -273,7 +273,7 @@ impl Machine<'_> {
         match op {
             b'Q' => {
                 let id = self.pop()?;
-                return Ok(calls::storage(&self.values, id));
+                return Ok(calls::read_storage(&self.values, id));
             }
             b'P' => drop(self.bytes.line()?),
             b'i' => {

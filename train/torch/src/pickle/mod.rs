@@ -15,8 +15,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub(super) use bytes::Fault;
-pub(super) use machine::unpickle;
+pub(crate) use bytes::Fault;
+pub(crate) use machine::unpickle;
 #[cfg(test)]
-pub(super) use value::Storage;
-pub(super) use value::{Id, Pickled, Value, View};
+pub(crate) use value::StorageName;
+pub(crate) use value::{Id, Pickled, TensorView, Value};

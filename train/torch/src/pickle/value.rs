@@ -19,15 +19,15 @@ pub(crate) enum Value {
     /// A class or function, as `module.name`.
     Global(Rc<str>),
     /// The bytes behind tensors, stored outside the pickle.
-    Storage(Storage),
-    Tensor(View),
+    Storage(StorageName),
+    Tensor(TensorView),
     /// Anything else, by what would have made it.
     Object(Rc<str>),
 }
 
 /// The name of bytes stored outside the pickle.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Storage {
+pub(crate) struct StorageName {
     /// Its class, like `torch.FloatStorage`, which gives the element type.
     pub class: Rc<str>,
     /// Its name in the archive.
@@ -38,8 +38,8 @@ pub(crate) struct Storage {
 
 /// A tensor: elements of a storage.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct View {
-    pub storage: Storage,
+pub(crate) struct TensorView {
+    pub storage: StorageName,
     /// Elements before the first.
     pub offset: u64,
     pub shape: Vec<u64>,
@@ -73,7 +73,7 @@ impl Pickled {
     }
 
     /// Every storage that is named.
-    pub fn storages(&self) -> impl Iterator<Item = &Storage> {
+    pub fn storages(&self) -> impl Iterator<Item = &StorageName> {
         self.values.iter().filter_map(|value| match value {
             Value::Storage(storage) => Some(storage),
             _ => None,
