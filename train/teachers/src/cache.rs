@@ -14,9 +14,10 @@ use jepa3d_schemas::{
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::pose::pose;
-use super::{Teacher, rounded};
+use crate::embedding::round_to_11_bits;
 use crate::error::{Error, Result};
+use crate::pose::measure_pose;
+use crate::teacher::Teacher;
 
 /// Images in memory at once, decoded: 0.6 MB each.
 const BATCH: usize = 32;
@@ -60,18 +61,18 @@ pub fn cache_teacher(
     progress: &mut dyn FnMut(CacheProgress),
 ) -> Result<CacheReport> {
     check_teacher_name(name)?;
-    let work = Work::new(dataset, teacher, name)?;
-    let listed = work.listed()?;
+    let work = CacheWork::new(dataset, teacher, name)?;
+    let listed = work.find_listed()?;
     let shards = dataset.manifest().views.iter().flat_map(|views| &views.shards);
     let mut report = CacheReport { width: work.facts.width, ..CacheReport::default() };
     let (mut entries, mut kept) = (Vec::new(), Vec::new());
     for views in shards.clone() {
-        kept.push(work.kept(views, &listed)?);
+        kept.push(work.find_kept(views, &listed)?);
     }
     let missing = shards.clone().zip(&kept).filter(|(_, kept)| kept.is_none());
     let mut counter = CacheProgress { total: missing.map(|(views, _)| views.rows).sum(), done: 0 };
     for (views, kept) in shards.zip(kept) {
-        let (entry, valid) = match kept {
+        let CachedShard { entry, valid } = match kept {
             Some(kept) => {
                 report.shards_kept += 1;
                 kept
@@ -94,8 +95,15 @@ pub fn cache_teacher(
     Ok(report)
 }
 
+/// A shard of the cache.
+struct CachedShard {
+    entry: ShardEntry,
+    /// Rows whose embedding is a target.
+    valid: usize,
+}
+
 /// A cache being made.
-struct Work<'a> {
+struct CacheWork<'a> {
     dataset: &'a PreparedDataset,
     teacher: &'a Teacher,
     name: &'a str,
@@ -105,7 +113,7 @@ struct Work<'a> {
     up: UpAxis,
 }
 
-impl<'a> Work<'a> {
+impl<'a> CacheWork<'a> {
     fn new(dataset: &'a PreparedDataset, teacher: &'a Teacher, name: &'a str) -> Result<Self> {
         let facts = teacher.facts(dataset)?;
         let encoder = RowGroupEncoder::new(WriteOptions::default());
@@ -122,7 +130,7 @@ impl<'a> Work<'a> {
     }
 
     /// The manifest of the cache if it is complete already.
-    fn listed(&self) -> Result<Option<TeacherManifest>> {
+    fn find_listed(&self) -> Result<Option<TeacherManifest>> {
         let listed = TeacherManifest::find(self.dataset.folder(), self.name)?;
         if let Some(listed) = &listed {
             let path = TeacherManifest::path(self.dataset.folder(), self.name);
@@ -131,12 +139,8 @@ impl<'a> Work<'a> {
         Ok(listed)
     }
 
-    /// The shard beside `views` and its valid rows, if it is there and whole.
-    fn kept(
-        &self,
-        views: &ShardEntry,
-        listed: &Option<TeacherManifest>,
-    ) -> Result<Option<(ShardEntry, usize)>> {
+    /// The shard beside `views`, if it is there and whole.
+    fn find_kept(&self, views: &ShardEntry, listed: &Option<TeacherManifest>) -> Result<Option<CachedShard>> {
         let file = TeacherManifest::shard_beside(self.name, &views.file);
         let path = self.path(&file);
         if !path.exists() {
@@ -158,11 +162,11 @@ impl<'a> Work<'a> {
             let flags = reader.read_row_group(group, &["valid"])?.valid.unwrap_or_default();
             valid += flags.into_iter().filter(|&is_valid| is_valid).count();
         }
-        Ok(Some((entry, valid)))
+        Ok(Some(CachedShard { entry, valid }))
     }
 
     /// Embeds the views of a shard; `done` is told of every batch.
-    fn write(&self, views: &ShardEntry, done: &mut dyn FnMut(usize)) -> Result<(ShardEntry, usize)> {
+    fn write(&self, views: &ShardEntry, done: &mut dyn FnMut(usize)) -> Result<CachedShard> {
         let source = self.path(&views.file);
         let (bytes, hash) = file_hash(&source).map_err(|e| Error::io(&source, e))?;
         if (bytes, &hash) != (views.bytes, &views.hash) {
@@ -175,25 +179,31 @@ impl<'a> Work<'a> {
         let columns = [&["sample_id", "view", "image"], &CAMERA_COLUMNS[..]].concat();
         let mut valid = 0;
         for group in 0..reader.row_groups() {
-            let rows = self.rows(&source, &reader.read_row_group(group, &columns)?, done)?;
+            let rows = self.embed_group(&source, &reader.read_row_group(group, &columns)?, done)?;
             valid += rows.iter().filter(|row| row.valid).count();
             out.append_even_empty(self.encoder.encode(&rows)?)?;
         }
         let written = out.finish()?;
         let (rows, bytes, hash) = (written.rows, written.bytes, written.hash);
-        Ok((ShardEntry { file, split: views.split.clone(), rows, bytes, hash }, valid))
+        let entry = ShardEntry { file, split: views.split.clone(), rows, bytes, hash };
+        Ok(CachedShard { entry, valid })
     }
 
     /// The rows of a row group of views, a batch after the other.
-    fn rows(&self, path: &Path, views: &ViewGroup, done: &mut dyn FnMut(usize)) -> Result<Vec<TeacherRow>> {
+    fn embed_group(
+        &self,
+        path: &Path,
+        views: &ViewGroup,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<TeacherRow>> {
         let mut rows = Vec::with_capacity(views.rows);
         for start in (0..views.rows).step_by(BATCH) {
             let batch = start..(start + BATCH).min(views.rows);
             let seen = batch.into_par_iter().map(|row| self.see(path, views, row));
             let (images, mut batch): (Vec<_>, Vec<_>) = seen.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-            for (row, (embedding, valid)) in batch.iter_mut().zip(self.teacher.embed(&images)?) {
-                row.embedding = embedding.into_iter().map(rounded).collect();
-                row.valid = valid;
+            for (row, embedding) in batch.iter_mut().zip(self.teacher.embed(&images)?) {
+                row.embedding = embedding.values.into_iter().map(round_to_11_bits).collect();
+                row.valid = embedding.is_valid;
             }
             done(batch.len());
             rows.extend(batch);
@@ -210,7 +220,7 @@ impl<'a> Work<'a> {
         let image = views.image.as_ref().and_then(|images| images.get(row)).ok_or_else(missing)?;
         let camera = views.camera(row).ok_or_else(missing)?;
         let picture = Picture::decode(&sample_id, view, image)?;
-        let (pose, histogram) = (pose(&camera, self.up), picture.histogram());
+        let (pose, histogram) = (measure_pose(&camera, self.up), picture.histogram());
         let row = TeacherRow { sample_id, view, embedding: Vec::new(), valid: false, pose, histogram };
         Ok((picture.square(self.background, PICTURE_SIZE), row))
     }

@@ -5,7 +5,8 @@
 
 use jepa3d_loader::PICTURE_SIZE;
 
-use super::projection::Projection;
+use crate::embedding::Embedding;
+use crate::projection::OrthonormalMatrix;
 
 /// Orientations, modulo a half turn.
 const BINS: usize = 9;
@@ -14,24 +15,24 @@ const LEVELS: [usize; 4] = [1, 2, 4, 8];
 /// Cells along each side of the finest level.
 const FINEST: usize = 8;
 /// Numbers of a descriptor: 85 cells of 9 bins.
-pub(super) const DESCRIPTOR: usize = 85 * BINS;
+pub(crate) const DESCRIPTOR: usize = 85 * BINS;
 /// A shorter level counts as this long when it is divided by its length.
 const SHORTEST: f64 = 1e-6;
 
 /// The descriptor and its fixed projection.
 #[derive(Clone, Debug)]
-pub(super) struct Hog {
-    projection: Projection,
+pub(crate) struct Hog {
+    projection: OrthonormalMatrix,
 }
 
 impl Hog {
     /// A teacher of `width` numbers.
-    pub(super) fn new(width: usize) -> Self {
-        Self { projection: Projection::new(DESCRIPTOR, width) }
+    pub(crate) fn new(width: usize) -> Self {
+        Self { projection: OrthonormalMatrix::new(DESCRIPTOR, width) }
     }
 
     /// Hash of the projection.
-    pub(super) fn hash(&self) -> String {
+    pub(crate) fn hash(&self) -> String {
         self.projection.hash()
     }
 
@@ -39,15 +40,16 @@ impl Hog {
     ///
     /// # Shapes
     /// `image [3, 224, 224]` in 0 to 1, to `[D_t]`.
-    pub(super) fn embed(&self, image: &[f32]) -> (Vec<f32>, bool) {
-        let descriptor = descriptor(image);
-        (self.projection.apply(&descriptor), descriptor.iter().any(|&x| x > 0.0))
+    pub(crate) fn embed(&self, image: &[f32]) -> Embedding {
+        let descriptor = describe(image);
+        let is_valid = descriptor.iter().any(|&x| x > 0.0);
+        Embedding { values: self.projection.apply(&descriptor), is_valid }
     }
 }
 
-/// Levels one after the other, cells row by row, bins by angle; each level and the whole of length 1.
-fn descriptor(image: &[f32]) -> Vec<f64> {
-    let finest = finest_cells(image);
+/// The descriptor: levels one after the other, cells row by row, bins by angle; each level and the whole of length 1.
+fn describe(image: &[f32]) -> Vec<f64> {
+    let finest = fill_cells(image);
     let mut out = Vec::with_capacity(DESCRIPTOR);
     for side in LEVELS {
         let mut level = vec![0.0; side * side * BINS];
@@ -69,14 +71,14 @@ fn normalise(values: &mut [f64]) {
 }
 
 /// Magnitudes by orientation in each of the 8 x 8 finest cells: `[8, 8, 9]`.
-fn finest_cells(image: &[f32]) -> Vec<f64> {
+fn fill_cells(image: &[f32]) -> Vec<f64> {
     let mut cells = vec![0.0; FINEST * FINEST * BINS];
     let planes: [&[f32]; 3] =
         std::array::from_fn(|c| &image[c * PICTURE_SIZE * PICTURE_SIZE..][..PICTURE_SIZE * PICTURE_SIZE]);
     for y in 0..PICTURE_SIZE {
         let row = y * FINEST / PICTURE_SIZE;
         for x in 0..PICTURE_SIZE {
-            let (gx, gy) = strongest(planes, y, x);
+            let Gradient { x: gx, y: gy } = strongest(planes, y, x);
             // Not `hypot`, whose rounding differs between C libraries.
             let magnitude = (f64::from(gx) * f64::from(gx) + f64::from(gy) * f64::from(gy)).sqrt();
             if magnitude > 0.0 {
@@ -100,18 +102,25 @@ fn nearest_bins(gx: f32, gy: f32) -> (usize, f64) {
     (low as usize % BINS, at - low)
 }
 
+/// Derivatives of brightness.
+#[derive(Clone, Copy, Default)]
+struct Gradient {
+    x: f32,
+    y: f32,
+}
+
 /// The gradient of the channel where it is largest; the first of equal ones.
-fn strongest(planes: [&[f32]; 3], y: usize, x: usize) -> (f32, f32) {
+fn strongest(planes: [&[f32]; 3], y: usize, x: usize) -> Gradient {
     let (ys, xs) = (neighbours(y), neighbours(x));
-    let mut best = ((0.0, 0.0), 0.0);
+    let (mut best, mut largest) = (Gradient::default(), 0.0);
     for plane in planes {
-        let (gx, gy) = sobel(plane, ys, xs);
-        let square = gx * gx + gy * gy;
-        if square > best.1 {
-            best = ((gx, gy), square);
+        let gradient = sobel(plane, ys, xs);
+        let square = gradient.x * gradient.x + gradient.y * gradient.y;
+        if square > largest {
+            (best, largest) = (gradient, square);
         }
     }
-    best.0
+    best
 }
 
 /// An index with those before and after it, mirrored at the border without repeating it.
@@ -119,12 +128,13 @@ fn neighbours(i: usize) -> [usize; 3] {
     [if i == 0 { 1 } else { i - 1 }, i, if i + 1 == PICTURE_SIZE { PICTURE_SIZE - 2 } else { i + 1 }]
 }
 
-/// Sobel's derivatives along x and y.
-fn sobel(plane: &[f32], ys: [usize; 3], [x0, x1, x2]: [usize; 3]) -> (f32, f32) {
+/// Sobel's derivatives in the middle of three rows and columns.
+fn sobel(plane: &[f32], ys: [usize; 3], xs: [usize; 3]) -> Gradient {
+    let [x0, x1, x2] = xs;
     let [a, b, c] = ys.map(|y| &plane[y * PICTURE_SIZE..][..PICTURE_SIZE]);
-    let gx = (a[x2] - a[x0]) + 2.0 * (b[x2] - b[x0]) + (c[x2] - c[x0]);
-    let gy = (c[x0] - a[x0]) + 2.0 * (c[x1] - a[x1]) + (c[x2] - a[x2]);
-    (gx, gy)
+    let x = (a[x2] - a[x0]) + 2.0 * (b[x2] - b[x0]) + (c[x2] - c[x0]);
+    let y = (c[x0] - a[x0]) + 2.0 * (c[x1] - a[x1]) + (c[x2] - a[x2]);
+    Gradient { x, y }
 }
 
 #[cfg(test)]
@@ -199,7 +209,7 @@ mod tests {
     fn equals_the_definition() {
         for seed in 0..2 {
             let image = image(seed);
-            let found = descriptor(&image);
+            let found = describe(&image);
             assert_eq!(found.len(), DESCRIPTOR);
             near(&found, &brute_force(&image), 1e-5);
         }
@@ -208,8 +218,8 @@ mod tests {
     #[test]
     fn contrast_brightness_and_inversion_change_nothing() {
         let image = image(3);
-        let changed = |f: fn(f32) -> f32| descriptor(&image.iter().map(|&x| f(x)).collect::<Vec<_>>());
-        let found = descriptor(&image);
+        let changed = |f: fn(f32) -> f32| describe(&image.iter().map(|&x| f(x)).collect::<Vec<_>>());
+        let found = describe(&image);
         near(&changed(|x| 0.5 * x), &found, 1e-12);
         near(&changed(|x| 0.4 * x + 0.3), &found, 1e-5);
         near(&changed(|x| 1.0 - x), &found, 1e-5);
@@ -221,7 +231,7 @@ mod tests {
         let mirrored: Vec<f32> = (0..image.len())
             .map(|i| image[i / PICTURE_SIZE * PICTURE_SIZE + PICTURE_SIZE - 1 - i % PICTURE_SIZE])
             .collect();
-        let (found, mirrored) = (descriptor(&image), descriptor(&mirrored));
+        let (found, mirrored) = (describe(&image), describe(&mirrored));
         let mut want = Vec::new();
         let mut start = 0;
         for side in LEVELS {
@@ -240,7 +250,7 @@ mod tests {
         let image: Vec<f32> = (0..3 * PICTURE_SIZE * PICTURE_SIZE)
             .map(|i| (i / PICTURE_SIZE % PICTURE_SIZE) as f32 / 255.0)
             .collect();
-        let found = descriptor(&image);
+        let found = describe(&image);
         assert!(found.iter().enumerate().all(|(i, &x)| (x > 0.0) == (i % BINS == 4)), "{found:?}");
     }
 
@@ -252,25 +262,25 @@ mod tests {
         };
         // Red to the right, green downwards, equally steep, in exact steps: red's 0 degrees, between bins 8 and 0.
         let image: Vec<f32> = ramp(|_, x| x).chain(ramp(|y, _| y)).chain(ramp(|_, _| 0)).collect();
-        let bins = &descriptor(&image)[..BINS];
+        let bins = &describe(&image)[..BINS];
         assert!((bins[0] - bins[8]).abs() < 1e-12 && bins[0] > 50.0 * bins[4], "{bins:?}");
     }
 
     #[test]
     fn flat_images_are_not_valid() {
         let hog = Hog::new(16);
-        let (embedding, is_valid) = hog.embed(&vec![0.7; 3 * PICTURE_SIZE * PICTURE_SIZE]);
-        assert!(!is_valid && embedding == [0.0; 16]);
-        let (embedding, is_valid) = hog.embed(&image(1));
-        assert!(is_valid && embedding.iter().any(|&x| x != 0.0));
+        let flat = hog.embed(&vec![0.7; 3 * PICTURE_SIZE * PICTURE_SIZE]);
+        assert_eq!(flat, Embedding { values: vec![0.0; 16], is_valid: false });
+        let found = hog.embed(&image(1));
+        assert!(found.is_valid && found.values.iter().any(|&x| x != 0.0));
     }
 
     #[test]
     fn the_projection_never_changes() {
         assert_eq!(Hog::new(384).hash(), "b84a4228d619f9a78ba8b514e8237ae9");
         let image = image(0);
-        let (embedding, _) = Hog::new(384).embed(&image);
-        let bytes: Vec<u8> = embedding.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let embedding = Hog::new(384).embed(&image);
+        let bytes: Vec<u8> = embedding.values.iter().flat_map(|x| x.to_le_bytes()).collect();
         assert_eq!(jepa3d_schemas::source_hash(&[&bytes]), "4d11c99522e9e22458e09802eeaf8cfb");
     }
 }

@@ -9,14 +9,20 @@ use jepa3d_schemas::{Camera, POSE_NUMBERS, UpAxis};
 
 type Vector = [f64; 3];
 
-/// Up, front and left of a dataset: azimuth is 0 at the front and grows towards the left.
-fn compass(up: UpAxis) -> [Vector; 3] {
+/// Directions of a dataset: azimuth is 0 at the front and grows towards the left.
+struct CloudAxes {
+    up: Vector,
+    front: Vector,
+    left: Vector,
+}
+
+fn axes(up: UpAxis) -> CloudAxes {
     let (up, front) = match up {
         UpAxis::X => ([1.0, 0.0, 0.0], [0.0, 0.0, -1.0]),
         UpAxis::Y => ([0.0, 1.0, 0.0], [0.0, 0.0, -1.0]),
         UpAxis::Z => ([0.0, 0.0, 1.0], [0.0, 1.0, 0.0]),
     };
-    [up, front, cross(up, front)]
+    CloudAxes { up, front, left: cross(up, front) }
 }
 
 fn cross(a: Vector, b: Vector) -> Vector {
@@ -27,11 +33,11 @@ fn dot(a: Vector, b: Vector) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
-/// Sine and cosine of azimuth, of elevation, of roll; distance in the cloud's units; horizontal field of view in radians.
+/// Measures sine and cosine of azimuth, of elevation, of roll; distance in the cloud's units; horizontal field of view in radians.
 ///
 /// At the poles azimuth and roll cannot be told apart: roll is 0 there.
-pub(super) fn pose(camera: &Camera, up: UpAxis) -> [f32; POSE_NUMBERS] {
-    let [up, front, left] = compass(up);
+pub(crate) fn measure_pose(camera: &Camera, up: UpAxis) -> [f32; POSE_NUMBERS] {
+    let CloudAxes { up, front, left } = axes(up);
     let m = camera.rows();
     let row = |r: usize| [m[4 * r], m[4 * r + 1], m[4 * r + 2]];
     let (right, down, forward) = (row(0), row(1), row(2));
@@ -61,7 +67,7 @@ mod tests {
     /// A camera at (azimuth, elevation) that looks back at the origin from `distance`, rolled; built from its
     /// position and the up axis alone.
     fn looking_back(up: UpAxis, [azimuth, elevation, roll]: [f64; 3], distance: f64) -> Camera {
-        let [up, front, left] = compass(up);
+        let CloudAxes { up, front, left } = axes(up);
         let (sin_a, cos_a) = azimuth.sin_cos();
         let (sin_e, cos_e) = elevation.sin_cos();
         let stand: Vector =
@@ -95,7 +101,7 @@ mod tests {
                         let want = [azimuth, elevation, roll].map(f64::sin_cos);
                         let want =
                             [want[0].0, want[0].1, want[1].0, want[1].1, want[2].0, want[2].1, 2.5, 0.8];
-                        let found = pose(&camera, up);
+                        let found = measure_pose(&camera, up);
                         let near = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() < 1e-6;
                         assert!(found.iter().zip(&want).all(near), "{up:?} {found:?} {want:?}");
                     }
@@ -119,11 +125,12 @@ mod tests {
         for (up, sign) in [(UpAxis::Y, 1.0), (UpAxis::Z, -1.0)] {
             let near = looking_back(up, [0.7, sign * 1.570_795, 0.0], 1.0);
             let mut at = near.rows();
-            let [axis, ..] = compass(up);
+            let axis = axes(up).up;
             at[8..11].copy_from_slice(&axis.map(|x| -sign * x));
             let down = cross([at[8], at[9], at[10]], [at[0], at[1], at[2]]);
             at[4..7].copy_from_slice(&down);
-            let found = pose(&Camera { camera_from_world: Camera::affine_from_rows(&at), ..near }, up);
+            let found =
+                measure_pose(&Camera { camera_from_world: Camera::affine_from_rows(&at), ..near }, up);
             let want = [0.7f32.sin(), 0.7f32.cos(), sign as f32, 0.0, 0.0, 1.0];
             assert!(found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?}");
         }

@@ -4,17 +4,17 @@ use jepa3d_schemas::{Draws, source_hash};
 
 /// Stored as f32, computed in f64.
 #[derive(Clone, Debug)]
-pub(super) struct Projection {
+pub(crate) struct OrthonormalMatrix {
     inputs: usize,
     width: usize,
     /// `[inputs, width]`
     values: Vec<f32>,
 }
 
-impl Projection {
+impl OrthonormalMatrix {
     /// The Q of the QR decomposition of a Gaussian matrix, R's diagonal positive. With more columns than `inputs` rows
     /// are added, as for an input padded with zeros, and dropped again.
-    pub(super) fn new(inputs: usize, width: usize) -> Self {
+    pub(crate) fn new(inputs: usize, width: usize) -> Self {
         let rows = inputs.max(width);
         let mut draws = Draws::new(0, "hog", "projection");
         // One column after the other.
@@ -31,7 +31,7 @@ impl Projection {
     }
 
     /// Hash of its numbers.
-    pub(super) fn hash(&self) -> String {
+    pub(crate) fn hash(&self) -> String {
         let bytes: Vec<u8> = self.values.iter().flat_map(|v| v.to_le_bytes()).collect();
         source_hash(&[&bytes])
     }
@@ -40,7 +40,7 @@ impl Projection {
     ///
     /// # Shapes
     /// `x [inputs]` to `[width]`.
-    pub(super) fn apply(&self, x: &[f64]) -> Vec<f32> {
+    pub(crate) fn apply(&self, x: &[f64]) -> Vec<f32> {
         assert_eq!(x.len(), self.inputs, "the projection's inputs");
         let mut out = vec![0.0f64; self.width];
         for (&x, row) in x.iter().zip(self.values.chunks_exact(self.width)) {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn columns_are_orthonormal() {
         for (inputs, width) in [(40, 17), (24, 24)] {
-            let p = Projection::new(inputs, width);
+            let p = OrthonormalMatrix::new(inputs, width);
             let column = |j: usize| (0..inputs).map(move |i| (i, j));
             let at = |(i, j): (usize, usize)| f64::from(p.values[i * width + j]);
             for a in 0..width {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn padding_keeps_lengths_and_angles() {
-        let p = Projection::new(5, 9);
+        let p = OrthonormalMatrix::new(5, 9);
         let x = [0.3, -1.0, 0.0, 2.0, 0.5];
         let length = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>();
         let (before, after) =

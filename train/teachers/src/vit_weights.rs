@@ -12,13 +12,13 @@ use jepa3d_kernels::{BlockTensors, CpuView};
 use crate::error::{Error, Result};
 
 /// What the layer norms of these models add to the variance.
-pub(super) const VIT_EPSILON: f64 = 1e-6;
+pub(crate) const VIT_EPSILON: f64 = 1e-6;
 
 /// What is in a file beside the encoder, and never used for features.
 const IGNORED: [&str; 5] = ["head.", "head_dist.", "mask_token", "golden/", "dino_head."];
 
 /// The encoder's weights, tokens already with their positions.
-pub(super) struct VitWeights {
+pub(crate) struct VitWeights {
     pub width: usize,
     pub patch: usize,
     /// `[D]` the class token plus its position.
@@ -45,8 +45,8 @@ impl VitWeights {
     /// # Errors
     /// Fails if the file is no safetensors file, lacks a tensor, has one of another shape, or one that is not known
     /// (SwiGLU among them); the error names it.
-    pub(super) fn read(path: &Path, scale: f64) -> Result<Self> {
-        let mut t = Tensors::read(path)?;
+    pub(crate) fn read(path: &Path, scale: f64) -> Result<Self> {
+        let mut t = WeightFile::read(path)?;
         let patch_weight = t.take("patch_embed.proj.weight")?;
         let [width, 3, patch, other] = *patch_weight.dims() else {
             return Err(t.wrong("patch_embed.proj.weight of shape [D, 3, p, p]", patch_weight.dims()));
@@ -54,19 +54,19 @@ impl VitWeights {
         if patch != other || patch == 0 {
             return Err(t.wrong("square patches", patch_weight.dims()));
         }
-        let patch_bias = numbers(&t.shaped("patch_embed.proj.bias", &[width])?)?;
-        let mut cls = numbers(&t.shaped("cls_token", &[1, 1, width])?)?;
-        let (mut registers, is_timm) = t.registers(width)?;
+        let patch_bias = copy_numbers(&t.take_shaped("patch_embed.proj.bias", &[width])?)?;
+        let mut cls = copy_numbers(&t.take_shaped("cls_token", &[1, 1, width])?)?;
+        let (mut registers, is_timm) = t.take_registers(width)?;
         let positions = t.take("pos_embed")?;
-        let (prefix, side) = t.grid(&positions, (width, registers.len() / width), is_timm)?;
-        let mut positions = numbers(&positions)?;
+        let TokenGrid { prefix, side } = t.find_grid(&positions, width, registers.len() / width, is_timm)?;
+        let mut positions = copy_numbers(&positions)?;
         let patches = positions.split_off(prefix * width);
         let others = cls.iter_mut().chain(registers.iter_mut());
         others.zip(&positions).for_each(|(token, position)| *token += position);
-        let blocks = t.blocks(width, scale)?;
-        let norm = (t.vector("norm.weight", width)?, t.vector("norm.bias", width)?);
+        let blocks = t.take_blocks(width, scale)?;
+        let norm = (t.take_vector("norm.weight", width)?, t.take_vector("norm.bias", width)?);
         t.check_empty()?;
-        let patch_weight = numbers(&patch_weight)?;
+        let patch_weight = copy_numbers(&patch_weight)?;
         Ok(Self {
             width,
             patch,
@@ -82,22 +82,30 @@ impl VitWeights {
     }
 }
 
+/// How the positions of a model are laid out.
+struct TokenGrid {
+    /// Positions that belong to other tokens than patches; they stand first.
+    prefix: usize,
+    /// Patches along each side.
+    side: usize,
+}
+
 fn square_root(n: usize) -> Option<usize> {
     let root = n.isqrt();
     (n > 0 && root * root == n).then_some(root)
 }
 
-fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+fn copy_numbers(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(CpuView::new(&tensor.contiguous()?)?.slice().to_vec())
 }
 
 /// The tensors of a file that are not used yet, in f32.
-struct Tensors {
+struct WeightFile {
     path: PathBuf,
     left: BTreeMap<String, Tensor>,
 }
 
-impl Tensors {
+impl WeightFile {
     fn read(path: &Path) -> Result<Self> {
         // Told apart from a file that is no safetensors file.
         std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
@@ -133,7 +141,7 @@ impl Tensors {
         })
     }
 
-    fn shaped(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    fn take_shaped(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let tensor = self.take(name)?;
         match tensor.dims() == shape {
             true => Ok(tensor),
@@ -141,41 +149,46 @@ impl Tensors {
         }
     }
 
-    fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>> {
-        numbers(&self.shaped(name, &[width])?)
+    fn take_vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>> {
+        copy_numbers(&self.take_shaped(name, &[width])?)
     }
 
     /// Register tokens, and whether positions may be missing for the class token or stand for registers too (timm).
-    fn registers(&mut self, width: usize) -> Result<(Vec<f32>, bool)> {
+    fn take_registers(&mut self, width: usize) -> Result<(Vec<f32>, bool)> {
         let is_timm = self.left.contains_key("reg_token");
         let name = if is_timm { "reg_token" } else { "register_tokens" };
         let Some(tensor) = self.left.remove(name) else { return Ok((Vec::new(), false)) };
         match *tensor.dims() {
-            [1, _, w] if w == width => Ok((numbers(&tensor)?, is_timm)),
+            [1, _, w] if w == width => Ok((copy_numbers(&tensor)?, is_timm)),
             _ => Err(self.wrong(format!("{name} of shape [1, R, {width}]"), tensor.dims())),
         }
     }
 
-    /// Of positions `[1, n, D]`, how many belong to other tokens than patches, and the side of the patches' grid.
-    fn grid(&self, positions: &Tensor, sizes: (usize, usize), is_timm: bool) -> Result<(usize, usize)> {
-        let (width, registers) = sizes;
+    /// How positions `[1, n, D]` of a model with some registers are laid out.
+    fn find_grid(
+        &self,
+        positions: &Tensor,
+        width: usize,
+        registers: usize,
+        is_timm: bool,
+    ) -> Result<TokenGrid> {
         // With registers timm may have positions on patches only, or on every token.
         let candidates = if is_timm { vec![0, 1 + registers, 1] } else { vec![1] };
         let side = |rows: usize, prefix: usize| square_root(rows.checked_sub(prefix)?);
         let found = match *positions.dims() {
-            [1, rows, w] if w == width => {
-                candidates.into_iter().find_map(|prefix| Some((prefix, side(rows, prefix)?)))
-            }
+            [1, rows, w] if w == width => candidates
+                .into_iter()
+                .find_map(|prefix| Some(TokenGrid { prefix, side: side(rows, prefix)? })),
             _ => None,
         };
         let expected = || format!("pos_embed of shape [1, n, {width}] for a square grid of patches");
         found.ok_or_else(|| self.wrong(expected(), positions.dims()))
     }
 
-    fn blocks(&mut self, width: usize, scale: f64) -> Result<Vec<BlockTensors>> {
+    fn take_blocks(&mut self, width: usize, scale: f64) -> Result<Vec<BlockTensors>> {
         let mut blocks = Vec::new();
         while self.left.contains_key(&format!("blocks.{}.norm1.weight", blocks.len())) {
-            blocks.push(self.block(&format!("blocks.{}", blocks.len()), width, scale)?);
+            blocks.push(self.take_block(&format!("blocks.{}", blocks.len()), width, scale)?);
         }
         match blocks.is_empty() {
             true => self.take("blocks.0.norm1.weight").map(|_| blocks),
@@ -184,7 +197,7 @@ impl Tensors {
     }
 
     /// Norm, projections and MLP of one block, in the order of the kernel.
-    fn block(&mut self, name: &str, width: usize, scale: f64) -> Result<BlockTensors> {
+    fn take_block(&mut self, name: &str, width: usize, scale: f64) -> Result<BlockTensors> {
         let at = |part: &str| format!("{name}.{part}");
         let fc1 = self.take(&at("mlp.fc1.weight"))?;
         let hidden = fc1.dim(0)?;
@@ -192,35 +205,36 @@ impl Tensors {
             return Err(self.wrong(format!("{} of shape [.., {width}]", at("mlp.fc1.weight")), fc1.dims()));
         }
         let proj = [
-            self.shaped(&at("attn.proj.weight"), &[width, width])?,
-            self.shaped(&at("attn.proj.bias"), &[width])?,
+            self.take_shaped(&at("attn.proj.weight"), &[width, width])?,
+            self.take_shaped(&at("attn.proj.bias"), &[width])?,
         ];
         let fc2 = [
-            self.shaped(&at("mlp.fc2.weight"), &[width, hidden])?,
-            self.shaped(&at("mlp.fc2.bias"), &[width])?,
+            self.take_shaped(&at("mlp.fc2.weight"), &[width, hidden])?,
+            self.take_shaped(&at("mlp.fc2.bias"), &[width])?,
         ];
-        let [proj_weight, proj_bias] = self.scaled(proj, &at("ls1.gamma"), scale)?;
-        let [fc2_weight, fc2_bias] = self.scaled(fc2, &at("ls2.gamma"), scale)?;
+        let [proj_weight, proj_bias] = self.scale(proj, &at("ls1.gamma"), scale)?;
+        let [fc2_weight, fc2_bias] = self.scale(fc2, &at("ls2.gamma"), scale)?;
         Ok([
-            self.shaped(&at("norm1.weight"), &[width])?,
-            self.shaped(&at("norm1.bias"), &[width])?,
-            self.shaped(&at("attn.qkv.weight"), &[3 * width, width])?,
-            self.shaped(&at("attn.qkv.bias"), &[3 * width])?,
+            self.take_shaped(&at("norm1.weight"), &[width])?,
+            self.take_shaped(&at("norm1.bias"), &[width])?,
+            self.take_shaped(&at("attn.qkv.weight"), &[3 * width, width])?,
+            self.take_shaped(&at("attn.qkv.bias"), &[3 * width])?,
             proj_weight,
             proj_bias,
-            self.shaped(&at("norm2.weight"), &[width])?,
-            self.shaped(&at("norm2.bias"), &[width])?,
+            self.take_shaped(&at("norm2.weight"), &[width])?,
+            self.take_shaped(&at("norm2.bias"), &[width])?,
             fc1,
-            self.shaped(&at("mlp.fc1.bias"), &[hidden])?,
+            self.take_shaped(&at("mlp.fc1.bias"), &[hidden])?,
             fc2_weight,
             fc2_bias,
         ])
     }
 
     /// A layer whose output is multiplied by `scale`, and by the layer scale `gamma` if the file has it.
-    fn scaled(&mut self, [weight, bias]: [Tensor; 2], gamma: &str, scale: f64) -> Result<[Tensor; 2]> {
+    fn scale(&mut self, layer: [Tensor; 2], gamma: &str, scale: f64) -> Result<[Tensor; 2]> {
+        let [weight, bias] = layer;
         let factor = match self.left.contains_key(gamma) {
-            true => (self.shaped(gamma, bias.dims())? * scale)?,
+            true => (self.take_shaped(gamma, bias.dims())? * scale)?,
             false => (bias.ones_like()? * scale)?,
         };
         Ok([weight.broadcast_mul(&factor.unsqueeze(1)?)?, (bias * factor)?])
