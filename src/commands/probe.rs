@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use jepa3d_loader::PreparedDataset;
-use jepa3d_probe::{Column, Evaluation, Extent, ProbeConfig, ProbeTable, Solver, print_columns, probe};
+use jepa3d_probe::{Evaluation, Extent, ProbeColumn, ProbeConfig, ProbeTable, Solver, print_columns, probe};
 use jepa3d_train::{FrozenEncoder, Pooling, read_metrics};
 use serde::Serialize;
 
@@ -149,10 +149,10 @@ fn show(args: &Args, report: &ProbeReport) -> anyhow::Result<Conclusion> {
     for group in &groups {
         let seeds = &group.seeds;
         let title = if is_one { "pretrained" } else { group.preset };
-        columns.push(Column { title, seeds, tables: &group.pretrained });
+        columns.push(ProbeColumn { title, seeds, tables: &group.pretrained });
         if !group.random.is_empty() {
             let title = if is_one { "random weights" } else { "its random weights" };
-            columns.push(Column { title, seeds, tables: &group.random });
+            columns.push(ProbeColumn { title, seeds, tables: &group.random });
         }
     }
     for (group, seconds) in groups.iter().filter_map(|group| Some((group, group.seconds?))) {

@@ -91,7 +91,7 @@ fn crates_import_only_what_they_may() {
 
 #[test]
 fn heavy_crates_stay_where_they_belong() {
-    let owners: [(&str, &[&str]); 13] = [
+    let owners: [(&str, &[&str]); 14] = [
         ("kuva", &["jepa3d-charts"]),
         ("parquet", &["jepa3d-schemas"]),
         ("arrow-array", &["jepa3d-schemas"]),
@@ -99,8 +99,9 @@ fn heavy_crates_stay_where_they_belong() {
         ("candle-core", &["jepa3d-kernels", "jepa3d-train", "jepa3d-teachers"]),
         ("candle-nn", &["jepa3d-train"]),
         ("gemm", &["jepa3d-products"]),
-        ("pulp", &["jepa3d-grouping", "jepa3d-kernels", "jepa3d-render"]),
+        ("pulp", &["jepa3d-grouping", "jepa3d-kernels", "jepa3d-probe", "jepa3d-render", "jepa3d-train"]),
         ("re_sdk", &["jepa3d-inspect"]),
+        ("nalgebra", &["jepa3d-probe"]),
         ("zip", &["jepa3d-datasets", "jepa3d-torch"]),
         ("clap", &["jepa3d"]),
         ("anyhow", &["jepa3d"]),

@@ -183,25 +183,10 @@ fn circles(src: &Path) -> BTreeSet<String> {
     found.map(named).collect()
 }
 
-/// Circles that are being taken apart.
-const KNOWN: [&str; 10] = [
-    "columns -> teacher_columns",
-    "columns -> view_columns",
-    "list_page -> shard_file",
-    "row_group -> shard_writer",
-    "formats::ply_body -> formats::ply_header",
-    "cells -> visible",
-    "photo_views -> views",
-    "kernels -> lanes",
-    "primal -> svm",
-    "report -> table",
-];
-
 #[test]
 fn no_files_import_each_other() {
     for member in members() {
-        let mut found = circles(&member.join("src"));
-        found.retain(|circle| !KNOWN.contains(&circle.as_str()));
+        let found = circles(&member.join("src"));
         assert!(found.is_empty(), "{}: files that import each other:\n{found:#?}", member.display());
     }
 }

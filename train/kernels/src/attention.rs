@@ -1,23 +1,24 @@
-//! Multi-head attention of one sample with its backward; the probabilities are kept, not recomputed.
+//! Multi-head attention of one sample (Vaswani et al., arXiv 1706.03762); the probabilities are kept, not recomputed.
+//!
+//! Forward, for each head: `S = Q K^T / sqrt(d)`, `P = softmax(S)`, `A = drop(P)`, `O = A V`. Backward: `dV = A^T dO`,
+//! `dP = drop(dO V^T)`, `dS` from `dP` and `P` ([`softmax_backward`]), `dQ = dS K / sqrt(d)`, `dK = dS^T Q / sqrt(d)`.
 
-use jepa3d_products::{Matrix, Store, scaled_product_into};
-use pulp::Arch;
+use jepa3d_products::{Matrix, Product};
 
 use super::dropout::Mask;
-use super::math::exp;
-use super::rows::{dot, sum_with};
+use super::softmax::{softmax, softmax_backward};
 
 /// Tokens, width and heads of one attention.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heads {
+pub(crate) struct Heads {
     pub tokens: usize,
     pub width: usize,
     pub heads: usize,
 }
 
-/// Which part of a row of `qkv`.
+/// Which third of a row of `qkv`.
 #[derive(Clone, Copy)]
-enum Part {
+enum Third {
     Query,
     Key,
     Value,
@@ -32,120 +33,94 @@ impl Heads {
         1.0 / (self.size() as f32).sqrt()
     }
 
-    fn start(self, part: Part, head: usize) -> usize {
-        part as usize * self.width + head * self.size()
+    fn start(self, third: Third, head: usize) -> usize {
+        third as usize * self.width + head * self.size()
     }
 
-    fn part<'a>(&self, qkv: &'a [f32], part: Part, head: usize) -> Matrix<'a, f32> {
-        Matrix::strided(&qkv[self.start(part, head)..], self.tokens, self.size(), 3 * self.width)
+    /// Queries, keys or values of a head, `[T, size]`.
+    fn third<'a>(&self, qkv: &'a [f32], third: Third, head: usize) -> Matrix<'a, f32> {
+        Matrix::with_row_step(&qkv[self.start(third, head)..], self.tokens, self.size(), 3 * self.width)
     }
 
     /// Elements of the probabilities of one sample.
-    pub(super) fn squares(self) -> usize {
+    pub(crate) fn squares(self) -> usize {
         self.heads * self.tokens * self.tokens
     }
 }
 
-/// `out [T, D]` from `qkv [T, 3D]` (queries, keys, values, each split by head); `probabilities [heads, T, T]`
-/// are set to those before dropout. Only the first `keys` tokens are looked at (the rest is padding). `first` is the
-/// index of the sample's first probability in the batch.
-pub(super) fn attend(
-    out: &mut [f32],
-    probabilities: &mut [f32],
-    qkv: &[f32],
-    (heads, keys): (Heads, usize),
-    drop: Option<(Mask, usize)>,
-) {
-    let (t, square) = (heads.tokens, heads.tokens * heads.tokens);
-    let mut dropped = Vec::new();
-    for head in 0..heads.heads {
-        let p = &mut probabilities[head * square..(head + 1) * square];
-        let (q, k) = (heads.part(qkv, Part::Query, head), heads.part(qkv, Part::Key, head));
-        scaled_product_into(p, t, Store::Set, heads.scale(), (q, k.transposed()));
-        softmax_rows(p, t, keys);
-        let used = dropped_form(p, &mut dropped, drop, head * square);
-        let v = heads.part(qkv, Part::Value, head);
-        let columns = &mut out[head * heads.size()..];
-        scaled_product_into(columns, heads.width, Store::Set, 1.0, (Matrix::new(used, t), v));
+/// Dropout of the probabilities of one sample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProbabilityDrop {
+    pub mask: Mask,
+    /// Number of the sample's first probability in the batch.
+    pub first: usize,
+}
+
+impl ProbabilityDrop {
+    /// Of the probabilities of a head, the first of which is `offset` in the sample.
+    fn apply(self, probabilities: &mut [f32], offset: usize) {
+        self.mask.apply(probabilities, self.first + offset);
     }
 }
 
-/// The probabilities after dropout: the same slice where there is none.
-fn dropped_form<'a>(
-    p: &'a [f32],
-    buffer: &'a mut Vec<f32>,
-    drop: Option<(Mask, usize)>,
-    offset: usize,
-) -> &'a [f32] {
-    let Some((mask, first)) = drop else { return p };
-    buffer.clear();
-    buffer.extend_from_slice(p);
-    mask.apply(buffer, first + offset);
-    buffer
+/// How one sample attends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attention {
+    pub heads: Heads,
+    /// Tokens that are looked at; the rest is padding.
+    pub keys: usize,
+    pub drop: Option<ProbabilityDrop>,
 }
 
-/// Sets `dqkv [T, 3D]` from the gradient `dout [T, D]`.
-pub(super) fn attend_backward(
-    dqkv: &mut [f32],
-    dout: &[f32],
-    (probabilities, qkv): (&[f32], &[f32]),
-    heads: Heads,
-    drop: Option<(Mask, usize)>,
-) {
-    let (t, square, row) = (heads.tokens, heads.tokens * heads.tokens, 3 * heads.width);
-    let (mut dp, mut dropped) = (vec![0.0f32; square], Vec::new());
-    for head in 0..heads.heads {
-        let p = &probabilities[head * square..(head + 1) * square];
-        let dout = Matrix::strided(&dout[head * heads.size()..], t, heads.size(), heads.width);
-        let part = |part| heads.part(qkv, part, head);
-        scaled_product_into(&mut dp, t, Store::Set, 1.0, (dout, part(Part::Value).transposed()));
-        let used = dropped_form(p, &mut dropped, drop, head * square);
-        let dv = &mut dqkv[heads.start(Part::Value, head)..];
-        scaled_product_into(dv, row, Store::Set, 1.0, (Matrix::new(used, t).transposed(), dout));
-        if let Some((mask, first)) = drop {
-            mask.apply(&mut dp, first + head * square);
+impl Attention {
+    /// Sets `out [T, D]` and `probabilities [heads, T, T]` (those before dropout) from `qkv [T, 3D]`: queries, keys and
+    /// values, each split by head.
+    pub(crate) fn forward(self, out: &mut [f32], probabilities: &mut [f32], qkv: &[f32]) {
+        let heads = self.heads;
+        let (t, square) = (heads.tokens, heads.tokens * heads.tokens);
+        let mut buffer = Vec::new();
+        for head in 0..heads.heads {
+            let p = &mut probabilities[head * square..(head + 1) * square];
+            let (q, k) = (heads.third(qkv, Third::Query, head), heads.third(qkv, Third::Key, head));
+            Product { left: q, right: k.transpose(), scale: heads.scale() }.write_to(p, t);
+            softmax(p, t, self.keys);
+            let used = self.drop_probabilities(p, &mut buffer, head * square);
+            let v = heads.third(qkv, Third::Value, head);
+            Product::new(Matrix::new(used, t), v).write_to(&mut out[head * heads.size()..], heads.width);
         }
-        softmax_backward(&mut dp, p, t);
-        let ds = Matrix::new(&dp, t);
-        let dq = &mut dqkv[heads.start(Part::Query, head)..];
-        scaled_product_into(dq, row, Store::Set, heads.scale(), (ds, part(Part::Key)));
-        let dk = &mut dqkv[heads.start(Part::Key, head)..];
-        scaled_product_into(dk, row, Store::Set, heads.scale(), (ds.transposed(), part(Part::Query)));
     }
-}
 
-/// Softmax of the first `keys` of every row, in place; 0 behind them, so that the backward needs no such bound.
-fn softmax_rows(x: &mut [f32], width: usize, keys: usize) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for row in x.chunks_exact_mut(width) {
-                let (row, padding) = row.split_at_mut(keys);
-                padding.fill(0.0);
-                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                for value in row.iter_mut() {
-                    *value = exp(*value - largest);
-                }
-                let inverse = 1.0 / sum_with(row, |v| v);
-                for value in row {
-                    *value *= inverse;
-                }
-            }
-        },
-    );
-}
+    /// The probabilities after dropout: the same slice where there is none.
+    fn drop_probabilities<'a>(self, p: &'a [f32], buffer: &'a mut Vec<f32>, offset: usize) -> &'a [f32] {
+        let Some(drop) = self.drop else { return p };
+        buffer.clear();
+        buffer.extend_from_slice(p);
+        drop.apply(buffer, offset);
+        buffer
+    }
 
-/// `dp = p * (dp - sum(dp * p))` for every row.
-fn softmax_backward(dp: &mut [f32], p: &[f32], width: usize) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (dp, p) in dp.chunks_exact_mut(width).zip(p.chunks_exact(width)) {
-                let along = dot(dp, p);
-                for (dp, p) in dp.iter_mut().zip(p) {
-                    *dp = p * (*dp - along);
-                }
+    /// Sets `dqkv [T, 3D]` from the gradient `dout [T, D]`.
+    pub(crate) fn backward(self, dqkv: &mut [f32], dout: &[f32], probabilities: &[f32], qkv: &[f32]) {
+        let heads = self.heads;
+        let (t, square, row) = (heads.tokens, heads.tokens * heads.tokens, 3 * heads.width);
+        let (mut dp, mut buffer) = (vec![0.0f32; square], Vec::new());
+        for head in 0..heads.heads {
+            let p = &probabilities[head * square..(head + 1) * square];
+            let dout = Matrix::with_row_step(&dout[head * heads.size()..], t, heads.size(), heads.width);
+            let third = |third| heads.third(qkv, third, head);
+            Product::new(dout, third(Third::Value).transpose()).write_to(&mut dp, t);
+            let used = self.drop_probabilities(p, &mut buffer, head * square);
+            let dv = &mut dqkv[heads.start(Third::Value, head)..];
+            Product::new(Matrix::new(used, t).transpose(), dout).write_to(dv, row);
+            if let Some(drop) = self.drop {
+                drop.apply(&mut dp, head * square);
             }
-        },
-    );
+            softmax_backward(&mut dp, p, t);
+            let (ds, scale) = (Matrix::new(&dp, t), heads.scale());
+            let dq = &mut dqkv[heads.start(Third::Query, head)..];
+            Product { left: ds, right: third(Third::Key), scale }.write_to(dq, row);
+            let dk = &mut dqkv[heads.start(Third::Key, head)..];
+            Product { left: ds.transpose(), right: third(Third::Query), scale }.write_to(dk, row);
+        }
+    }
 }

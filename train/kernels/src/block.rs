@@ -1,19 +1,80 @@
-//! One pre-norm transformer block on a chunk of samples, forward and backward (ViT, arXiv 2010.11929).
+//! One pre-norm transformer block on a chunk of samples (ViT, arXiv 2010.11929).
 //!
-//! `x += drop(proj(attention(norm1 x)))`, `x += drop(fc2(gelu(fc1(norm2 x))))`. Kept between the two directions are the
-//! inputs of the norms, queries, keys and values, probabilities, and what GELU was given: norms and
-//! GELU are cheaper to repeat than to store.
+//! Forward: `x += drop(proj(attention(qkv(norm1 x))))`, then `x += drop(fc2(drop(gelu(fc1(norm2 x)))))`. Backward runs the
+//! branches in reverse order; the gradient of a sum goes to both its terms, so `dx` passes a branch and gets added what comes
+//! back through it. Kept between the two directions are the inputs of the norms, queries, keys and values,
+//! probabilities, and what GELU was given: norms and GELU are cheaper to repeat than to store.
 
-use jepa3d_products::{Matrix, Store, product_into, scaled_product_into};
-
-use super::attention::{Heads, attend, attend_backward};
+use super::affine::{Affine, AffineGradient};
+use super::attention::{Attention, Heads, ProbabilityDrop};
 use super::dropout::{Mask, key_of};
-use super::norm::{RowStats, layer_norm, layer_norm_backward};
-use super::rows::{add_column_sums, fill_rows, gelu_of, times_gelu_slope};
+use super::gelu::{gelu, gelu_backward};
+use super::linear::{linear, linear_backward};
+use super::norm::{NormInput, RowStats, layer_norm, layer_norm_backward};
+use super::rows::add;
+
+/// Slices of the parameters of a block: weight and bias of two norms and four layers.
+pub(crate) const PARTS: usize = 12;
+
+/// The parameters of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockWeights<'a> {
+    pub norm1: Affine<'a>,
+    pub qkv: Affine<'a>,
+    pub proj: Affine<'a>,
+    pub norm2: Affine<'a>,
+    pub fc1: Affine<'a>,
+    pub fc2: Affine<'a>,
+}
+
+impl<'a> BlockWeights<'a> {
+    /// Takes norm1, qkv, proj, norm2, fc1, fc2, each weight then bias.
+    pub(crate) fn new(parts: [&'a [f32]; PARTS]) -> Self {
+        let part = |i: usize| Affine { weight: parts[2 * i], bias: parts[2 * i + 1] };
+        Self { norm1: part(0), qkv: part(1), proj: part(2), norm2: part(3), fc1: part(4), fc2: part(5) }
+    }
+
+    /// Numbers of all parameters.
+    pub(crate) fn len(&self) -> usize {
+        let parts = [self.norm1, self.qkv, self.proj, self.norm2, self.fc1, self.fc2];
+        parts.iter().map(|part| part.weight.len() + part.bias.len()).sum()
+    }
+}
+
+/// Where the gradients of a block's parameters are summed.
+#[derive(Debug)]
+pub(crate) struct BlockGradients<'a> {
+    norm1: AffineGradient<'a>,
+    qkv: AffineGradient<'a>,
+    proj: AffineGradient<'a>,
+    norm2: AffineGradient<'a>,
+    fc1: AffineGradient<'a>,
+    fc2: AffineGradient<'a>,
+}
+
+impl<'a> BlockGradients<'a> {
+    /// Cuts `all`, as long as the parameters of `weights`, in the order of [`BlockWeights::new`].
+    pub(crate) fn new(mut all: &'a mut [f32], weights: &BlockWeights<'_>) -> Self {
+        let mut cut = |part: Affine<'_>| {
+            let (weight, rest) = std::mem::take(&mut all).split_at_mut(part.weight.len());
+            let (bias, rest) = rest.split_at_mut(part.bias.len());
+            all = rest;
+            AffineGradient { weight, bias }
+        };
+        Self {
+            norm1: cut(weights.norm1),
+            qkv: cut(weights.qkv),
+            proj: cut(weights.proj),
+            norm2: cut(weights.norm2),
+            fc1: cut(weights.fc1),
+            fc2: cut(weights.fc2),
+        }
+    }
+}
 
 /// Sizes of a block and the chunk it runs on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BlockShape<'a> {
+pub(crate) struct BlockShape<'a> {
     pub heads: Heads,
     pub hidden: usize,
     pub samples: usize,
@@ -24,68 +85,40 @@ pub(super) struct BlockShape<'a> {
 }
 
 impl BlockShape<'_> {
-    pub(super) fn rows(&self) -> usize {
+    /// Tokens of the chunk.
+    fn rows(&self) -> usize {
         self.samples * self.heads.tokens
     }
 
-    fn width(&self) -> usize {
-        self.heads.width
+    /// Numbers of a sample.
+    fn sample(&self) -> usize {
+        self.heads.tokens * self.heads.width
     }
 }
 
-/// The parameters of a block, or their gradients, in the order of [`PARTS`].
-pub(super) const PARTS: usize = 12;
-
-/// The parameters as slices: norm1, qkv, proj, norm2, fc1, fc2, each weight then bias.
-pub(super) type Weights<'a> = [&'a [f32]; PARTS];
-/// Gradients in the same order.
-pub(super) type Gradients<'a> = [&'a mut [f32]; PARTS];
-
-/// Rates of one block at one step.
+/// Rates of one block at one step; all 0: nothing is dropped.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct BlockDrop {
-    key: u64,
-    attention: f64,
-    hidden: f64,
-    path: f64,
+pub(crate) struct BlockDrop {
+    pub key: u64,
+    pub attention: f64,
+    pub hidden: f64,
+    pub path: f64,
 }
 
-impl BlockDrop {
-    pub(super) fn new(key: u64, (attention, hidden, path): (f64, f64, f64)) -> Self {
-        Self { key, attention, hidden, path }
-    }
-
-    fn mask(&self, site: u64, rate: f64) -> Option<Mask> {
-        Mask::new(key_of(self.key, site), rate)
-    }
-
-    fn attention(&self, shape: &BlockShape<'_>, sample: usize) -> Option<(Mask, usize)> {
-        Some((self.mask(0, self.attention)?, (shape.first + sample) * shape.heads.squares()))
-    }
-
-    /// Dropout of a branch (`site` 1 or 3) and stochastic depth of its samples.
-    fn branch(&self, branch: &mut [f32], shape: &BlockShape<'_>, site: u64) {
-        let sample = shape.heads.tokens * shape.width();
-        if let Some(mask) = self.mask(site, self.hidden) {
-            mask.apply(branch, shape.first * sample);
-        }
-        if let Some(mask) = self.mask(site + 4, self.path) {
-            for (i, values) in branch.chunks_exact_mut(sample).enumerate() {
-                let factor = mask.factor((shape.first + i) as u32);
-                values.iter_mut().for_each(|v| *v *= factor);
-            }
-        }
-    }
-
-    fn inner(&self, activation: &mut [f32], shape: &BlockShape<'_>) {
-        if let Some(mask) = self.mask(2, self.hidden) {
-            mask.apply(activation, shape.first * shape.heads.tokens * shape.hidden);
-        }
-    }
+/// Where in a block something is dropped: part of the key, so that no two places share their draws.
+#[derive(Clone, Copy)]
+enum DropSite {
+    Probabilities = 0,
+    Attended = 1,
+    Inner = 2,
+    Mlp = 3,
 }
+
+/// From a branch's site to that of its stochastic depth.
+const PATH: u64 = 4;
 
 /// What the backward of a block needs of its forward.
-pub(super) struct Saved {
+pub(crate) struct SavedBlock {
     input: Vec<f32>,
     stats1: Vec<RowStats>,
     qkv: Vec<f32>,
@@ -96,9 +129,9 @@ pub(super) struct Saved {
     hidden: Vec<f32>,
 }
 
-impl Saved {
-    pub(super) fn new(shape: &BlockShape<'_>) -> Self {
-        let (rows, width) = (shape.rows(), shape.width());
+impl SavedBlock {
+    pub(crate) fn new(shape: &BlockShape<'_>) -> Self {
+        let (rows, width) = (shape.rows(), shape.heads.width);
         Self {
             input: vec![0.0; rows * width],
             stats1: vec![RowStats::default(); rows],
@@ -112,130 +145,129 @@ impl Saved {
     }
 }
 
-/// `out = x weight^T + bias`.
-fn linear(out: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32]) {
-    let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
-    fill_rows(out, bias);
-    let factors = (Matrix::new(x, inputs), Matrix::new(weight, inputs).transposed());
-    scaled_product_into(out, outputs, Store::Add, 1.0, factors);
+/// A block as it is run on one chunk at one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockPass<'a> {
+    pub weights: &'a BlockWeights<'a>,
+    pub shape: &'a BlockShape<'a>,
+    pub drop: BlockDrop,
 }
 
-/// Sets `dx`, adds to the gradients of weight and bias.
-fn linear_backward(
-    dx: &mut [f32],
-    (dweight, dbias): (&mut [f32], &mut [f32]),
-    x: &[f32],
-    weight: &[f32],
-    dy: &[f32],
-) {
-    let (outputs, inputs) = (dbias.len(), weight.len() / dbias.len());
-    let dy_rows = Matrix::new(dy, outputs);
-    add_column_sums(dbias, dy);
-    scaled_product_into(dweight, inputs, Store::Add, 1.0, (dy_rows.transposed(), Matrix::new(x, inputs)));
-    product_into(dx, inputs, dy_rows, Matrix::new(weight, inputs));
-}
+impl BlockPass<'_> {
+    /// Runs on `x [samples * T, D]` in place.
+    pub(crate) fn forward(&self, x: &mut [f32], saved: &mut SavedBlock) {
+        let w = self.weights;
+        let mut branch = vec![0.0f32; x.len()];
+        saved.input.copy_from_slice(x);
+        layer_norm(&mut branch, &mut saved.stats1, x, w.norm1);
+        linear(&mut saved.qkv, &branch, w.qkv);
+        self.attend(saved);
+        linear(&mut branch, &saved.attended, w.proj);
+        self.drop_branch(&mut branch, DropSite::Attended);
+        add(x, &branch);
 
-/// Runs a block on `x [samples * T, D]` in place.
-pub(super) fn forward(
-    x: &mut [f32],
-    w: &Weights<'_>,
-    saved: &mut Saved,
-    shape: &BlockShape<'_>,
-    drop: &BlockDrop,
-) {
-    let mut branch = vec![0.0f32; x.len()];
-    saved.input.copy_from_slice(x);
-    layer_norm(&mut branch, &mut saved.stats1, x, (w[0], w[1]));
-    linear(&mut saved.qkv, &branch, w[2], w[3]);
-    each_sample(saved, shape, drop);
-    linear(&mut branch, &saved.attended, w[4], w[5]);
-    drop.branch(&mut branch, shape, 1);
-    super::rows::add(x, &branch);
-
-    saved.middle.copy_from_slice(x);
-    layer_norm(&mut branch, &mut saved.stats2, x, (w[6], w[7]));
-    linear(&mut saved.hidden, &branch, w[8], w[9]);
-    let mut activation = vec![0.0f32; saved.hidden.len()];
-    gelu_of(&mut activation, &saved.hidden);
-    drop.inner(&mut activation, shape);
-    linear(&mut branch, &activation, w[10], w[11]);
-    drop.branch(&mut branch, shape, 3);
-    super::rows::add(x, &branch);
-}
-
-fn each_sample(saved: &mut Saved, shape: &BlockShape<'_>, drop: &BlockDrop) {
-    let (heads, t) = (shape.heads, shape.heads.tokens);
-    let samples = saved
-        .attended
-        .chunks_exact_mut(t * heads.width)
-        .zip(saved.probabilities.chunks_exact_mut(heads.squares()))
-        .zip(saved.qkv.chunks_exact(3 * t * heads.width));
-    for (i, ((out, probabilities), qkv)) in samples.enumerate() {
-        let keys = shape.keys.map_or(t, |keys| keys[i] as usize);
-        attend(out, probabilities, qkv, (heads, keys), drop.attention(shape, i));
+        saved.middle.copy_from_slice(x);
+        layer_norm(&mut branch, &mut saved.stats2, x, w.norm2);
+        linear(&mut saved.hidden, &branch, w.fc1);
+        let mut activation = vec![0.0f32; saved.hidden.len()];
+        gelu(&mut activation, &saved.hidden);
+        self.drop_inner(&mut activation);
+        linear(&mut branch, &activation, w.fc2);
+        self.drop_branch(&mut branch, DropSite::Mlp);
+        add(x, &branch);
     }
-}
 
-/// Turns `dx` from the gradient of a block's output into that of its input; adds to `g`.
-pub(super) fn backward(
-    dx: &mut [f32],
-    g: &mut Gradients<'_>,
-    w: &Weights<'_>,
-    saved: &Saved,
-    (shape, drop): (&BlockShape<'_>, &BlockDrop),
-) {
-    let [g0, g1, g2, g3, g4, g5, g6, g7, g8, g9, g10, g11] = g;
-    mlp_backward(dx, [g6, g7, g8, g9, g10, g11], w, saved, (shape, drop));
-    attention_backward(dx, [g0, g1, g2, g3, g4, g5], w, saved, (shape, drop));
-}
-
-fn mlp_backward(
-    dx: &mut [f32],
-    [dnorm, dnorm_bias, dfc1, dfc1_bias, dfc2, dfc2_bias]: [&mut &mut [f32]; 6],
-    w: &Weights<'_>,
-    saved: &Saved,
-    (shape, drop): (&BlockShape<'_>, &BlockDrop),
-) {
-    let mut branch = dx.to_vec();
-    drop.branch(&mut branch, shape, 3);
-    let mut activation = vec![0.0f32; saved.hidden.len()];
-    gelu_of(&mut activation, &saved.hidden);
-    drop.inner(&mut activation, shape);
-    let mut dhidden = vec![0.0f32; saved.hidden.len()];
-    linear_backward(&mut dhidden, (dfc2, dfc2_bias), &activation, w[10], &branch);
-    drop.inner(&mut dhidden, shape);
-    times_gelu_slope(&mut dhidden, &saved.hidden);
-    let mut normed = vec![0.0f32; dx.len()];
-    let mut stats = vec![RowStats::default(); saved.stats2.len()];
-    layer_norm(&mut normed, &mut stats, &saved.middle, (w[6], w[7]));
-    linear_backward(&mut branch, (dfc1, dfc1_bias), &normed, w[8], &dhidden);
-    layer_norm_backward(dx, (dnorm, dnorm_bias), (&saved.middle, &saved.stats2), w[6], &branch);
-}
-
-fn attention_backward(
-    dx: &mut [f32],
-    [dnorm, dnorm_bias, dqkv_weight, dqkv_bias, dproj, dproj_bias]: [&mut &mut [f32]; 6],
-    w: &Weights<'_>,
-    saved: &Saved,
-    (shape, drop): (&BlockShape<'_>, &BlockDrop),
-) {
-    let (heads, t) = (shape.heads, shape.heads.tokens);
-    let mut branch = dx.to_vec();
-    drop.branch(&mut branch, shape, 1);
-    let mut dattended = vec![0.0f32; dx.len()];
-    linear_backward(&mut dattended, (dproj, dproj_bias), &saved.attended, w[4], &branch);
-    let mut dqkv = vec![0.0f32; saved.qkv.len()];
-    let samples = dqkv
-        .chunks_exact_mut(3 * t * heads.width)
-        .zip(dattended.chunks_exact(t * heads.width))
-        .zip(saved.probabilities.chunks_exact(heads.squares()))
-        .zip(saved.qkv.chunks_exact(3 * t * heads.width));
-    for (i, (((dqkv, dout), probabilities), qkv)) in samples.enumerate() {
-        attend_backward(dqkv, dout, (probabilities, qkv), heads, drop.attention(shape, i));
+    /// Turns `dx` from the gradient of the output into that of the input; adds to `gradients`.
+    pub(crate) fn backward(&self, dx: &mut [f32], gradients: &mut BlockGradients<'_>, saved: &SavedBlock) {
+        self.mlp_backward(dx, gradients, saved);
+        self.attention_backward(dx, gradients, saved);
     }
-    let normed = &mut dattended;
-    let mut stats = vec![RowStats::default(); saved.stats1.len()];
-    layer_norm(normed, &mut stats, &saved.input, (w[0], w[1]));
-    linear_backward(&mut branch, (dqkv_weight, dqkv_bias), normed, w[2], &dqkv);
-    layer_norm_backward(dx, (dnorm, dnorm_bias), (&saved.input, &saved.stats1), w[0], &branch);
+
+    fn mlp_backward(&self, dx: &mut [f32], gradients: &mut BlockGradients<'_>, saved: &SavedBlock) {
+        let w = self.weights;
+        let mut branch = dx.to_vec();
+        self.drop_branch(&mut branch, DropSite::Mlp);
+        let mut activation = vec![0.0f32; saved.hidden.len()];
+        gelu(&mut activation, &saved.hidden);
+        self.drop_inner(&mut activation);
+        let mut dhidden = vec![0.0f32; saved.hidden.len()];
+        linear_backward(&mut dhidden, &mut gradients.fc2, &activation, w.fc2.weight, &branch);
+        self.drop_inner(&mut dhidden);
+        gelu_backward(&mut dhidden, &saved.hidden);
+        let mut normed = vec![0.0f32; dx.len()];
+        let mut stats = vec![RowStats::default(); saved.stats2.len()];
+        layer_norm(&mut normed, &mut stats, &saved.middle, w.norm2);
+        linear_backward(&mut branch, &mut gradients.fc1, &normed, w.fc1.weight, &dhidden);
+        let input = NormInput { rows: &saved.middle, stats: &saved.stats2 };
+        layer_norm_backward(dx, &mut gradients.norm2, input, w.norm2.weight, &branch);
+    }
+
+    fn attention_backward(&self, dx: &mut [f32], gradients: &mut BlockGradients<'_>, saved: &SavedBlock) {
+        let (w, sample) = (self.weights, self.shape.sample());
+        let mut branch = dx.to_vec();
+        self.drop_branch(&mut branch, DropSite::Attended);
+        let mut dattended = vec![0.0f32; dx.len()];
+        linear_backward(&mut dattended, &mut gradients.proj, &saved.attended, w.proj.weight, &branch);
+        let mut dqkv = vec![0.0f32; saved.qkv.len()];
+        let samples = dqkv
+            .chunks_exact_mut(3 * sample)
+            .zip(dattended.chunks_exact(sample))
+            .zip(saved.probabilities.chunks_exact(self.shape.heads.squares()))
+            .zip(saved.qkv.chunks_exact(3 * sample));
+        for (i, (((dqkv, dout), probabilities), qkv)) in samples.enumerate() {
+            self.attention(i).backward(dqkv, dout, probabilities, qkv);
+        }
+        let normed = &mut dattended;
+        let mut stats = vec![RowStats::default(); saved.stats1.len()];
+        layer_norm(normed, &mut stats, &saved.input, w.norm1);
+        linear_backward(&mut branch, &mut gradients.qkv, normed, w.qkv.weight, &dqkv);
+        let input = NormInput { rows: &saved.input, stats: &saved.stats1 };
+        layer_norm_backward(dx, &mut gradients.norm1, input, w.norm1.weight, &branch);
+    }
+
+    fn attend(&self, saved: &mut SavedBlock) {
+        let sample = self.shape.sample();
+        let samples = saved
+            .attended
+            .chunks_exact_mut(sample)
+            .zip(saved.probabilities.chunks_exact_mut(self.shape.heads.squares()))
+            .zip(saved.qkv.chunks_exact(3 * sample));
+        for (i, ((out, probabilities), qkv)) in samples.enumerate() {
+            self.attention(i).forward(out, probabilities, qkv);
+        }
+    }
+
+    /// How the `sample`th of the chunk attends.
+    fn attention(&self, sample: usize) -> Attention {
+        let BlockShape { heads, first, keys, .. } = *self.shape;
+        let keys = keys.map_or(heads.tokens, |keys| keys[sample] as usize);
+        let mask = self.mask(DropSite::Probabilities as u64, self.drop.attention);
+        let drop = mask.map(|mask| ProbabilityDrop { mask, first: (first + sample) * heads.squares() });
+        Attention { heads, keys, drop }
+    }
+
+    fn mask(&self, site: u64, rate: f64) -> Option<Mask> {
+        Mask::new(key_of(self.drop.key, site), rate)
+    }
+
+    /// Dropout of a branch and stochastic depth of its samples (Huang et al., arXiv 1603.09382).
+    fn drop_branch(&self, branch: &mut [f32], site: DropSite) {
+        let (sample, first) = (self.shape.sample(), self.shape.first);
+        if let Some(mask) = self.mask(site as u64, self.drop.hidden) {
+            mask.apply(branch, first * sample);
+        }
+        if let Some(mask) = self.mask(site as u64 + PATH, self.drop.path) {
+            for (i, values) in branch.chunks_exact_mut(sample).enumerate() {
+                let factor = mask.factor((first + i) as u32);
+                values.iter_mut().for_each(|v| *v *= factor);
+            }
+        }
+    }
+
+    /// Dropout between the two layers of the MLP.
+    fn drop_inner(&self, activation: &mut [f32]) {
+        if let Some(mask) = self.mask(DropSite::Inner as u64, self.drop.hidden) {
+            mask.apply(activation, self.shape.first * self.shape.heads.tokens * self.shape.hidden);
+        }
+    }
 }

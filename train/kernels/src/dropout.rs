@@ -26,7 +26,7 @@ impl Mask {
     }
 
     /// Multiplies every value, the first of which is element `first`.
-    pub(super) fn apply(self, values: &mut [f32], first: usize) {
+    pub(crate) fn apply(self, values: &mut [f32], first: usize) {
         Arch::new().dispatch(
             #[inline(always)]
             || {

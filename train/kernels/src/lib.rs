@@ -1,22 +1,57 @@
 //! Training kernels: what candle has no backward for, or computes more slowly than it could.
 //!
-//! Every kernel is an ordinary function on slices with a backward of its own, run over fixed chunks of samples, so
-//! that the result does not depend on the number of threads. On other devices than the CPU, and as
-//! the oracle of the tests, the same mathematics stands in `nn` as compositions of candle's operators.
+//! - [`Stack`]: pre-norm transformer blocks, forward and backward as one operator of candle. The gradients of its parameters
+//!   go to a [`Tape`], not through candle's graph.
+//! - [`tokenize`]: the mini-PointNet that makes a token of each patch, as one operator; [`tokenize_composite`] is the same
+//!   in candle's operators, for other devices than the CPU and as the oracle of the tests.
+//! - [`Mask`]: dropout as a pure function of a key and an element's number.
+//!
+//! Every kernel is an ordinary function on slices with a backward of its own; its file opens with the formulas of both. Work is
+//! cut into fixed chunks of samples, so that the result does not depend on the number of threads. Errors are candle's,
+//! since operators return those to it.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use candle_core::{Device, Tensor, Var};
+//! use jepa3d_kernels::{Stack, Tape};
+//!
+//! # fn main() -> candle_core::Result<()> {
+//! // One block of width 4 with an MLP of 8: norm1, qkv, proj, norm2, fc1, fc2, each weight then bias.
+//! let shapes: [&[usize]; 12] =
+//!     [&[4], &[4], &[12, 4], &[12], &[4, 4], &[4], &[4], &[4], &[8, 4], &[8], &[4, 8], &[4]];
+//! let draw = |shape: &[usize]| Tensor::randn(0f32, 0.1, shape, &Device::Cpu);
+//! let block = shapes.map(|shape| draw(shape).expect("a tensor"));
+//! let qkv = block[2].clone();
+//! let blocks = Arc::new(vec![block]);
+//! let stack = Stack { blocks, heads: 2, drop: None, has_positions: false, keys: None };
+//!
+//! // Three samples of five tokens.
+//! let (x, tape) = (Var::from_tensor(&draw(&[3, 5, 4])?)?, Tape::default());
+//! let gradients = stack.train(&x, &x, &tape)?.sqr()?.sum_all()?.backward()?;
+//! assert!(gradients.get(&x).is_some_and(|gradient| gradient.dims() == [3, 5, 4]));
+//! assert!(tape.take(&qkv).is_some_and(|gradient| gradient.len() == 12 * 4));
+//! # Ok(())
+//! # }
+//! ```
 
+mod affine;
 mod attention;
 mod block;
 mod dropout;
+mod gelu;
+mod linear;
 mod math;
 mod norm;
 mod rows;
+mod softmax;
 mod stack;
 mod tape;
 mod tokenizer;
 mod view;
 
 pub use dropout::{Mask, key_of};
-pub use norm::EPSILON as NORM_EPSILON;
+pub use norm::NORM_EPSILON;
 pub use stack::{BlockTensors, Stack, StackDrop};
 pub use tape::Tape;
 pub use tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted};

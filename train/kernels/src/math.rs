@@ -1,4 +1,4 @@
-//! exp, erf and the exact GELU in forms that compile to vector instructions.
+//! `exp` and `erf` in forms that compile to vector instructions.
 //!
 //! The C library's functions are calls, one element at a time. These are branch-free polynomials, within 2 ulp (exp)
 //! and 4 ulp (erf, after N. Juffa's two-range approximation) of the exact values.
@@ -45,20 +45,6 @@ pub(crate) fn erf(x: f32) -> f32 {
     if t > 0.927_734_4 { far } else { near }
 }
 
-/// GELU in its exact form, `x (1 + erf(x / sqrt 2)) / 2`.
-#[inline(always)]
-pub(crate) fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
-}
-
-/// Derivative of [`gelu`].
-#[inline(always)]
-pub(crate) fn gelu_slope(x: f32) -> f32 {
-    const INVERSE_SQRT_2_PI: f32 = 0.398_942_3;
-    let cumulative = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
-    cumulative + x * INVERSE_SQRT_2_PI * exp(-0.5 * x * x)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,29 +63,14 @@ mod tests {
 
     #[test]
     fn near_the_exact_values() {
-        let found = [
-            worst(80.0, |x| exp(x).ln(), |x| x),
-            worst(10.0, exp, libm::exp),
-            worst(5.0, erf, libm::erf),
-            worst(8.0, gelu, |x| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2))),
-        ];
+        let found =
+            [worst(80.0, |x| exp(x).ln(), |x| x), worst(10.0, exp, libm::exp), worst(5.0, erf, libm::erf)];
         assert!(found.iter().all(|&e| e < 2e-4) && found[1] < 3e-7 && found[2] < 4e-7, "{found:?}");
-    }
-
-    #[test]
-    fn the_slope_is_that_of_the_function() {
-        for i in -600..600 {
-            let x = i as f32 * 0.01;
-            let f = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
-            let h = 1e-5;
-            let slope = (f(f64::from(x) + h) - f(f64::from(x) - h)) / (2.0 * h);
-            assert!((f64::from(gelu_slope(x)) - slope).abs() < 1e-6, "at {x}");
-        }
     }
 
     #[test]
     fn extremes_stay_finite() {
         assert!(exp(-1e30) < 2e-38 && exp(1e30).is_finite());
-        assert_eq!((erf(1e30), erf(-1e30), gelu(-30.0).abs() < 1e-6), (1.0, -1.0, true));
+        assert_eq!((erf(1e30), erf(-1e30)), (1.0, -1.0));
     }
 }

@@ -1,33 +1,42 @@
-//! Layer norm over rows with its backward (Ba et al., arXiv 1607.06450); candle's fused form has none.
+//! Layer norm over rows (Ba et al., arXiv 1607.06450); candle's fused form has no backward.
+//!
+//! Forward `n = (x - mean) / std`, `y = n w + b`, where `std^2` is the variance plus [`NORM_EPSILON`]. Backward, with
+//! `s = dy w`: `dw += dy n`, `db += dy`, and `dx += (s - mean(s) - n mean(s n)) / std`.
 
 use pulp::Arch;
 
-use super::rows::sum_with;
+use super::affine::{Affine, AffineGradient};
+use super::rows::{dot, sum_with};
 
 /// What is added to the variance, as everywhere in this family of models.
-pub const EPSILON: f32 = 1e-5;
+pub const NORM_EPSILON: f32 = 1e-5;
 
 /// Mean and 1 / standard deviation of one row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct RowStats {
+pub(crate) struct RowStats {
     mean: f32,
     inverse: f32,
 }
 
-/// `out[i] = (x[i] - mean) / std * weight + bias` for every row of `x`; `stats` is set, one entry a row.
-pub(super) fn layer_norm(
-    out: &mut [f32],
-    stats: &mut [RowStats],
-    x: &[f32],
-    (weight, bias): (&[f32], &[f32]),
-) {
+/// The input of a norm, as its backward needs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NormInput<'a> {
+    /// `[n, width]`.
+    pub rows: &'a [f32],
+    /// `[n]`: those that [`layer_norm`] found.
+    pub stats: &'a [RowStats],
+}
+
+/// Sets `out` and `stats`, one entry a row, from `x [n, width]`.
+pub(crate) fn layer_norm(out: &mut [f32], stats: &mut [RowStats], x: &[f32], norm: Affine<'_>) {
+    let Affine { weight, bias } = norm;
     let width = weight.len();
     Arch::new().dispatch(
         #[inline(always)]
         || {
             let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
             for ((x, out), stats) in rows.zip(stats.iter_mut()) {
-                *stats = row_stats(x);
+                *stats = measure_row(x);
                 let RowStats { mean, inverse } = *stats;
                 for j in 0..width {
                     out[j] = (x[j] - mean) * inverse * weight[j] + bias[j];
@@ -38,29 +47,31 @@ pub(super) fn layer_norm(
 }
 
 #[inline(always)]
-fn row_stats(x: &[f32]) -> RowStats {
+fn measure_row(x: &[f32]) -> RowStats {
     let count = 1.0 / x.len() as f32;
     let mean = sum_with(x, |v| v) * count;
     let variance = sum_with(x, |v| (v - mean) * (v - mean)) * count;
-    RowStats { mean, inverse: 1.0 / (variance + EPSILON).sqrt() }
+    RowStats { mean, inverse: 1.0 / (variance + NORM_EPSILON).sqrt() }
 }
 
-/// Adds the gradients of one layer norm: to `dx` (rows like `x`), to weight and bias.
-pub(super) fn layer_norm_backward(
+/// Adds to `dx [n, width]` and to `gradient`, given `dy`, the gradient of the output.
+pub(crate) fn layer_norm_backward(
     dx: &mut [f32],
-    (dweight, dbias): (&mut [f32], &mut [f32]),
-    (x, stats): (&[f32], &[RowStats]),
+    gradient: &mut AffineGradient<'_>,
+    input: NormInput<'_>,
     weight: &[f32],
     dy: &[f32],
 ) {
     let width = weight.len();
+    let (dweight, dbias) = (&mut *gradient.weight, &mut *gradient.bias);
     let count = 1.0 / width as f32;
     let mut scaled = vec![0.0f32; width];
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
-            for (((x, dy), dx), &RowStats { mean, inverse }) in rows.zip(stats) {
+            let rows = input.rows.chunks_exact(width).zip(dy.chunks_exact(width));
+            let rows = rows.zip(dx.chunks_exact_mut(width)).zip(input.stats);
+            for (((x, dy), dx), &RowStats { mean, inverse }) in rows {
                 for j in 0..width {
                     let normed = (x[j] - mean) * inverse;
                     dweight[j] += dy[j] * normed;
@@ -68,7 +79,7 @@ pub(super) fn layer_norm_backward(
                     scaled[j] = dy[j] * weight[j];
                 }
                 let mean_scaled = sum_with(&scaled, |v| v) * count;
-                let along = super::rows::dot(&scaled, x) - mean * width as f32 * mean_scaled;
+                let along = dot(&scaled, x) - mean * width as f32 * mean_scaled;
                 let slope = along * count * inverse * inverse;
                 for j in 0..width {
                     dx[j] += inverse * (scaled[j] - mean_scaled - (x[j] - mean) * slope);
@@ -106,11 +117,13 @@ mod tests {
         let single = |v: &[f64]| v.iter().map(|&x| x as f32).collect::<Vec<f32>>();
         let [x, weight, bias] = inputs.clone().map(|v| single(&v));
         let (mut out, mut stats) = (vec![0.0; x.len()], vec![RowStats::default(); rows]);
-        layer_norm(&mut out, &mut stats, &x, (&weight, &bias));
+        layer_norm(&mut out, &mut stats, &x, Affine { weight: &weight, bias: &bias });
         let found: f64 = out.iter().zip(&g).map(|(&y, g)| f64::from(y) * g).sum();
         assert!((found - loss(&inputs[0], &inputs[1], &inputs[2], &g)).abs() < 1e-4);
         let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; width], vec![0.0; width]);
-        layer_norm_backward(&mut dx, (&mut dw, &mut db), (&x, &stats), &weight, &single(&g));
+        let mut gradient = AffineGradient { weight: &mut dw, bias: &mut db };
+        let input = NormInput { rows: &x, stats: &stats };
+        layer_norm_backward(&mut dx, &mut gradient, input, &weight, &single(&g));
         for (part, found) in [dx, dw, db].iter().enumerate() {
             for i in 0..found.len() {
                 let at = |h: f64| {

@@ -2,14 +2,12 @@
 
 use pulp::Arch;
 
-use super::math::{gelu, gelu_slope};
-
 /// Lanes of a reduction: fixed, so that sums do not depend on the processor's vectors.
 const LANES: usize = 16;
 
 /// Sum of the values, in an order that is always the same.
 #[inline(always)]
-pub(super) fn sum_with(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(crate) fn sum_with(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (whole, rest) = values.as_chunks::<LANES>();
     for chunk in whole {
@@ -25,7 +23,7 @@ pub(super) fn sum_with(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// Dot product, in an order that is always the same.
 #[inline(always)]
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let ((left, left_rest), (right, right_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (x, y) in left.iter().zip(right) {
@@ -40,7 +38,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-pub(super) fn fold(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
@@ -52,14 +50,14 @@ pub(super) fn fold(mut lanes: [f32; LANES]) -> f32 {
 }
 
 /// Writes `bias` into every row: where a product is then added.
-pub(super) fn fill_rows(out: &mut [f32], bias: &[f32]) {
+pub(crate) fn fill_rows(out: &mut [f32], bias: &[f32]) {
     for row in out.chunks_exact_mut(bias.len()) {
         row.copy_from_slice(bias);
     }
 }
 
 /// `sums[j] += sum over rows of x[i, j]`.
-pub(super) fn add_column_sums(sums: &mut [f32], x: &[f32]) {
+pub(crate) fn add_column_sums(sums: &mut [f32], x: &[f32]) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
@@ -73,36 +71,12 @@ pub(super) fn add_column_sums(sums: &mut [f32], x: &[f32]) {
 }
 
 /// `out += x`.
-pub(super) fn add(out: &mut [f32], x: &[f32]) {
+pub(crate) fn add(out: &mut [f32], x: &[f32]) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
             for (out, &value) in out.iter_mut().zip(x) {
                 *out += value;
-            }
-        },
-    );
-}
-
-/// `out = gelu(x)`.
-pub(super) fn gelu_of(out: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = gelu(x);
-            }
-        },
-    );
-}
-
-/// `gradient *= gelu'(x)`.
-pub(super) fn times_gelu_slope(gradient: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (gradient, &x) in gradient.iter_mut().zip(x) {
-                *gradient *= gelu_slope(x);
             }
         },
     );

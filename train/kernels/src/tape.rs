@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Tensor, TensorId};
 
+use super::rows::add;
+
 /// Gradients by parameter; clones share one store.
 #[derive(Clone, Debug, Default)]
 pub struct Tape(Arc<Mutex<HashMap<TensorId, Vec<f32>>>>);
@@ -18,7 +20,7 @@ impl Tape {
                 empty.insert(gradient.to_vec());
             }
             std::collections::hash_map::Entry::Occupied(mut sum) => {
-                super::rows::add(sum.get_mut(), gradient);
+                add(sum.get_mut(), gradient);
             }
         }
     }

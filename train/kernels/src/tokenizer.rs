@@ -1,20 +1,29 @@
 //! The mini-PointNet that makes a token of each patch, forward and backward as one operation on the CPU.
 //!
+//! Forward, for a patch of points `x_k`: `h_k = relu(norm1(W1 x_k))`, `l_k = W2 h_k + b2`, `s = max_k l_k`,
+//! `m_k = W3 [s, l_k]`, token `= max_k W4 relu(norm2(m_k)) + b4` (PointNet, arXiv 1612.00593, as in Point-MAE). Backward: a
+//! maximum hands its gradient to the point that has it, and the norm of a batch passes on
+//! `dy = w (dz - mean(dz) - n mean(dz n)) / std` for its input `y`, normed `n` and output `z`. How both are found without an
+//! activation a point stands in `forward.rs`, `sparse.rs` and `dense.rs`.
+//!
 //! Layer by layer it is bound by memory: two activations per point and channel are written and read a dozen times, and the
 //! gradients of two maxima are nearly all zeros. Here activations stay in the cache and are computed again when needed, both
 //! BatchNorms' statistics follow from second moments, two linear layers in a row become one, and what is zero in backward
 //! is not computed. The same mathematics in candle's operators is `composite.rs`: the oracle of the tests, and what
 //! other devices run.
 
+mod activations;
+mod aligned;
 mod backward;
-mod buffer;
 mod composite;
+mod cut;
 mod dense;
+mod first_pass;
+mod flat;
 mod forward;
-mod gradients;
-mod parameters;
+mod mixed_statistics;
 mod prepared;
-mod rows;
+mod sparse;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -24,11 +33,11 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout as Strides, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Storage, Tensor, bail};
 
-use self::forward::{Running, Saved, forward};
-use self::gradients::backward;
-use self::parameters::{Flat, Norm, Widths};
+use self::backward::backward;
+use self::flat::{ChannelMoments, FlatWeights, Widths};
+use self::forward::{Running, SavedPasses, forward};
 
 pub use composite::{tokenize_composite, tokenize_counted};
 pub use weights::{BatchStats, Mode, TokenizerWeights};
@@ -40,7 +49,7 @@ pub use weights::{BatchStats, Mode, TokenizerWeights};
 /// number of threads. On other devices than the CPU this is [`tokenize_composite`].
 ///
 /// # Errors
-/// Shapes that do not fit, numbers other than f32, and [`Mode::Train`] with a single point.
+/// Fails if shapes do not fit, numbers are not f32, or in [`Mode::Train`] with a single point.
 pub fn tokenize(
     patches: &Tensor,
     weights: &TokenizerWeights,
@@ -53,25 +62,25 @@ pub fn tokenize(
     let saved = Arc::new(OnceLock::new());
     let running = match *mode {
         Mode::Train => None,
-        Mode::Eval { bn1, bn2 } => Some([bn1, bn2].map(|(mean, var)| Norm::from_f32(mean, var))),
+        Mode::Eval { bn1, bn2 } => Some([bn1, bn2].map(|(mean, var)| ChannelMoments::new(mean, var))),
     };
     let operation = Tokenize { widths: weights.widths()?, running, saved: saved.clone() };
     let tokens = patches.contiguous()?.apply_op2(&weights.flat()?, operation)?;
     let stats = match mode {
         Mode::Eval { .. } => None,
-        Mode::Train => saved.get().map(Saved::batch_stats),
+        Mode::Train => saved.get().map(SavedPasses::batch_stats),
     };
     Ok((tokens, stats))
 }
 
-impl Norm {
-    fn from_f32(mean: &[f32], var: &[f32]) -> Self {
+impl ChannelMoments {
+    fn new(mean: &[f32], var: &[f32]) -> Self {
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect();
         Self { mean: wide(mean), var: wide(var) }
     }
 }
 
-impl Saved {
+impl SavedPasses {
     fn batch_stats(&self) -> [BatchStats; 2] {
         let n = (self.cut.patches * self.cut.k) as f64;
         self.norms.each_ref().map(|norm| BatchStats {
@@ -85,7 +94,7 @@ impl Saved {
 struct Tokenize {
     widths: Widths,
     running: Running,
-    saved: Arc<OnceLock<Saved>>,
+    saved: Arc<OnceLock<SavedPasses>>,
 }
 
 impl CustomOp2 for Tokenize {
@@ -96,14 +105,15 @@ impl CustomOp2 for Tokenize {
     fn cpu_fwd(
         &self,
         patches: &CpuStorage,
-        strides: &Strides,
+        layout: &Layout,
         flat: &CpuStorage,
-        flat_strides: &Strides,
+        flat_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (patch_count, k, _) = strides.shape().dims3()?;
-        let layout = self.widths.layout();
-        let flat = Flat { values: contiguous(flat, flat_strides)?, layout: &layout, widths: self.widths };
-        let (tokens, saved) = forward(contiguous(patches, strides)?, k, flat, &self.running);
+        let (patch_count, k, _) = layout.shape().dims3()?;
+        let ranges = self.widths.ranges();
+        let flat =
+            FlatWeights { values: contiguous(flat, flat_layout)?, ranges: &ranges, widths: self.widths };
+        let (tokens, saved) = forward(contiguous(patches, layout)?, k, flat, &self.running);
         if self.saved.set(saved).is_err() {
             bail!("tokenizer: an operation is run once");
         }
@@ -123,31 +133,28 @@ impl CustomOp2 for Tokenize {
         let gradient = gradient.contiguous()?;
         let (patches, flat_values, gradient) =
             (patches.storage_and_layout(), flat.storage_and_layout(), gradient.storage_and_layout());
-        let layout = self.widths.layout();
-        let values = backward(
-            of_tensor(&patches)?,
-            of_tensor(&gradient)?,
-            Flat { values: of_tensor(&flat_values)?, layout: &layout, widths: self.widths },
-            saved,
-            &self.running,
-        );
+        let ranges = self.widths.ranges();
+        let flat_weights =
+            FlatWeights { values: borrow(&flat_values)?, ranges: &ranges, widths: self.widths };
+        let values =
+            backward(borrow(&patches)?, borrow(&gradient)?, flat_weights, saved, self.running.is_none());
         let n = values.len();
         Ok((None, Some(Tensor::from_vec(values, n, flat.device())?)))
     }
 }
 
-fn of_tensor<'a>(tensor: &'a (impl Deref<Target = Storage>, &Strides)) -> Result<&'a [f32]> {
+fn borrow<'a>(tensor: &'a (impl Deref<Target = Storage>, &Layout)) -> Result<&'a [f32]> {
     match &*tensor.0 {
         Storage::Cpu(storage) => contiguous(storage, tensor.1),
         _ => bail!("tokenizer: expected a tensor on the CPU"),
     }
 }
 
-fn contiguous<'a>(storage: &'a CpuStorage, strides: &Strides) -> Result<&'a [f32]> {
+fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let CpuStorage::F32(values) = storage else {
         bail!("tokenizer: expected {:?}, found {:?}", DType::F32, storage.dtype());
     };
-    match strides.contiguous_offsets() {
+    match layout.contiguous_offsets() {
         Some((from, to)) => Ok(&values[from..to]),
         None => bail!("tokenizer: expected contiguous tensors"),
     }

@@ -1,6 +1,6 @@
 //! The numbers of a candle tensor on the CPU, without a copy where it is contiguous.
 
-use candle_core::{Result, Storage, StorageRef, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Storage, StorageRef, Tensor, bail};
 
 /// Keeps a tensor's storage readable.
 pub struct CpuView<'a> {
@@ -28,5 +28,13 @@ impl<'a> CpuView<'a> {
         let Storage::Cpu(cpu) = &*self.storage else { unreachable!("checked in new") };
         let all = cpu.as_slice::<f32>().expect("checked in new");
         &all[self.start..self.start + self.len]
+    }
+}
+
+/// The numbers of an operator's argument.
+pub(crate) fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
+        None => bail!("a kernel was given an argument that is not contiguous"),
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use jepa3d_probe::{
-    Column, Examples, Extent, FeatureSet, LinearSvm, ProbeConfig, Solver, print_columns, probe,
+    Examples, Extent, FeatureSet, LinearSvm, ProbeColumn, ProbeConfig, Solver, print_columns, probe,
 };
 
 fn numbers<T>(path: &str, from: fn([u8; 4]) -> T) -> Vec<T> {
@@ -28,21 +28,24 @@ fn main() {
     match (mode.as_str(), rest) {
         ("fit", [n, solver, c]) => {
             let solver = if solver == "ovo" { Solver::OneVsOne } else { Solver::OneVsRest };
-            let n = n.parse().expect("N_TRAIN is a number");
-            fit((&values, &labels, width, n), solver, c.parse().expect("C is a number"));
+            let n: usize = n.parse().expect("N_TRAIN is a number");
+            let (known, asked) = values.split_at(n * width);
+            let (labels, expected) = labels.split_at(n);
+            let examples = Examples { values: known, width, labels };
+            fit(examples, asked, expected, solver, c.parse().expect("C is a number"));
         }
         _ => table(values, &labels, width, mode),
     }
 }
 
-fn fit((values, labels, width, n): (&[f32], &[i32], usize, usize), solver: Solver, c: f64) {
-    let examples = Examples { values: &values[..n * width], width, labels: &labels[..n] };
+/// Fits on the examples, classifies `asked`.
+fn fit(examples: Examples<'_>, asked: &[f32], expected: &[i32], solver: Solver, c: f64) {
     let start = Instant::now();
     let svm = LinearSvm::fit(examples, solver, c).expect("features are well formed");
     let fitted = start.elapsed().as_secs_f64();
-    let found = svm.predict(&values[n * width..]);
+    let found = svm.predict(asked);
     let predicted = start.elapsed().as_secs_f64() - fitted;
-    let right = found.iter().zip(&labels[n..]).filter(|(a, b)| a == b).count();
+    let right = found.iter().zip(expected).filter(|(a, b)| a == b).count();
     let accuracy = 100.0 * right as f64 / found.len() as f64;
     let (objective, unconverged) = (svm.objectives().iter().sum::<f64>(), svm.unconverged());
     println!(
@@ -69,7 +72,7 @@ fn table(values: Vec<f32>, labels: &[i32], width: usize, mode: &str) {
             .expect("features are well formed");
         let seconds = start.elapsed().as_secs_f64();
         let tables = [table];
-        eprintln!("{}", print_columns(&[Column { title: "features", seeds: &[], tables: &tables }]));
+        eprintln!("{}", print_columns(&[ProbeColumn { title: "features", seeds: &[], tables: &tables }]));
         println!("{{\"case\": \"{extent:?} table, {n} x {width}\", \"ours\": {seconds}, \"unit\": \"s\"}}");
     }
 }

@@ -95,10 +95,8 @@ def position_case(seed, clouds, per_cloud, width, waves):
     mean = known.mean(0)
     ridge = Ridge(alpha=1e-3 * even.sum(), fit_intercept=False).fit(design[even], known - mean)
     share = r2_score(asked, ridge.predict(design[~even]) + mean, multioutput="variance_weighted")
-    near = NearestNeighbors(n_neighbors=1).fit(at[even]).kneighbors(at[~even], return_distance=False)[:, 0]
-    difference = ((known[near] - asked) ** 2).sum() / ((asked - asked.mean(0)) ** 2).sum()
     case = {"per_cloud": per_cloud, "width": width, "centers": short(centers), "vectors": short(vectors)}
-    return case | {"waves": basis.tolist(), "share": share, "neighbour_share": 1 - difference / 2}
+    return case | {"waves": basis.tolist(), "share": share}
 
 
 def main():

@@ -1,6 +1,10 @@
 //! Solution of positive definite systems by Cholesky decomposition, in double precision.
+//!
+//! By hand because it is faster than nalgebra's, which eliminates one column at a time: 10.5 against 24.3 ms for 769
+//! unknowns, 4.0 against 9.4 ms for 512 (a step of Newton's method for one class), 1.7 against 2.4 ms for 132 unknowns
+//! with 384 right-hand sides (the regression on positions), on one thread of an AVX-512 processor. Residuals are alike.
 
-use jepa3d_products::{Matrix, product_into};
+use jepa3d_products::{Matrix, Product};
 
 /// Columns that are eliminated at a time; the rest of the work is a product of matrices.
 const BLOCK: usize = 48;
@@ -12,7 +16,7 @@ const BLOCK: usize = 48;
 ///
 /// # Panics
 /// If the matrix is not positive definite.
-pub(super) fn solve_in_place(matrix: &mut [f64], right: &mut [f64], columns: usize) {
+pub(crate) fn solve_in_place(matrix: &mut [f64], right: &mut [f64], columns: usize) {
     let n = right.len() / columns;
     assert_eq!(matrix.len(), n * n, "a row of the right-hand side for each row of the matrix");
     for start in (0..n).step_by(BLOCK) {
@@ -48,8 +52,8 @@ fn update(matrix: &mut [f64], n: usize, start: usize, end: usize) {
         let (first, height) = (block * BLOCK, rows.len() / width);
         let below = first + height;
         let mut products = vec![0.0; height * below];
-        let right = Matrix::new(&panel[..below * width], width).transposed();
-        product_into(&mut products, below, Matrix::new(rows, width), right);
+        let right = Matrix::new(&panel[..below * width], width).transpose();
+        Product::new(Matrix::new(rows, width), right).write_to(&mut products, below);
         for (i, products) in products.chunks_exact(below).enumerate() {
             let at = (end + first + i) * n + end;
             matrix[at..at + below].iter_mut().zip(products).for_each(|(x, p)| *x -= p);

@@ -5,9 +5,10 @@ use std::path::Path;
 use jepa3d_schemas::{FeatureRows, derive_seed, read_features};
 
 use crate::error::{Error, Result};
+use crate::statistics::column_means;
 
 /// Share of ids in the validation part.
-pub const VALIDATION_SHARE: f64 = 0.2;
+const VALIDATION_SHARE: f64 = 0.2;
 
 /// One feature vector a sample.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,12 +45,12 @@ impl FeatureSet {
     }
 
     /// The vector of a sample.
-    pub fn row(&self, i: usize) -> &[f32] {
+    fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
     /// The vectors of some samples `[rows.len(), width]`, in the order given.
-    pub fn gather(&self, rows: &[usize]) -> Vec<f32> {
+    pub(crate) fn gather(&self, rows: &[usize]) -> Vec<f32> {
         rows.iter().flat_map(|&i| self.row(i)).copied().collect()
     }
 
@@ -57,7 +58,7 @@ impl FeatureSet {
     ///
     /// # Errors
     /// Fails if one has another length, or a feature is NaN or infinite; the error names the first such row.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let n = self.len();
         let lengths = [
             ("labels", self.labels.len(), n),
@@ -96,7 +97,7 @@ impl From<FeatureRows> for FeatureSet {
 /// Whether a sample belongs to the validation part: a fixed fifth of all ids.
 ///
 /// A function of the id alone: the first 64 bits of `derive_seed(0, id, "validation")`, as a number in `[0, 1)`, are
-/// below [`VALIDATION_SHARE`]. Order, other samples and the run's seed do not matter, so every probe of every run and
+/// below 0.2. Order, other samples and the run's seed do not matter, so every probe of every run and
 /// machine holds out the same samples.
 pub fn is_validation(id: &str) -> bool {
     let hash = derive_seed(0, id, "validation");
@@ -106,7 +107,7 @@ pub fn is_validation(id: &str) -> bool {
 
 /// Mean and standard deviation of every feature: `(x - mean) / deviation` has mean 0 and variance 1 where it was fitted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standardisation {
+pub(crate) struct Standardisation {
     /// Means `[width]`.
     pub mean: Vec<f32>,
     /// Standard deviations of the population `[width]`; 1 where a feature does not vary.
@@ -115,13 +116,9 @@ pub struct Standardisation {
 
 impl Standardisation {
     /// Fits to `values` `[n, width]`; the sums are in `f64`.
-    pub fn fit(values: &[f32], width: usize) -> Self {
+    pub(crate) fn fit(values: &[f32], width: usize) -> Self {
         let n = (values.len() / width.max(1)).max(1) as f64;
-        let mut mean = vec![0.0f64; width];
-        for row in values.chunks_exact(width.max(1)) {
-            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
-        }
-        mean.iter_mut().for_each(|sum| *sum /= n);
+        let mean = column_means(values, width);
         let mut square = vec![0.0f64; width];
         for row in values.chunks_exact(width.max(1)) {
             for ((sum, &x), m) in square.iter_mut().zip(row).zip(&mean) {
@@ -139,7 +136,7 @@ impl Standardisation {
     }
 
     /// Standardises `values` `[n, width]` in place.
-    pub fn apply(&self, values: &mut [f32]) {
+    pub(crate) fn apply(&self, values: &mut [f32]) {
         for row in values.chunks_exact_mut(self.mean.len().max(1)) {
             for ((x, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
                 *x = (*x - mean) / deviation;

@@ -3,15 +3,17 @@
 use jepa3d_schemas::Draws;
 use rayon::prelude::*;
 
-use super::svm::{Examples, LinearSvm, Solver};
 use crate::error::{Error, Result};
+use crate::examples::Examples;
+use crate::statistics::accuracy;
+use crate::svm::{LinearSvm, Solver};
 
 /// `C` of the classifier: that of the published probes.
-pub const FEW_LABELS_C: f64 = 0.012;
+pub(crate) const FEW_LABELS_C: f64 = 0.012;
 
 /// Labelled vectors that are told apart by few labels: the pool of labels, and what is classified.
 #[derive(Clone, Copy, Debug)]
-pub struct FewLabels<'a> {
+pub(crate) struct FewLabels<'a> {
     /// Standardised vectors of the training part; the statistics are those of all of it, which needs no labels.
     pub pool: Examples<'a>,
     /// Ids of the pool: which samples are drawn does not depend on their order.
@@ -28,7 +30,7 @@ impl FewLabels<'_> {
     ///
     /// # Errors
     /// Fails if a class of the pool has fewer than `count` samples, or there are fewer than two classes.
-    pub fn accuracies(&self, count: usize, draws: usize) -> Result<Vec<f64>> {
+    pub(crate) fn accuracies(&self, count: usize, draws: usize) -> Result<Vec<f64>> {
         let classes = self.pool.classes();
         let members: Vec<Vec<usize>> = classes.iter().map(|&class| self.members(class)).collect();
         for (class, members) in classes.iter().zip(&members) {
@@ -40,7 +42,7 @@ impl FewLabels<'_> {
                 });
             }
         }
-        let one = |draw: usize| self.accuracy(&chosen(&classes, &members, count, draw));
+        let one = |draw: usize| self.score(&draw_rows(&classes, &members, count, draw));
         (0..draws).into_par_iter().map(one).collect()
     }
 
@@ -51,7 +53,7 @@ impl FewLabels<'_> {
         rows
     }
 
-    fn accuracy(&self, rows: &[usize]) -> Result<f64> {
+    fn score(&self, rows: &[usize]) -> Result<f64> {
         let width = self.pool.width;
         let values: Vec<f32> =
             rows.iter().flat_map(|&i| &self.pool.values[i * width..(i + 1) * width]).copied().collect();
@@ -62,19 +64,14 @@ impl FewLabels<'_> {
     }
 }
 
-fn chosen(classes: &[i32], members: &[Vec<usize>], count: usize, draw: usize) -> Vec<usize> {
+/// The first `count` of a permutation of each class.
+fn draw_rows(classes: &[i32], members: &[Vec<usize>], count: usize, draw: usize) -> Vec<usize> {
     let mut rows = Vec::with_capacity(classes.len() * count);
     for (class, members) in classes.iter().zip(members) {
         let mut draws = Draws::new(draw as u64, &class.to_string(), "few-labels");
         rows.extend(draws.distinct(members.len(), count).into_iter().map(|at| members[at]));
     }
     rows
-}
-
-/// Share of predictions that equal the label.
-pub(super) fn accuracy(predictions: &[i32], labels: &[i32]) -> f64 {
-    let right = predictions.iter().zip(labels).filter(|(a, b)| a == b).count();
-    right as f64 / labels.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -93,19 +90,19 @@ mod tests {
     #[test]
     fn draws_are_nested_balanced_and_free_of_order() {
         let (values, labels, ids) = pool();
-        let of = |order: Vec<usize>, count: usize| {
+        let draw = |order: Vec<usize>, count: usize| {
             let ids: Vec<&str> = order.iter().map(|&i| ids[i].as_str()).collect();
             let labels: Vec<i32> = order.iter().map(|&i| labels[i]).collect();
             let examples = Examples { values: &values, width: 2, labels: &labels };
             let few = FewLabels { pool: examples, ids: &ids, validation: examples };
             let members: Vec<_> = (0..3).map(|class| few.members(class)).collect();
-            let rows = chosen(&[0, 1, 2], &members, count, 4);
+            let rows = draw_rows(&[0, 1, 2], &members, count, 4);
             rows.into_iter().map(|i| ids[i].to_owned()).collect::<Vec<_>>()
         };
-        let five = of((0..60).collect(), 5);
-        assert_eq!(five, of((0..60).rev().collect(), 5));
+        let five = draw((0..60).collect(), 5);
+        assert_eq!(five, draw((0..60).rev().collect(), 5));
         assert_eq!(five.len(), 15);
-        assert!(of((0..60).collect(), 1).iter().all(|id| five.contains(id)));
+        assert!(draw((0..60).collect(), 1).iter().all(|id| five.contains(id)));
         let mut distinct = five.clone();
         distinct.sort_unstable();
         distinct.dedup();

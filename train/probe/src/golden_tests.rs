@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::knn::nearest_neighbours;
 
 #[derive(Deserialize)]
 struct Goldens {
@@ -46,7 +47,6 @@ struct PositionCase {
     vectors: Vec<f32>,
     waves: Vec<[f64; 4]>,
     share: f64,
-    neighbour_share: f64,
 }
 
 fn goldens() -> Goldens {
@@ -146,8 +146,6 @@ fn position_share_is_that_of_ridge() {
     };
     let found = PositionBasis::of_waves(case.waves).share(patches).unwrap();
     assert!((found - case.share).abs() < 1e-6, "{found} {}", case.share);
-    let found = neighbour_share(patches).unwrap();
-    assert!((found - case.neighbour_share).abs() < 1e-6, "{found} {}", case.neighbour_share);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use jepa3d_products::{Matrix, product};
 use rayon::prelude::*;
 
-use super::svm::Examples;
 use crate::error::{Error, Result};
+use crate::examples::Examples;
 
 /// Queries compared with all examples at a time: bounds the memory of the similarities.
 const QUERIES: usize = 512;
@@ -16,7 +16,7 @@ const QUERIES: usize = 512;
 ///
 /// # Errors
 /// Fails if `k` is 0, sizes do not fit or there is no example.
-pub fn nearest_neighbours(examples: Examples<'_>, queries: &[f32], k: usize) -> Result<Vec<i32>> {
+pub(crate) fn nearest_neighbours(examples: Examples<'_>, queries: &[f32], k: usize) -> Result<Vec<i32>> {
     let (n, width) = (examples.labels.len(), examples.width);
     if k == 0
         || n == 0
@@ -30,19 +30,19 @@ pub fn nearest_neighbours(examples: Examples<'_>, queries: &[f32], k: usize) -> 
             found: format!("k {k}, {n} examples, width {width}, {} query values", queries.len()),
         });
     }
-    let known = unit_rows(examples.values, width);
+    let known = normalise_rows(examples.values, width);
     let mut found = Vec::with_capacity(queries.len() / width);
     for part in queries.chunks(QUERIES * width) {
-        let part = unit_rows(part, width);
-        let similarities = product(Matrix::new(&part, width), Matrix::new(&known, width).transposed());
-        let vote = |row: &[f32]| winner(row, examples.labels, k);
+        let part = normalise_rows(part, width);
+        let similarities = product(Matrix::new(&part, width), Matrix::new(&known, width).transpose());
+        let vote = |row: &[f32]| elect(row, examples.labels, k);
         found.extend(similarities.par_chunks_exact(n).map(vote).collect::<Vec<_>>());
     }
     Ok(found)
 }
 
-/// Rows scaled to length 1; a zero row stays 0.
-fn unit_rows(values: &[f32], width: usize) -> Vec<f32> {
+/// Scales rows to length 1; a zero row stays 0.
+fn normalise_rows(values: &[f32], width: usize) -> Vec<f32> {
     let unit = |row: &[f32]| {
         let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         let factor = if length > 0.0 { 1.0 / length } else { 0.0 };
@@ -51,7 +51,8 @@ fn unit_rows(values: &[f32], width: usize) -> Vec<f32> {
     values.chunks_exact(width).flat_map(unit).collect()
 }
 
-fn winner(similarities: &[f32], labels: &[i32], k: usize) -> i32 {
+/// The class with most votes among the `k` most similar.
+fn elect(similarities: &[f32], labels: &[i32], k: usize) -> i32 {
     let mut order: Vec<u32> = (0..similarities.len() as u32).collect();
     let nearer =
         |&a: &u32, &b: &u32| similarities[b as usize].total_cmp(&similarities[a as usize]).then(a.cmp(&b));

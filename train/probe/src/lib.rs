@@ -1,28 +1,58 @@
 //! What frozen features are worth: probes with linear SVMs, nearest neighbours and few labels, and collapse monitors.
+//!
+//! - [`probe`] measures a [`FeatureSet`] as a [`ProbeConfig`] says; [`print_columns`] puts tables side by side.
+//! - [`effective_rank`], [`PositionBasis::share`], [`cloud_share`] and [`explained_share`] tell whether an encoder collapses.
+//!
+//! Everything is a pure function of the features and their ids: no run seed, the same bits on any number of threads.
+//!
+//! ```
+//! use jepa3d_probe::{Evaluation, Extent, FeatureSet, ProbeConfig, probe};
+//!
+//! // Two classes of two-dimensional features, told apart by their first number.
+//! let mut features = FeatureSet { width: 2, ..FeatureSet::default() };
+//! for i in 0..60 {
+//!     features.ids.push(format!("sample-{i}"));
+//!     features.labels.push(Some(i % 2));
+//!     features.splits.push(if i < 40 { "train" } else { "test" }.to_owned());
+//!     features.values.extend([(i % 2) as f32, (i * 7 % 5) as f32]);
+//! }
+//! let evaluation = Evaluation::Split("test".to_owned());
+//! let config = ProbeConfig { evaluation, extent: Extent::Light, ..ProbeConfig::default() };
+//! let table = probe(&features, &config)?;
+//! assert_eq!(table.value("kNN-20"), Some(100.0));
+//! assert_eq!(table.value("20 labels a class"), Some(100.0));
+//! # Ok::<(), jepa3d_probe::Error>(())
+//! ```
 
 mod cholesky;
+mod config;
 mod error;
+mod examples;
 mod features;
 mod few_labels;
 mod knn;
 mod newton;
+mod one_vs_one;
+mod one_vs_rest;
 mod position;
 mod primal;
 mod rank;
 mod report;
 mod smo;
+mod statistics;
 mod svm;
 mod table;
 
+pub use config::{Evaluation, Extent, ProbeConfig};
 pub use error::{Error, Result};
-pub use features::{FeatureSet, Standardisation, VALIDATION_SHARE, is_validation};
-pub use few_labels::{FEW_LABELS_C, FewLabels};
-pub use knn::nearest_neighbours;
-pub use position::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share, neighbour_share};
-pub use rank::{RANK_SAMPLES, effective_rank, explained_share, fixed_subset};
-pub use report::{Column, print_columns};
-pub use svm::{Examples, LinearSvm, MOST_SAMPLES_OF_A_PAIR, Solver};
-pub use table::{Choice, Evaluation, Extent, ProbeConfig, ProbeLine, ProbeTable, probe};
+pub use examples::Examples;
+pub use features::{FeatureSet, is_validation};
+pub use position::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share};
+pub use rank::{effective_rank, fixed_subset};
+pub use report::{ProbeColumn, print_columns};
+pub use statistics::explained_share;
+pub use svm::{LinearSvm, Solver};
+pub use table::{Choice, ProbeLine, ProbeTable, probe};
 
 #[cfg(test)]
 mod golden_tests;

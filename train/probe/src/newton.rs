@@ -4,30 +4,30 @@
 //! violate the margin known, the optimum is the solution of a linear system; a few systems find which they are. The
 //! same optimum as coordinate descent, which needs a thousand rounds where few samples are nearly separable.
 
-use super::cholesky::solve_in_place;
+use crate::cholesky::solve_in_place;
 
 /// Largest number of samples for which this is the faster way: a system costs the cube.
-pub(super) const MOST_SAMPLES: usize = 512;
+pub(crate) const MOST_SAMPLES: usize = 512;
 /// Systems after which the result stands; ten are usual.
 const MOST_STEPS: usize = 60;
 
 /// Multipliers with their signs `[n]`: the weights are `sum beta_i x_i`.
-pub(super) struct Optimum {
+pub(crate) struct DualOptimum {
     pub beta: Vec<f64>,
     pub has_converged: bool,
 }
 
 /// Solves for `signs` (1 or -1) on `gram` `[n, n]`, products of the samples with the bias feature included.
-pub(super) fn solve(gram: &[f64], signs: &[f64], c: f64) -> Optimum {
+pub(crate) fn solve(gram: &[f64], signs: &[f64], c: f64) -> DualOptimum {
     let n = signs.len();
     let (mut beta, mut decisions) = (vec![0.0; n], vec![0.0; n]);
     let mut active: Vec<usize> = (0..n).collect();
     for _ in 0..MOST_STEPS {
-        let next = with_active(gram, signs, &active, c);
-        let next_decisions = products(gram, &next);
-        let violating = violating(&next_decisions, signs);
+        let next = solve_active(gram, signs, &active, c);
+        let next_decisions = multiply(gram, &next);
+        let violating = find_violating(&next_decisions, signs);
         if violating == active {
-            return Optimum { beta: next, has_converged: true };
+            return DualOptimum { beta: next, has_converged: true };
         }
         let loss = |t: f64| {
             let mix =
@@ -42,13 +42,13 @@ pub(super) fn solve(gram: &[f64], signs: &[f64], c: f64) -> Optimum {
             beta[i] += t * (next[i] - beta[i]);
             decisions[i] += t * (next_decisions[i] - decisions[i]);
         }
-        active = if t == 1.0 { violating } else { self::violating(&decisions, signs) };
+        active = if t == 1.0 { violating } else { find_violating(&decisions, signs) };
     }
-    Optimum { beta, has_converged: false }
+    DualOptimum { beta, has_converged: false }
 }
 
 /// The optimum if exactly the `active` samples violated the margin: `(K + I / 2C) beta = y` on them, 0 elsewhere.
-fn with_active(gram: &[f64], signs: &[f64], active: &[usize], c: f64) -> Vec<f64> {
+fn solve_active(gram: &[f64], signs: &[f64], active: &[usize], c: f64) -> Vec<f64> {
     let (n, m) = (signs.len(), active.len());
     let mut beta = vec![0.0; n];
     if m == 0 {
@@ -63,7 +63,7 @@ fn with_active(gram: &[f64], signs: &[f64], active: &[usize], c: f64) -> Vec<f64
     beta
 }
 
-fn products(gram: &[f64], beta: &[f64]) -> Vec<f64> {
+fn multiply(gram: &[f64], beta: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0; beta.len()];
     for (row, &factor) in gram.chunks_exact(beta.len()).zip(beta).filter(|(_, beta)| **beta != 0.0) {
         sums.iter_mut().zip(row).for_each(|(sum, k)| *sum += factor * k);
@@ -71,7 +71,7 @@ fn products(gram: &[f64], beta: &[f64]) -> Vec<f64> {
     sums
 }
 
-fn violating(decisions: &[f64], signs: &[f64]) -> Vec<usize> {
+fn find_violating(decisions: &[f64], signs: &[f64]) -> Vec<usize> {
     (0..signs.len()).filter(|&i| signs[i] * decisions[i] < 1.0).collect()
 }
 

@@ -7,10 +7,10 @@
 //! was measured first: on 3193 raw features of an encoder its thousand rounds at `C = 1` took longer than sklearn and
 //! ended before the optimum.
 
-use jepa3d_products::{Matrix, product_into};
+use jepa3d_products::{Matrix, Product};
 
-use super::cholesky::solve_in_place;
-use super::svm::Examples;
+use crate::cholesky::solve_in_place;
+use crate::examples::Examples;
 
 /// Steps after which the result stands; ten are usual.
 const MOST_STEPS: usize = 100;
@@ -20,14 +20,14 @@ const TOLERANCE: f64 = 1e-6;
 const BLOCK: usize = 96;
 
 /// The samples, a feature that is always 1 added, in double precision, and the sum of their outer products.
-pub(super) struct Design {
+pub(crate) struct Design {
     values: Vec<f64>,
     width: usize,
     outer: Vec<f64>,
 }
 
 /// The optimum of one class.
-pub(super) struct Optimum {
+pub(crate) struct PrimalOptimum {
     /// Weights `[width]`, that of the bias last.
     pub weights: Vec<f64>,
     /// Value of the dual at the optimum: minus that of the primal.
@@ -35,8 +35,15 @@ pub(super) struct Optimum {
     pub has_converged: bool,
 }
 
+impl PrimalOptimum {
+    fn new(weights: Vec<f64>, decisions: &[f64], signs: &[f64], c: f64) -> Self {
+        let objective = -primal(&weights, decisions, signs, c);
+        Self { weights, objective, has_converged: true }
+    }
+}
+
 impl Design {
-    pub(super) fn new(examples: Examples<'_>) -> Self {
+    pub(crate) fn new(examples: Examples<'_>) -> Self {
         let width = examples.width + 1;
         let rows = examples.values.chunks_exact(examples.width);
         let values: Vec<f64> = rows.flat_map(|row| row.iter().map(|&x| f64::from(x)).chain([1.0])).collect();
@@ -50,7 +57,7 @@ impl Design {
     }
 
     /// Solves for `signs` (1 or -1) `[n]`.
-    pub(super) fn solve(&self, signs: &[f64], c: f64) -> Optimum {
+    pub(crate) fn solve(&self, signs: &[f64], c: f64) -> PrimalOptimum {
         let (mut weights, mut decisions) = (vec![0.0; self.width], vec![0.0; signs.len()]);
         // All samples are inside the margin of the weights 0.
         let (mut outer, mut inside) = (self.outer.clone(), vec![true; signs.len()]);
@@ -60,30 +67,26 @@ impl Design {
             let gradient = self.gradient(&weights, &decisions, signs, c);
             let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             if size <= TOLERANCE * *first.get_or_insert(size) {
-                return self.optimum(weights, &decisions, signs, (c, true));
+                return PrimalOptimum::new(weights, &decisions, signs, c);
             }
             let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
             let mut hessian: Vec<f64> = outer.iter().map(|x| 2.0 * c * x).collect();
             (0..self.width).for_each(|i| hessian[i * self.width + i] += 1.0);
             solve_in_place(&mut hessian, &mut direction, 1);
-            let change = self.products(&direction);
+            let change = self.multiply(&direction);
             let slope = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum::<f64>();
-            let t = line_search((&weights, &direction), (&decisions, &change), signs, (c, slope));
+            let line = SearchLine {
+                weights: &weights,
+                direction: &direction,
+                decisions: &decisions,
+                change: &change,
+                slope,
+            };
+            let t = line.search(signs, c);
             weights.iter_mut().zip(&direction).for_each(|(w, d)| *w += t * d);
             decisions.iter_mut().zip(&change).for_each(|(f, d)| *f += t * d);
         }
-        self.optimum(weights, &decisions, signs, (c, false))
-    }
-
-    fn optimum(
-        &self,
-        weights: Vec<f64>,
-        decisions: &[f64],
-        signs: &[f64],
-        (c, is_done): (f64, bool),
-    ) -> Optimum {
-        let objective = -primal(&weights, decisions, signs, c);
-        Optimum { weights, objective, has_converged: is_done }
+        PrimalOptimum { has_converged: false, ..PrimalOptimum::new(weights, &decisions, signs, c) }
     }
 
     /// Brings the sum of outer products up to date with which samples are inside the margin.
@@ -110,9 +113,11 @@ impl Design {
         gradient
     }
 
-    fn products(&self, weights: &[f64]) -> Vec<f64> {
+    /// The decisions that `weights` would add.
+    fn multiply(&self, weights: &[f64]) -> Vec<f64> {
         let mut out = vec![0.0; self.values.len() / self.width];
-        product_into(&mut out, 1, Matrix::new(&self.values, self.width), Matrix::new(weights, 1));
+        let product = Product::new(Matrix::new(&self.values, self.width), Matrix::new(weights, 1));
+        product.write_to(&mut out, 1);
         out
     }
 }
@@ -126,8 +131,8 @@ fn add_outer(outer: &mut [f64], rows: &[f64], width: usize, sign: f64) {
     for start in (0..width).step_by(BLOCK) {
         let (height, columns) = (BLOCK.min(width - start), (start + BLOCK).min(width));
         let mut block = vec![0.0; height * columns];
-        let (left, right) = (all.columns(start, height).transposed(), all.columns(0, columns));
-        product_into(&mut block, columns, left, right);
+        let (left, right) = (all.columns(start, height).transpose(), all.columns(0, columns));
+        Product::new(left, right).write_to(&mut block, columns);
         for (row, to) in block.chunks_exact(columns).zip(outer[start * width..].chunks_mut(width)) {
             to.iter_mut().zip(row).for_each(|(to, x)| *to += sign * x);
         }
@@ -140,22 +145,32 @@ fn primal(weights: &[f64], decisions: &[f64], signs: &[f64], c: f64) -> f64 {
     0.5 * weights.iter().map(|w| w * w).sum::<f64>() + c * losses.sum::<f64>()
 }
 
-/// The first of 1, 1/2, 1/4, ... that lowers the primal by a share of what the slope promises (Armijo).
-fn line_search(
-    (weights, direction): (&[f64], &[f64]),
-    (decisions, change): (&[f64], &[f64]),
-    signs: &[f64],
-    (c, slope): (f64, f64),
-) -> f64 {
-    let mix = |a: &[f64], b: &[f64], t: f64| a.iter().zip(b).map(|(a, b)| a + t * b).collect::<Vec<_>>();
-    let before = primal(weights, decisions, signs, c);
-    let mut t = 1.0;
-    while t > 1e-9 {
-        let now = primal(&mix(weights, direction, t), &mix(decisions, change, t), signs, c);
-        if now <= before + 1e-4 * t * slope {
-            break;
+/// A line through the space of weights along which the primal is to be lowered.
+struct SearchLine<'a> {
+    /// Where it starts, and what a step of 1 adds.
+    weights: &'a [f64],
+    direction: &'a [f64],
+    /// The decisions there, and what a step of 1 adds to them.
+    decisions: &'a [f64],
+    change: &'a [f64],
+    /// Slope of the primal at the start.
+    slope: f64,
+}
+
+impl SearchLine<'_> {
+    /// The first of 1, 1/2, 1/4, ... that lowers the primal by a share of what the slope promises (Armijo).
+    fn search(&self, signs: &[f64], c: f64) -> f64 {
+        let mix = |a: &[f64], b: &[f64], t: f64| a.iter().zip(b).map(|(a, b)| a + t * b).collect::<Vec<_>>();
+        let before = primal(self.weights, self.decisions, signs, c);
+        let mut t = 1.0;
+        while t > 1e-9 {
+            let (weights, decisions) =
+                (mix(self.weights, self.direction, t), mix(self.decisions, self.change, t));
+            if primal(&weights, &decisions, signs, c) <= before + 1e-4 * t * self.slope {
+                break;
+            }
+            t *= 0.5;
         }
-        t *= 0.5;
+        t
     }
-    t
 }

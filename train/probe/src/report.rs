@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
-use super::svm::Solver;
-use super::table::{Choice, Evaluation, ProbeTable};
+use crate::config::Evaluation;
+use crate::few_labels::FEW_LABELS_C;
+use crate::statistics::MeanDeviation;
+use crate::svm::Solver;
+use crate::table::{Choice, ProbeTable};
 
 /// The probes of one encoder: one table a seed.
 #[derive(Clone, Copy, Debug)]
-pub struct Column<'a> {
+pub struct ProbeColumn<'a> {
     /// Heading, for example `pretrained`.
     pub title: &'a str,
     /// Seeds of the runs, in the order of the tables.
@@ -16,25 +19,17 @@ pub struct Column<'a> {
     pub tables: &'a [ProbeTable],
 }
 
-/// Mean and standard deviation of a sample (`n - 1`), 0 for a single number.
-pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let square: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-    (mean, (square / (n - 1.0).max(1.0)).sqrt())
-}
-
 /// The columns side by side, then how they were measured.
 ///
 /// A column of one table shows the deviation over draws where a line has one; a column of several tables shows mean and
 /// deviation over them.
-pub fn print_columns(columns: &[Column<'_>]) -> String {
+pub fn print_columns(columns: &[ProbeColumn<'_>]) -> String {
     let Some(first) = columns.iter().find_map(|column| column.tables.first()) else { return String::new() };
     let mut rows = vec![vec![String::new()]];
     rows[0].extend(columns.iter().map(|column| column.title.to_owned()));
     for line in &first.lines {
         let mut row = vec![line.name.clone()];
-        row.extend(columns.iter().map(|column| cell(column, &line.name)));
+        row.extend(columns.iter().map(|column| print_cell(column, &line.name)));
         rows.push(row);
     }
     let widths: Vec<usize> = (0..=columns.len())
@@ -50,14 +45,14 @@ pub fn print_columns(columns: &[Column<'_>]) -> String {
         out.push('\n');
     }
     out.push('\n');
-    out.push_str(&settings(first));
+    out.push_str(&print_settings(first));
     for column in columns {
-        out.push_str(&choices(column));
+        out.push_str(&print_choices(column));
     }
     out
 }
 
-fn cell(column: &Column<'_>, name: &str) -> String {
+fn print_cell(column: &ProbeColumn<'_>, name: &str) -> String {
     let lines: Vec<_> =
         column.tables.iter().filter_map(|t| t.lines.iter().find(|line| line.name == name)).collect();
     match lines.as_slice() {
@@ -67,15 +62,15 @@ fn cell(column: &Column<'_>, name: &str) -> String {
             |deviation| format!("{:.1} +- {deviation:.1}", line.value),
         ),
         _ => {
-            let (mean, deviation) =
-                mean_and_deviation(&lines.iter().map(|line| line.value).collect::<Vec<_>>());
+            let values: Vec<f64> = lines.iter().map(|line| line.value).collect();
+            let MeanDeviation { mean, deviation } = MeanDeviation::measure(&values);
             format!("{mean:.1} +- {deviation:.1}")
         }
     }
 }
 
 /// What all columns share.
-fn settings(table: &ProbeTable) -> String {
+fn print_settings(table: &ProbeTable) -> String {
     let config = &table.config;
     let solver = match config.solver {
         Solver::OneVsOne => "one-vs-one, hinge loss, free bias (SVC)",
@@ -97,13 +92,13 @@ fn settings(table: &ProbeTable) -> String {
         config.standardised_grid.iter().map(f64::to_string).collect::<Vec<_>>().join(", "),
         config.folds,
         config.draws,
-        super::few_labels::FEW_LABELS_C,
+        FEW_LABELS_C,
     );
     out
 }
 
 /// What was chosen for each table of a column.
-fn choices(column: &Column<'_>) -> String {
+fn print_choices(column: &ProbeColumn<'_>) -> String {
     let mut out = String::new();
     for (i, table) in column.tables.iter().enumerate() {
         let seed = column.seeds.get(i).map_or_else(|| "-".to_owned(), u64::to_string);
@@ -115,8 +110,8 @@ fn choices(column: &Column<'_>) -> String {
             out,
             "{}, seed {seed}: C = {c}; inside the training part, standardised {}; raw {}",
             column.title,
-            grid(&table.standardised_choices),
-            grid(&table.raw_choices),
+            print_grid(&table.standardised_choices),
+            print_grid(&table.raw_choices),
         );
         if table.unconverged > 0 {
             let _ = writeln!(out, "  {} binary problems stopped before their tolerance", table.unconverged);
@@ -125,7 +120,7 @@ fn choices(column: &Column<'_>) -> String {
     out
 }
 
-fn grid(choices: &[Choice]) -> String {
+fn print_grid(choices: &[Choice]) -> String {
     let all: Vec<_> = choices.iter().map(|choice| format!("{}: {:.1}", choice.c, choice.accuracy)).collect();
     all.join(", ")
 }

@@ -13,14 +13,14 @@
 use pulp::Arch;
 
 /// Numbers of a row of the Gram matrix are padded to a multiple of this.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 /// The optimum is reached when no pair violates it by more (libsvm's and sklearn's `tol`).
 const TOLERANCE: f64 = 1e-3;
 /// Curvature used where a pair of samples coincides (libsvm's `TAU`).
 const LEAST_CURVATURE: f32 = 1e-12;
 
 /// A Gram matrix of the samples of two classes, those of the first class first.
-pub(super) struct PairGram {
+pub(crate) struct PairGram {
     /// Products `[n, step]`; columns from `n` on are 0.
     pub values: Vec<f32>,
     /// Samples of both classes.
@@ -40,15 +40,20 @@ impl PairGram {
         if i < self.first { 1.0 } else { -1.0 }
     }
 
-    /// Bounds of a multiplier.
-    fn bounds(&self, i: usize, c: f64) -> (f64, f64) {
-        if i < self.first { (0.0, c) } else { (-c, 0.0) }
+    /// The least value of a multiplier.
+    fn low(&self, i: usize, c: f64) -> f64 {
+        if i < self.first { 0.0 } else { -c }
+    }
+
+    /// The largest value of a multiplier.
+    fn high(&self, i: usize, c: f64) -> f64 {
+        if i < self.first { c } else { 0.0 }
     }
 }
 
 /// The optimum of one pair of classes.
 #[derive(Clone, Debug)]
-pub(super) struct PairSolution {
+pub(crate) struct PairSolution {
     /// Signed multipliers `[n]`.
     pub beta: Vec<f64>,
     /// Bias: the decision is `w x + bias`, positive for the first class.
@@ -59,7 +64,7 @@ pub(super) struct PairSolution {
     pub has_converged: bool,
 }
 
-struct Solver<'a> {
+struct PairSolver<'a> {
     gram: &'a PairGram,
     c: f64,
     beta: Vec<f64>,
@@ -72,7 +77,7 @@ struct Solver<'a> {
 }
 
 /// Solves for the bound `c`, from `start` (multipliers that satisfy the constraints for `c`) or from 0.
-pub(super) fn solve(gram: &PairGram, c: f64, start: Option<Vec<f64>>) -> PairSolution {
+pub(crate) fn solve(gram: &PairGram, c: f64, start: Option<Vec<f64>>) -> PairSolution {
     let arch = Arch::new();
     arch.dispatch(
         #[inline(always)]
@@ -82,7 +87,7 @@ pub(super) fn solve(gram: &PairGram, c: f64, start: Option<Vec<f64>>) -> PairSol
 
 #[inline(always)]
 fn solve_here(gram: &PairGram, c: f64, start: Option<Vec<f64>>) -> PairSolution {
-    let mut solver = Solver::new(gram, c, start.unwrap_or_else(|| vec![0.0; gram.n]));
+    let mut solver = PairSolver::new(gram, c, start.unwrap_or_else(|| vec![0.0; gram.n]));
     // libsvm's bound is ten million; features of unit variance need some thousands.
     let most_steps = 100_000 + 200 * gram.n;
     let (mut steps, mut refreshes, mut has_converged) = (0, 0, false);
@@ -103,7 +108,7 @@ fn solve_here(gram: &PairGram, c: f64, start: Option<Vec<f64>>) -> PairSolution 
     solver.finish(has_converged)
 }
 
-impl<'a> Solver<'a> {
+impl<'a> PairSolver<'a> {
     #[inline(always)]
     fn new(gram: &'a PairGram, c: f64, beta: Vec<f64>) -> Self {
         let room = gram.step;
@@ -128,7 +133,7 @@ impl<'a> Solver<'a> {
     /// Notes in which directions a multiplier may move.
     #[inline(always)]
     fn mark(&mut self, i: usize) {
-        let (low, high) = self.gram.bounds(i, self.c);
+        let (low, high) = (self.gram.low(i, self.c), self.gram.high(i, self.c));
         self.can_grow[i] = if self.beta[i] < high { 0.0 } else { f32::NEG_INFINITY };
         self.can_shrink[i] = if self.beta[i] > low { 0.0 } else { f32::INFINITY };
     }
@@ -158,7 +163,7 @@ impl<'a> Solver<'a> {
     /// The pair to move, the first up and the second down; `None` at the optimum.
     #[inline(always)]
     fn choose(&self) -> Option<(usize, usize)> {
-        let mut most = Best::none();
+        let mut most = LaneMaxima::none();
         for at in (0..self.residual.len()).step_by(LANES) {
             let (residual, grow) = (lanes(&self.residual, at), lanes(&self.can_grow, at));
             let mut value = [0.0; LANES];
@@ -172,7 +177,7 @@ impl<'a> Solver<'a> {
             return None;
         }
         let (row, own) = (self.gram.row(i), self.diagonal[i]);
-        let (mut gain_of, mut widest) = (Best::none(), [f32::NEG_INFINITY; LANES]);
+        let (mut gain_of, mut widest) = (LaneMaxima::none(), [f32::NEG_INFINITY; LANES]);
         for at in (0..row.len()).step_by(LANES) {
             let (residual, shrink) = (lanes(&self.residual, at), lanes(&self.can_shrink, at));
             let (k, diagonal) = (lanes(row, at), lanes(&self.diagonal, at));
@@ -196,7 +201,7 @@ impl<'a> Solver<'a> {
         let (row_i, row_j) = (self.gram.row(i), self.gram.row(j));
         let curvature = (self.diagonal[i] + self.diagonal[j] - 2.0 * row_i[j]).max(LEAST_CURVATURE);
         let wanted = f64::from(self.residual[i] - self.residual[j]) / f64::from(curvature);
-        let (high, low) = (self.gram.bounds(i, self.c).1, self.gram.bounds(j, self.c).0);
+        let (high, low) = (self.gram.high(i, self.c), self.gram.low(j, self.c));
         let (room_i, room_j) = (high - self.beta[i], self.beta[j] - low);
         let delta = wanted.min(room_i).min(room_j);
         self.beta[i] = if delta == room_i { high } else { self.beta[i] + delta };
@@ -236,12 +241,12 @@ impl<'a> Solver<'a> {
 }
 
 /// The largest value seen so far in each lane, and where.
-struct Best {
+struct LaneMaxima {
     value: [f32; LANES],
     index: [u32; LANES],
 }
 
-impl Best {
+impl LaneMaxima {
     #[inline(always)]
     fn none() -> Self {
         Self { value: [f32::NEG_INFINITY; LANES], index: [0; LANES] }

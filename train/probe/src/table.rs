@@ -3,84 +3,18 @@
 use jepa3d_schemas::derive_seed;
 use serde::Serialize;
 
-use super::features::{FeatureSet, Standardisation, is_validation};
-use super::few_labels::{FewLabels, accuracy};
-use super::knn::nearest_neighbours;
-use super::rank::{RANK_SAMPLES, effective_rank, fixed_subset};
-use super::report::mean_and_deviation;
-use super::svm::{Examples, LinearSvm, Solver};
+use crate::config::{Evaluation, Extent, ProbeConfig};
 use crate::error::{Error, Result};
+use crate::examples::Examples;
+use crate::features::{FeatureSet, Standardisation, is_validation};
+use crate::few_labels::FewLabels;
+use crate::knn::nearest_neighbours;
+use crate::rank::{effective_rank, fixed_subset};
+use crate::statistics::{MeanDeviation, accuracy};
+use crate::svm::LinearSvm;
 
-/// What is classified; the classifiers are fitted on other samples.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Evaluation {
-    /// The fixed fifth of the training split ([`is_validation`]); the rest of that split is the training part.
-    Validation,
-    /// Another split, say `test`; the whole training split is the training part. Nothing is ever chosen on it.
-    Split(String),
-}
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Extent {
-    /// Every line.
-    Full,
-    /// Nearest neighbours and the largest number of labels a class, for a look during training.
-    Light,
-}
-
-/// What the probe does; the defaults are the project's table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ProbeConfig {
-    /// What is classified.
-    pub evaluation: Evaluation,
-    /// The split whose samples the classifiers may see.
-    pub training_split: String,
-    /// How much is measured.
-    pub extent: Extent,
-    /// How the SVMs tell several classes apart.
-    pub solver: Solver,
-    /// `C` of the SVM on features as they are.
-    pub raw_c: f64,
-    /// Values from which `C` is chosen, inside the training part, for standardised features.
-    pub standardised_grid: Vec<f64>,
-    /// Values of `C` that are also shown for features as they are: inside the training part, never elsewhere.
-    pub raw_grid: Vec<f64>,
-    /// Folds of the choice of `C`.
-    pub folds: usize,
-    /// Neighbours that vote.
-    pub neighbours: usize,
-    /// Numbers of labels a class.
-    pub label_counts: Vec<usize>,
-    /// Draws of the labelled samples.
-    pub draws: usize,
-    /// How tokens became one vector, as it is printed.
-    pub pooling: String,
-    /// Where FPS started, as it is printed.
-    pub fps_start: String,
-}
-
-impl Default for ProbeConfig {
-    fn default() -> Self {
-        Self {
-            evaluation: Evaluation::Validation,
-            training_split: "train".to_owned(),
-            extent: Extent::Full,
-            solver: Solver::OneVsOne,
-            raw_c: 0.012,
-            standardised_grid: vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
-            raw_grid: vec![0.0093, 0.012, 0.018, 0.042, 0.1],
-            folds: 5,
-            neighbours: 20,
-            label_counts: vec![1, 5, 20],
-            draws: 10,
-            pooling: "concat[max, mean]".to_owned(),
-            fps_start: "stored".to_owned(),
-        }
-    }
-}
+/// Samples of the fixed subset on which the effective rank is measured.
+const RANK_SAMPLES: usize = 512;
 
 /// One measured number.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -148,7 +82,7 @@ pub fn probe(features: &FeatureSet, config: &ProbeConfig) -> Result<ProbeTable> 
             found: config.training_split.clone(),
         });
     }
-    let parts = Parts::new(features, config)?;
+    let parts = ProbeParts::new(features, config)?;
     let mut table = ProbeTable {
         lines: Vec::new(),
         n_train: parts.train_labels.len(),
@@ -163,16 +97,16 @@ pub fn probe(features: &FeatureSet, config: &ProbeConfig) -> Result<ProbeTable> 
     };
     let is_full = config.extent == Extent::Full;
     if is_full {
-        parts.raw_svm(&mut table)?;
+        parts.probe_raw(&mut table)?;
     }
-    let standardised = parts.standardised(features);
+    let standardised = parts.standardise(features);
     if is_full {
-        standardised.chosen_svm(&mut table)?;
+        standardised.probe_chosen(&mut table)?;
     }
-    standardised.neighbours(&mut table)?;
+    standardised.probe_neighbours(&mut table)?;
     let most = config.label_counts.iter().copied().max();
     for &count in config.label_counts.iter().filter(|&&count| is_full || Some(count) == most) {
-        standardised.few_labels(&mut table, count)?;
+        standardised.probe_few_labels(&mut table, count)?;
     }
     if is_full {
         push(&mut table, "effective rank", rank_of_subset(features, &config.training_split)?, None);
@@ -207,7 +141,7 @@ fn push(table: &mut ProbeTable, name: impl Into<String>, value: f64, deviation: 
 }
 
 /// The labelled samples of both parts.
-struct Parts<'a> {
+struct ProbeParts<'a> {
     config: &'a ProbeConfig,
     width: usize,
     train_ids: Vec<&'a str>,
@@ -219,7 +153,7 @@ struct Parts<'a> {
     all_train: Vec<usize>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> ProbeParts<'a> {
     fn new(features: &'a FeatureSet, config: &'a ProbeConfig) -> Result<Self> {
         let (all_train, evaluated) = rows_of_parts(features, config);
         let is_labelled = |&i: &usize| features.labels[i].is_some();
@@ -263,8 +197,8 @@ impl<'a> Parts<'a> {
         self.examples().classes().len()
     }
 
-    /// The same parts, standardised with mean and deviation of the whole training part: that needs no labels.
-    fn standardised(mut self, features: &FeatureSet) -> Self {
+    /// Standardises both parts with mean and deviation of the whole training part: that needs no labels.
+    fn standardise(mut self, features: &FeatureSet) -> Self {
         let standardisation = Standardisation::fit(&features.gather(&self.all_train), self.width);
         standardisation.apply(&mut self.train);
         standardisation.apply(&mut self.evaluation);
@@ -275,17 +209,17 @@ impl<'a> Parts<'a> {
         100.0 * accuracy(&svm.predict(&self.evaluation), &self.evaluation_labels)
     }
 
-    fn raw_svm(&self, table: &mut ProbeTable) -> Result<()> {
+    fn probe_raw(&self, table: &mut ProbeTable) -> Result<()> {
         let c = self.config.raw_c;
         let svm = LinearSvm::fit(self.examples(), self.config.solver, c)?;
         table.unconverged += svm.unconverged();
         push(table, format!("SVM, raw, C = {c}"), self.score(&svm), None);
-        table.raw_choices = self.choices(&self.config.raw_grid)?;
+        table.raw_choices = self.cross_validate(&self.config.raw_grid)?;
         Ok(())
     }
 
-    fn chosen_svm(&self, table: &mut ProbeTable) -> Result<()> {
-        table.standardised_choices = self.choices(&self.config.standardised_grid)?;
+    fn probe_chosen(&self, table: &mut ProbeTable) -> Result<()> {
+        table.standardised_choices = self.cross_validate(&self.config.standardised_grid)?;
         let mut choices = table.standardised_choices.iter();
         let Some(first) = choices.next() else { return Ok(()) };
         // Ties go to the smaller C: the simpler of two equals.
@@ -299,7 +233,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Cross-validated accuracy of every `C`, ascending; folds are fixed by the hash of the id.
-    fn choices(&self, grid: &[f64]) -> Result<Vec<Choice>> {
+    fn cross_validate(&self, grid: &[f64]) -> Result<Vec<Choice>> {
         let mut grid = grid.to_vec();
         grid.sort_by(f64::total_cmp);
         let fold_of = |id: &&str| usize::from(derive_seed(0, id, "fold")[0]) % self.config.folds.max(2);
@@ -329,20 +263,20 @@ impl<'a> Parts<'a> {
         (values.copied().collect(), rows.iter().map(|&i| self.train_labels[i]).collect())
     }
 
-    fn neighbours(&self, table: &mut ProbeTable) -> Result<()> {
+    fn probe_neighbours(&self, table: &mut ProbeTable) -> Result<()> {
         let k = self.config.neighbours;
         let found = nearest_neighbours(self.examples(), &self.evaluation, k)?;
         push(table, format!("kNN-{k}"), 100.0 * accuracy(&found, &self.evaluation_labels), None);
         Ok(())
     }
 
-    fn few_labels(&self, table: &mut ProbeTable, count: usize) -> Result<()> {
+    fn probe_few_labels(&self, table: &mut ProbeTable, count: usize) -> Result<()> {
         let validation =
             Examples { values: &self.evaluation, width: self.width, labels: &self.evaluation_labels };
         let few = FewLabels { pool: self.examples(), ids: &self.train_ids, validation };
         let found: Vec<f64> =
             few.accuracies(count, self.config.draws)?.into_iter().map(|share| 100.0 * share).collect();
-        let (mean, deviation) = mean_and_deviation(&found);
+        let MeanDeviation { mean, deviation } = MeanDeviation::measure(&found);
         let name = format!("{count} {} a class", if count == 1 { "label" } else { "labels" });
         push(table, name, mean, Some(deviation));
         Ok(())

@@ -112,8 +112,8 @@ fn columns_stand_side_by_side_with_how_they_were_measured() {
     let [a, b] = [0.3, 0.5].map(|spread| probe(&features(600, spread), &config).unwrap());
     let tables = [a.clone(), b.clone()];
     let columns = [
-        Column { title: "random weights", seeds: &[1], tables: &tables[..1] },
-        Column { title: "pretrained", seeds: &[1, 2], tables: &tables },
+        ProbeColumn { title: "random weights", seeds: &[1], tables: &tables[..1] },
+        ProbeColumn { title: "pretrained", seeds: &[1, 2], tables: &tables },
     ];
     let text = print_columns(&columns);
     let lines: Vec<&str> = text.lines().collect();

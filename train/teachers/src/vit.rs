@@ -14,8 +14,8 @@ use jepa3d_products::{Matrix, product};
 use jepa3d_schemas::file_hash;
 use rayon::prelude::*;
 
-use super::vit_weights::{VIT_EPSILON, VitWeights};
 use crate::error::{Error, Result, out_of_range};
+use crate::vit_weights::{VIT_EPSILON, VitWeights};
 
 /// Width of a head unless it is configured, as in every published plain ViT.
 const HEAD: usize = 64;
@@ -73,7 +73,7 @@ pub struct VitConfig {
 }
 
 /// A vision transformer that is only evaluated.
-pub(super) struct Vit {
+pub(crate) struct Vit {
     weights: VitWeights,
     stack: Stack,
     config: VitConfig,
@@ -89,7 +89,7 @@ impl Vit {
     ///
     /// # Errors
     /// Fails if the file does not hold a plain ViT ([`VitWeights::read`]), or heads or patches do not divide its sizes.
-    pub(super) fn open(path: &Path, config: VitConfig) -> Result<Self> {
+    pub(crate) fn open(path: &Path, config: VitConfig) -> Result<Self> {
         Self::open_at(path, config, PICTURE_SIZE)
     }
 
@@ -105,7 +105,7 @@ impl Vit {
             let expected = format!("patches that divide {size} pixels");
             return Err(Error::Checkpoint { path: path.to_owned(), expected, found: patch.to_string() });
         }
-        let mut positions = positions(&weights, size / patch, config.pos_resample);
+        let mut positions = resample_positions(&weights, size / patch, config.pos_resample);
         for row in positions.chunks_exact_mut(width) {
             row.iter_mut().zip(&weights.patch_bias).for_each(|(p, bias)| *p += bias);
         }
@@ -116,17 +116,17 @@ impl Vit {
     }
 
     /// Numbers of an embedding, the model's `D`.
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.weights.width
     }
 
     /// Hash of the weight file.
-    pub(super) fn hash(&self) -> &str {
+    pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
 
     /// What it was configured to, in words.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let VitConfig { pos_resample, mean_std, .. } = self.config;
         let (pos, colours) = (format!("{pos_resample:?}"), format!("{mean_std:?}"));
         let [pos, colours] = [pos, colours].map(|text| text.to_lowercase());
@@ -137,7 +137,7 @@ impl Vit {
     ///
     /// # Shapes
     /// `images [B]` of `[3, 224, 224]` in 0 to 1, to `[B]` of `[D]`.
-    pub(super) fn embed(&self, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
+    pub(crate) fn embed(&self, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
         if images.is_empty() {
             return Ok(Vec::new());
         }
@@ -145,7 +145,7 @@ impl Vit {
         let out = self.stack.outputs(&tokens, &tokens, &[self.stack.blocks.len() - 1])?.remove(0);
         let view = CpuView::new(&out)?;
         let sample = tokens.dim(1)? * self.width();
-        Ok(view.slice().par_chunks_exact(sample).map(|tokens| self.pooled(tokens)).collect())
+        Ok(view.slice().par_chunks_exact(sample).map(|tokens| self.pool(tokens)).collect())
     }
 
     /// Class token, registers, patches, all with positions and times [`scale`]: `[B, T, D]`.
@@ -153,7 +153,7 @@ impl Vit {
         let (w, width) = (&self.weights, self.width());
         let inputs = 3 * w.patch * w.patch;
         let unfolded: Vec<f32> = images.par_iter().flat_map_iter(|image| self.unfold(image)).collect();
-        let weight = Matrix::new(&w.patch_weight, inputs).transposed();
+        let weight = Matrix::new(&w.patch_weight, inputs).transpose();
         let patches = product(Matrix::new(&unfolded, inputs), weight);
         let scale = scale();
         let mut tokens = Vec::new();
@@ -183,7 +183,7 @@ impl Vit {
     }
 
     /// The vector of one image from its tokens `[T, D]`.
-    fn pooled(&self, tokens: &[f32]) -> Vec<f32> {
+    fn pool(&self, tokens: &[f32]) -> Vec<f32> {
         let (width, registers) = (self.width(), self.weights.registers.len());
         let rows = match self.config.pool {
             TokenPool::Cls => &tokens[..width],
@@ -192,7 +192,7 @@ impl Vit {
         let count = (rows.len() / width) as f64;
         let mut sum = vec![0.0f64; width];
         for row in rows.chunks_exact(width) {
-            sum.iter_mut().zip(normed(row)).for_each(|(sum, x)| *sum += x);
+            sum.iter_mut().zip(normalise(row)).for_each(|(sum, x)| *sum += x);
         }
         let (weight, bias) = &self.weights.norm;
         let affine = sum.iter().zip(weight).zip(bias);
@@ -206,7 +206,7 @@ fn scale() -> f32 {
 }
 
 /// Layer norm without weights; the row is [`scale`] times too large.
-fn normed(row: &[f32]) -> impl Iterator<Item = f64> {
+fn normalise(row: &[f32]) -> impl Iterator<Item = f64> {
     let count = row.len() as f64;
     let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
     let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
@@ -215,7 +215,7 @@ fn normed(row: &[f32]) -> impl Iterator<Item = f64> {
 }
 
 /// Positions of a grid of `side` x `side` patches: `[side^2, D]`.
-fn positions(weights: &VitWeights, side: usize, how: PosResample) -> Vec<f32> {
+fn resample_positions(weights: &VitWeights, side: usize, how: PosResample) -> Vec<f32> {
     let (from, width) = (weights.side, weights.width);
     if from == side {
         return weights.positions.clone();

@@ -1,263 +1,188 @@
-//! The backward passes: gradients of all parameters from those of the tokens.
-//!
-//! A maximum hands its gradient to one row per patch and channel, so what comes back through the last layer is a sum over
-//! these rows (the sparse pass, which recomputes only them; patches whose tokens got no gradient cost nothing). BatchNorm adds
-//! an affine function of the mixed rows, which are affine in the first layer's output: that part (the dense pass) needs
-//! products of size c1 x c1 alone, and Gram matrices where it meets the weights.
+//! Puts the parts found by the two backward passes together: the gradient of the flat parameters.
 
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use super::activations::{add_wide, sum_chunks};
+use super::aligned::AlignedBuffer;
+use super::dense::{DenseGradients, NormBackward, run_dense};
+use super::flat::{FlatWeights, dot};
+use super::forward::SavedPasses;
+use super::prepared::{local_rows, multiply, multiply_transposed};
+use super::sparse::{SparseFindings, run_sparse};
 
-use super::buffer::Buffer;
-use super::forward::{Saved, shift_offsets};
-use super::parameters::Flat;
-use super::prepared::{out_rows, packed_rows};
-use super::rows::{add, add_scaled, first_layer, mask};
-use super::tile::{Packed, Rows, Start, add_transposed, product};
-
-/// Columns of the last layer's weights worked on at a time, so that they and their gradient stay in the cache.
-const COLUMNS: usize = 128;
-
-/// What the sparse pass finds in a chunk.
-pub(super) struct Sparse {
-    /// [d, c3]
-    pub(super) out: Buffer,
-    /// [c3, c1]: sum of (gradient behind the second BatchNorm) x first.
-    pub(super) merged: Buffer,
-    /// Rows with a gradient, as indices into the chunk, and the gradient of the first layer's output there, [n, c1].
-    rows: Vec<u32>,
-    first: Vec<f32>,
+/// Gradient of the flat parameters, given that of the tokens [P, d]. `is_training`: with the statistics of the batch.
+pub(crate) fn backward(
+    points: &[f32],
+    tokens: &[f32],
+    flat: FlatWeights<'_>,
+    saved: &SavedPasses,
+    is_training: bool,
+) -> Vec<f32> {
+    let mut assembly = Assembly { flat, saved, is_training, gradient: vec![0.0f32; flat.ranges.len()] };
+    assembly.last_bias(tokens);
+    let sparse = run_sparse(points, tokens, flat, saved);
+    let norm = assembly.second_norm(&sparse);
+    let dense = run_dense(points, flat, saved, &sparse, &norm.backward);
+    assembly.last_layers(&sparse, &dense, &norm);
+    assembly.first_layer(&dense);
+    assembly.gradient
 }
 
-/// Gradients behind the second BatchNorm summed over each patch, [P, c3], and the rest by chunk.
-pub(super) fn sparse(points: &[f32], tokens: &[f32], flat: Flat<'_>, saved: &Saved) -> (Buffer, Vec<Sparse>) {
-    let (cut, width, d) = (saved.cut, saved.local.width, flat.widths.d);
-    let weights = SparseWeights::new(flat, saved);
-    let mut patch_sums = Buffer::zeros(cut.patches * width.c3);
-    let chunks = points
-        .par_chunks(cut.chunk * cut.k * 3)
-        .zip(tokens.par_chunks(cut.chunk * d))
-        .zip(saved.token_point.par_chunks(cut.chunk * width.d))
-        .zip(saved.offset.par_chunks(cut.chunk * width.c3))
-        .zip(patch_sums.par_chunks_mut(cut.chunk * width.c3))
-        .map(|((((points, tokens), token_point), offsets), patch_sums)| {
-            let weights = &weights;
-            Arch::new().dispatch(SparsePass {
-                saved,
-                weights,
-                d,
-                points,
-                tokens,
-                token_point,
-                offsets,
-                patch_sums,
-            })
-        })
-        .collect();
-    (patch_sums, chunks)
+/// The gradient of the flat parameters in the making.
+struct Assembly<'a> {
+    flat: FlatWeights<'a>,
+    saved: &'a SavedPasses,
+    is_training: bool,
+    gradient: Vec<f32>,
 }
 
-struct SparseWeights {
-    /// [d, c3]
-    out: Buffer,
-    /// c3 -> c1, the merged layer with the second BatchNorm's scale.
-    merged: Packed,
+/// What the second BatchNorm passes on.
+struct SecondNorm {
+    backward: NormBackward,
+    /// [c3, c1], f64
+    merged: Vec<f64>,
 }
 
-impl SparseWeights {
-    fn new(flat: Flat<'_>, saved: &Saved) -> Self {
-        let (c1, c3) = (saved.local.width.c1, saved.local.width.c3);
-        let mut scaled = Buffer::zeros(c3 * c1);
-        let rows =
-            scaled.chunks_exact_mut(c1).zip(saved.local.merged.chunks_exact(c1)).zip(&*saved.mixed.scale);
-        for ((to, from), &scale) in rows {
-            to.iter_mut().zip(from).for_each(|(to, &v)| *to = scale * v);
-        }
-        Self { out: out_rows(flat), merged: packed_rows(&scaled, c3) }
+impl Assembly<'_> {
+    fn last_bias(&mut self, tokens: &[f32]) {
+        let d = self.flat.widths.d;
+        let mut bias = vec![0.0; d];
+        tokens.chunks_exact(d).for_each(|row| add_wide(row, &mut bias));
+        narrow(&bias, &mut self.gradient[self.flat.ranges.out_bias.clone()]);
     }
-}
 
-struct SparsePass<'a> {
-    saved: &'a Saved,
-    weights: &'a SparseWeights,
-    d: usize,
-    points: &'a [f32],
-    tokens: &'a [f32],
-    token_point: &'a [u16],
-    offsets: &'a [f32],
-    patch_sums: &'a mut [f32],
-}
-
-/// The rows of a block that get a gradient.
-#[derive(Default)]
-struct Hits {
-    /// Row in the block, its patch in the block, its point [n, 3].
-    rows: Vec<u32>,
-    patch: Vec<u32>,
-    points: Vec<f32>,
-    /// Per row of the block its place among the hits.
-    place: Vec<u32>,
-}
-
-const MISSED: u32 = u32::MAX;
-
-impl Hits {
-    /// Finds them: `tokens` [p, d] and `token_point` [p, stride] of a block, `points` [p, k, 3].
-    fn find(&mut self, points: &[f32], k: usize, tokens: &[f32], token_point: &[u16]) {
-        let patches = points.len() / (3 * k);
-        let (d, stride) = (tokens.len() / patches, token_point.len() / patches);
-        self.place.clear();
-        self.place.resize(patches * k, MISSED);
-        for (patch, gradient) in tokens.chunks_exact(d).enumerate() {
-            for (&g, &point) in gradient.iter().zip(&token_point[patch * stride..]) {
-                if g != 0.0 {
-                    self.place[patch * k + usize::from(point)] = 0;
-                }
-            }
-        }
-        self.rows.clear();
-        self.patch.clear();
-        self.points.clear();
-        for (row, place) in self.place.iter_mut().enumerate().filter(|(_, place)| **place != MISSED) {
-            *place = self.rows.len() as u32;
-            self.rows.push(row as u32);
-            self.patch.push((row / k) as u32);
-            self.points.extend_from_slice(&points[3 * row..][..3]);
-        }
-    }
-}
-
-impl WithSimd for SparsePass<'_> {
-    type Output = Sparse;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Sparse {
-        let (cut, width) = (self.saved.cut, self.saved.local.width);
-        let (block, rows) = (cut.block, cut.block * cut.k);
-        let mut found = Sparse {
-            out: Buffer::zeros(width.d * width.c3),
-            merged: Buffer::zeros(width.c3 * width.c1),
-            rows: Vec::new(),
-            first: Vec::new(),
-        };
-        let mut scratch = Scratch {
-            hits: Hits::default(),
-            first: Buffer::zeros(rows * width.c1),
-            second: Buffer::zeros(rows * width.c3),
-            gradient: Buffer::zeros(rows * width.c3),
-            back: Buffer::zeros(rows * width.c1),
-            shifts: Buffer::zeros(block * width.c3),
-        };
-        let blocks = self.points.chunks(rows * 3).zip(self.tokens.chunks(block * self.d));
-        let saved = self.token_point.chunks(block * width.d).zip(self.offsets.chunks(block * width.c3));
-        let sums = self.patch_sums.chunks_mut(block * width.c3);
-        for (i, (((points, tokens), (token_point, offsets)), sums)) in blocks.zip(saved).zip(sums).enumerate()
+    /// Gradients of the second BatchNorm, and what it passes on.
+    fn second_norm(&mut self, sparse: &SparseFindings) -> SecondNorm {
+        let (flat, saved, gradient) = (self.flat, self.saved, &mut self.gradient);
+        let (width, norm) = (saved.local.width, &saved.norms[1]);
+        let merged = total(sparse.chunks.iter().map(|part| &part.merged), width.c3 * width.c1);
+        let (mut sum, mut by_offset) = (vec![0.0; width.c3], vec![0.0; width.c3]);
+        for (sums, offset) in
+            sparse.patch_sums.chunks_exact(width.c3).zip(saved.offset.chunks_exact(width.c3))
         {
-            scratch.hits.find(points, cut.k, tokens, token_point);
-            if scratch.hits.rows.is_empty() {
-                continue;
-            }
-            let block =
-                SparseBlock { saved: self.saved, weights: self.weights, tokens, token_point, offsets };
-            block.recompute(simd, &mut scratch);
-            block.last_layer(simd, &mut scratch, &mut found.out);
-            block.mixing_layer(simd, &mut scratch, sums, &mut found.merged);
-            let n = scratch.hits.rows.len();
-            found.rows.extend(scratch.hits.rows.iter().map(|row| (i * rows) as u32 + row));
-            found.first.extend_from_slice(&scratch.back[..n * width.c1]);
-        }
-        found
-    }
-}
-
-struct Scratch {
-    hits: Hits,
-    first: Buffer,
-    second: Buffer,
-    gradient: Buffer,
-    back: Buffer,
-    shifts: Buffer,
-}
-
-struct SparseBlock<'a> {
-    saved: &'a Saved,
-    weights: &'a SparseWeights,
-    tokens: &'a [f32],
-    token_point: &'a [u16],
-    offsets: &'a [f32],
-}
-
-impl SparseBlock<'_> {
-    /// Activations of the hit rows, as in forward.
-    #[inline(always)]
-    fn recompute<S: Simd>(&self, simd: S, scratch: &mut Scratch) {
-        let (local, mixed) = (&self.saved.local, &self.saved.mixed);
-        first_layer(simd, &scratch.hits.points, &local.first, &mut scratch.first);
-        shift_offsets(simd, self.offsets, mixed, &mut scratch.shifts);
-        let start = Start { rows: &scratch.shifts, of: &scratch.hits.patch, relu: true };
-        let rows = Rows { data: &scratch.first, stride: local.width.c1 };
-        product(simd, rows, &mixed.merged, start, &mut scratch.second);
-    }
-
-    /// Gradient of the last layer's weights and of its input, masked by the ReLU.
-    #[inline(always)]
-    fn last_layer<S: Simd>(&self, simd: S, scratch: &mut Scratch, out: &mut [f32]) {
-        let (width, k) = (self.saved.local.width, self.saved.cut.k);
-        let patches = self.offsets.len() / width.c3;
-        let d = self.tokens.len() / patches;
-        let n = scratch.hits.rows.len() * width.c3;
-        scratch.gradient[..n].fill(0.0);
-        for column in (0..width.c3).step_by(COLUMNS) {
-            let columns = COLUMNS.min(width.c3 - column);
-            for (at, &g) in self.tokens.iter().enumerate().filter(|(_, g)| **g != 0.0) {
-                let (patch, channel) = (at / d, at % d);
-                let point = usize::from(self.token_point[patch * width.d + channel]);
-                let row = scratch.hits.place[patch * k + point] as usize * width.c3 + column;
-                let weight = channel * width.c3 + column;
-                add_scaled(simd, g, &scratch.second[row..][..columns], &mut out[weight..][..columns]);
-                add_scaled(
-                    simd,
-                    g,
-                    &self.weights.out[weight..][..columns],
-                    &mut scratch.gradient[row..][..columns],
-                );
+            for c in 0..width.c3 {
+                sum[c] += f64::from(sums[c]);
+                by_offset[c] += f64::from(sums[c]) * f64::from(offset[c]);
             }
         }
-        mask(simd, &scratch.second[..n], &mut scratch.gradient[..n]);
+        let n = (saved.cut.patches * saved.cut.k) as f64;
+        let mut backward =
+            NormBackward { constant: AlignedBuffer::zeros(width.c3), slope: AlignedBuffer::zeros(width.c3) };
+        for c in 0..flat.widths.c3 {
+            let row = c * width.c1..(c + 1) * width.c1;
+            let by_local: f64 = merged[row.clone()]
+                .iter()
+                .zip(&saved.local.merged[row])
+                .map(|(&g, &m)| g * f64::from(m))
+                .sum();
+            let inverse = norm.inverse_std(c);
+            let weight = (by_local + by_offset[c] - norm.mean[c] * sum[c]) * inverse;
+            gradient[flat.ranges.bn2_weight.start + c] = weight as f32;
+            gradient[flat.ranges.bn2_bias.start + c] = sum[c] as f32;
+            if self.is_training {
+                let scale = f64::from(saved.mixed.scale[c]);
+                let slope = scale * weight * inverse / n;
+                backward.slope[c] = slope as f32;
+                backward.constant[c] = (scale * sum[c] / n - slope * norm.mean[c]) as f32;
+            }
+        }
+        SecondNorm { backward, merged }
     }
 
-    /// Sums over patches, the merged weights' gradient, and the gradient of the first layer's output.
-    #[inline(always)]
-    fn mixing_layer<S: Simd>(&self, simd: S, scratch: &mut Scratch, sums: &mut [f32], merged: &mut [f32]) {
-        let (c1, c3) = (self.saved.local.width.c1, self.saved.local.width.c3);
-        let n = scratch.hits.rows.len();
-        for (row, &patch) in scratch.gradient.chunks_exact(c3).zip(&scratch.hits.patch) {
-            add(simd, row, &mut sums[patch as usize * c3..][..c3]);
+    /// Gradients of the last layer, the mixing layer and the lift. The lift's bias moves every mixed row by the same amount,
+    /// through the maximum too, and the batch's mean takes it away again: its gradient is exactly 0 in training, and rounding
+    /// errors in its place would be steps to AdamW.
+    fn last_layers(&mut self, sparse: &SparseFindings, dense: &[DenseGradients], norm: &SecondNorm) {
+        let (flat, saved, gradient) = (self.flat, self.saved, &mut self.gradient);
+        let (width, c2, at) = (saved.local.width, flat.widths.c2, flat.ranges);
+        let out = total(sparse.chunks.iter().map(|part| &part.out), width.d * width.c3);
+        rows_into(&out, width.c3, &mut gradient[at.out.clone()], flat.widths.c3);
+        let offset = sum_chunks(dense.iter().map(|part| part.offset.clone()), width.c3);
+        let merged = merged_gradient(saved, norm);
+        let mut mix_local = multiply(&merged, &saved.local.lift);
+        for (row, &g) in mix_local.chunks_exact_mut(width.c2).zip(&offset) {
+            row.iter_mut().zip(&*saved.local.lift_bias).for_each(|(to, &b)| *to += g as f32 * b);
         }
-        let rows = Rows { data: &scratch.gradient[..n * c3], stride: c3 };
-        add_transposed(simd, rows, Rows { data: &scratch.first, stride: c1 }, merged, false);
-        let (zeros, of) = (Buffer::zeros(c1), vec![0; n]);
-        let start = Start { rows: &zeros, of: &of, relu: false };
-        product(simd, rows, &self.weights.merged, start, &mut scratch.back);
+        let mix_global = total(dense.iter().map(|part| &part.mix_global), width.c3 * width.c2);
+        let global = mix_global.chunks_exact(width.c2);
+        for ((to, global), local) in gradient[at.mix.clone()]
+            .chunks_exact_mut(2 * c2)
+            .zip(global)
+            .zip(mix_local.chunks_exact(width.c2))
+        {
+            narrow(&global[..c2], &mut to[..c2]);
+            to[c2..].copy_from_slice(&local[..c2]);
+        }
+        let mix = local_rows(flat);
+        let through_mix = multiply_transposed(&mix, &merged, width.c3);
+        let mut lift = total(dense.iter().map(|part| &part.lift), width.c2 * width.c1);
+        add_wide(&through_mix, &mut lift);
+        rows_into(&lift, width.c1, &mut gradient[at.lift.clone()], flat.widths.c1);
+        if !self.is_training {
+            let mut bias = sum_chunks(dense.iter().map(|part| part.summary.clone()), width.c2);
+            for (row, &g) in mix.chunks_exact(width.c2).zip(&offset) {
+                bias.iter_mut().zip(row).for_each(|(b, &w)| *b += f64::from(w) * g);
+            }
+            narrow(&bias[..c2], &mut gradient[at.lift_bias.clone()]);
+        }
+    }
+
+    /// Gradients of the first layer and its BatchNorm; its statistics follow from the points' moments here too.
+    fn first_layer(&mut self, dense: &[DenseGradients]) {
+        let (flat, saved, gradient) = (self.flat, self.saved, &mut self.gradient);
+        let (at, c1) = (flat.ranges, saved.local.width.c1);
+        let found = sum_chunks(dense.iter().map(|part| part.first.clone()), 4 * c1);
+        let weights = flat.values[at.first.clone()].as_chunks::<3>().0;
+        for (c, w) in weights.iter().enumerate() {
+            let (w, norm) = (w.map(f64::from), &saved.norms[0]);
+            let (inverse, by_point, sum) =
+                (norm.inverse_std(c), [0, 1, 2].map(|a| found[a * c1 + c]), found[3 * c1 + c]);
+            let weight = (dot(w, by_point) - norm.mean[c] * sum) * inverse;
+            gradient[at.bn1_weight.start + c] = weight as f32;
+            gradient[at.bn1_bias.start + c] = sum as f32;
+            let scale = f64::from(flat.values[at.bn1_weight.start + c]) * inverse;
+            let along = saved.moments.along(w);
+            for axis in 0..3 {
+                let common = sum * saved.moments.mean[axis] + weight * inverse * along[axis];
+                let value = scale * (by_point[axis] - if self.is_training { common } else { 0.0 });
+                gradient[at.first.start + c * 3 + axis] = value as f32;
+            }
+        }
     }
 }
 
-impl Sparse {
-    /// Adds the gradients of rows `from..` of the chunk to `into` [n, c1]; `next` is the first row not yet added.
-    #[inline(always)]
-    pub(super) fn add_rows<S: Simd>(
-        &self,
-        simd: S,
-        next: &mut usize,
-        from: usize,
-        into: &mut [f32],
-        c1: usize,
-    ) {
-        let end = from + into.len() / c1;
-        while let Some(&row) = self.rows.get(*next).filter(|&&row| (row as usize) < end) {
-            let to = (row as usize - from) * c1;
-            add(simd, &self.first[*next * c1..][..c1], &mut into[to..][..c1]);
-            *next += 1;
+/// Gradient of the merged layer [c3, c1]: the sparse part, scaled, and BatchNorm's part of every row.
+fn merged_gradient(saved: &SavedPasses, norm: &SecondNorm) -> AlignedBuffer {
+    let width = saved.local.width;
+    let n = (saved.cut.patches * saved.cut.k) as f64;
+    let mut merged = AlignedBuffer::zeros(width.c3 * width.c1);
+    for (c, row) in merged.chunks_exact_mut(width.c1).enumerate() {
+        let channel = |v: &AlignedBuffer| f64::from(v[c]);
+        let (scale, constant) = (channel(&saved.mixed.scale), channel(&norm.backward.constant) * n);
+        for (j, to) in row.iter_mut().enumerate() {
+            let at = c * width.c1 + j;
+            // With running statistics there is no second part, and its sums are not kept.
+            let dense = saved.first_mean.get(j).map_or(0.0, |mean| {
+                constant * mean + channel(&norm.backward.slope) * saved.mixed_by_first[at]
+            });
+            *to = (scale * norm.merged[at] - dense) as f32;
         }
+    }
+    merged
+}
+
+/// Sum of the chunks' parts, in their order.
+fn total<'a>(parts: impl Iterator<Item = &'a AlignedBuffer>, len: usize) -> Vec<f64> {
+    let mut sum = vec![0.0; len];
+    parts.for_each(|part| add_wide(part, &mut sum));
+    sum
+}
+
+fn narrow(from: &[f64], to: &mut [f32]) {
+    to.iter_mut().zip(from).for_each(|(to, &v)| *to = v as f32);
+}
+
+/// Padded rows into rows of their true width.
+fn rows_into(from: &[f64], stride: usize, to: &mut [f32], columns: usize) {
+    for (to, from) in to.chunks_exact_mut(columns).zip(from.chunks_exact(stride)) {
+        narrow(&from[..columns], to);
     }
 }

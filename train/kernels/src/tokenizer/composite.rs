@@ -9,10 +9,10 @@ use super::weights::{BatchStats, Mode, TokenizerWeights};
 
 const EPS: f64 = 1e-5;
 
-/// As [`tokenize`](super::tokenize), operator by operator, on any device.
+/// As [`tokenize`](super::tokenize), operator by operator, on any device; numbers may be other floats than f32.
 ///
 /// # Errors
-/// As there.
+/// Fails if shapes do not fit, or in [`Mode::Train`] with a single point.
 pub fn tokenize_composite(
     patches: &Tensor,
     weights: &TokenizerWeights,
@@ -25,7 +25,7 @@ pub fn tokenize_composite(
 /// the statistics, the rest repeats them. A maximum over repeats is that of the points, its gradient goes to the first.
 ///
 /// # Errors
-/// As there, and if there is not one count a patch, between 1 and `K`.
+/// Fails if shapes do not fit, with a single point, or if there is not one count a patch, between 1 and `K`.
 pub fn tokenize_counted(
     patches: &Tensor,
     weights: &TokenizerWeights,
@@ -57,7 +57,7 @@ fn composite(
     };
     let w = weights;
     let first = linear(&patches.reshape((n * k, 3))?, &w.first)?;
-    let (first, stats1) = batch_norm(&first, (&w.bn1_weight, &w.bn1_bias), (running1, counted))?;
+    let (first, stats1) = batch_norm(&first, &w.bn1_weight, &w.bn1_bias, running1, counted)?;
     let local = linear(&first.relu()?, &w.lift)?.broadcast_add(&w.lift_bias)?;
     let c2 = w.lift.dim(0)?;
     let summary = max_over_points(&local.reshape((n, k, c2))?)?;
@@ -65,8 +65,8 @@ fn composite(
     let of_local = linear(&local, &w.mix.narrow(1, c2, c2)?)?;
     let c3 = w.mix.dim(0)?;
     let mixed = of_local.reshape((n, k, c3))?.broadcast_add(&of_summary.unsqueeze(1)?)?;
-    let (mixed, stats2) =
-        batch_norm(&mixed.reshape((n * k, c3))?, (&w.bn2_weight, &w.bn2_bias), (running2, counted))?;
+    let mixed = mixed.reshape((n * k, c3))?;
+    let (mixed, stats2) = batch_norm(&mixed, &w.bn2_weight, &w.bn2_bias, running2, counted)?;
     let out = linear(&mixed.relu()?, &w.out)?;
     let tokens = max_over_points(&out.reshape((n, k, w.out.dim(0)?))?)?.broadcast_add(&w.out_bias)?;
     Ok((tokens, stats1.zip(stats2).map(|(a, b)| [a, b])))
@@ -82,17 +82,20 @@ fn max_over_points(x: &Tensor) -> Result<Tensor> {
     x.gather(&at.contiguous()?, 1)?.squeeze(1)
 }
 
+/// Running mean and variance.
 type RunningSlices<'a> = Option<(&'a [f32], &'a [f32])>;
 
 /// Normalises the columns of `x` [n, C]; returns the batch's statistics if it used them.
 fn batch_norm(
     x: &Tensor,
-    (weight, bias): (&Tensor, &Tensor),
-    (running, counted): (RunningSlices<'_>, Option<&Tensor>),
+    weight: &Tensor,
+    bias: &Tensor,
+    running: RunningSlices<'_>,
+    counted: Option<&Tensor>,
 ) -> Result<(Tensor, Option<BatchStats>)> {
-    let of = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), x.device())?.to_dtype(x.dtype());
+    let row = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), x.device())?.to_dtype(x.dtype());
     let (centered, var, stats) = match running {
-        Some((mean, var)) => (x.broadcast_sub(&of(mean)?)?, of(var)?, None),
+        Some((mean, var)) => (x.broadcast_sub(&row(mean)?)?, row(var)?, None),
         None => {
             let (rows, counted) = match counted {
                 Some(counted) => {

@@ -3,46 +3,47 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::backward::Sparse;
-use super::buffer::Buffer;
-use super::forward::Saved;
-use super::parameters::Flat;
-use super::prepared::{global_rows, lift_rows, packed, packed_rows, packed_transposed};
-use super::rows::{add_scaled, add_wide, first_layer, mask};
-use super::tile::{Packed, Rows, Start, add_transposed, product};
+use super::activations::{add_scaled, add_wide, first_layer, mask};
+use super::aligned::AlignedBuffer;
+use super::flat::FlatWeights;
+use super::forward::SavedPasses;
+use super::prepared::{global_rows, lift_rows, multiply_transposed, pack, pack_rows, pack_transposed};
+use super::sparse::{SparseFindings, SparseGradients};
+use super::tile::{ActivationRows, Packed, Start, add_transposed, product};
 
 /// The second BatchNorm's backward: d mixed = scale * g - constant - slope * mixed, per channel.
-pub(super) struct Backward {
-    pub(super) constant: Buffer,
-    pub(super) slope: Buffer,
+pub(crate) struct NormBackward {
+    pub(crate) constant: AlignedBuffer,
+    pub(crate) slope: AlignedBuffer,
 }
 
 /// What the dense pass finds in a chunk.
-pub(super) struct Dense {
+pub(crate) struct DenseGradients {
     /// [c3, c2]
-    pub(super) mix_global: Buffer,
+    pub(crate) mix_global: AlignedBuffer,
     /// [c2, c1], through the first maximum.
-    pub(super) lift: Buffer,
+    pub(crate) lift: AlignedBuffer,
     /// `[c3]`: gradient of the offsets, and `[c2]`: of the first maximum, over all patches.
-    pub(super) offset: Vec<f64>,
-    pub(super) summary: Vec<f64>,
+    pub(crate) offset: Vec<f64>,
+    pub(crate) summary: Vec<f64>,
     /// [4, c1]: gradient behind the first BatchNorm times x, y, z and 1, over all rows.
-    pub(super) first: Vec<f64>,
+    pub(crate) first: Vec<f64>,
 }
 
-pub(super) fn dense(
+/// Runs the pass; what it finds by chunk.
+pub(crate) fn run_dense(
     points: &[f32],
-    flat: Flat<'_>,
-    saved: &Saved,
-    (patch_sums, sparse): (&[f32], &[Sparse]),
-    norm: &Backward,
-) -> Vec<Dense> {
+    flat: FlatWeights<'_>,
+    saved: &SavedPasses,
+    sparse: &SparseFindings,
+    norm: &NormBackward,
+) -> Vec<DenseGradients> {
     let (cut, width) = (saved.cut, saved.local.width);
     let weights = DenseWeights::new(flat, saved, norm);
     points
         .par_chunks(cut.chunk * cut.k * 3)
-        .zip(patch_sums.par_chunks(cut.chunk * width.c3))
-        .zip(sparse)
+        .zip(sparse.patch_sums.par_chunks(cut.chunk * width.c3))
+        .zip(&sparse.chunks)
         .enumerate()
         .map(|(chunk, ((points, patch_sums), sparse))| {
             let task = DensePass {
@@ -66,57 +67,65 @@ struct DenseWeights {
     /// c3 -> c2
     mix_global: Packed,
     /// [c2, c1]
-    lift: Buffer,
+    lift: AlignedBuffer,
     /// -M^T diag(slope) M, c1 -> c1.
     curvature: Packed,
 }
 
 impl DenseWeights {
-    fn new(flat: Flat<'_>, saved: &Saved, norm: &Backward) -> Self {
+    fn new(flat: FlatWeights<'_>, saved: &SavedPasses, norm: &NormBackward) -> Self {
         let (c1, c3) = (saved.local.width.c1, saved.local.width.c3);
         let merged = &saved.local.merged;
-        let mut sloped = Buffer::zeros(c3 * c1);
+        let mut sloped = AlignedBuffer::zeros(c3 * c1);
         for (c, row) in sloped.chunks_exact_mut(c1).enumerate() {
             row.iter_mut().zip(&merged[c * c1..]).for_each(|(to, &m)| *to = -norm.slope[c] * m);
         }
-        let curvature = super::prepared::multiply_transposed(&sloped, merged, c3);
+        let curvature = multiply_transposed(&sloped, merged, c3);
         Self {
-            merged: packed_transposed(merged, c1),
-            merged_back: packed_rows(merged, c3),
-            mix_global: packed_rows(&global_rows(flat), c3),
+            merged: pack_transposed(merged, c1),
+            merged_back: pack_rows(merged, c3),
+            mix_global: pack_rows(&global_rows(flat), c3),
             lift: lift_rows(flat),
-            curvature: packed(c1, c1, |i, j| curvature[i * c1 + j]),
+            curvature: pack(c1, c1, |i, j| curvature[i * c1 + j]),
         }
     }
 }
 
 struct DensePass<'a> {
-    saved: &'a Saved,
+    saved: &'a SavedPasses,
     weights: &'a DenseWeights,
-    norm: &'a Backward,
+    norm: &'a NormBackward,
     points: &'a [f32],
     patch_sums: &'a [f32],
-    sparse: &'a Sparse,
+    sparse: &'a SparseGradients,
     first_patch: usize,
 }
 
-/// Of every patch of a chunk.
-struct Patches {
+/// What is known of every patch of a chunk.
+struct PatchGradients {
     /// [n, c2]
-    summary: Buffer,
+    summary: AlignedBuffer,
     /// [n, c1]: -M^T (constant + slope * offset).
-    start: Buffer,
+    start: AlignedBuffer,
+}
+
+/// The rows of a block: the first layer's output and its gradient.
+struct BlockRows<'a> {
+    /// Number of the block's first patch in the chunk.
+    first_patch: usize,
+    first: &'a [f32],
+    gradient: &'a mut [f32],
 }
 
 impl WithSimd for DensePass<'_> {
-    type Output = Dense;
+    type Output = DenseGradients;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Dense {
+    fn with_simd<S: Simd>(self, simd: S) -> DenseGradients {
         let width = self.saved.local.width;
-        let mut found = Dense {
-            mix_global: Buffer::zeros(width.c3 * width.c2),
-            lift: Buffer::zeros(width.c2 * width.c1),
+        let mut found = DenseGradients {
+            mix_global: AlignedBuffer::zeros(width.c3 * width.c2),
+            lift: AlignedBuffer::zeros(width.c2 * width.c1),
             offset: vec![0.0; width.c3],
             summary: vec![0.0; width.c2],
             first: vec![0.0; 4 * width.c1],
@@ -136,27 +145,29 @@ impl DensePass<'_> {
 
     /// Gradient of the offsets and of what they are made from.
     #[inline(always)]
-    fn patches<S: Simd>(&self, simd: S, found: &mut Dense) -> Patches {
+    fn patches<S: Simd>(&self, simd: S, found: &mut DenseGradients) -> PatchGradients {
         let width = self.saved.local.width;
         let n = self.patch_sums.len() / width.c3;
         let of = vec![0; n];
-        let zeros = Buffer::zeros(width.c1.max(width.c2).max(width.c3));
+        let zeros = AlignedBuffer::zeros(width.c1.max(width.c2).max(width.c3));
         let start = |columns: usize| Start { rows: &zeros[..columns], of: &of, relu: false };
         let offset = self.of_chunk(&self.saved.offset, width.c3);
-        let sums = Rows { data: self.of_chunk(&self.saved.sums, width.c1), stride: width.c1 };
-        let mut gradient = Buffer::zeros(n * width.c3);
+        let sums = ActivationRows { data: self.of_chunk(&self.saved.sums, width.c1), stride: width.c1 };
+        let mut gradient = AlignedBuffer::zeros(n * width.c3);
         product(simd, sums, &self.weights.merged, start(width.c3), &mut gradient);
-        let mut pull = Buffer::zeros(n * width.c3);
+        let mut pull = AlignedBuffer::zeros(n * width.c3);
         self.offset_gradient(offset, &mut gradient, &mut pull);
         gradient.chunks_exact(width.c3).for_each(|row| add_wide(row, &mut found.offset));
-        let rows = Rows { data: &gradient, stride: width.c3 };
-        let summary = Rows { data: self.of_chunk(&self.saved.summary, width.c2), stride: width.c2 };
+        let rows = ActivationRows { data: &gradient, stride: width.c3 };
+        let summary = ActivationRows { data: self.of_chunk(&self.saved.summary, width.c2), stride: width.c2 };
         add_transposed(simd, rows, summary, &mut found.mix_global, false);
-        let mut patches =
-            Patches { summary: Buffer::zeros(n * width.c2), start: Buffer::zeros(n * width.c1) };
+        let mut patches = PatchGradients {
+            summary: AlignedBuffer::zeros(n * width.c2),
+            start: AlignedBuffer::zeros(n * width.c1),
+        };
         product(simd, rows, &self.weights.mix_global, start(width.c2), &mut patches.summary);
         patches.summary.chunks_exact(width.c2).for_each(|row| add_wide(row, &mut found.summary));
-        let pull = Rows { data: &pull, stride: width.c3 };
+        let pull = ActivationRows { data: &pull, stride: width.c3 };
         product(simd, pull, &self.weights.merged_back, start(width.c1), &mut patches.start);
         patches
     }
@@ -178,22 +189,24 @@ impl DensePass<'_> {
 
     /// Gradient of the first layer's output, row by row, and what the first layer gets of it.
     #[inline(always)]
-    fn rows<S: Simd>(&self, simd: S, patches: &Patches, found: &mut Dense) {
+    fn rows<S: Simd>(&self, simd: S, patches: &PatchGradients, found: &mut DenseGradients) {
         let (cut, width) = (self.saved.cut, self.saved.local.width);
         let rows = cut.block * cut.k;
-        let (mut first, mut gradient) = (Buffer::zeros(rows * width.c1), Buffer::zeros(rows * width.c1));
-        let mut moments = Buffer::zeros(4 * width.c1);
+        let (mut first, mut gradient) =
+            (AlignedBuffer::zeros(rows * width.c1), AlignedBuffer::zeros(rows * width.c1));
+        let mut moments = AlignedBuffer::zeros(4 * width.c1);
         let mut next = 0;
         for (block, points) in self.points.chunks(rows * 3).enumerate() {
             let n = points.len() / 3;
             let of: Vec<u32> = (0..n).map(|row| (block * cut.block + row / cut.k) as u32).collect();
             first_layer(simd, points, &self.saved.local.first, &mut first);
             let start = Start { rows: &patches.start, of: &of, relu: false };
-            let input = Rows { data: &first, stride: width.c1 };
+            let input = ActivationRows { data: &first, stride: width.c1 };
             product(simd, input, &self.weights.curvature, start, &mut gradient);
             let gradient = &mut gradient[..n * width.c1];
             self.sparse.add_rows(simd, &mut next, block * rows, gradient, width.c1);
-            self.first_maximum(simd, (block * cut.block, patches), (&first, gradient), &mut found.lift);
+            let rows = BlockRows { first_patch: block * cut.block, first: &first, gradient: &mut *gradient };
+            self.first_maximum(simd, patches, rows, &mut found.lift);
             mask(simd, &first[..gradient.len()], gradient);
             moments.fill(0.0);
             add_moments(simd, points, gradient, &mut moments);
@@ -206,14 +219,15 @@ impl DensePass<'_> {
     fn first_maximum<S: Simd>(
         &self,
         simd: S,
-        (patch, patches): (usize, &Patches),
-        (first, gradient): (&[f32], &mut [f32]),
+        patches: &PatchGradients,
+        rows: BlockRows<'_>,
         lift: &mut [f32],
     ) {
+        let BlockRows { first_patch, first, gradient } = rows;
         let (c1, c2, k) = (self.saved.local.width.c1, self.saved.local.width.c2, self.saved.cut.k);
         let points = self.of_chunk(&self.saved.summary_point, c2);
         for i in 0..gradient.len() / (k * c1) {
-            let of_patch = (patch + i) * c2;
+            let of_patch = (first_patch + i) * c2;
             for (c, &g) in patches.summary[of_patch..][..c2].iter().enumerate() {
                 let row = (i * k + usize::from(points[of_patch + c])) * c1;
                 add_scaled(simd, g, &first[row..][..c1], &mut lift[c * c1..][..c1]);

@@ -4,33 +4,35 @@
 //! value and the ReLU are part of the tile. Weights are packed once per step, activations are read where they lie. Everything
 //! is inlined into one function per vector width (see `pulp`), hence `inline(always)` and plain loops.
 
+use std::ops::Range;
+
 use pulp::Simd;
 
-use super::buffer::Buffer;
+use super::aligned::AlignedBuffer;
 
 /// Widths are rounded up to this many channels, the widest panel; channels beyond the true width hold zeros.
-pub(super) const PAD: usize = 32;
+pub(crate) const PAD: usize = 32;
 /// Rows of a tile where registers are plenty (AVX-512) and where not.
 const TALL: usize = 8;
 const SHORT: usize = 4;
 
 /// A right-hand side `[depth, columns]` as panels of two vectors: `[panel]``[depth]``[2 vectors]`.
-pub(super) struct Packed {
-    data: Buffer,
-    pub(super) depth: usize,
-    pub(super) columns: usize,
+pub(crate) struct Packed {
+    data: AlignedBuffer,
+    pub(crate) depth: usize,
+    pub(crate) columns: usize,
     width: usize,
 }
 
 impl Packed {
     /// Packs `columns` columns (a multiple of [`PAD`]) for panels of `width` columns.
-    pub(super) fn new(
+    pub(crate) fn new(
         depth: usize,
         columns: usize,
         width: usize,
         value: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        let mut data = Buffer::zeros(depth * columns);
+        let mut data = AlignedBuffer::zeros(depth * columns);
         for (panel, rows) in data.chunks_exact_mut(depth * width).enumerate() {
             for (d, row) in rows.chunks_exact_mut(width).enumerate() {
                 for (j, slot) in row.iter_mut().enumerate() {
@@ -49,12 +51,12 @@ impl Packed {
 
 /// Row-major rows [n, stride].
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) stride: usize,
+pub(crate) struct ActivationRows<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) stride: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> ActivationRows<'a> {
     /// `M` rows from `first`, none beyond `last` (which is repeated).
     #[inline(always)]
     fn take<const M: usize>(self, depth: usize, first: usize, last: usize) -> [&'a [f32]; M] {
@@ -66,11 +68,16 @@ impl<'a> Rows<'a> {
     }
 }
 
-type Tile<S, const M: usize> = [[<S as Simd>::f32s; 2]; M];
+type RegisterTile<S, const M: usize> = [[<S as Simd>::f32s; 2]; M];
 
 /// `start` + rows x panel.
 #[inline(always)]
-fn tile<S: Simd, const M: usize>(simd: S, rows: [&[f32]; M], panel: &[f32], start: Tile<S, M>) -> Tile<S, M> {
+fn tile<S: Simd, const M: usize>(
+    simd: S,
+    rows: [&[f32]; M],
+    panel: &[f32],
+    start: RegisterTile<S, M>,
+) -> RegisterTile<S, M> {
     let pairs = S::as_simd_f32s(panel).0.as_chunks::<2>().0;
     let mut sums = start;
     for d in 0..rows[0].len().min(pairs.len()) {
@@ -94,20 +101,20 @@ fn store<S: Simd>(values: [S::f32s; 2], into: &mut [f32]) {
 }
 
 /// Where [`max_over_patches`] leaves the largest value of each patch and column, plus the column's bias, and its point.
-pub(super) struct Largest<'a> {
+pub(crate) struct Largest<'a> {
     /// [P, columns]
-    pub(super) value: &'a mut [f32],
+    pub(crate) value: &'a mut [f32],
     /// [P, columns]: the lowest index in the patch that has it.
-    pub(super) point: &'a mut [u16],
+    pub(crate) point: &'a mut [u16],
     /// `[columns]`
-    pub(super) bias: &'a [f32],
+    pub(crate) bias: &'a [f32],
 }
 
 /// max over the `k` rows of each patch of (rows x weights), in one go.
 #[inline(always)]
-pub(super) fn max_over_patches<S: Simd>(
+pub(crate) fn max_over_patches<S: Simd>(
     simd: S,
-    rows: Rows<'_>,
+    rows: ActivationRows<'_>,
     k: usize,
     weights: &Packed,
     into: Largest<'_>,
@@ -122,7 +129,7 @@ pub(super) fn max_over_patches<S: Simd>(
 #[inline(always)]
 fn max_tiles<S: Simd, const M: usize>(
     simd: S,
-    rows: Rows<'_>,
+    rows: ActivationRows<'_>,
     k: usize,
     weights: &Packed,
     into: Largest<'_>,
@@ -132,7 +139,8 @@ fn max_tiles<S: Simd, const M: usize>(
     for column in (0..weights.columns).step_by(width) {
         let panel = weights.panel(column);
         for patch in 0..patches {
-            let (best, at) = max_of_patch::<S, M>(simd, rows, (patch * k, k), panel, weights.depth);
+            let PatchMaximum { best, at } =
+                max_of_patch::<S, M>(simd, rows, patch * k..(patch + 1) * k, panel, weights.depth);
             let bias = load::<S>(&into.bias[column..][..width]);
             let to = patch * weights.columns + column;
             let sum = [simd.add_f32s(best[0], bias[0]), simd.add_f32s(best[1], bias[1])];
@@ -146,19 +154,25 @@ fn max_tiles<S: Simd, const M: usize>(
     }
 }
 
-/// Largest value of each column of a panel over the `k` rows from `first`, and its row within the patch (as a number).
+/// Of each column of a panel, its largest value over a patch, and the row within the patch that has it (as a number).
+struct PatchMaximum<S: Simd> {
+    best: [S::f32s; 2],
+    at: [S::f32s; 2],
+}
+
+/// Looks at the rows `patch`.
 #[inline(always)]
 fn max_of_patch<S: Simd, const M: usize>(
     simd: S,
-    rows: Rows<'_>,
-    (first, k): (usize, usize),
+    rows: ActivationRows<'_>,
+    patch: Range<usize>,
     panel: &[f32],
     depth: usize,
-) -> ([S::f32s; 2], [S::f32s; 2]) {
+) -> PatchMaximum<S> {
     let zero = [simd.splat_f32s(0.0); 2];
     let (mut best, mut at) = (zero, zero);
-    for row in (0..k).step_by(M) {
-        let sums = tile::<S, M>(simd, rows.take(depth, first + row, first + k - 1), panel, [zero; M]);
+    for row in (0..patch.len()).step_by(M) {
+        let sums = tile::<S, M>(simd, rows.take(depth, patch.start + row, patch.end - 1), panel, [zero; M]);
         if row == 0 {
             best = sums[0];
         }
@@ -172,22 +186,28 @@ fn max_of_patch<S: Simd, const M: usize>(
             }
         }
     }
-    (best, at)
+    PatchMaximum { best, at }
 }
 
 /// What a product starts from and ends with.
 #[derive(Clone, Copy)]
-pub(super) struct Start<'a> {
+pub(crate) struct Start<'a> {
     /// Row `of[r]` of `rows` is added to row `r` of the result.
-    pub(super) rows: &'a [f32],
-    pub(super) of: &'a [u32],
+    pub(crate) rows: &'a [f32],
+    pub(crate) of: &'a [u32],
     /// Whether negative sums become 0.
-    pub(super) relu: bool,
+    pub(crate) relu: bool,
 }
 
 /// out [n, columns] = start + rows x weights, for the `start.of.len()` first rows.
 #[inline(always)]
-pub(super) fn product<S: Simd>(simd: S, rows: Rows<'_>, weights: &Packed, start: Start<'_>, out: &mut [f32]) {
+pub(crate) fn product<S: Simd>(
+    simd: S,
+    rows: ActivationRows<'_>,
+    weights: &Packed,
+    start: Start<'_>,
+    out: &mut [f32],
+) {
     if S::F32_LANES >= 16 {
         product_tiles::<S, TALL>(simd, rows, weights, start, out);
     } else {
@@ -198,7 +218,7 @@ pub(super) fn product<S: Simd>(simd: S, rows: Rows<'_>, weights: &Packed, start:
 #[inline(always)]
 fn product_tiles<S: Simd, const M: usize>(
     simd: S,
-    rows: Rows<'_>,
+    rows: ActivationRows<'_>,
     weights: &Packed,
     start: Start<'_>,
     out: &mut [f32],
@@ -227,7 +247,13 @@ fn product_tiles<S: Simd, const M: usize>(
 
 /// out [a.stride, b.stride] += a^T b over the rows of `a`; with `upper`, tiles wholly below the diagonal are left out.
 #[inline(always)]
-pub(super) fn add_transposed<S: Simd>(simd: S, a: Rows<'_>, b: Rows<'_>, out: &mut [f32], upper: bool) {
+pub(crate) fn add_transposed<S: Simd>(
+    simd: S,
+    a: ActivationRows<'_>,
+    b: ActivationRows<'_>,
+    out: &mut [f32],
+    upper: bool,
+) {
     if S::F32_LANES >= 16 {
         transposed_tiles::<S, TALL>(simd, a, b, out, upper);
     } else {
@@ -238,8 +264,8 @@ pub(super) fn add_transposed<S: Simd>(simd: S, a: Rows<'_>, b: Rows<'_>, out: &m
 #[inline(always)]
 fn transposed_tiles<S: Simd, const M: usize>(
     simd: S,
-    a: Rows<'_>,
-    b: Rows<'_>,
+    a: ActivationRows<'_>,
+    b: ActivationRows<'_>,
     out: &mut [f32],
     upper: bool,
 ) {

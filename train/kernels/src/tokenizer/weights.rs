@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::parameters::Widths;
+use super::flat::Widths;
 
 /// Parameters of the tokenizer, linear weights as [out, in]. Official widths: C1 128, C2 256, C3 512, D 384.
 #[derive(Clone, Debug)]
@@ -53,20 +53,20 @@ pub enum Mode<'a> {
 }
 
 impl TokenizerWeights {
-    pub(super) fn parts(&self) -> [&Tensor; 10] {
+    pub(crate) fn parts(&self) -> [&Tensor; 10] {
         let Self { first, bn1_weight, bn1_bias, lift, lift_bias, mix, bn2_weight, bn2_bias, out, out_bias } =
             self;
         [first, bn1_weight, bn1_bias, lift, lift_bias, mix, bn2_weight, bn2_bias, out, out_bias]
     }
 
     /// One vector: a candle operation takes three arguments at most, and candle splits its gradient again.
-    pub(super) fn flat(&self) -> Result<Tensor> {
+    pub(crate) fn flat(&self) -> Result<Tensor> {
         let parts = self.parts().map(Tensor::flatten_all).into_iter().collect::<Result<Vec<_>>>()?;
         Tensor::cat(&parts, 0)
     }
 
     /// Whether everything fits together.
-    pub(super) fn check(&self, patches: &Tensor, mode: &Mode<'_>) -> Result<()> {
+    pub(crate) fn check(&self, patches: &Tensor, mode: &Mode<'_>) -> Result<()> {
         let (patch_count, k, axes) = patches.dims3()?;
         let Widths { c1, c2, c3, d } = self.widths()?;
         if patch_count == 0 || k == 0 || k > usize::from(u16::MAX) || axes != 3 {
@@ -97,7 +97,7 @@ impl TokenizerWeights {
         Ok(())
     }
 
-    pub(super) fn widths(&self) -> Result<Widths> {
+    pub(crate) fn widths(&self) -> Result<Widths> {
         Ok(Widths {
             c1: self.first.dim(0)?,
             c2: self.lift.dim(0)?,
@@ -108,7 +108,7 @@ impl TokenizerWeights {
 }
 
 /// Official names of the parts, in their order.
-pub(super) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 10] = [
     "first_conv.0.weight",
     "first_conv.1.weight",
     "first_conv.1.bias",

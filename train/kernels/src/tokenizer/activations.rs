@@ -4,7 +4,7 @@ use pulp::Simd;
 
 /// relu(first x) with BatchNorm folded in: `points` `[n,3]`, `first` `[4, c1]` -> `out` `[n, c1]`.
 #[inline(always)]
-pub(super) fn first_layer<S: Simd>(simd: S, points: &[f32], first: &[f32], out: &mut [f32]) {
+pub(crate) fn first_layer<S: Simd>(simd: S, points: &[f32], first: &[f32], out: &mut [f32]) {
     let c1 = first.len() / 4;
     let part = |i: usize| S::as_simd_f32s(&first[i * c1..][..c1]).0;
     let (x, y, z, constant) = (part(0), part(1), part(2), part(3));
@@ -22,7 +22,7 @@ pub(super) fn first_layer<S: Simd>(simd: S, points: &[f32], first: &[f32], out: 
 
 /// into += scale * from
 #[inline(always)]
-pub(super) fn add_scaled<S: Simd>(simd: S, scale: f32, from: &[f32], into: &mut [f32]) {
+pub(crate) fn add_scaled<S: Simd>(simd: S, scale: f32, from: &[f32], into: &mut [f32]) {
     let scale = simd.splat_f32s(scale);
     for (to, &v) in S::as_mut_simd_f32s(into).0.iter_mut().zip(S::as_simd_f32s(from).0) {
         *to = simd.mul_add_e_f32s(scale, v, *to);
@@ -31,7 +31,7 @@ pub(super) fn add_scaled<S: Simd>(simd: S, scale: f32, from: &[f32], into: &mut 
 
 /// into += from
 #[inline(always)]
-pub(super) fn add<S: Simd>(simd: S, from: &[f32], into: &mut [f32]) {
+pub(crate) fn add<S: Simd>(simd: S, from: &[f32], into: &mut [f32]) {
     for (to, &v) in S::as_mut_simd_f32s(into).0.iter_mut().zip(S::as_simd_f32s(from).0) {
         *to = simd.add_f32s(*to, v);
     }
@@ -39,7 +39,7 @@ pub(super) fn add<S: Simd>(simd: S, from: &[f32], into: &mut [f32]) {
 
 /// Sets `gradient` to 0 where the ReLU's output `value` is not positive.
 #[inline(always)]
-pub(super) fn mask<S: Simd>(simd: S, value: &[f32], gradient: &mut [f32]) {
+pub(crate) fn mask<S: Simd>(simd: S, value: &[f32], gradient: &mut [f32]) {
     let zero = simd.splat_f32s(0.0);
     for (g, &v) in S::as_mut_simd_f32s(gradient).0.iter_mut().zip(S::as_simd_f32s(value).0) {
         *g = simd.select_f32s(simd.greater_than_f32s(v, zero), *g, zero);
@@ -48,14 +48,14 @@ pub(super) fn mask<S: Simd>(simd: S, value: &[f32], gradient: &mut [f32]) {
 
 /// into += from, in f64.
 #[inline(always)]
-pub(super) fn add_wide(from: &[f32], into: &mut [f64]) {
+pub(crate) fn add_wide(from: &[f32], into: &mut [f64]) {
     for (to, &v) in into.iter_mut().zip(from) {
         *to += f64::from(v);
     }
 }
 
 /// Partial results of fixed chunks, summed in their order: the same at any number of threads.
-pub(super) fn sum_chunks(parts: impl IntoIterator<Item = Vec<f64>>, len: usize) -> Vec<f64> {
+pub(crate) fn sum_chunks(parts: impl IntoIterator<Item = Vec<f64>>, len: usize) -> Vec<f64> {
     let mut total = vec![0.0; len];
     for part in parts {
         total.iter_mut().zip(&part).for_each(|(t, p)| *t += p);

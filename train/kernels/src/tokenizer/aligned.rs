@@ -4,21 +4,21 @@ use std::ops::{Deref, DerefMut};
 
 const LINE: usize = 64;
 
-pub(super) struct Buffer {
+pub(crate) struct AlignedBuffer {
     data: Vec<f32>,
     start: usize,
     len: usize,
 }
 
-impl Buffer {
-    pub(super) fn zeros(len: usize) -> Self {
+impl AlignedBuffer {
+    pub(crate) fn zeros(len: usize) -> Self {
         let data = vec![0.0f32; len + LINE / 4];
         let start = data.as_ptr().align_offset(LINE).min(LINE / 4);
         Self { data, start, len }
     }
 }
 
-impl Deref for Buffer {
+impl Deref for AlignedBuffer {
     type Target = [f32];
 
     #[inline(always)]
@@ -27,7 +27,7 @@ impl Deref for Buffer {
     }
 }
 
-impl DerefMut for Buffer {
+impl DerefMut for AlignedBuffer {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.data[self.start..self.start + self.len]

@@ -1,0 +1,45 @@
+//! Softmax of rows, of which the last entries may be padding.
+//!
+//! Forward `p_i = exp(x_i - max x) / sum_j exp(x_j - max x)`, 0 for padding; backward `dx = p (dp - sum_j dp_j p_j)`, which
+//! needs no bound, since the `p` of padding are 0.
+
+use pulp::Arch;
+
+use super::math::exp;
+use super::rows::{dot, sum_with};
+
+/// Turns the first `keys` of every row of `x [n, width]` into probabilities, and what is behind them into 0.
+pub(crate) fn softmax(x: &mut [f32], width: usize, keys: usize) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact_mut(width) {
+                let (row, padding) = row.split_at_mut(keys);
+                padding.fill(0.0);
+                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                for value in row.iter_mut() {
+                    *value = exp(*value - largest);
+                }
+                let inverse = 1.0 / sum_with(row, |v| v);
+                for value in row {
+                    *value *= inverse;
+                }
+            }
+        },
+    );
+}
+
+/// Turns the gradient `dp` of the probabilities `p [n, width]` into that of what they were made from.
+pub(crate) fn softmax_backward(dp: &mut [f32], p: &[f32], width: usize) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (dp, p) in dp.chunks_exact_mut(width).zip(p.chunks_exact(width)) {
+                let along = dot(dp, p);
+                for (dp, p) in dp.iter_mut().zip(p) {
+                    *dp = p * (*dp - along);
+                }
+            }
+        },
+    );
+}
