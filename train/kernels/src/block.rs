@@ -147,13 +147,13 @@ impl SavedBlock {
 
 /// A block as it is run on one chunk at one step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BlockPass<'a> {
+pub(crate) struct ChunkPass<'a> {
     pub weights: &'a BlockWeights<'a>,
     pub shape: &'a BlockShape<'a>,
     pub drop: BlockDrop,
 }
 
-impl BlockPass<'_> {
+impl ChunkPass<'_> {
     /// Runs on `x [samples * T, D]` in place.
     pub(crate) fn forward(&self, x: &mut [f32], saved: &mut SavedBlock) {
         let w = self.weights;

@@ -13,7 +13,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::attention::Heads;
-use super::block::{BlockDrop, BlockGradients, BlockPass, BlockShape, BlockWeights, PARTS, SavedBlock};
+use super::block::{BlockDrop, BlockGradients, BlockShape, BlockWeights, ChunkPass, PARTS, SavedBlock};
 use super::dropout::key_of;
 use super::rows::add;
 use super::tape::Tape;
@@ -130,7 +130,7 @@ impl Stack {
                 if self.has_positions {
                     add(&mut state, &added.slice()[numbers.clone()]);
                 }
-                let pass = BlockPass { weights, shape: &shape, drop: self.block_drop(b) };
+                let pass = ChunkPass { weights, shape: &shape, drop: self.block_drop(b) };
                 pass.forward(&mut state, &mut saved);
                 if let Ok(slot) = keep.binary_search(&b) {
                     outs[slot].copy_from_slice(&state);
@@ -199,7 +199,7 @@ impl StackOp {
                     add(state, &positions[numbers.clone()]);
                 }
                 let mut saved = SavedBlock::new(&shape);
-                let pass = BlockPass { weights, shape: &shape, drop: self.stack.block_drop(b) };
+                let pass = ChunkPass { weights, shape: &shape, drop: self.stack.block_drop(b) };
                 pass.forward(state, &mut saved);
                 saved
             };
@@ -275,7 +275,7 @@ impl GradientLane<'_> {
             let mut dpositions = dpositions.as_deref_mut().map(|all| &mut all[i * len..][..dx.len()]);
             let mut parts = split_gradients(&mut gradients, self.weights);
             for (b, weights) in self.weights.iter().enumerate().rev() {
-                let pass = BlockPass { weights, shape: &shape, drop: self.op.stack.block_drop(b) };
+                let pass = ChunkPass { weights, shape: &shape, drop: self.op.stack.block_drop(b) };
                 pass.backward(dx, &mut parts[b], &saved[b]);
                 if let Some(dpositions) = dpositions.as_deref_mut() {
                     add(dpositions, dx);
