@@ -1,11 +1,11 @@
 //! A plain-text table: first column left, the others right, two spaces between.
 
 /// Rows of cells under a header.
-pub(super) struct TextTable {
+pub(super) struct AlignedTable {
     rows: Vec<Vec<String>>,
 }
 
-impl TextTable {
+impl AlignedTable {
     /// A table with these column titles.
     pub(super) fn new<T: Into<String>>(header: impl IntoIterator<Item = T>) -> Self {
         Self { rows: vec![header.into_iter().map(Into::into).collect()] }

@@ -8,7 +8,7 @@ use super::columns::ColumnBytes;
 use super::quarantine::StageFailures;
 use super::report::Stats;
 use super::sizes::{NamedExtent, Spread};
-use super::table::TextTable;
+use super::table::AlignedTable;
 use super::units::{
     bytes, bytes_each, count, counted, duration, number, printable, share, share_of, shortened,
 };
@@ -81,7 +81,7 @@ impl Stats {
         header.extend(splits.iter().map(|split| printable(split)));
         header.extend(["all", "share"].map(str::to_owned));
         header.extend(has_failures.then(|| "quarantined".to_owned()));
-        let mut table = TextTable::new(header);
+        let mut table = AlignedTable::new(header);
         let mut add = |name: String, class: &ClassCounts| {
             let in_split = |split: &&String| count(class.splits.get(*split).copied().unwrap_or(0));
             let mut cells = vec![name];
@@ -140,7 +140,7 @@ impl Stats {
             ("longest side", sizes.longest_side),
             ("norm_scale", sizes.norm_scale),
         ];
-        let mut table = TextTable::new(["size", "min", "p5", "median", "mean", "p95", "max"]);
+        let mut table = AlignedTable::new(["size", "min", "p5", "median", "mean", "p95", "max"]);
         let mut add = |name: &str, s: Spread, show: fn(f64) -> String| {
             let cells = [show(s.min), show(s.p5), show(s.median), number(s.mean), show(s.p95), show(s.max)];
             table.row(std::iter::once(name.to_owned()).chain(cells));
@@ -189,12 +189,12 @@ impl Stats {
         if self.times.stages.is_empty() {
             return String::new();
         }
-        let mut table = TextTable::new(["stage", "total", "share", "mean", "p50", "p95", "max"]);
+        let mut table = AlignedTable::new(["stage", "total", "share", "mean", "p50", "p95", "max"]);
         for t in &self.times.stages {
             let rest = [t.mean_ms, t.p50_ms, t.p95_ms, t.max_ms].map(duration);
             table.row([t.stage.to_owned(), duration(t.total_ms), share(t.share)].into_iter().chain(rest));
         }
-        let mut slow = TextTable::new(["slowest", "all", "read", "sample", "group"]);
+        let mut slow = AlignedTable::new(["slowest", "all", "read", "sample", "group"]);
         for object in &self.times.slowest {
             let all = object.read_ms + object.sample_ms + object.group_ms;
             let times = [all, object.read_ms, object.sample_ms, object.group_ms].map(duration);
@@ -224,7 +224,7 @@ impl Stats {
             return String::new();
         }
         let mut table =
-            TextTable::new(["column", "compressed", "uncompressed", "ratio", "per sample", "share"]);
+            AlignedTable::new(["column", "compressed", "uncompressed", "ratio", "per sample", "share"]);
         let mut add = |name: &str, small: u64, large: u64| {
             let ratio =
                 if small == 0 { "-".to_owned() } else { format!("{:.2}", large as f64 / small as f64) };
@@ -240,7 +240,7 @@ impl Stats {
 
     fn shard_table(&self) -> String {
         let mut table =
-            TextTable::new(["split", "shards", "row groups", "rows", "bytes", "per shard", "per sample"]);
+            AlignedTable::new(["split", "shards", "row groups", "rows", "bytes", "per shard", "per sample"]);
         for s in &self.shards {
             table.row([
                 printable(&s.split),
@@ -257,7 +257,7 @@ impl Stats {
 
     fn view_table(&self) -> String {
         let Some(views) = &self.views else { return String::new() };
-        let mut table = TextTable::new(["views", "min", "p5", "median", "mean", "p95", "max"]);
+        let mut table = AlignedTable::new(["views", "min", "p5", "median", "mean", "p95", "max"]);
         let mut add = |name: &str, spread: Option<Spread>, show: fn(f64) -> String| {
             if let Some(s) = spread {
                 let cells = [s.min, s.p5, s.median, s.mean, s.p95, s.max].map(show);
