@@ -35,7 +35,7 @@ pub(crate) fn clip_triangle(
     for inside in cuts {
         polygon = polygon.cut(inside);
     }
-    let screen = |i: usize| projection.to_screen(polygon.corners[i]);
+    let screen = |i: usize| projection.screen_from(polygon.corners[i]);
     for i in 2..polygon.len {
         draw([screen(0), screen(i - 1), screen(i)]);
     }

@@ -68,7 +68,7 @@ impl WithSimd for RasterPass<'_> {
             if any & NEEDS_CLIP == 0 {
                 draw(frame, v, id as u32);
             } else {
-                let homogeneous = corners.map(|i| projection.to_homogeneous(mesh.positions[i as usize]));
+                let homogeneous = corners.map(|i| projection.homogeneous_from(mesh.positions[i as usize]));
                 clip_triangle(&projection, homogeneous, |v| draw_clipped(frame, v, id as u32));
             }
         }

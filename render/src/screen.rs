@@ -75,7 +75,7 @@ impl ScreenProjection {
 
     /// `[u z, v z, z]` of a world point.
     #[inline(always)]
-    pub(crate) fn to_homogeneous(&self, p: [f32; 3]) -> DVec3 {
+    pub(crate) fn homogeneous_from(&self, p: [f32; 3]) -> DVec3 {
         let [x, y, z] = p.map(f64::from);
         let dot = |r: &[f64; 4]| (r[0] * x + r[1] * y) + (r[2] * z + r[3]);
         DVec3::new(dot(&self.rows[0]), dot(&self.rows[1]), dot(&self.rows[2]))
@@ -83,7 +83,7 @@ impl ScreenProjection {
 
     /// A homogeneous point on the grid.
     #[inline(always)]
-    pub(crate) fn to_screen(&self, h: DVec3) -> ScreenVertex {
+    pub(crate) fn screen_from(&self, h: DVec3) -> ScreenVertex {
         let inverse = 1.0 / h.z;
         let (u, v) = (h.x * inverse, h.y * inverse);
         let side = |is_beyond: bool, bit: u32| if is_beyond { bit } else { 0 };
@@ -101,7 +101,7 @@ impl ScreenProjection {
     /// Projects `positions` into `out`.
     pub(crate) fn project_vertices(&self, positions: &[[f32; 3]], out: &mut Vec<ScreenVertex>) {
         out.clear();
-        out.extend(positions.iter().map(|&p| self.to_screen(self.to_homogeneous(p))));
+        out.extend(positions.iter().map(|&p| self.screen_from(self.homogeneous_from(p))));
     }
 
     /// The near plane's depth.

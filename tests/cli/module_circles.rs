@@ -130,7 +130,7 @@ impl Sources {
     fn owner(&self, path: &[String]) -> Option<ModulePath> {
         let mut path = path.to_vec();
         for _ in 0..8 {
-            let known = (0..=path.len()).rev().find(|&n| self.code.contains_key(&path[..n].to_vec()))?;
+            let known = (0..=path.len()).rev().find(|&n| self.code.contains_key(&path[..n]))?;
             let module = path[..known].to_vec();
             let Some(name) = path.get(known) else { return Some(module) };
             match self.handed_on.get(&module).and_then(|names| names.get(name)) {
