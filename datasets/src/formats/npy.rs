@@ -23,7 +23,7 @@ pub(crate) struct NpyArray {
 /// Reads the points of an npy file: `[N,3]` is x,y,z and `[N,6]` is x,y,z,nx,ny,nz.
 ///
 /// # Errors
-/// Fails as [`parse_columns`] does.
+/// Fails as `parse_columns` does.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<PointCloud>, ParseError> {
     parse_columns(bytes, &ColumnSpec::default())
 }

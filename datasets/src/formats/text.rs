@@ -61,7 +61,7 @@ impl TextTable {
 /// Reads points from a text table, its columns named by `spec`, else by its header or its width.
 ///
 /// # Errors
-/// Fails as [`parse_table`] and [`TextTable::make_cloud`] do.
+/// Fails as `parse_table` and `TextTable::make_cloud` do.
 pub fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
     parse_table(bytes)?.make_cloud(spec)
 }

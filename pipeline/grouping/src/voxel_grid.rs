@@ -26,7 +26,7 @@ pub struct VoxelGrid {
 }
 
 impl VoxelGrid {
-    /// The grid that [`crate::voxel_blocks`] cuts `points [N,3]` with, for the same arguments.
+    /// The grid that [`crate::voxel_blocks()`] cuts `points [N,3]` with, for the same arguments.
     ///
     /// # Errors
     /// Fails if the cloud is empty or not finite, a fixed edge is not positive, or `Auto` finds too few distinct points.

@@ -1,7 +1,7 @@
 //! Products of dense matrices that lie in slices, in `f32` or `f64`.
 //!
 //! [`Matrix`] says how numbers in a slice are rows and columns, transposed or apart from each other where need be;
-//! [`Product`] multiplies two of them into a slice, scaled or added to what is there; [`product`] does so on all
+//! [`Product`] multiplies two of them into a slice, scaled or added to what is there; [`product()`] does so on all
 //! threads. Work is split over rows of the result in blocks of a fixed size, so that the bits of the result do not
 //! depend on the number of threads. The multiplication is the `gemm` crate's: this crate is the only one that calls
 //! it, and the only one with `unsafe` code, because `gemm` takes pointers.

@@ -28,7 +28,7 @@ const HARMLESS: [&str; 2] = ["KHR_materials_unlit", "KHR_mesh_quantization"];
 /// Reads a glTF or GLB file that needs no other file, without textures.
 ///
 /// # Errors
-/// Fails as [`parse_with`] does, or if a buffer is in another file.
+/// Fails as `parse_with` does, or if a buffer is in another file.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
     parse_with(bytes, false, &mut |_| None)
 }
