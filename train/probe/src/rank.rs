@@ -52,6 +52,10 @@ pub fn effective_rank(values: &[f32], width: usize) -> Result<f64> {
 
 /// Square roots of the eigenvalues of a Gram matrix `[n, n]`, in no particular order.
 fn singular_values(gram: Vec<f64>, n: usize) -> Vec<f64> {
+    // nalgebra does not decompose an empty matrix.
+    if n == 0 {
+        return Vec::new();
+    }
     let eigenvalues = DMatrix::from_vec(n, n, gram).symmetric_eigenvalues();
     eigenvalues.iter().map(|x| x.max(0.0).sqrt()).collect()
 }

@@ -84,6 +84,9 @@ impl Parameters {
     /// # Errors
     /// Fails if there is one of this name already, or none of the name `source`.
     pub(super) fn add(&mut self, parameter: Parameter, source: Option<&str>) -> candle_core::Result<()> {
+        if self.by_name.contains_key(&parameter.name) {
+            candle_core::bail!("parameter {} is made twice", parameter.name)
+        }
         let at = self.list.len();
         if let Some(source) = source {
             let Some(&followed) = self.by_name.get(source) else {
@@ -91,9 +94,7 @@ impl Parameters {
             };
             self.list[followed].target = Some(at);
         }
-        if self.by_name.insert(parameter.name.clone(), at).is_some() {
-            candle_core::bail!("parameter {} is made twice", parameter.name)
-        }
+        self.by_name.insert(parameter.name.clone(), at);
         self.list.push(parameter);
         Ok(())
     }
