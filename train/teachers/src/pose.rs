@@ -66,7 +66,8 @@ mod tests {
 
     /// A camera at (azimuth, elevation) that looks back at the origin from `distance`, rolled; built from its
     /// position and the up axis alone.
-    fn looking_back(up: UpAxis, [azimuth, elevation, roll]: [f64; 3], distance: f64) -> Camera {
+    fn looking_back(up: UpAxis, angles: [f64; 3], distance: f64) -> Camera {
+        let [azimuth, elevation, roll] = angles;
         let CloudAxes { up, front, left } = axes(up);
         let (sin_a, cos_a) = azimuth.sin_cos();
         let (sin_e, cos_e) = elevation.sin_cos();
