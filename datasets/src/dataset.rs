@@ -2,6 +2,7 @@
 
 use jepa3d_schemas::{Object, UpAxis};
 
+use crate::budget::Budget;
 use crate::error::Result;
 
 /// A dataset on disk (or a procedural one): stable sorted ids, objects read on demand.
@@ -46,9 +47,18 @@ pub trait Dataset: Send + Sync {
         Vec::new()
     }
 
-    /// Reads one object.
+    /// Reads one object within the default [`Budget`].
     ///
     /// # Errors
-    /// Fails if a file is missing, cannot be read or is malformed; the error names it.
-    fn get(&self, index: usize) -> Result<Object>;
+    /// Fails as [`Dataset::get_within`] does.
+    fn get(&self, index: usize) -> Result<Object> {
+        self.get_within(index, &Budget::default())
+    }
+
+    /// Reads one object, charging what it decodes to `budget`.
+    ///
+    /// # Errors
+    /// Fails if a file is missing, cannot be read or is malformed, or if the budget does not suffice; the error names
+    /// the file.
+    fn get_within(&self, index: usize, budget: &Budget) -> Result<Object>;
 }

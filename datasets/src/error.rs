@@ -118,14 +118,6 @@ pub enum Error {
 /// Result of this crate.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The bytes of a file.
-///
-/// # Errors
-/// Fails if the file is missing or cannot be read; both name it.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| io_error(path, source))
-}
-
 /// An operating system error about `path`.
 pub(crate) fn io_error(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }

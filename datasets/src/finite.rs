@@ -1,6 +1,6 @@
 //! Drops points that are not finite before anything else sees them, and says so.
 
-use jepa3d_schemas::PointCloud;
+use jepa3d_schemas::{PointCloud, Warning, WarningKind};
 
 use crate::error::{FilePlace, ParseError};
 
@@ -8,7 +8,7 @@ use crate::error::{FilePlace, ParseError};
 ///
 /// # Errors
 /// Fails if no point is left.
-pub(crate) fn keep_finite(cloud: &mut PointCloud, place: FilePlace) -> Result<Vec<String>, ParseError> {
+pub(crate) fn keep_finite(cloud: &mut PointCloud, place: FilePlace) -> Result<Vec<Warning>, ParseError> {
     let points = cloud.len();
     let dropped = cloud.drop_non_finite();
     if cloud.is_empty() {
@@ -18,8 +18,13 @@ pub(crate) fn keep_finite(cloud: &mut PointCloud, place: FilePlace) -> Result<Ve
             format!("{points} points, none finite"),
         ));
     }
-    let warning = format!("{dropped} of {points} points are not finite and were dropped");
-    Ok(if dropped > 0 { vec![warning] } else { Vec::new() })
+    Ok(Vec::from_iter(warn_of_dropped(dropped, points)))
+}
+
+/// The warning of points that were dropped, if any were.
+pub(crate) fn warn_of_dropped(dropped: usize, points: usize) -> Option<Warning> {
+    let text = format!("{dropped} of {points} points are not finite and were dropped");
+    (dropped > 0).then(|| Warning::new(WarningKind::PointsNotFinite, text))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{PointCloud, source_hash};
+use jepa3d_schemas::{PointCloud, Warning, source_hash};
 
 use crate::error::{FilePlace, ParseError, Result};
 use crate::finite::keep_finite;
@@ -26,7 +26,7 @@ pub(crate) struct H5Cloud {
     /// Hash of the bytes of the row in all arrays that were read.
     pub(crate) source_hash: String,
     /// What was odd.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl H5Clouds {

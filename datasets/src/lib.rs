@@ -23,9 +23,11 @@
 //! # }
 //! ```
 
+mod budget;
 mod config;
 mod dataset;
 mod error;
+mod files;
 mod finite;
 mod folder;
 pub mod formats;
@@ -43,6 +45,7 @@ mod synthetic;
 mod test_data;
 mod walk;
 
+pub use budget::Budget;
 pub use config::DatasetConfig;
 pub use dataset::Dataset;
 pub use error::Error;

@@ -3,8 +3,9 @@
 //! ShapeNet, ModelNet, ShapeNetPart and ScanObjectNN differ in how they list and read objects;
 //! what they answer from the listing is the same, and stands here once.
 
-use jepa3d_schemas::{Object, Shape, UpAxis};
+use jepa3d_schemas::{Object, Shape, UpAxis, Warning};
 
+use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::listing::Listing;
@@ -34,7 +35,7 @@ pub(crate) struct Geometry {
     /// Hash of the bytes it was read from.
     pub(crate) source_hash: String,
     /// What was odd about them.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// A dataset that a [`Listing`] describes.
@@ -42,11 +43,11 @@ pub(crate) trait Listed: Send + Sync {
     /// What was found when it was opened.
     fn facts(&self) -> &Facts;
 
-    /// Reads the geometry of one object.
+    /// Reads the geometry of one object, charging what it decodes to `budget`.
     ///
     /// # Errors
-    /// Fails if a file is missing, cannot be read or is malformed; the error names it.
-    fn read(&self, index: usize) -> Result<Geometry>;
+    /// Fails if a file is missing, cannot be read or is malformed, or exceeds the budget; the error names it.
+    fn read(&self, index: usize, budget: &Budget) -> Result<Geometry>;
 }
 
 impl<T: Listed> Dataset for T {
@@ -84,8 +85,8 @@ impl<T: Listed> Dataset for T {
         self.facts().notes.clone()
     }
 
-    fn get(&self, index: usize) -> Result<Object> {
-        let Geometry { shape, label, source_hash, warnings } = self.read(index)?;
+    fn get_within(&self, index: usize, budget: &Budget) -> Result<Object> {
+        let Geometry { shape, label, source_hash, warnings } = self.read(index, budget)?;
         Ok(Object {
             id: self.id(index).to_owned(),
             category: Some(self.classes()[label].clone()),

@@ -6,7 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, FilePlace, ParseError, Result, read_file};
+use crate::budget::Budget;
+use crate::error::{Error, FilePlace, ParseError, Result};
+use crate::files::read_file;
 use crate::split::Split;
 
 /// The line of a list that names an object.
@@ -134,7 +136,7 @@ fn describe_origin(origin: ListOrigin, lists: &[PathBuf]) -> String {
 /// # Errors
 /// Fails if the file cannot be read or is not UTF-8.
 pub(crate) fn read_lines(path: &Path) -> Result<Vec<(usize, String)>> {
-    let bytes = read_file(path)?;
+    let bytes = read_file(path, &Budget::default())?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let place = FilePlace::Byte(e.utf8_error().valid_up_to() as u64);
         ParseError::new(place, "UTF-8 text", "other bytes").in_file(path)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jepa3d_datasets::DatasetConfig;
+use jepa3d_datasets::{Budget, DatasetConfig};
 use jepa3d_render::ViewsConfig;
 use jepa3d_schemas::{
     ConfigError, ConfigText, GroupsEntry, ShapeLetters, VoxelEdge, WriteOptions, config_table,
@@ -32,7 +32,7 @@ pub struct PrepareConfig {
 }
 
 /// `[run]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrepareRunConfig {
     /// Seed of every random draw. Default 0.
@@ -41,6 +41,20 @@ pub struct PrepareRunConfig {
     pub limit: usize,
     /// More quarantined objects than this make the exit code 1. Default 0.
     pub max_failures: usize,
+    /// MiB that the decoded files of one object may take; one that needs more is quarantined. Default 2048.
+    #[serde(skip_serializing_if = "is_default_limit")]
+    pub max_object_mb: u64,
+}
+
+impl Default for PrepareRunConfig {
+    fn default() -> Self {
+        Self { seed: 0, limit: 0, max_failures: 0, max_object_mb: Budget::DEFAULT_MB }
+    }
+}
+
+/// Leaves the default out of what is hashed, so that plans of before there was a limit keep their hashes.
+fn is_default_limit(mb: &u64) -> bool {
+    *mb == Budget::DEFAULT_MB
 }
 
 /// What happens to a cloud with fewer than `groups.points` points.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use jepa3d_render::Subject;
-use jepa3d_schemas::{CatalogRow, Object, Sample};
+use jepa3d_schemas::{CatalogRow, Object, Sample, Warning};
 
 use crate::error::Rejected;
 use crate::group::GroupScratch;
@@ -75,7 +75,8 @@ pub(crate) fn prepare_object(
     let start = Instant::now();
     let mut read_ms = 0.0;
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        let object = dataset.get(index).map_err(|e| Rejected::new("read", e.to_string()))?;
+        let object =
+            dataset.get_within(index, &plan.budget()).map_err(|e| Rejected::new("read", e.to_string()))?;
         read_ms = start.elapsed().as_secs_f64() * 1e3;
         let raw = RawObject { object: &object, dataset: dataset.name(), source: &source, split, read_ms };
         let prepared = prepare(&raw, &plan.config, &mut scratch.group)?;
@@ -105,7 +106,7 @@ pub(crate) fn add_views(
     sample: &Sample,
     scratch: &mut ObjectScratch,
 ) -> ObjectOutcome {
-    let read = catch_unwind(AssertUnwindSafe(|| plan.dataset.get(index)));
+    let read = catch_unwind(AssertUnwindSafe(|| plan.dataset.get_within(index, &plan.budget())));
     let object = match read {
         Ok(Ok(object)) => check_source(object, sample),
         Ok(Err(error)) => Err(error.to_string()),
@@ -143,7 +144,7 @@ fn make_object_views(
     Some(made)
 }
 
-fn tell_warnings(warnings: &[String], id: &str, source: &str) {
+fn tell_warnings(warnings: &[Warning], id: &str, source: &str) {
     for warning in warnings {
         tracing::debug!(id, source, "{warning}");
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jepa3d_datasets::Dataset;
+use jepa3d_datasets::{Budget, Dataset};
 use jepa3d_render::ViewsConfig;
 use jepa3d_schemas::{ConfigError, Table};
 
@@ -64,6 +64,11 @@ pub struct PreparePlan {
 }
 
 impl PreparePlan {
+    /// What reading one object may take.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget::from_mb(self.config.run.max_object_mb)
+    }
+
     /// Opens the dataset at `data` and divides its objects into tasks.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use jepa3d_schemas::{BoxLabel, CatalogRow, Draws, Object, PointCloud, Sample, Shape};
+use jepa3d_schemas::{BoxLabel, CatalogRow, Draws, Object, PointCloud, Sample, Shape, Warning, WarningKind};
 
 use crate::config::{PrepareConfig, TooFew};
 use crate::error::Rejected;
@@ -38,7 +38,7 @@ pub(crate) struct PreparedSample {
     /// The row of the catalog.
     pub catalog: CatalogRow,
     /// What was odd but did not stop the object.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// Samples, normalises and groups one object.
@@ -57,7 +57,7 @@ pub(crate) fn prepare(
     let cloud = choose_cloud(object, config)?;
     let normalized = normalize(&cloud.positions, config.cloud.frame)?;
     if normalized.is_single_point {
-        warnings.push("all points coincide: scale 1".to_owned());
+        warnings.push(Warning::new(WarningKind::SinglePoint, "all points coincide: scale 1"));
     }
     let sample_ms = milliseconds_since(start);
     let start = Instant::now();

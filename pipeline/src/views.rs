@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use jepa3d_render::{Rendered, Subject, ViewScratch, ViewsConfig, render_views};
-use jepa3d_schemas::{CatalogViews, Sample, View};
+use jepa3d_schemas::{CatalogViews, Sample, View, Warning};
 
 use crate::error::Rejected;
 use crate::quarantine::{QuarantineRow, VIEWS_STAGE};
@@ -29,7 +29,7 @@ pub(crate) fn make_views(
     config: &ViewsConfig,
     split: &str,
     scratch: &mut ViewScratch,
-) -> (SampleViews, Vec<String>) {
+) -> (SampleViews, Vec<Warning>) {
     let start = Instant::now();
     let attempt = catch_unwind(AssertUnwindSafe(|| render_views(subject, config, scratch)));
     let (Rendered { views, warnings, .. }, reasons) = match attempt {

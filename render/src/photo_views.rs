@@ -4,7 +4,7 @@
 //! warning; the others keep the number they have among the object's photos. A photo that cannot
 //! be used is a failure of that view alone.
 
-use jepa3d_schemas::{Photo, Shape, View};
+use jepa3d_schemas::{Photo, Shape, View, Warning, WarningKind};
 
 use crate::correspond_photo::{StoredCloud, correspond_photo};
 use crate::error::Result;
@@ -23,7 +23,8 @@ pub(crate) fn add_photos(subject: &Subject<'_>, rendered: &mut Rendered) {
     for (number, photo) in subject.object.photos.iter().enumerate() {
         match make_view(subject, photo, number as u16, sweep) {
             Ok(view) if view.correspondences.is_empty() => {
-                rendered.warnings.push(format!("{} shows no stored point: left out", photo.name));
+                let text = format!("{} shows no stored point: left out", photo.name);
+                rendered.warnings.push(Warning::new(WarningKind::PhotoShowsNothing, text));
             }
             Ok(view) => rendered.views.push(view),
             Err(failure) => rendered.failures.push(failure),

@@ -1,6 +1,6 @@
 //! What views are made of, what comes out, and the memory in between.
 
-use jepa3d_schemas::{Object, Sample, UpAxis, View};
+use jepa3d_schemas::{Object, Sample, UpAxis, View, Warning};
 
 use crate::error::Error;
 use crate::frame_buffer::FrameBuffer;
@@ -28,7 +28,7 @@ pub struct Rendered {
     /// Views that could not be made (a photo that does not decode), each with its reason.
     pub failures: Vec<Error>,
     /// What was odd but did not stop a view.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// Memory that is used again from view to view and sample to sample.

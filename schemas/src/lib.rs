@@ -31,6 +31,7 @@ mod table_row;
 mod teacher_manifest;
 mod teachers;
 mod views;
+mod warning;
 
 pub use atomic_file::{TEMPORARY_SUFFIX, remove_temporaries, write_atomically};
 pub use camera::Camera;
@@ -57,3 +58,4 @@ pub use table_row::TableRow;
 pub use teacher_manifest::{TEACHER_FILE, TeacherFacts, TeacherManifest};
 pub use teachers::{HISTOGRAM_NUMBERS, POSE_NUMBERS, TeacherGroup, TeacherRow};
 pub use views::{CAMERA_COLUMNS, Correspondences, NO_POINT, View, ViewGroup, check_view};
+pub use warning::{Warning, WarningKind};

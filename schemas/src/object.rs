@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::camera::Camera;
 use crate::geometry::{Mesh, PointCloud};
+use crate::warning::Warning;
 
 /// The direction that points up in a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,6 @@ pub struct Object {
     pub boxes: Vec<BoxLabel>,
     /// Hash of the bytes the geometry was read from ([`crate::source_hash`]).
     pub source_hash: String,
-    /// What was odd about the source but did not make it useless, one sentence each.
-    pub warnings: Vec<String>,
+    /// What was odd about the source but did not make it useless.
+    pub warnings: Vec<Warning>,
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use jepa3d_schemas::{Object, UpAxis};
 
 use self::layout::{FolderObject, FolderObjects, name_objects};
+use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::formats::{ColumnSpec, Loaded, ReadOptions, extension, read_columns};
@@ -93,9 +94,10 @@ impl Dataset for Folder {
         self.notes.clone()
     }
 
-    fn get(&self, index: usize) -> Result<Object> {
+    fn get_within(&self, index: usize, budget: &Budget) -> Result<Object> {
         let FolderObject { path, id, label, .. } = &self.objects[index];
-        let Loaded { shape, source_hash, warnings } = read_columns(path, &self.options, &self.columns)?;
+        let Loaded { shape, source_hash, warnings } =
+            read_columns(path, &self.options, &self.columns, budget)?;
         Ok(Object {
             id: id.clone(),
             category: label.map(|label| self.classes[label].clone()),

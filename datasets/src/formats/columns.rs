@@ -4,6 +4,7 @@ use jepa3d_schemas::PointCloud;
 
 use super::parsed::Parsed;
 use crate::error::{FilePlace, ParseError};
+use crate::finite::warn_of_dropped;
 
 /// What a column of numbers means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,8 +170,7 @@ impl Columns {
                 if rows == 0 { "no points".to_owned() } else { format!("{rows} rows, none finite") },
             ));
         }
-        let warning = format!("{dropped} of {rows} points are not finite and were dropped");
-        Ok(Parsed { geometry: cloud, warnings: if dropped > 0 { vec![warning] } else { Vec::new() } })
+        Ok(Parsed { geometry: cloud, warnings: Vec::from_iter(warn_of_dropped(dropped, rows)) })
     }
 }
 

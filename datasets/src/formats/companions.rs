@@ -9,7 +9,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jepa3d_schemas::{Material, Mesh, NO_INDEX, Texture};
+use jepa3d_schemas::{Material, Mesh, NO_INDEX, Texture, Warning, WarningKind};
 
 use super::mtl::{self, MtlMaterial};
 use super::parsed::Parsed;
@@ -64,7 +64,7 @@ pub(crate) struct Materials<'a> {
     textures: bool,
     /// Bytes of every file read, in the order of reading.
     pub(crate) read: Vec<Vec<u8>>,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
     /// Textures by path; a broken one is remembered as `None`.
     decoded: Vec<(PathBuf, Option<Arc<Texture>>)>,
 }
@@ -72,6 +72,10 @@ pub(crate) struct Materials<'a> {
 impl<'a> Materials<'a> {
     pub(crate) fn new(folder: &'a Path, textures: bool) -> Self {
         Self { folder, textures, read: Vec::new(), warnings: Vec::new(), decoded: Vec::new() }
+    }
+
+    fn warn(&mut self, kind: WarningKind, text: String) {
+        self.warnings.push(Warning::new(kind, text));
     }
 
     /// Fills the materials of `mesh`. Triangles whose material is in none of the files lose it
@@ -108,10 +112,11 @@ impl<'a> Materials<'a> {
         if let [first, ..] = &missing[..]
             && !libraries.is_empty()
         {
-            self.warnings.push(format!(
+            let text = format!(
                 "{} materials are in no material file that could be read, first {first:?}",
                 missing.len()
-            ));
+            );
+            self.warn(WarningKind::MaterialMissing, text);
         }
     }
 
@@ -124,7 +129,7 @@ impl<'a> Materials<'a> {
         for name in line.split_whitespace() {
             match find_companion(self.folder, name) {
                 Some(path) => paths.push(path),
-                None => self.warnings.push(format!("material file {name:?} is missing")),
+                None => self.warn(WarningKind::MaterialMissing, format!("material file {name:?} is missing")),
             }
         }
         paths
@@ -134,7 +139,8 @@ impl<'a> Materials<'a> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.warnings.push(format!("material file {:?} cannot be read: {error}", file_name(path)));
+                let text = format!("material file {:?} cannot be read: {error}", file_name(path));
+                self.warn(WarningKind::MaterialMissing, text);
                 return Vec::new();
             }
         };
@@ -153,7 +159,7 @@ impl<'a> Materials<'a> {
 
     fn texture(&mut self, folder: &Path, name: &str) -> Option<Arc<Texture>> {
         let Some(path) = find_companion(folder, name).or_else(|| find_companion(self.folder, name)) else {
-            self.warnings.push(format!("texture {name:?} is missing"));
+            self.warn(WarningKind::TextureMissing, format!("texture {name:?} is missing"));
             return None;
         };
         if let Some((_, texture)) = self.decoded.iter().find(|(known, _)| *known == path) {
@@ -173,7 +179,8 @@ impl<'a> Materials<'a> {
         match decoded {
             Ok(texture) => Some(Arc::new(texture)),
             Err(error) => {
-                self.warnings.push(format!("texture {:?} cannot be read: {error}", file_name(path)));
+                let text = format!("texture {:?} cannot be read: {error}", file_name(path));
+                self.warn(WarningKind::TextureMissing, text);
                 None
             }
         }

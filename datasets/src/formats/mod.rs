@@ -24,11 +24,13 @@ pub mod text;
 
 use std::path::Path;
 
-use jepa3d_schemas::{Mesh, PointCloud, Shape, source_hash};
+use jepa3d_schemas::{Mesh, PointCloud, Shape, Warning, source_hash};
 
 use self::parsed::Parsed;
 
-use crate::error::{Error, ParseError, Result, read_file};
+use crate::budget::Budget;
+use crate::error::{Error, ParseError, Result};
+use crate::files::read_file;
 
 pub use self::columns::ColumnSpec;
 
@@ -40,8 +42,8 @@ pub struct Loaded {
     /// [`source_hash`] of the bytes read: the file itself, then the material and texture files or
     /// external buffers in the order in which they were read.
     pub source_hash: String,
-    /// What was odd but usable, one sentence each.
-    pub warnings: Vec<String>,
+    /// What was odd but usable.
+    pub warnings: Vec<Warning>,
 }
 
 /// How to read a file.
@@ -69,16 +71,29 @@ pub(crate) fn extension(path: &Path) -> String {
 /// Fails if the extension is unknown, the file cannot be read, its bytes are not what the format
 /// asks for, a mesh has no faces, or there is no finite point.
 pub fn read_geometry(path: &Path, options: &ReadOptions) -> Result<Loaded> {
-    read_columns(path, options, &ColumnSpec::default())
+    read_within(path, options, &Budget::default())
 }
 
-/// Reads the geometry of a file as [`read_geometry`] does, the columns of text tables and npy arrays
+/// Reads the geometry of a file as [`read_geometry`] does, charging what it decodes to `budget`.
+///
+/// # Errors
+/// Fails as [`read_geometry`] does, or if the budget does not suffice.
+pub(crate) fn read_within(path: &Path, options: &ReadOptions, budget: &Budget) -> Result<Loaded> {
+    read_columns(path, options, &ColumnSpec::default(), budget)
+}
+
+/// Reads the geometry of a file as [`read_within`] does, the columns of text tables and npy arrays
 /// named by `columns`.
 ///
 /// # Errors
-/// Fails as [`read_geometry`] does, or if a table has other columns than named.
-pub(crate) fn read_columns(path: &Path, options: &ReadOptions, columns: &ColumnSpec) -> Result<Loaded> {
-    let bytes = read_file(path)?;
+/// Fails as [`read_within`] does, or if a table has other columns than named.
+pub(crate) fn read_columns(
+    path: &Path,
+    options: &ReadOptions,
+    columns: &ColumnSpec,
+    budget: &Budget,
+) -> Result<Loaded> {
+    let bytes = read_file(path, budget)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     // Files beside the main one, for the source hash.
     let mut others: Vec<Vec<u8>> = Vec::new();
@@ -182,7 +197,7 @@ mod tests {
         std::fs::write(dir.path().join("sub/red.png"), "no image").unwrap();
         let broken = read(true);
         assert!(
-            broken.warnings[1].starts_with("texture \"red.png\" cannot be read"),
+            broken.warnings[1].text.starts_with("texture \"red.png\" cannot be read"),
             "{:?}",
             broken.warnings
         );

@@ -3,6 +3,8 @@
 //! Every line that is not understood is passed over: renderers disagree about most of them, and
 //! a broken material file must not cost the geometry.
 
+use jepa3d_schemas::{Warning, WarningKind};
+
 use super::ascii::{Lines, decode, fields, number, quote, take_three};
 use super::parsed::Parsed;
 
@@ -37,13 +39,18 @@ pub fn parse(bytes: &[u8]) -> Parsed<Vec<MtlMaterial>> {
         match keyword.as_slice() {
             b"kd" => match diffuse(rest) {
                 Some(color) => material.diffuse = color,
-                None => parsed.warnings.push(format!("material line {number}: no colour in {}", quote(rest))),
+                None => parsed.warnings.push(warn_of_line(number, rest)),
             },
             b"map_kd" => material.texture = texture_name(rest),
             _ => {}
         }
     }
     parsed
+}
+
+fn warn_of_line(number: usize, rest: &[u8]) -> Warning {
+    let text = format!("material line {number}: no colour in {}", quote(rest));
+    Warning::new(WarningKind::MaterialLineUnread, text)
 }
 
 /// `Kd r g b`, or `Kd r` for a grey.

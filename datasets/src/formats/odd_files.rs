@@ -187,5 +187,5 @@ fn shapenet_models_are_read_with_their_textures() {
         warnings.extend(object.warnings);
     }
     // One of the 25 folders has no mesh; 89 materials name a texture.
-    assert_eq!((folder.len(), textures, warnings), (24, 89, Vec::<String>::new()));
+    assert_eq!((folder.len(), textures, warnings), (24, 89, Vec::<jepa3d_schemas::Warning>::new()));
 }

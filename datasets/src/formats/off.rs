@@ -4,7 +4,7 @@
 //! (even glued to it, as in many ModelNet files), comments, blank lines, colours after face
 //! indices (ignored). Refused by name: binary, 4D and n-dimensional variants.
 
-use jepa3d_schemas::Mesh;
+use jepa3d_schemas::{Mesh, Warning, WarningKind};
 
 use super::ascii::{Lines, decode, fields, integer, number, quote, take_three};
 use super::columns::{ColorScale, bytes_from_colors};
@@ -38,7 +38,8 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
         mesh.normal_corners.clone_from(&mesh.triangles);
     }
     if let Some((line, found)) = lines.next_content() {
-        warnings.push(format!("text after the last face is ignored, from line {line}: {}", quote(found)));
+        let text = format!("text after the last face is ignored, from line {line}: {}", quote(found));
+        warnings.push(Warning::new(WarningKind::BytesIgnored, text));
     }
     Ok(Parsed { geometry: mesh, warnings })
 }
@@ -111,7 +112,7 @@ fn read_vertices(lines: &mut Lines<'_>, header: &OffHeader, mesh: &mut Mesh) -> 
     Ok(())
 }
 
-fn read_faces(lines: &mut Lines<'_>, count: usize, mesh: &mut Mesh) -> Result<Vec<String>, ParseError> {
+fn read_faces(lines: &mut Lines<'_>, count: usize, mesh: &mut Mesh) -> Result<Vec<Warning>, ParseError> {
     let mut warnings = Vec::new();
     let (mut fans, mut corners) = (Vec::new(), Vec::new());
     let (mut short, mut first_short) = (0, 0);

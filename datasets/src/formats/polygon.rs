@@ -5,7 +5,7 @@
 //! Ear clipping works in the plane that Newell's normal names; its work is bounded, and a
 //! polygon over the bound stays a fan with a warning.
 
-use jepa3d_schemas::Mesh;
+use jepa3d_schemas::{Mesh, Warning, WarningKind};
 
 /// A polygon of more than three corners: its fan starts at triangle `first`.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub(crate) fn push_fan(triangles: &mut Vec<[u32; 3]>, corners: &[u32]) {
 
 /// Replaces the fans that cover area outside their polygon by ear clipping; a warning if some
 /// polygons were too large for that.
-pub(crate) fn repair_fans(mesh: &mut Mesh, fans: &[Fan]) -> Option<String> {
+pub(crate) fn repair_fans(mesh: &mut Mesh, fans: &[Fan]) -> Option<Warning> {
     let mut steps_left = MAX_STEPS;
     let mut given_up = 0;
     for fan in fans {
@@ -44,13 +44,14 @@ pub(crate) fn repair_fans(mesh: &mut Mesh, fans: &[Fan]) -> Option<String> {
             None => given_up += 1,
         }
     }
-    (given_up > 0)
-        .then(|| format!("{given_up} concave polygons are too large to triangulate well; kept as fans"))
+    let text = format!("{given_up} concave polygons are too large to triangulate well; kept as fans");
+    (given_up > 0).then(|| Warning::new(WarningKind::FacesKeptAsFans, text))
 }
 
 /// The warning about faces that are no faces.
-pub(crate) fn warn_of_short_faces(count: usize, first_line: usize) -> String {
-    format!("{count} faces with fewer than 3 corners were skipped, first on line {first_line}")
+pub(crate) fn warn_of_short_faces(count: usize, first_line: usize) -> Warning {
+    let text = format!("{count} faces with fewer than 3 corners were skipped, first on line {first_line}");
+    Warning::new(WarningKind::FacesSkipped, text)
 }
 
 /// The corner list that a fan in `table` was made of.

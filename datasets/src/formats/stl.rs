@@ -3,7 +3,7 @@
 //! Facet normals and attribute bytes are not read: they repeat or contradict the corners.
 //! Several solids in a file become one mesh. Corners are not merged.
 
-use jepa3d_schemas::Mesh;
+use jepa3d_schemas::{Mesh, Warning, WarningKind};
 
 use super::ascii::{Lines, decode, quote, take_three};
 use super::parsed::Parsed;
@@ -63,7 +63,9 @@ fn parse_binary(bytes: &[u8], count: usize) -> Result<Parsed<Mesh>, ParseError> 
     }
     push_triangles(&mut mesh)?;
     let extra = bytes.len() - HEADER - body.len();
-    let warning = (extra > 0).then(|| format!("{extra} bytes after the last facet are ignored"));
+    let warning = (extra > 0).then(|| {
+        Warning::new(WarningKind::BytesIgnored, format!("{extra} bytes after the last facet are ignored"))
+    });
     Ok(Parsed { geometry: mesh, warnings: warning.into_iter().collect() })
 }
 

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{Shape, UpAxis};
 
+use crate::budget::Budget;
 use crate::error::{Error, Result};
-use crate::formats::{ReadOptions, read_geometry};
+use crate::formats::{ReadOptions, read_within};
 use crate::h5_clouds::H5Clouds;
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::check_root;
@@ -88,13 +89,13 @@ impl Listed for ModelNet {
         &self.facts
     }
 
-    fn read(&self, index: usize) -> Result<Geometry> {
+    fn read(&self, index: usize, budget: &Budget) -> Result<Geometry> {
         if self.layout == ModelNetLayout::H5 {
             return self.read_row(index);
         }
         let listing = &self.facts.listing;
         let path = listing.file(&self.base, index)?;
-        let loaded = read_geometry(&path, &ReadOptions::default())?;
+        let loaded = read_within(&path, &ReadOptions::default(), budget)?;
         Ok(Geometry {
             shape: loaded.shape,
             label: listing.entry(index).label,

@@ -1,6 +1,6 @@
 //! Unit `box`: one object an annotated box, the lidar points of its keyframe that lie in it.
 
-use jepa3d_schemas::{Object, PointCloud};
+use jepa3d_schemas::{Object, PointCloud, Warning, WarningKind};
 
 use super::boxes::{AnnotatedBoxes, points_in_box};
 use super::classes::class_names;
@@ -50,7 +50,8 @@ impl ObjectUnit for BoxUnit {
         cloud.points = PointCloud { positions: inside.positions, ..cloud.points.select(&inside.indices) };
         if cloud.points.len() < config.min_box_points as usize {
             let (found, told) = (cloud.points.len(), row.lidar_points);
-            cloud.warnings.push(format!("{found} points lie in the box, though num_lidar_pts is {told}"));
+            let text = format!("{found} points lie in the box, though num_lidar_pts is {told}");
+            cloud.warnings.push(Warning::new(WarningKind::PointCountDiffers, text));
         }
         cloud.warnings.extend(recording.missing_photos(row.keyframe));
         cloud.parts.push(affine_bytes(&box_from_lidar));

@@ -9,6 +9,7 @@ use super::lidar_cloud::{LidarCloud, LidarFile};
 use super::recording::Recording;
 use super::splits::Splits;
 use super::tables::TableFolder;
+use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::Result;
 
@@ -130,8 +131,8 @@ impl<U: ObjectUnit> Dataset for NuScenes<U> {
         self.notes.clone()
     }
 
-    fn get(&self, index: usize) -> Result<Object> {
-        let cloud = self.recording.read_cloud(self.lidar_file(index))?;
+    fn get_within(&self, index: usize, budget: &Budget) -> Result<Object> {
+        let cloud = self.recording.read_cloud(self.lidar_file(index), budget)?;
         Ok(self.unit.object(&self.recording, &self.listed[index], cloud))
     }
 }

@@ -3,17 +3,14 @@
 //! A row is x, y, z (metres, lidar frame: x right, y forward, z up), intensity (0 to 255), ring
 //! (0 to 31). There is no header; the number of points is the file length over 20.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, ParseError, Result, io_error};
+use crate::budget::Budget;
+use crate::error::{Error, ParseError, Result};
+use crate::files::read_file;
 
 /// Bytes of a row: x, y, z, intensity, ring.
 const ROW: usize = 20;
-
-/// The longest file read; real ones have about 35,000 rows, 0.7 MB.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// One sweep of the lidar, in its own frame.
 ///
@@ -56,25 +53,17 @@ pub fn parse_lidar(bytes: &[u8]) -> Result<LidarSweep, ParseError> {
     Ok(sweep)
 }
 
-/// The bytes of a lidar file.
+/// The bytes of a lidar file; `expected` says what a missing one would have been.
 ///
 /// # Errors
-/// Fails if the file is missing, cannot be read or is longer than 256 MiB.
-pub(super) fn read_lidar_file(path: &Path, expected: &str) -> Result<Vec<u8>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::Missing { path: path.to_owned(), expected: expected.to_owned() });
+/// Fails if the file is missing or cannot be read, or if the budget does not suffice.
+pub(super) fn read_lidar_file(path: &Path, expected: &str, budget: &Budget) -> Result<Vec<u8>> {
+    read_file(path, budget).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::Missing { path: path.to_owned(), expected: expected.to_owned() }
         }
-        Err(e) => return Err(io_error(path, e)),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| io_error(path, e))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let expected = format!("a lidar sweep of at most {MAX_BYTES} bytes");
-        return Err(ParseError::file(expected, "a longer file").in_file(path));
-    }
-    Ok(bytes)
+        error => error,
+    })
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@
 use std::path::Path;
 
 use glam::{DAffine3, DVec3};
-use jepa3d_schemas::{Object, Photo, PointCloud, Shape, source_hash};
+use jepa3d_schemas::{Object, Photo, PointCloud, Shape, Warning, WarningKind, source_hash};
 
 use super::chain::Chain;
 use super::config::NuScenesConfig;
 use super::lidar::{LidarSweep, parse_lidar, read_lidar_file};
 use super::tables::NO_ROW;
 use super::token::Token;
+use crate::budget::Budget;
 use crate::error::{ParseError, Result};
 
 /// A lidar file, by its row in the frames, and the row of the keyframe that it belongs to.
@@ -29,7 +30,7 @@ pub(super) struct LidarCloud {
     pub(super) points: PointCloud,
     /// Bytes that decide the cloud: each file, followed by its transform.
     pub(super) parts: Vec<Vec<u8>>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl LidarCloud {
@@ -44,6 +45,7 @@ impl LidarCloud {
         chain: &Chain,
         lidar: u32,
         sample: Token,
+        budget: &Budget,
     ) -> Result<Self> {
         let mut cloud = Self { points: empty_cloud(), ..Self::default() };
         let lidar_from_global = chain.sensor_from_global(chain.frame(lidar));
@@ -53,13 +55,12 @@ impl LidarCloud {
         for (number, &row) in sweep_rows(config, chain, lidar)?.iter().enumerate() {
             let frame = chain.frame(row);
             let path = root.join(&*frame.filename);
-            let bytes = read_lidar_file(&path, &expected)?;
+            let bytes = read_lidar_file(&path, &expected, budget)?;
             let mut sweep = parse_lidar(&bytes).map_err(|e| e.in_file(&path))?;
             cloud.parts.push(bytes);
             if sweep.dropped > 0 {
-                let warning =
-                    format!("{}: {} rows were not finite and dropped", frame.filename, sweep.dropped);
-                cloud.warnings.push(warning);
+                let text = format!("{}: {} rows were not finite and dropped", frame.filename, sweep.dropped);
+                cloud.warnings.push(Warning::new(WarningKind::PointsNotFinite, text));
             }
             close += remove_close(&mut sweep, config.remove_close);
             if number > 0 {
@@ -70,9 +71,9 @@ impl LidarCloud {
             cloud.add(sweep);
         }
         if cloud.points.is_empty() {
-            let warning =
+            let text =
                 format!("no points are left: {close} lay within remove_close = {}", config.remove_close);
-            cloud.warnings.push(warning);
+            cloud.warnings.push(Warning::new(WarningKind::NoPointsLeft, text));
         }
         Ok(cloud)
     }

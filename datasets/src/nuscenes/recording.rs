@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use glam::DAffine3;
-use jepa3d_schemas::Photo;
+use jepa3d_schemas::{Photo, Warning, WarningKind};
 
 use super::chain::{Chain, sees};
 use super::config::NuScenesConfig;
@@ -12,6 +12,7 @@ use super::lidar_cloud::{LidarCloud, LidarFile};
 use super::splits::Splits;
 use super::tables::{Keyframe, NO_ROW, SmallTables, TableFolder};
 use super::token::TokenIndex;
+use crate::budget::Budget;
 use crate::error::Result;
 use crate::split::Split;
 
@@ -80,9 +81,9 @@ impl Recording {
     ///
     /// # Errors
     /// Fails if a file is missing or malformed, or a sweep is not earlier than the one after it.
-    pub(super) fn read_cloud(&self, file: LidarFile) -> Result<LidarCloud> {
+    pub(super) fn read_cloud(&self, file: LidarFile, budget: &Budget) -> Result<LidarCloud> {
         let token = self.keyframe(file.keyframe).token;
-        LidarCloud::read(&self.root, &self.config, &self.chain, file.frame, token)
+        LidarCloud::read(&self.root, &self.config, &self.chain, file.frame, token, budget)
     }
 
     /// The photos of a keyframe for a world that `global_from_world` places; `sees_point` leaves out
@@ -106,10 +107,13 @@ impl Recording {
     }
 
     /// One sentence for each camera that has no photo of a keyframe.
-    pub(super) fn missing_photos(&self, keyframe: u32) -> impl Iterator<Item = String> {
+    pub(super) fn missing_photos(&self, keyframe: u32) -> impl Iterator<Item = Warning> {
         let frames = self.config.cameras.iter().zip(self.camera_frames(keyframe));
         let missing = frames.filter(|(_, row)| **row == NO_ROW);
-        missing.map(|(name, _)| format!("sample_data has no photo of {name} for this keyframe"))
+        missing.map(|(name, _)| {
+            let text = format!("sample_data has no photo of {name} for this keyframe");
+            Warning::new(WarningKind::PhotoMissing, text)
+        })
     }
 
     /// The frame of each camera of the config for a keyframe, or `NO_ROW`.

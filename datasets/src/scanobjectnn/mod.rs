@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use jepa3d_schemas::{Shape, UpAxis};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::error::{Error, FilePlace, ParseError, Result};
 use crate::h5_clouds::{H5Cloud, H5Clouds};
 use crate::listed::{Facts, Geometry, Listed};
@@ -150,7 +151,7 @@ impl Listed for ScanObjectNn {
         &self.facts
     }
 
-    fn read(&self, index: usize) -> Result<Geometry> {
+    fn read(&self, index: usize, _: &Budget) -> Result<Geometry> {
         let Facts { listing, classes, .. } = &self.facts;
         let entry = listing.entry(index);
         let file = Path::new(&entry.file);

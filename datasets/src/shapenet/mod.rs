@@ -12,8 +12,9 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use crate::budget::Budget;
 use crate::error::{Error, Result};
-use crate::formats::{ReadOptions, read_geometry};
+use crate::formats::{ReadOptions, read_within};
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::check_root;
 use crate::walk::list_folder;
@@ -61,10 +62,10 @@ impl Listed for ShapeNet {
         &self.facts
     }
 
-    fn read(&self, index: usize) -> Result<Geometry> {
+    fn read(&self, index: usize, budget: &Budget) -> Result<Geometry> {
         let listing = &self.facts.listing;
         let path = listing.file(&self.root, index)?;
-        let loaded = read_geometry(&path, &ReadOptions { textures: self.textures })?;
+        let loaded = read_within(&path, &ReadOptions { textures: self.textures }, budget)?;
         Ok(Geometry {
             shape: loaded.shape,
             label: listing.entry(index).label,

@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use jepa3d_schemas::{PointCloud, source_hash};
+use jepa3d_schemas::{PointCloud, Warning, WarningKind, source_hash};
 
-use crate::error::{FilePlace, ParseError, Result, read_file};
+use crate::budget::Budget;
+use crate::error::{FilePlace, ParseError, Result};
+use crate::files::read_file;
 use crate::finite::keep_finite;
 use crate::formats::text::{TextTable, parse_table};
 
@@ -13,15 +15,15 @@ use crate::formats::text::{TextTable, parse_table};
 pub(super) struct PartCloud {
     pub(super) cloud: PointCloud,
     pub(super) source_hash: String,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// Reads `x y z nx ny nz part`; normals that are zero throughout mean that there are none.
 ///
 /// # Errors
 /// Fails if a file is no table of seven columns, or if a label is not in `parts`.
-pub(super) fn read_txt(path: &Path, parts: Range<i16>) -> Result<PartCloud> {
-    let bytes = read_file(path)?;
+pub(super) fn read_txt(path: &Path, parts: Range<i16>, budget: &Budget) -> Result<PartCloud> {
+    let bytes = read_file(path, budget)?;
     let table = read_table(path, &bytes, 7, "x y z nx ny nz part")?;
     let labels = global_labels(path, &table.column(6), &parts, 0)?;
     let normals: Vec<[f32; 3]> =
@@ -29,9 +31,15 @@ pub(super) fn read_txt(path: &Path, parts: Range<i16>) -> Result<PartCloud> {
     let zero = normals.iter().filter(|n| **n == [0.0; 3]).count();
     let mut warnings = Vec::new();
     if zero == normals.len() {
-        warnings.push("all normals are zero, which means unknown; none are kept".to_owned());
+        warnings.push(Warning::new(
+            WarningKind::NormalsUnknown,
+            "all normals are zero, which means unknown; none are kept",
+        ));
     } else if zero > 0 {
-        warnings.push(format!("{zero} of {} normals are zero", normals.len()));
+        warnings.push(Warning::new(
+            WarningKind::NormalsUnknown,
+            format!("{zero} of {} normals are zero", normals.len()),
+        ));
     }
     let cloud = PointCloud {
         positions: positions(&table),
@@ -46,8 +54,13 @@ pub(super) fn read_txt(path: &Path, parts: Range<i16>) -> Result<PartCloud> {
 ///
 /// # Errors
 /// Fails if the files are no such tables, if they differ in length, or if a label is not in `parts`.
-pub(super) fn read_pts_seg(points: &Path, label_path: &Path, parts: Range<i16>) -> Result<PartCloud> {
-    let (point_bytes, label_bytes) = (read_file(points)?, read_file(label_path)?);
+pub(super) fn read_pts_seg(
+    points: &Path,
+    label_path: &Path,
+    parts: Range<i16>,
+    budget: &Budget,
+) -> Result<PartCloud> {
+    let (point_bytes, label_bytes) = (read_file(points, budget)?, read_file(label_path, budget)?);
     let point_table = read_table(points, &point_bytes, 3, "x y z")?;
     let label_table = read_table(label_path, &label_bytes, 1, "one label a line")?;
     if label_table.rows() != point_table.rows() {
@@ -99,7 +112,7 @@ fn finish_cloud(
     path: &Path,
     mut cloud: PointCloud,
     source_hash: String,
-    mut warnings: Vec<String>,
+    mut warnings: Vec<Warning>,
 ) -> Result<PartCloud> {
     warnings.extend(keep_finite(&mut cloud, FilePlace::File).map_err(|e| e.in_file(path))?);
     Ok(PartCloud { cloud, source_hash, warnings })

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use super::config::ShapeNetPartLayout;
 use super::parts::parts_of_synset;
-use crate::error::{Error, FilePlace, ParseError, Result, read_file};
+use crate::budget::Budget;
+use crate::error::{Error, FilePlace, ParseError, Result};
+use crate::files::read_file;
 use crate::listing::{ListOrigin, Listing, ListingEntry, is_plain_name, read_lines};
 use crate::split::Split;
 use crate::walk::list_folder;
@@ -131,7 +133,7 @@ pub(super) fn label_file(points: &str) -> String {
 
 /// The clouds of a JSON list of `shape_data/<synset>/<id>`.
 fn read_list(path: &Path, categories: &Categories) -> Result<Vec<PartModel>> {
-    let bytes = read_file(path)?;
+    let bytes = read_file(path, &Budget::default())?;
     let names: Vec<String> = serde_json::from_slice(&bytes).map_err(|e| {
         ParseError::line(e.line(), "a JSON list of names shape_data/<synset>/<id>", e.to_string())
             .in_file(path)

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::Shape;
 
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::check_root;
@@ -75,7 +76,7 @@ impl Listed for ShapeNetPart {
         &self.facts
     }
 
-    fn read(&self, index: usize) -> Result<Geometry> {
+    fn read(&self, index: usize, budget: &Budget) -> Result<Geometry> {
         let listing = &self.facts.listing;
         let entry = listing.entry(index);
         let path = listing.file(&self.base, index)?;
@@ -86,9 +87,9 @@ impl Listed for ShapeNetPart {
                 if !labels.is_file() {
                     return Err(listing.missing(labels, index));
                 }
-                clouds::read_pts_seg(&path, &labels, parts)?
+                clouds::read_pts_seg(&path, &labels, parts, budget)?
             }
-            _ => clouds::read_txt(&path, parts)?,
+            _ => clouds::read_txt(&path, parts, budget)?,
         };
         Ok(Geometry {
             shape: Shape::Points(read.cloud),

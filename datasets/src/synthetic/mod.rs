@@ -26,6 +26,7 @@ mod tests;
 
 use jepa3d_schemas::{Draws, Mesh, Object, Shape, UpAxis, source_hash};
 
+use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::split::Split;
@@ -101,7 +102,7 @@ impl Dataset for Synthetic {
         vec![format!("procedural: {objects} objects of {classes} categories from seed {seed}")]
     }
 
-    fn get(&self, index: usize) -> Result<Object> {
+    fn get_within(&self, index: usize, _: &Budget) -> Result<Object> {
         let (id, label) = &self.ids[index];
         let mesh = generate(&self.config, self.categories[*label as usize], id);
         Ok(Object {

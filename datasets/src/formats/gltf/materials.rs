@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jepa3d_schemas::{Material, Mesh, NO_INDEX, Texture};
+use jepa3d_schemas::{Material, Mesh, NO_INDEX, Texture, Warning, WarningKind};
 
 use super::buffers::{Buffers, Resolve, bytes_of_uri};
 use crate::formats::companions::decode_texture;
@@ -57,7 +57,7 @@ impl Images<'_> {
         &mut self,
         image: usize,
         resolve: &mut Resolve<'_>,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
     ) -> Option<Arc<Texture>> {
         if let Some((_, known)) = self.decoded.iter().find(|(number, _)| *number == image) {
             return known.clone();
@@ -65,7 +65,10 @@ impl Images<'_> {
         let texture = match self.decode(image, resolve) {
             Ok(texture) => Some(Arc::new(texture)),
             Err(e) => {
-                warnings.push(format!("image {image} cannot be read: {e}"));
+                warnings.push(Warning::new(
+                    WarningKind::TextureMissing,
+                    format!("image {image} cannot be read: {e}"),
+                ));
                 None
             }
         };

@@ -4,7 +4,7 @@ use glam::{DMat3, DMat4, DVec3};
 use gltf::json;
 use gltf::json::mesh::{Mode, Primitive, Semantic};
 use gltf::json::validation::Checked;
-use jepa3d_schemas::{Mesh, NO_INDEX};
+use jepa3d_schemas::{Mesh, NO_INDEX, Warning, WarningKind};
 
 use super::buffers::Buffers;
 use super::materials::srgb_from_linear;
@@ -205,7 +205,10 @@ impl<'a> SceneMesh<'a> {
             mesh.vertex_colors.clear();
         }
         let skipped = self.skipped;
-        let warning = (skipped > 0).then(|| format!("{skipped} primitives of points or lines were skipped"));
+        let warning = (skipped > 0).then(|| {
+            let text = format!("{skipped} primitives of points or lines were skipped");
+            Warning::new(WarningKind::PrimitivesSkipped, text)
+        });
         Parsed { geometry: mesh, warnings: warning.into_iter().collect() }
     }
 }

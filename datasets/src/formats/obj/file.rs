@@ -1,6 +1,6 @@
 //! What is read of an OBJ file.
 
-use jepa3d_schemas::Mesh;
+use jepa3d_schemas::{Mesh, Warning};
 
 /// An OBJ file: its mesh, and the material files it names (not read here).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,5 +11,5 @@ pub struct ObjFile {
     /// The rest of each `mtllib` line: one file name, or several separated by blanks.
     pub material_libraries: Vec<String>,
     /// What was odd, one sentence each.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }

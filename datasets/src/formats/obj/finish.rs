@@ -1,6 +1,6 @@
 //! What is done once all lines of an OBJ file are read: late checks, padding of tables, concave faces.
 
-use jepa3d_schemas::{Mesh, NO_INDEX};
+use jepa3d_schemas::{Mesh, NO_INDEX, Warning, WarningKind};
 
 use super::file::ObjFile;
 use super::reader::{MISSING_COLOR, ObjReader, SkippedLines, vertex_range};
@@ -30,14 +30,14 @@ pub(super) fn finish(mut reader: ObjReader, empty: bool) -> Result<ObjFile, Pars
     }
     if reader.unknown.count > 0 {
         let SkippedLines { count, first_line } = reader.unknown;
-        warnings
-            .push(format!("{count} lines with unknown keywords were skipped, first on line {first_line}"));
+        let text = format!("{count} lines with unknown keywords were skipped, first on line {first_line}");
+        warnings.push(Warning::new(WarningKind::LinesUnread, text));
     }
     Ok(ObjFile { mesh: reader.mesh, material_libraries: reader.libraries, warnings })
 }
 
 /// Pads the corner tables and takes out indices that name no (finite) attribute, with a warning each.
-fn finish_tables(mesh: &mut Mesh) -> Vec<String> {
+fn finish_tables(mesh: &mut Mesh) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let triangles = mesh.triangles.len();
     if !mesh.triangle_materials.is_empty() {
@@ -51,7 +51,8 @@ fn finish_tables(mesh: &mut Mesh) -> Vec<String> {
     ] {
         let cleared = clear_dangling(table, &finite);
         if cleared > 0 {
-            warnings.push(format!("{cleared} corners name {what} that are not there or not finite; ignored"));
+            let text = format!("{cleared} corners name {what} that are not there or not finite; ignored");
+            warnings.push(Warning::new(WarningKind::CornersCleared, text));
         }
         if table.iter().flatten().all(|&i| i == NO_INDEX) {
             table.clear();
@@ -75,7 +76,7 @@ fn clear_dangling(table: &mut [[u32; 3]], finite: &[bool]) -> usize {
 }
 
 /// Gives every vertex a colour if some have one; a warning if others become white.
-fn finish_colors(mesh: &mut Mesh, mut colors: Vec<[f64; 3]>) -> Option<String> {
+fn finish_colors(mesh: &mut Mesh, mut colors: Vec<[f64; 3]>) -> Option<Warning> {
     if colors.is_empty() {
         return None;
     }
@@ -89,5 +90,6 @@ fn finish_colors(mesh: &mut Mesh, mut colors: Vec<[f64; 3]>) -> Option<String> {
             white += 1;
         }
     }
-    (white > 0).then(|| format!("{white} of {count} vertices have no colour; they are white"))
+    let text = format!("{white} of {count} vertices have no colour; they are white");
+    (white > 0).then(|| Warning::new(WarningKind::ColorsPartlyUnknown, text))
 }

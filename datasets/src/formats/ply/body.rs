@@ -2,6 +2,8 @@
 //!
 //! Lengths are checked against what is left of the file before anything is read or allocated.
 
+use jepa3d_schemas::{Warning, WarningKind};
+
 use super::header::{PlyElement, PlyEncoding, PlyHeader, PlyProperty, PlyScalar};
 use crate::error::{FilePlace, ParseError};
 use crate::formats::ascii::{Lines, quote, skip_blanks, take_number};
@@ -173,11 +175,12 @@ impl<'a> PlyBody<'a> {
     }
 
     /// What was odd about the rows.
-    pub(super) fn warnings(&self) -> Option<String> {
+    pub(super) fn warnings(&self) -> Option<Warning> {
         self.long_rows.map(|(line, count)| {
-            format!(
+            let text = format!(
                 "{count} rows have more numbers than properties; the rest is ignored, first on line {line}"
-            )
+            );
+            Warning::new(WarningKind::BytesIgnored, text)
         })
     }
 }

@@ -7,7 +7,7 @@
 mod body;
 mod header;
 
-use jepa3d_schemas::{Mesh, PointCloud, Shape};
+use jepa3d_schemas::{Mesh, PointCloud, Shape, Warning, WarningKind};
 
 use self::body::PlyBody;
 use self::header::{PlyElement, PlyHeader, PlyProperty};
@@ -183,11 +183,12 @@ impl Faces {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
-        let short =
-            (self.short > 0).then(|| format!("{} faces with fewer than 3 corners were skipped", self.short));
+    fn warnings(&self) -> Vec<Warning> {
+        let short = format!("{} faces with fewer than 3 corners were skipped", self.short);
+        let short = (self.short > 0).then(|| Warning::new(WarningKind::FacesSkipped, short));
         let empty = self.declared_empty && self.triangles.is_empty();
-        let empty = empty.then(|| "the face element is empty: read as points".to_owned());
+        let empty = empty
+            .then(|| Warning::new(WarningKind::FacesMissing, "the face element is empty: read as points"));
         short.into_iter().chain(empty).collect()
     }
 }
