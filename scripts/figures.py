@@ -26,6 +26,7 @@ def cpu():
     text = Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
     name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
     vectors = next((simd for flag, simd in (("avx512f", ", AVX-512"), ("avx2", ", AVX2")) if flag in text), "")
+    vectors += " and AMX" if "amx_bf16" in text else ""
     return f"{name.group(1).strip() if name else 'unknown'}, {len(os.sched_getaffinity(0))} cores{vectors}"
 
 

@@ -30,7 +30,7 @@ def ours(binary, case, data, work, threads):
     shutil.rmtree(out, ignore_errors=True)
     sets = [word for s in ['dataset.kind="folder"', *case["sets"]] for word in ("--set", s)]
     command = [binary, "prepare", "--data", data, "--out", out, "--threads", str(threads), "--json", *sets]
-    result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return result["objects"] / result["seconds"]
 
 
@@ -38,7 +38,7 @@ def peer(case, data, work, threads):
     out = os.path.join(work, "peer")
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, PEER, case["kind"], data, "--out", out, "--workers", str(threads)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["objects_per_s"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["objects_per_s"]
 
 
 def main():

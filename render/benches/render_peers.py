@@ -18,7 +18,7 @@ import sys
 
 
 def last_line(command):
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout.splitlines()[-1])
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
 
 
 def main():

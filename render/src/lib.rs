@@ -52,7 +52,6 @@ pub mod stages {
     pub use crate::correspond_photo::{StoredCloud, correspond_photo, correspond_photo_frustum};
     pub use crate::dense::nearest_points;
     pub use crate::frame_buffer::{FrameBuffer, NO_ID};
-    pub use crate::palette::label_color;
     pub use crate::rasterize::{RasterScratch, rasterize};
     pub use crate::rig::{NamedCamera, Sphere, place_cameras};
     pub use crate::sample_grid::SampleGrid;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use jepa3d_schemas::{Mesh, NO_INDEX, Texture};
+use jepa3d_schemas::{Mesh, NO_INDEX, Texture, label_color};
 
 use crate::config::{ColorBy, ViewsConfig};
-use crate::palette::{Srgb, label_color};
+use crate::palette::Srgb;
 use crate::subject::Subject;
 use crate::texture::Pyramid;
 use crate::triangle_mesh::TriangleMesh;

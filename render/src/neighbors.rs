@@ -96,4 +96,16 @@ mod tests {
             }
         }
     }
+
+    /// A small cloud filled up by repeating its points holds each of them hundreds of times.
+    #[test]
+    fn repeated_points_are_no_neighbours() {
+        for [count, copies] in [[77, 107], [2, 3000], [1, 700]] {
+            let points: Vec<[f32; 3]> = (0..count * copies).map(|i| [(i % count) as f32, 0.0, 0.0]).collect();
+            let (tree, mut found) = (NeighborTree::new(&points), Vec::new());
+            tree.nearest(0, 4, &mut found);
+            assert_eq!(found.len(), if count == 1 { 0 } else { 4 }, "{count} x {copies}");
+            assert!(found.iter().all(|n| n.squared_distance == 1.0), "{count} x {copies}: {found:?}");
+        }
+    }
 }

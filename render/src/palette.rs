@@ -1,4 +1,4 @@
-//! Colours of labels, and the way between sRGB bytes and linear light.
+//! The way between sRGB bytes and linear light, by tables.
 
 use std::sync::LazyLock;
 
@@ -41,35 +41,6 @@ impl Srgb {
     }
 }
 
-/// Twenty colours that differ at a glance.
-const LABELS: [[u8; 3]; 20] = [
-    [31, 119, 180],
-    [255, 127, 14],
-    [44, 160, 44],
-    [214, 39, 40],
-    [148, 103, 189],
-    [140, 86, 75],
-    [227, 119, 194],
-    [188, 189, 34],
-    [23, 190, 207],
-    [174, 199, 232],
-    [255, 187, 120],
-    [152, 223, 138],
-    [255, 152, 150],
-    [197, 176, 213],
-    [196, 156, 148],
-    [247, 182, 210],
-    [219, 219, 141],
-    [158, 218, 229],
-    [57, 59, 121],
-    [99, 121, 57],
-];
-
-/// Colour of a part or class: the palette again from its start after 20, grey for negative labels.
-pub fn label_color(label: i16) -> [u8; 3] {
-    usize::try_from(label).map_or([127; 3], |l| LABELS[l % LABELS.len()])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,11 +53,5 @@ mod tests {
             assert!(back.abs_diff(byte) <= 1, "{byte} became {back}");
         }
         assert_eq!((srgb.encode(-1.0), srgb.encode(f32::NAN), srgb.encode(9.0)), (0, 0, 255));
-    }
-
-    #[test]
-    fn labels_repeat_and_none_is_grey() {
-        assert_eq!(label_color(20), label_color(0));
-        assert_eq!(label_color(-1), [127; 3]);
     }
 }

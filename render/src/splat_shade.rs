@@ -1,11 +1,11 @@
 //! Colours of splats: a value of every point, lit by a headlight on the disc's plane.
 
 use glam::Vec3;
-use jepa3d_schemas::{Camera, Sample, UpAxis, viridis};
+use jepa3d_schemas::{Camera, Sample, UpAxis, label_color, viridis};
 
 use crate::config::ColorBy;
 use crate::mesh_scene::GREY;
-use crate::palette::{Srgb, label_color};
+use crate::palette::Srgb;
 use crate::shade::lambert;
 use crate::splat_fit::Splats;
 

@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use jepa3d_render::stages::label_color;
 use jepa3d_render::{
     ColorBy, Placement, Rendered, RigConfig, Subject, ViewScratch, ViewsConfig, render_views,
 };
-use jepa3d_schemas::{Material, Mesh, Object, Sample, Shape, Texture, UpAxis, View, viridis};
+use jepa3d_schemas::{Material, Mesh, Object, Sample, Shape, Texture, UpAxis, View, label_color, viridis};
 
 /// A square of side 1.2 in the plane z = 0, seen by a camera in front (-z) of it: x runs to the left.
 fn square() -> Mesh {

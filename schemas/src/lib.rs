@@ -36,7 +36,7 @@ mod warning;
 pub use atomic_file::{TEMPORARY_SUFFIX, remove_temporaries, write_atomically};
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};
-pub use color::viridis;
+pub use color::{label_color, viridis};
 pub use column::ListColumn;
 pub use error::{Error, Result};
 pub use features::{FeatureRows, read_features, write_features};

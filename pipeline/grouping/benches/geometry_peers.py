@@ -75,7 +75,7 @@ def knn_peers(points, centers):
 
 def run_ours(binary, path, n, m):
     repeats = "200" if n <= 8192 else "15"
-    return json.loads(subprocess.run([binary, path, str(n), str(m), repeats], check=True, capture_output=True).stdout)
+    return json.loads(subprocess.run([binary, path, str(n), str(m), repeats], check=True, stdout=subprocess.PIPE).stdout)
 
 
 def inputs(sweep):

@@ -3,7 +3,7 @@
 //! The colour of a correspondence is its place in the cloud: x is red, y is green, z is blue.
 //! Equal colours in 3D and in an image are therefore the same point, or its near neighbour.
 
-use jepa3d_schemas::{Sample, UpAxis};
+use jepa3d_schemas::{Sample, UpAxis, label_color};
 
 /// sRGB.
 pub(crate) type Color = [u8; 3];
@@ -77,7 +77,7 @@ pub(crate) enum Meaning {
 /// One colour a point from the first that is there: labels, colours, intensity, height.
 pub(crate) fn of_cloud(sample: &Sample, up: UpAxis) -> (Meaning, Vec<Color>) {
     if let Some(labels) = &sample.point_labels {
-        return (Meaning::Label, labels.iter().map(|&label| of_label(label)).collect());
+        return (Meaning::Label, labels.iter().map(|&label| label_color(label)).collect());
     }
     if let Some(colors) = &sample.colors {
         return (Meaning::Stored, colors.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect());
@@ -86,11 +86,6 @@ pub(crate) fn of_cloud(sample: &Sample, up: UpAxis) -> (Meaning, Vec<Color>) {
         return (Meaning::Intensity, ramp(intensity.iter().copied()));
     }
     (Meaning::Height, ramp(sample.points.iter().skip(up.index()).step_by(3).copied()))
-}
-
-/// A label's colour; a negative label, which marks points without one, is grey.
-pub(crate) fn of_label(label: i16) -> Color {
-    usize::try_from(label).map_or([150; 3], |label| of_number(label + 3))
 }
 
 /// A patch's colour.
@@ -114,21 +109,6 @@ fn from_hsv(hue: f32, saturation: f32, value: f32) -> Color {
     })
 }
 
-/// Viridis at 0, 0.1, .. 1.
-const RAMP: [[f32; 3]; 11] = [
-    [68.0, 1.0, 84.0],
-    [72.0, 36.0, 117.0],
-    [65.0, 68.0, 135.0],
-    [53.0, 95.0, 141.0],
-    [42.0, 120.0, 142.0],
-    [33.0, 145.0, 140.0],
-    [34.0, 168.0, 132.0],
-    [68.0, 191.0, 112.0],
-    [122.0, 209.0, 81.0],
-    [189.0, 223.0, 38.0],
-    [253.0, 231.0, 37.0],
-];
-
 /// Viridis from the low to the high end of some values.
 fn ramp(values: impl Iterator<Item = f32> + Clone) -> Vec<Color> {
     let range = ValueRange::measure_bulk(values.clone());
@@ -138,11 +118,7 @@ fn ramp(values: impl Iterator<Item = f32> + Clone) -> Vec<Color> {
 /// Viridis at the place of a value in a range.
 pub(crate) fn viridis(value: f32, range: ValueRange) -> Color {
     let ValueRange { low, high } = range;
-    let scale = if high > low { 10.0 / (high - low) } else { 0.0 };
-    let at = ((value - low) * scale).clamp(0.0, 10.0);
-    let below = (at as usize).min(9);
-    let share = at - below as f32;
-    [0, 1, 2].map(|c| (RAMP[below][c] + share * (RAMP[below + 1][c] - RAMP[below][c])).round() as u8)
+    jepa3d_schemas::viridis(if high > low { (value - low) / (high - low) } else { 0.0 })
 }
 
 /// A patch of the context.
@@ -180,13 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn patches_and_labels_differ_from_their_neighbours() {
+    fn patches_differ_from_their_neighbours() {
         for number in 0..64 {
             let (a, b) = (of_group(number), of_group(number + 1));
             let apart: u32 = (0..3).map(|c| u32::from(a[c].abs_diff(b[c]))).sum();
             assert!(apart > 90, "{number}: {a:?} {b:?}");
         }
-        assert_eq!(of_label(-1), [150; 3]);
     }
 
     #[test]

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeSet;
 
-use jepa3d_schemas::{BOX_NUMBERS, Camera, Manifest, Sample, View};
+use jepa3d_schemas::{BOX_NUMBERS, Camera, Manifest, Sample, View, label_color};
 use rerun::components::ImagePlaneDistance;
 use rerun::components::Text;
 use rerun::{EntityPath, RecordingStream, RecordingStreamResult, TransformRelation};
@@ -111,7 +111,7 @@ impl Scribe<'_> {
         if !labels.is_empty() {
             let distinct: BTreeSet<i16> = labels.iter().copied().collect();
             let classes = distinct.into_iter().map(|label| {
-                let [r, g, b] = colors::of_label(label);
+                let [r, g, b] = label_color(label);
                 (class(label), label_name(label).as_str(), rerun::Rgba32::from_rgb(r, g, b)).into()
             });
             let classes: Vec<rerun::AnnotationInfo> = classes.collect();
@@ -143,7 +143,7 @@ impl Scribe<'_> {
             boxes().map(|b| [0.5 * b[3], 0.5 * b[4], 0.5 * b[5]]),
         )
         .with_quaternions(boxes().map(|b| rerun::Quaternion::from_xyzw([b[7], b[8], b[9], b[6]])))
-        .with_colors(labels.iter().map(|&label| paint(&colors::of_label(label))))
+        .with_colors(labels.iter().map(|&label| paint(&label_color(label))))
         .with_labels(labels.iter().map(name))
         .with_show_labels(false)
         .with_fill_mode(rerun::FillMode::MajorWireframe);

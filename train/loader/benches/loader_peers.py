@@ -34,12 +34,12 @@ ARRAYS = "memmap"
 def prepare(binary, data, out):
     command = [binary, "prepare", "modelnet", "--data", data, "--out", out, "--json"]
     command += [word for s in SETS for word in ("--set", s)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["objects"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["objects"]
 
 
 def ours(bench, folder, buffer, threads, epochs):
     command = [bench, folder, "--buffer", str(buffer), "--threads", str(threads), "--epochs", str(epochs)]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found["samples_per_s"], found["processor_us"]
 
 
