@@ -58,9 +58,12 @@ pub(crate) fn format_linear_tick(x: f64) -> String {
     if x.abs() < 1e-12 { "0".to_owned() } else { format_tick(x) }
 }
 
-/// A fraction at an axis, in percent.
+/// A fraction at an axis, in percent: hundredths of one, or two digits where that would be nothing.
 pub(crate) fn format_percent(x: f64) -> String {
-    format!("{} %", format_tick((1e4 * x).round() / 100.0))
+    let percent = 100.0 * x;
+    let power = if percent == 0.0 { 0.0 } else { libm::floor(libm::log10(percent.abs())) };
+    let steps = libm::pow(10.0, (1.0 - power).max(2.0));
+    format!("{} %", format_linear_tick((percent * steps).round() / steps))
 }
 
 #[cfg(test)]
@@ -75,6 +78,7 @@ mod tests {
             ["0", "1e-5", "4.5e-4", "0.001", "0.3", "0.99995", "12", "5000", "40k", "2.5M", "1e20"]
         );
         assert_eq!([0.85, 1.0, -0.1].map(format_percent), ["85 %", "100 %", "-10 %"]);
+        assert_eq!([5e-5, 1e-4, 1.5e-4, 0.0].map(format_percent), ["0.005 %", "0.01 %", "0.015 %", "0 %"]);
     }
 
     #[test]
