@@ -6,8 +6,8 @@ PYTHON ?= python3
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 JEPA3D = $(TARGET)/release/jepa3d
 
-.PHONY: build demo demo-all shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-render \
-	fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
+.PHONY: build demo demo-all shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
+	test-render 	fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
 	bench-memory bench-loader bench-tokenizer bench-train bench-variants bench-probe figures cuda-check test-cuda
 
 # All that follows builds the whole workspace's selection of features: nothing heavy is built twice.
@@ -84,9 +84,14 @@ doc:
 package:
 	$(CARGO) package --locked --workspace --no-verify
 
-# Twenty SIGKILLs at random moments, each followed by the same command.
+# SIGKILLs at random moments and at chosen system calls over every command that writes, each followed by the same command.
 test-kill:
-	$(CARGO) test --release --locked --workspace --test cli -- --ignored kill --nocapture
+	$(CARGO) test --release --locked --workspace --test cli --test hostile -- --ignored kill --nocapture
+
+# Damage, hostile files, errors of the machine and races, tried on the binary from outside; then mutated files in process.
+test-hostile:
+	$(CARGO) test --release --locked --workspace --test hostile -- --ignored --skip kill --nocapture
+	$(CARGO) test --release --locked --workspace --lib -- --ignored hostile_ --nocapture
 
 # Depth, ids and visible points against brute-force rays, on all meshes at full size.
 test-render:
