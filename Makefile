@@ -7,7 +7,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 JEPA3D = $(TARGET)/release/jepa3d
 
 .PHONY: build demo demo-all shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
-	test-render 	fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
+	test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
 	bench-memory bench-loader bench-tokenizer bench-train bench-variants bench-probe figures cuda-check test-cuda
 
 # All that follows builds the whole workspace's selection of features: nothing heavy is built twice.

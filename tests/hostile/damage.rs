@@ -92,7 +92,8 @@ impl Tally {
             }
             (None, true) if reader.rule == Rule::WorksAndTells && !is_named => "nothing told".to_owned(),
             (None, is_done) => {
-                if is_done && !is_named {
+                // What is done may print the name for other reasons.
+                if is_done && reader.rule == Rule::RefusesOrRepeats {
                     counts.same += 1;
                 } else {
                     counts.named += 1;
