@@ -23,4 +23,5 @@ mod manifest_text;
 mod manifests;
 mod mutations;
 mod records;
+mod runs;
 mod syscall_kills;
