@@ -46,6 +46,7 @@ mod shard_footer;
 mod stats;
 mod stored;
 mod surface;
+mod surface_color;
 mod verify;
 mod views;
 mod writer;

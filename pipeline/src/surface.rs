@@ -7,6 +7,7 @@
 use jepa3d_schemas::{Draws, Mesh, NO_INDEX, PointCloud};
 
 use crate::error::Rejected;
+use crate::surface_color::{blend, surface_color};
 
 /// Draws triangles by area in expected constant time: a cumulative table with a guide into it
 /// (the cut-point method, Devroye 1986, section III.2.4).
@@ -70,7 +71,7 @@ impl TriangleTable {
 /// Draws `count` points uniformly over the surface of `mesh`.
 ///
 /// Normals are the file's, interpolated, where all three corners have one, else the face's by
-/// its winding. Colours come from the texture, else the vertices, else the material; a mesh
+/// its winding. Colours are made of texture, vertices and material as the mesh's rule says; a mesh
 /// with none of these gives no colours. Part labels are those of the triangles.
 ///
 /// # Errors
@@ -94,7 +95,7 @@ pub(crate) fn sample_surface(mesh: &Mesh, count: usize, draws: &mut Draws) -> Re
         positions.push(blend(corners, weights));
         normals.push(normal(mesh, t, corners, weights));
         if has_colors {
-            colors.push(color(mesh, t, weights));
+            colors.push(surface_color(mesh, t, weights));
         }
         if has_parts {
             labels.push(mesh.triangle_parts[t]);
@@ -111,10 +112,6 @@ pub(crate) fn sample_surface(mesh: &Mesh, count: usize, draws: &mut Draws) -> Re
 
 fn corners(mesh: &Mesh, t: usize) -> [[f64; 3]; 3] {
     mesh.triangles[t].map(|v| mesh.positions[v as usize])
-}
-
-fn blend<const D: usize>(corners: [[f64; D]; 3], weights: [f64; 3]) -> [f64; D] {
-    std::array::from_fn(|i| (0..3).map(|c| corners[c][i] * weights[c]).sum())
 }
 
 /// Normal of a triangle by its winding, of twice its area in length.
@@ -141,31 +138,6 @@ fn normal(mesh: &Mesh, t: usize, corners: [[f64; 3]; 3], weights: [f64; 3]) -> [
     });
     // A drawn triangle has area, so its own normal exists.
     interpolated.or_else(|| unit(doubled_normal(corners))).unwrap_or_default()
-}
-
-fn color(mesh: &Mesh, t: usize, weights: [f64; 3]) -> [u8; 3] {
-    let material = mesh.triangle_materials.get(t).and_then(|&m| mesh.materials.get(m as usize));
-    let texture = material.and_then(|m| m.texture.as_deref());
-    let uv_corners = mesh.uv_corners.get(t).filter(|c| !c.contains(&NO_INDEX));
-    if let (Some(texture), Some(indices)) = (texture, uv_corners) {
-        let [u, v] = blend(indices.map(|i| mesh.uvs[i as usize].map(f64::from)), weights);
-        return texel(texture, u, v);
-    }
-    if !mesh.vertex_colors.is_empty() {
-        let at = mesh.triangles[t].map(|v| mesh.vertex_colors[v as usize].map(f64::from));
-        return blend(at, weights).map(|x| x.round().clamp(0.0, 255.0) as u8);
-    }
-    // Triangles without a material are drawn in the usual light grey.
-    let diffuse = material.map_or([0.8; 3], |m| m.diffuse);
-    diffuse.map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8)
-}
-
-/// The texel at (u, v), origin at the lower left, repeated outside `[0,1]` as OBJ asks for.
-fn texel(texture: &jepa3d_schemas::Texture, u: f64, v: f64) -> [u8; 3] {
-    let wrap = |x: f64| if x.is_finite() { x - x.floor() } else { 0.0 };
-    let at = |x: f64, size: u32| ((wrap(x) * f64::from(size)) as usize).min(size as usize - 1);
-    let (column, row) = (at(u, texture.width), at(1.0 - v, texture.height));
-    texture.rgb[row * texture.width as usize + column]
 }
 
 #[cfg(test)]
@@ -256,7 +228,7 @@ mod tests {
         mesh.triangle_parts = vec![3, 9];
         mesh.triangle_materials = vec![0, 1];
         let rgb = vec![[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]];
-        let texture = Some(Arc::new(Texture { width: 2, height: 2, rgb }));
+        let texture = Some(Arc::new(Texture { width: 2, height: 2, rgb, ..Texture::default() }));
         mesh.materials = vec![
             Material { name: "flat".into(), diffuse: [0.2, 0.4, 1.0], texture: None },
             Material { name: "image".into(), diffuse: [1.0; 3], texture },
@@ -273,11 +245,6 @@ mod tests {
                 assert_eq!(colors[i], [51, 102, 255]);
             }
         }
-        // The upper-left texel is the first of the image, also through negative coordinates.
-        let texture = mesh.materials[1].texture.as_deref().unwrap();
-        assert_eq!(texel(texture, 0.25, 0.75), [255, 0, 0]);
-        assert_eq!(texel(texture, -0.75, 2.75), [255, 0, 0]);
-        assert_eq!(texel(texture, 0.75, 0.25), [9, 9, 9]);
     }
 
     #[test]

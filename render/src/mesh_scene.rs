@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jepa3d_schemas::{Mesh, NO_INDEX, Texture, label_color};
+use jepa3d_schemas::{ColorRule, Mesh, NO_INDEX, Texture, label_color, linear_from_srgb};
 
 use crate::config::{ColorBy, ViewsConfig};
 use crate::palette::Srgb;
@@ -22,6 +22,8 @@ pub(crate) enum Albedo {
     Corners([[u8; 3]; 3]),
     /// Texture (an index into [`MeshScene::pyramids`]) and corners in it.
     Textured(u32, [[f32; 2]; 3]),
+    /// The same, and the linear colours of the corners that it is multiplied by.
+    Tinted(u32, [[f32; 2]; 3], [[f32; 3]; 3]),
     /// By height along the up axis.
     Height,
 }
@@ -125,8 +127,8 @@ impl<'a> MeshScene<'a> {
         }
     }
 
-    /// What colours a triangle. `Auto` follows the order of the surface sampler, so that points and pixels
-    /// agree: texture, vertex colour, material, grey.
+    /// What colours a triangle. `Auto` follows the rule of the mesh as the surface sampler does, so that points
+    /// and pixels agree.
     pub(crate) fn albedo(&self, t: usize) -> Albedo {
         let mesh = self.mesh;
         let solid = |color: [u8; 3]| Albedo::Solid(self.srgb.linear(color));
@@ -141,18 +143,38 @@ impl<'a> MeshScene<'a> {
     /// What the mesh's file says of a triangle.
     fn file_albedo(&self, t: usize) -> Albedo {
         let mesh = self.mesh;
+        let is_product = mesh.color_rule == ColorRule::Product;
         let material = mesh.triangle_materials.get(t).map(|&m| m as usize);
+        let diffuse = material.and_then(|m| mesh.materials.get(m)).map(|m| m.diffuse);
+        let vertices = (!mesh.vertex_colors.is_empty())
+            .then(|| mesh.triangles[t].map(|v| mesh.vertex_colors[v as usize]));
         let pyramid = material.and_then(|m| *self.material_pyramids.get(m)?);
         let uvs = mesh.uv_corners.get(t).filter(|c| !c.contains(&NO_INDEX));
         if let (Some(pyramid), Some(uvs)) = (pyramid, uvs) {
-            return Albedo::Textured(pyramid, uvs.map(|i| mesh.uvs[i as usize]));
+            let uvs = uvs.map(|i| mesh.uvs[i as usize]);
+            let tint = self.tint(vertices.filter(|_| is_product), diffuse);
+            return tint.map_or(Albedo::Textured(pyramid, uvs), |tint| Albedo::Tinted(pyramid, uvs, tint));
         }
-        if !mesh.vertex_colors.is_empty() {
-            return Albedo::Corners(mesh.triangles[t].map(|v| mesh.vertex_colors[v as usize]));
+        if let Some(corners) = vertices {
+            let tint = if is_product { self.tint(vertices, diffuse) } else { None };
+            return Albedo::Corners(tint.map_or(corners, |t| t.map(|c| c.map(|x| self.srgb.encode(x)))));
         }
-        let diffuse = material.and_then(|m| mesh.materials.get(m)).map(|m| m.diffuse);
-        let bytes = diffuse.map_or(GREY, |d| d.map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8));
+        // Where others have a material, one without is white in a product.
+        let unknown = if is_product && material.is_some() { [255; 3] } else { GREY };
+        let bytes = diffuse.map_or(unknown, |d| d.map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8));
         Albedo::Solid(self.srgb.linear(bytes))
+    }
+
+    /// The product of vertex colours and a diffuse colour at the corners, linear; `None` for white.
+    fn tint(&self, vertices: Option<[[u8; 3]; 3]>, diffuse: Option<[f32; 3]>) -> Option<[[f32; 3]; 3]> {
+        let diffuse = diffuse.filter(|d| *d != [1.0; 3]);
+        if vertices.is_none() && diffuse.is_none() {
+            return None;
+        }
+        let diffuse =
+            diffuse.unwrap_or([1.0; 3]).map(|x| linear_from_srgb(f64::from(x.clamp(0.0, 1.0))) as f32);
+        let corners = vertices.map_or([[1.0; 3]; 3], |corners| corners.map(|c| self.srgb.linear(c)));
+        Some(corners.map(|c| std::array::from_fn(|i| c[i] * diffuse[i])))
     }
 }
 

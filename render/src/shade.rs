@@ -109,7 +109,7 @@ impl<'a> Shader<'a> {
         face.light = lambert(Vec3::from_array(scene.face_normals[t]), self.rays.forward);
         let [a, b, c] = scene.corners(t).map(|p| Vec3::from_array(p).as_dvec3());
         (face.corner, face.edges) = (a, [b - a, c - a]);
-        if let Albedo::Textured(pyramid, uvs) = face.albedo {
+        if let Albedo::Textured(pyramid, uvs) | Albedo::Tinted(pyramid, uvs, _) = face.albedo {
             let world = face.edges[0].cross(face.edges[1]).length() as f32;
             let [width, height] = scene.pyramids[pyramid as usize].size();
             let side = |i: usize| [(uvs[i][0] - uvs[0][0]) * width, (uvs[i][1] - uvs[0][1]) * height];
@@ -146,10 +146,10 @@ impl<'a> Shader<'a> {
                 let linear = colors.map(|c| self.srgb.linear(c));
                 std::array::from_fn(|i| (0..3).map(|c| linear[c][i] * weights[c]).sum())
             }
-            Albedo::Textured(pyramid, uvs) => {
-                let uv = std::array::from_fn(|i| (0..3).map(|c| uvs[c][i] * weights[c]).sum());
-                let texels = self.face.texels * depth / self.rays.focal;
-                self.scene.pyramids[pyramid as usize].sample(uv, texels, self.srgb)
+            Albedo::Textured(pyramid, uvs) => self.texture(pyramid, uvs, weights, depth),
+            Albedo::Tinted(pyramid, uvs, tint) => {
+                let color = self.texture(pyramid, uvs, weights, depth);
+                std::array::from_fn(|i| color[i] * (0..3).map(|c| tint[c][i] * weights[c]).sum::<f32>())
             }
             Albedo::Height => {
                 let [low, high] = self.scene.heights;
@@ -157,6 +157,16 @@ impl<'a> Shader<'a> {
                 self.srgb.linear(viridis((at - low) / (high - low)))
             }
         }
+    }
+}
+
+impl Shader<'_> {
+    /// Linear colour of a texture at barycentric `weights` of a triangle with texture coordinates `uvs`.
+    #[inline(always)]
+    fn texture(&self, pyramid: u32, uvs: [[f32; 2]; 3], weights: [f32; 3], depth: f32) -> [f32; 3] {
+        let uv = std::array::from_fn(|i| (0..3).map(|c| uvs[c][i] * weights[c]).sum());
+        let texels = self.face.texels * depth / self.rays.focal;
+        self.scene.pyramids[pyramid as usize].sample(uv, texels, self.srgb)
     }
 }
 

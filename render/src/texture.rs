@@ -3,7 +3,7 @@
 //! One level is chosen a sample so that a pixel covers about one texel (Williams 1983, Pyramidal
 //! parametrics): without it, a texture that is finer than the image turns to noise.
 
-use jepa3d_schemas::Texture;
+use jepa3d_schemas::{Texture, TextureWrap};
 
 use crate::palette::Srgb;
 
@@ -37,7 +37,7 @@ impl<'a> Pyramid<'a> {
         [self.full.width as f32, self.full.height as f32]
     }
 
-    /// Linear colour at `uv` (origin at the lower left, repeated outside `[0,1]`), where one pixel covers
+    /// Linear colour at `uv` (origin at the lower left, wrapped as the texture says), where one pixel covers
     /// `texels` texels of the full texture along a side.
     #[inline]
     pub(crate) fn sample(&self, uv: [f32; 2], texels: f32, srgb: Srgb) -> [f32; 3] {
@@ -52,8 +52,8 @@ impl<'a> Pyramid<'a> {
 }
 
 fn interpolate(texture: &Texture, uv: [f32; 2], srgb: Srgb) -> [f32; 3] {
-    let (x0, x1, tx) = find_texels(uv[0], texture.width as usize);
-    let (y0, y1, ty) = find_texels(1.0 - uv[1], texture.height as usize);
+    let (x0, x1, tx) = find_texels(uv[0], texture.wrap[0], texture.width as usize);
+    let (y0, y1, ty) = find_texels(1.0 - uv[1], texture.wrap[1], texture.height as usize);
     let texel = |x: usize, y: usize| srgb.linear(texture.rgb[y * texture.width as usize + x]);
     let (a, b, c, d) = (texel(x0, y0), texel(x1, y0), texel(x0, y1), texel(x1, y1));
     std::array::from_fn(|i| {
@@ -62,14 +62,32 @@ fn interpolate(texture: &Texture, uv: [f32; 2], srgb: Srgb) -> [f32; 3] {
     })
 }
 
-/// The two texels around a repeated coordinate and the weight of the second.
+/// The two texels around a coordinate and the weight of the second.
 #[inline(always)]
-fn find_texels(x: f32, size: usize) -> (usize, usize, f32) {
+fn find_texels(x: f32, wrap: TextureWrap, size: usize) -> (usize, usize, f32) {
+    if wrap != TextureWrap::Repeat {
+        return find_bordered_texels(x, wrap, size);
+    }
     let wrapped = if x.is_finite() { x - x.floor() } else { 0.0 };
     let at = wrapped * size as f32 - 0.5;
     let low = at.floor();
     let first = if low < 0.0 { size - 1 } else { (low as usize).min(size - 1) };
     let second = if first + 1 == size { 0 } else { first + 1 };
+    (first, second, at - low)
+}
+
+/// As [`find_texels`], of an image that does not go on beyond its border but ends or is mirrored there: the
+/// texel beyond it is the one before it.
+fn find_bordered_texels(x: f32, wrap: TextureWrap, size: usize) -> (usize, usize, f32) {
+    let inside = match (x.is_finite(), wrap) {
+        (false, _) => 0.0,
+        (true, TextureWrap::Mirror) => 1.0 - (x.rem_euclid(2.0) - 1.0).abs(),
+        (true, _) => x.clamp(0.0, 1.0),
+    };
+    let at = inside * size as f32 - 0.5;
+    let low = at.floor();
+    let first = if low < 0.0 { 0 } else { (low as usize).min(size - 1) };
+    let second = if low < 0.0 { 0 } else { (first + 1).min(size - 1) };
     (first, second, at - low)
 }
 
@@ -88,7 +106,7 @@ fn halve(texture: &Texture, srgb: Srgb) -> Texture {
             }));
         }
     }
-    Texture { width: width as u32, height: height as u32, rgb }
+    Texture { width: width as u32, height: height as u32, rgb, wrap: texture.wrap }
 }
 
 #[cfg(test)]
@@ -97,13 +115,13 @@ mod tests {
 
     fn checker(size: u32) -> Texture {
         let at = |i: u32| if (i % size + i / size).is_multiple_of(2) { [255; 3] } else { [0; 3] };
-        Texture { width: size, height: size, rgb: (0..size * size).map(at).collect() }
+        Texture { width: size, height: size, rgb: (0..size * size).map(at).collect(), ..Texture::default() }
     }
 
     #[test]
     fn texel_centres_give_texels_and_v_runs_up() {
         let rgb = vec![[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]];
-        let texture = Texture { width: 2, height: 2, rgb };
+        let texture = Texture { width: 2, height: 2, rgb, ..Texture::default() };
         let srgb = Srgb::new();
         let pyramid = Pyramid::new(&texture, srgb).unwrap();
         assert_eq!(pyramid.sample([0.25, 0.75], 1.0, srgb), [1.0, 0.0, 0.0]);
@@ -111,6 +129,31 @@ mod tests {
         assert_eq!(pyramid.sample([0.25, 0.25], 1.0, srgb), [0.0, 0.0, 1.0]);
         assert_eq!(pyramid.sample([-0.75, 3.25], 1.0, srgb), [0.0, 0.0, 1.0]);
         assert_eq!(pyramid.sample([0.0, 0.75], 1.0, srgb), [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn beyond_the_border_is_what_the_texture_says() {
+        let rgb = vec![[255, 0, 0], [0, 0, 255]];
+        let srgb = Srgb::new();
+        let color = |u: f32, wrap: TextureWrap| {
+            let texture =
+                Texture { width: 2, height: 1, rgb: rgb.clone(), wrap: [wrap, TextureWrap::Repeat] };
+            Pyramid::new(&texture, srgb).unwrap().sample([u, 0.5], 1.0, srgb)
+        };
+        let (red, blue) = ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]);
+        use TextureWrap::{Clamp, Mirror, Repeat};
+        for (u, repeat, clamp, mirror) in [
+            (0.25, red, red, red),
+            (1.25, red, blue, blue),
+            (1.75, blue, blue, red),
+            (-0.25, blue, red, red),
+            (2.25, red, blue, red),
+        ] {
+            assert_eq!([Repeat, Clamp, Mirror].map(|wrap| color(u, wrap)), [repeat, clamp, mirror], "{u}");
+        }
+        for wrap in [Clamp, Mirror] {
+            assert_eq!([0.0, 1.0, f32::NAN].map(|u| color(u, wrap)), [red, blue, red]);
+        }
     }
 
     #[test]
@@ -128,9 +171,12 @@ mod tests {
     #[test]
     fn textures_without_their_pixels_are_none() {
         let srgb = Srgb::new();
-        assert!(Pyramid::new(&Texture { width: 0, height: 3, rgb: vec![] }, srgb).is_none());
-        assert!(Pyramid::new(&Texture { width: 2, height: 2, rgb: vec![[0; 3]; 3] }, srgb).is_none());
-        let odd = Texture { width: 3, height: 1, rgb: vec![[255; 3]; 3] };
+        assert!(Pyramid::new(&Texture { width: 0, height: 3, ..Texture::default() }, srgb).is_none());
+        assert!(
+            Pyramid::new(&Texture { width: 2, height: 2, rgb: vec![[0; 3]; 3], ..Texture::default() }, srgb)
+                .is_none()
+        );
+        let odd = Texture { width: 3, height: 1, rgb: vec![[255; 3]; 3], ..Texture::default() };
         assert_eq!(Pyramid::new(&odd, srgb).unwrap().halved.len(), 2);
     }
 }

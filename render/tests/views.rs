@@ -7,7 +7,9 @@ use std::sync::Arc;
 use jepa3d_render::{
     ColorBy, Placement, Rendered, RigConfig, Subject, ViewScratch, ViewsConfig, render_views,
 };
-use jepa3d_schemas::{Material, Mesh, Object, Sample, Shape, Texture, UpAxis, View, label_color, viridis};
+use jepa3d_schemas::{
+    ColorRule, Material, Mesh, Object, Sample, Shape, Texture, UpAxis, View, label_color, viridis,
+};
 
 /// A square of side 1.2 in the plane z = 0, seen by a camera in front (-z) of it: x runs to the left.
 fn square() -> Mesh {
@@ -140,11 +142,11 @@ fn colours_come_from_where_the_configuration_says() {
 
 #[test]
 fn textures_lie_as_their_coordinates_say() {
-    let texture =
-        Texture { width: 2, height: 2, rgb: vec![[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]] };
+    let rgb = vec![[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]];
+    let texture = Texture { width: 2, height: 2, rgb, ..Texture::default() };
     let mut mesh = square();
     mesh.materials =
-        vec![Material { name: "m".to_owned(), diffuse: [0.5; 3], texture: Some(Arc::new(texture)) }];
+        vec![Material { name: "m".to_owned(), diffuse: [1.0; 3], texture: Some(Arc::new(texture)) }];
     mesh.triangle_materials = vec![0, 0];
     // u runs along +x, v along +y.
     mesh.uvs = vec![[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
@@ -157,6 +159,35 @@ fn textures_lie_as_their_coordinates_say() {
         let found = pixel(view, x, y);
         assert!((0..3).all(|c| found[c].abs_diff(color[c]) < 40), "{found:?} at {x} {y}");
     }
+}
+
+#[test]
+fn colours_are_multiplied_where_the_mesh_says_so() {
+    let texture = Texture { width: 1, height: 1, rgb: vec![[255, 255, 0]], ..Texture::default() };
+    let mut mesh = square();
+    let image = Some(Arc::new(texture));
+    mesh.materials = vec![
+        Material { name: "image".to_owned(), diffuse: [1.0, 0.5, 1.0], texture: image },
+        Material { name: "plain".to_owned(), diffuse: [0.5, 1.0, 1.0], texture: None },
+    ];
+    mesh.triangle_materials = vec![0, 1];
+    mesh.uvs = vec![[0.5; 2]; 4];
+    mesh.uv_corners = vec![mesh.triangles[0], [jepa3d_schemas::NO_INDEX; 3]];
+    mesh.vertex_colors = vec![[255, 255, 128]; 4];
+    let colors = |mesh: &Mesh| {
+        let rendered = render(mesh.clone(), &config());
+        [(40, 50), (20, 20)].map(|(x, y)| pixel(&rendered.views[0], x, y))
+    };
+    let first = colors(&mesh);
+    near(first[0], [255, 128, 0, 255]);
+    near(first[1], [255, 255, 128, 255]);
+    mesh.color_rule = ColorRule::Product;
+    let product = colors(&mesh);
+    near(product[0], [255, 128, 0, 255]);
+    near(product[1], [128, 255, 128, 255]);
+    mesh.vertex_colors = Vec::new();
+    mesh.triangle_materials = vec![0, jepa3d_schemas::NO_INDEX];
+    near(colors(&mesh)[1], [255, 255, 255, 255]);
 }
 
 #[test]

@@ -39,6 +39,20 @@ pub struct Mesh {
     pub triangle_materials: Vec<u32>,
     /// Part label of each triangle.
     pub triangle_parts: Vec<i16>,
+    /// What the colours above make together.
+    pub color_rule: ColorRule,
+}
+
+/// What texture, vertex colours and material of a triangle make together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColorRule {
+    /// The texture times the colour of its material (linear light) where there is one, else the vertex colours
+    /// (blended as they are stored), else the colour of the material.
+    #[default]
+    First,
+    /// The product of all that are there as linear light, in which vertex colours are blended, too; a triangle
+    /// with none of them is white. This is what glTF asks for.
+    Product,
 }
 
 /// The surface colour of a group of triangles.
@@ -48,7 +62,8 @@ pub struct Material {
     pub name: String,
     /// Diffuse colour, RGB in `[0,1]`, sRGB as authored.
     pub diffuse: [f32; 3],
-    /// Decoded diffuse texture, when the file names one, it could be read and textures were asked for.
+    /// Decoded diffuse texture, when the file names one, it could be read and textures were asked for;
+    /// what it shows is multiplied by `diffuse`.
     pub texture: Option<Arc<Texture>>,
 }
 
@@ -56,14 +71,28 @@ pub struct Material {
 ///
 /// # Shapes
 /// `rgb` holds `height * width` pixels, row by row from the top.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Texture {
     /// Pixels in a row.
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// Pixels, top row first.
+    /// Pixels, top row first, sRGB.
     pub rgb: Vec<[u8; 3]>,
+    /// What it shows outside `[0,1]`, along u and along v.
+    pub wrap: [TextureWrap; 2],
+}
+
+/// What a texture shows outside `[0,1]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TextureWrap {
+    /// The image again.
+    #[default]
+    Repeat,
+    /// The nearest texel of its border.
+    Clamp,
+    /// The image again, every other time mirrored.
+    Mirror,
 }
 
 /// A cloud of points with optional attributes.

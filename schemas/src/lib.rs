@@ -41,7 +41,7 @@ pub use column::ListColumn;
 pub use error::{Error, Result};
 pub use features::{FeatureRows, read_features, write_features};
 pub use footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, version_footer};
-pub use geometry::{Material, Mesh, NO_INDEX, PointCloud, Texture};
+pub use geometry::{ColorRule, Material, Mesh, NO_INDEX, PointCloud, Texture, TextureWrap};
 pub use layered_config::{ConfigError, ConfigText, config_table};
 pub use manifest::{
     GroupsEntry, MANIFEST_FILE, Manifest, ShapeLetters, ShardEntry, SplitCounts, ViewsEntry, VoxelEdge,

@@ -44,11 +44,20 @@ warning_kinds! {
     FacesMissing: "faces-missing", "A mesh without faces was read as points.";
     LinesUnread: "lines-unread", "Lines with unknown keywords were skipped.";
     BytesIgnored: "bytes-ignored", "Bytes or lines after the last element were ignored.";
+    LengthDiffers: "length-differs", "A header states another length than the file has.";
+    AttributesUnread: "attributes-unread", "Faces carry attributes that are not read.";
+    ExtensionUnread: "extension-unread", "An extension that the file uses is not read.";
+    SceneLeftOut: "scene-left-out", "Meshes that are in no part of the default scene were left out.";
+    SkinWeightsMended: "skin-weights-mended", "Weights of joints that do not add up to one were scaled, or the joints left out.";
     // Materials, colours and textures.
-    ColorsPartlyUnknown: "colors-partly-unknown", "Some vertices have no colour; they are white.";
+    ColorsPartlyUnknown: "colors-partly-unknown", "Some vertices or faces have no colour; they are white or light grey.";
     MaterialMissing: "material-missing", "A material, or the file that should define it, is missing or cannot be read.";
     MaterialLineUnread: "material-line-unread", "A line of a material file could not be understood.";
+    MaterialValueChanged: "material-value-changed", "A colour of a material was clamped, or left out of its texture.";
     TextureMissing: "texture-missing", "A texture is missing or cannot be decoded.";
+    TextureOptionUnread: "texture-option-unread", "An option of a texture is not honoured.";
+    TextureUnplaced: "texture-unplaced", "Faces of a material with a texture have no place in it; they have its colour alone.";
+    CompanionOutside: "companion-outside", "A material file or texture lies outside the data folder and was not read.";
     // Photos.
     PhotoMissing: "photo-missing", "A camera has no photo of the moment.";
     PhotoShowsNothing: "photo-shows-nothing", "A photo shows no stored point and was left out.";

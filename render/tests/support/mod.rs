@@ -28,7 +28,9 @@ pub fn objs(folder: &Path) -> Vec<PathBuf> {
 /// Reads a mesh and draws `count` points of its surface, normalised to the unit sphere.
 /// `None` where the mesh has no area.
 pub fn subject(path: &Path, count: usize, textures: bool) -> Option<(Object, Sample)> {
-    let loaded = read_geometry(path, &ReadOptions { textures }).expect("test data can be read");
+    // ShapeNet keeps images in a folder beside that of the model.
+    let root = path.ancestors().nth(2).map(Path::to_owned);
+    let loaded = read_geometry(path, &ReadOptions { textures, root }).expect("test data can be read");
     let Shape::Mesh(mesh) = &loaded.shape else { panic!("{} is no mesh", path.display()) };
     let raw = surface_points(mesh, count)?;
     let center = raw.iter().fold(DVec3::ZERO, |a, &b| a + b) / raw.len() as f64;
