@@ -56,7 +56,7 @@ impl Folder {
             return Err(Error::Missing { path: root.to_owned(), expected });
         }
         let notes = write_notes(&objects, classes.len(), found.repeated_folders);
-        let options = ReadOptions { textures: config.textures };
+        let options = ReadOptions { textures: config.textures, root: Some(root.to_owned()) };
         Ok(Self { objects, classes, up_axis: config.up_axis, columns, options, notes })
     }
 }

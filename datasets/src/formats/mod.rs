@@ -19,14 +19,18 @@ mod parsed;
 pub mod pcd;
 pub mod ply;
 mod polygon;
+mod read_fault;
 pub mod stl;
 pub mod text;
+mod textures;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{Mesh, PointCloud, Shape, Warning, source_hash};
 
+use self::companions::Companions;
 use self::parsed::Parsed;
+use self::read_fault::ReadFault;
 
 use crate::budget::Budget;
 use crate::error::{Error, ParseError, Result};
@@ -51,6 +55,9 @@ pub struct Loaded {
 pub struct ReadOptions {
     /// Whether to decode the textures that materials name.
     pub textures: bool,
+    /// The data folder: nothing outside it is read, whatever a file names. `None`, and a folder that the file does
+    /// not lie below, stand for the folder of the file itself.
+    pub root: Option<PathBuf>,
 }
 
 /// Extensions that [`read_geometry`] reads, in lower case.
@@ -94,46 +101,46 @@ pub(crate) fn read_columns(
     budget: &Budget,
 ) -> Result<Loaded> {
     let bytes = read_file(path, budget)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    // Files beside the main one, for the source hash.
-    let mut others: Vec<Vec<u8>> = Vec::new();
+    let mut companions = Companions::new(path, options.root.as_deref(), budget);
     let parsed = match extension(path).as_str() {
-        "obj" => obj::parse(&bytes).and_then(|file| obj_shape(file, folder, options, &mut others)),
-        "off" => off::parse(&bytes).and_then(require_surface),
-        "ply" => ply::parse(&bytes),
-        "stl" => stl::parse(&bytes).and_then(require_surface),
-        "gltf" | "glb" => {
-            let mut resolve = |name: &str| {
-                let bytes = std::fs::read(companions::find_companion(folder, name)?).ok()?;
-                others.push(bytes.clone());
-                Some(bytes)
-            };
-            gltf::parse_with(&bytes, options.textures, &mut resolve).and_then(require_surface)
+        "obj" => obj_shape(&bytes, &mut companions, options.textures),
+        "gltf" | "glb" => gltf_shape(&bytes, &mut companions, options.textures),
+        "off" => off::parse(&bytes).and_then(|mesh| require_surface(mesh, budget)).map_err(ReadFault::from),
+        "stl" => stl::parse(&bytes).and_then(|mesh| require_surface(mesh, budget)).map_err(ReadFault::from),
+        "ply" => ply::parse(&bytes).map_err(ReadFault::from),
+        "pcd" => pcd::parse(&bytes).map(wrap_points).map_err(ReadFault::from),
+        "npy" => npy::parse_columns(&bytes, columns).map(wrap_points).map_err(ReadFault::from),
+        "npz" => npz::parse_columns(&bytes, columns).map(wrap_points).map_err(ReadFault::from),
+        "xyz" | "txt" | "csv" | "pts" => {
+            text::parse_columns(&bytes, columns).map(wrap_points).map_err(ReadFault::from)
         }
-        "pcd" => pcd::parse(&bytes).map(wrap_points),
-        "npy" => npy::parse_columns(&bytes, columns).map(wrap_points),
-        "npz" => npz::parse_columns(&bytes, columns).map(wrap_points),
-        "xyz" | "txt" | "csv" | "pts" => text::parse_columns(&bytes, columns).map(wrap_points),
         _ => return Err(unsupported(path)),
     };
     let Parsed { geometry, warnings } = parsed.map_err(|e| e.in_file(path))?;
-    let parts: Vec<&[u8]> = std::iter::once(&bytes).chain(&others).map(Vec::as_slice).collect();
+    let others = companions.read.iter().map(|bytes| bytes.as_slice());
+    let parts: Vec<&[u8]> = std::iter::once(bytes.as_slice()).chain(others).collect();
     Ok(Loaded { shape: geometry, source_hash: source_hash(&parts), warnings })
 }
 
 /// The mesh of an OBJ file with its materials.
 fn obj_shape(
-    file: obj::ObjFile,
-    folder: &Path,
-    options: &ReadOptions,
-    others: &mut Vec<Vec<u8>>,
-) -> Result<Parsed<Shape>, ParseError> {
-    let obj::ObjFile { mut mesh, material_libraries, mut warnings } = file;
-    let mut materials = companions::Materials::new(folder, options.textures);
-    materials.fill(&mut mesh, &material_libraries);
-    warnings.append(&mut materials.warnings);
-    others.append(&mut materials.read);
-    require_surface(Parsed { geometry: mesh, warnings })
+    bytes: &[u8],
+    companions: &mut Companions<'_>,
+    textures: bool,
+) -> Result<Parsed<Shape>, ReadFault> {
+    let mesh = obj::fill_materials(obj::parse(bytes)?, companions, textures)?;
+    Ok(require_surface(mesh, companions.budget)?)
+}
+
+/// The mesh of a glTF file with its materials.
+fn gltf_shape(
+    bytes: &[u8],
+    companions: &mut Companions<'_>,
+    textures: bool,
+) -> Result<Parsed<Shape>, ReadFault> {
+    let budget = companions.budget;
+    let mesh = gltf::parse_with(bytes, textures, companions)?;
+    Ok(require_surface(mesh, budget)?)
 }
 
 fn unsupported(path: &Path) -> Error {
@@ -144,13 +151,21 @@ fn unsupported(path: &Path) -> Error {
     }
 }
 
-/// A mesh as a shape; refuses one without faces, since there is no surface to sample.
-fn require_surface(mesh: Parsed<Mesh>) -> Result<Parsed<Shape>, ParseError> {
+/// A mesh as a shape, charged to the budget; refuses one without faces, since there is no surface to sample.
+fn require_surface(mesh: Parsed<Mesh>, budget: &Budget) -> Result<Parsed<Shape>, ParseError> {
     let Parsed { geometry: mesh, warnings } = mesh;
     if mesh.triangles.is_empty() {
         let found = format!("no faces ({} vertices)", mesh.positions.len());
         return Err(ParseError::file("a surface to sample", found));
     }
+    let doubles = mesh.positions.as_flattened().len();
+    let indices = [&mesh.triangles, &mesh.normal_corners, &mesh.uv_corners].map(|t| t.as_flattened().len());
+    let singles = indices.iter().sum::<usize>()
+        + mesh.normals.as_flattened().len()
+        + mesh.uvs.as_flattened().len()
+        + mesh.triangle_materials.len();
+    budget.charge_values(doubles as u64, 8, "positions")?;
+    budget.charge_values(singles as u64, 4, "triangles and their attributes")?;
     Ok(Parsed { geometry: Shape::Mesh(mesh), warnings })
 }
 
@@ -180,12 +195,14 @@ mod tests {
         let image = image::RgbImage::from_fn(2, 1, |x, _| image::Rgb([x as u8, 7, 9]));
         image.save(dir.path().join("sub/red.png")).unwrap();
 
-        let read = |textures| read_geometry(&path, &ReadOptions { textures }).unwrap();
+        let read = |textures| read_geometry(&path, &ReadOptions { textures, root: None }).unwrap();
         let (plain, textured) = (read(false), read(true));
         assert_ne!(plain.source_hash, textured.source_hash);
         let warnings = [
             "material file \"gone.mtl\" is missing",
             "1 materials are in no material file that could be read, first \"lost\"",
+            "1 of 2 triangles have no material whose colour is known; they are light grey",
+            "1 triangles of materials with a texture have no texture coordinates; they have the colour of their material",
         ];
         assert_eq!(textured.warnings, warnings);
         let Shape::Mesh(mesh) = textured.shape else { panic!("points") };
@@ -197,7 +214,7 @@ mod tests {
         std::fs::write(dir.path().join("sub/red.png"), "no image").unwrap();
         let broken = read(true);
         assert!(
-            broken.warnings[1].text.starts_with("texture \"red.png\" cannot be read"),
+            broken.warnings[1].text.starts_with("texture \"SUB\\red.png\" cannot be read"),
             "{:?}",
             broken.warnings
         );

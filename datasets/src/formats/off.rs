@@ -1,8 +1,8 @@
 //! OFF: counts, vertices, polygons, one a line; as ModelNet, Princeton and libigl write it.
 //!
 //! Read: `OFF`, `COFF` (vertex colours), `NOFF` (vertex normals), counts on the header's line
-//! (even glued to it, as in many ModelNet files), comments, blank lines, colours after face
-//! indices (ignored). Refused by name: binary, 4D and n-dimensional variants.
+//! (even glued to it, as in many ModelNet files), comments, blank lines. A warning: colours after face indices and
+//! numbers after the position that the header does not announce. Refused by name: binary, 4D and n-dimensional variants.
 
 use jepa3d_schemas::{Mesh, Warning, WarningKind};
 
@@ -32,8 +32,8 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
     let mut lines = Lines::new(&text);
     let header = read_header(&mut lines, text.len())?;
     let mut mesh = Mesh { positions: Vec::with_capacity(header.vertices), ..Mesh::default() };
-    read_vertices(&mut lines, &header, &mut mesh)?;
-    let mut warnings = read_faces(&mut lines, header.faces, &mut mesh)?;
+    let mut warnings = read_vertices(&mut lines, &header, &mut mesh)?;
+    warnings.extend(read_faces(&mut lines, header.faces, &mut mesh)?);
     if mesh.normals.len() == mesh.positions.len() && !mesh.normals.is_empty() {
         mesh.normal_corners.clone_from(&mesh.triangles);
     }
@@ -87,9 +87,13 @@ fn read_header(lines: &mut Lines<'_>, size: usize) -> Result<OffHeader, ParseErr
     Ok(OffHeader { variant, vertices, faces })
 }
 
-fn read_vertices(lines: &mut Lines<'_>, header: &OffHeader, mesh: &mut Mesh) -> Result<(), ParseError> {
+fn read_vertices(
+    lines: &mut Lines<'_>,
+    header: &OffHeader,
+    mesh: &mut Mesh,
+) -> Result<Vec<Warning>, ParseError> {
     let (count, variant) = (header.vertices, header.variant);
-    let mut colors = Vec::new();
+    let (mut colors, mut with_more) = (Vec::new(), 0);
     for done in 0..count {
         let (line, text) =
             lines.next_content().ok_or_else(|| too_few_lines(lines, count, done, "vertices"))?;
@@ -99,6 +103,7 @@ fn read_vertices(lines: &mut Lines<'_>, header: &OffHeader, mesh: &mut Mesh) -> 
             .ok_or_else(|| ParseError::line(line, "three finite coordinates", quote(text)))?;
         mesh.positions.push(position);
         if variant == OffVariant::Plain {
+            with_more += usize::from(!rest.is_empty());
             continue;
         }
         let more = take_three(&mut rest)
@@ -109,16 +114,23 @@ fn read_vertices(lines: &mut Lines<'_>, header: &OffHeader, mesh: &mut Mesh) -> 
         }
     }
     mesh.vertex_colors = bytes_from_colors(&colors, ColorScale::Guess);
-    Ok(())
+    Ok(warn_of_attributes(with_more, "vertices have numbers after their position; not read")
+        .into_iter()
+        .collect())
+}
+
+/// A warning about attributes that `count` elements have.
+fn warn_of_attributes(count: usize, what: &str) -> Option<Warning> {
+    (count > 0).then(|| Warning::new(WarningKind::AttributesUnread, format!("{count} {what}")))
 }
 
 fn read_faces(lines: &mut Lines<'_>, count: usize, mesh: &mut Mesh) -> Result<Vec<Warning>, ParseError> {
     let mut warnings = Vec::new();
     let (mut fans, mut corners) = (Vec::new(), Vec::new());
-    let (mut short, mut first_short) = (0, 0);
+    let (mut short, mut first_short, mut with_more) = (0, 0, 0);
     for done in 0..count {
         let (line, text) = lines.next_content().ok_or_else(|| too_few_lines(lines, count, done, "faces"))?;
-        read_corners(line, text, mesh.positions.len(), &mut corners)?;
+        with_more += usize::from(read_corners(line, text, mesh.positions.len(), &mut corners)?);
         if corners.len() < 3 {
             first_short = if short == 0 { line } else { first_short };
             short += 1;
@@ -132,10 +144,17 @@ fn read_faces(lines: &mut Lines<'_>, count: usize, mesh: &mut Mesh) -> Result<Ve
     if short > 0 {
         warnings.push(warn_of_short_faces(short, first_short));
     }
+    warnings.extend(warn_of_attributes(with_more, "faces have colours after their corners; not read"));
     Ok(warnings)
 }
 
-fn read_corners(line: usize, text: &[u8], vertices: usize, corners: &mut Vec<u32>) -> Result<(), ParseError> {
+/// Reads the corners of a face; whether more follows them.
+fn read_corners(
+    line: usize,
+    text: &[u8],
+    vertices: usize,
+    corners: &mut Vec<u32>,
+) -> Result<bool, ParseError> {
     corners.clear();
     let mut numbers = fields(text);
     let count: Option<usize> = numbers.next().and_then(integer);
@@ -158,7 +177,7 @@ fn read_corners(line: usize, text: &[u8], vertices: usize, corners: &mut Vec<u32
             }
         }
     }
-    Ok(())
+    Ok(numbers.next().is_some())
 }
 
 fn too_few_lines(lines: &Lines<'_>, count: usize, done: usize, what: &str) -> ParseError {
@@ -223,6 +242,17 @@ mod tests {
             "expected a vertex index below 1, found \"1\", line 4"
         );
         assert_eq!(error("OFF\n1 1 0\n0 0 0\n3 0 0\n"), "expected 3 corners, found 2 in \"3 0 0\", line 4");
+    }
+
+    #[test]
+    fn what_is_not_read_is_a_warning() {
+        let parsed = parse(b"OFF\n3 1 0\n0 0 0 255 0 0\n1 0 0\n0 1 0\n3 0 1 2 255 0 0\n").unwrap();
+        assert!(parsed.geometry.vertex_colors.is_empty());
+        let told = [
+            "1 vertices have numbers after their position; not read",
+            "1 faces have colours after their corners; not read",
+        ];
+        assert_eq!(parsed.warnings, told);
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Listed for ShapeNet {
     fn read(&self, index: usize, budget: &Budget) -> Result<Geometry> {
         let listing = &self.facts.listing;
         let path = listing.file(&self.root, index)?;
-        let loaded = read_within(&path, &ReadOptions { textures: self.textures }, budget)?;
+        let options = ReadOptions { textures: self.textures, root: Some(self.root.clone()) };
+        let loaded = read_within(&path, &options, budget)?;
         Ok(Geometry {
             shape: loaded.shape,
             label: listing.entry(index).label,

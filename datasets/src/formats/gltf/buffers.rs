@@ -1,199 +1,112 @@
-//! The binary side of glTF: GLB chunks, buffers from anywhere, and accessors read with bounds.
+//! The bytes behind a glTF document: buffers from anywhere, and views into them with bounds.
 
-use gltf::json;
-use gltf::json::accessor::{ComponentType, Type};
-use gltf::json::validation::Checked;
+use std::sync::Arc;
 
-use crate::error::{FilePlace, ParseError};
+use super::document::Document;
+use super::extensions::MESHOPT;
+use crate::budget::Budget;
+use crate::error::ParseError;
 use crate::formats::ascii::quote;
+use crate::formats::companions::{Companion, Unread};
+use crate::formats::read_fault::ReadFault;
 
-/// Most bytes of all buffers: a file may name one large buffer many times.
-const MAX_BYTES: usize = 2 << 30;
-
-/// Bytes of a file beside the glTF, by its (percent-decoded) relative name.
-pub(super) type Resolve<'a> = dyn FnMut(&str) -> Option<Vec<u8>> + 'a;
-
-/// JSON text and binary chunk of a `.glb`; a `.gltf` is JSON alone.
-pub(super) fn split_glb(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), ParseError> {
-    if !bytes.starts_with(b"glTF") {
-        return Ok((bytes, None));
-    }
-    let version = u32_at(bytes, 4)?;
-    if version != 2 {
-        return Err(ParseError::new(FilePlace::Byte(4), "GLB version 2", version.to_string()));
-    }
-    let (kind, json, next) = chunk(bytes, 12)?;
-    if kind != b"JSON" {
-        return Err(ParseError::new(FilePlace::Byte(16), "a first chunk JSON", quote(kind)));
-    }
-    let binary = if next < bytes.len() { Some(chunk(bytes, next)?) } else { None };
-    Ok((json, binary.filter(|(kind, ..)| kind == b"BIN\0").map(|(_, data, _)| data)))
+/// Gives the bytes of other files by their names, which may be relative and are free of percent signs.
+pub(crate) trait Resolver {
+    /// The file of this name, or why there is none.
+    ///
+    /// # Errors
+    /// Fails if the machine does, or if the file exceeds the object's budget.
+    fn resolve(&mut self, name: &[u8]) -> Result<Companion, ReadFault>;
 }
 
-/// Kind and data of the chunk at `at`, and where the next one starts.
-fn chunk(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8], usize), ParseError> {
-    let length = u32_at(bytes, at)? as usize;
-    // The kind has to be there too, even for a chunk of no bytes.
-    u32_at(bytes, at + 4)?;
-    let body = &bytes[at + 8..];
-    let data = body.get(..length).ok_or_else(|| {
-        ParseError::new(
-            FilePlace::Byte(at as u64),
-            format!("a chunk of {length} bytes"),
-            format!("{}", body.len()),
-        )
-    })?;
-    Ok((&bytes[at + 4..at + 8], data, at + 8 + length))
+/// Where the bytes of a buffer are.
+enum BufferBytes<'a> {
+    Chunk(&'a [u8]),
+    Read(Arc<Vec<u8>>),
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32, ParseError> {
-    let four = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    let four = four
-        .ok_or_else(|| ParseError::new(FilePlace::Byte(at as u64), "4 bytes more", "the end of the file"))?;
-    Ok(u32::from_le_bytes(*four))
-}
-
-/// The numbers of an accessor, row after row.
-pub(super) struct AccessorRows {
-    pub(super) width: usize,
-    pub(super) values: Vec<f64>,
-}
-
-impl AccessorRows {
-    /// The first `N` numbers of each row; `None` if rows are narrower.
-    pub(super) fn rows<const N: usize>(&self) -> Option<Vec<[f64; N]>> {
-        self.values.chunks_exact(self.width).map(|row| row.first_chunk().copied()).collect()
-    }
-}
-
-/// The JSON and its loaded buffers.
+/// The document and its loaded buffers.
 pub(super) struct Buffers<'a> {
-    pub(super) root: &'a json::Root,
-    buffers: Vec<Vec<u8>>,
+    pub(super) document: &'a Document,
+    pub(super) budget: &'a Budget,
+    buffers: Vec<BufferBytes<'a>>,
 }
 
 impl<'a> Buffers<'a> {
-    /// Loads every buffer: the binary chunk, data URIs, and files through `resolve`.
+    /// Loads every buffer: the binary chunk, data URIs, and files through `resolver`.
+    ///
+    /// # Errors
+    /// Fails if the bytes of a buffer are nowhere, or exceed the budget.
     pub(super) fn load(
-        root: &'a json::Root,
-        binary: Option<&[u8]>,
-        resolve: &mut Resolve<'_>,
-    ) -> Result<Self, ParseError> {
-        let (mut buffers, mut total) = (Vec::with_capacity(root.buffers.len()), 0usize);
-        for (i, buffer) in root.buffers.iter().enumerate() {
-            let bytes = match &buffer.uri {
+        document: &'a Document,
+        binary: Option<&'a [u8]>,
+        resolver: &mut dyn Resolver,
+        budget: &'a Budget,
+    ) -> Result<Self, ReadFault> {
+        let mut buffers = Vec::with_capacity(document.buffers.len());
+        for (i, buffer) in document.buffers.iter().enumerate() {
+            let missing = |found: String| ParseError::file(format!("the bytes of buffer {i}"), found);
+            let bytes = match (&buffer.uri, binary) {
+                (Some(uri), _) => match bytes_of_uri(uri, resolver, budget)? {
+                    Companion::Read(bytes) => BufferBytes::Read(bytes),
+                    Companion::Unread(Unread { why, .. }) => {
+                        return Err(missing(format!("{} {why}", quote(uri.as_bytes()))).into());
+                    }
+                },
                 // Only the first buffer may be the binary chunk; more would multiply it.
-                None if i == 0 => binary.map(<[u8]>::to_vec),
-                None => None,
-                Some(uri) => bytes_of_uri(uri, resolve),
+                (None, Some(chunk)) if i == 0 => BufferBytes::Chunk(chunk),
+                (None, _) if buffer.extensions.meshopt.is_some() => {
+                    return Err(missing(MESHOPT.into()).into());
+                }
+                (None, _) => return Err(missing("no binary chunk".into()).into()),
             };
-            let found =
-                || buffer.uri.as_deref().map_or("no binary chunk".into(), |uri| quote(uri.as_bytes()));
-            let bytes = bytes.ok_or_else(|| ParseError::file(format!("the bytes of buffer {i}"), found()))?;
-            total = total.saturating_add(bytes.len());
-            if total > MAX_BYTES {
-                return Err(ParseError::file(
-                    format!("buffers of at most {MAX_BYTES} bytes"),
-                    total.to_string(),
-                ));
-            }
             buffers.push(bytes);
         }
-        Ok(Self { root, buffers })
+        Ok(Self { document, budget, buffers })
     }
 
     /// The bytes of a buffer view.
     pub(super) fn view(&self, index: usize) -> Result<&[u8], ParseError> {
         let out = || ParseError::file(format!("buffer view {index} inside its buffer"), "one that is not");
-        let view = self.root.buffer_views.get(index).ok_or_else(out)?;
-        let buffer = self.buffers.get(view.buffer.value()).ok_or_else(out)?;
-        let offset = usize::try_from(view.byte_offset.unwrap_or_default().0).map_err(|_| out())?;
-        let length = usize::try_from(view.byte_length.0).map_err(|_| out())?;
+        let view = self.document.buffer_views.get(index).ok_or_else(out)?;
+        let buffer = match self.buffers.get(view.buffer).ok_or_else(out)? {
+            BufferBytes::Chunk(bytes) => *bytes,
+            BufferBytes::Read(bytes) => bytes.as_slice(),
+        };
+        let offset = usize::try_from(view.byte_offset).map_err(|_| out())?;
+        let length = usize::try_from(view.byte_length).map_err(|_| out())?;
         let end = offset.checked_add(length).ok_or_else(out)?;
         buffer.get(offset..end).ok_or_else(out)
     }
+}
 
-    /// The numbers of an accessor; integers marked normalized become 0..1 (or -1..1).
-    pub(super) fn accessor(&self, index: usize) -> Result<AccessorRows, ParseError> {
-        let out = || ParseError::file(format!("accessor {index} inside its buffer view"), "one that is not");
-        let accessor = self.root.accessors.get(index).ok_or_else(out)?;
-        let (Checked::Valid(component), Checked::Valid(kind)) = (&accessor.component_type, &accessor.type_)
-        else {
-            return Err(ParseError::file(format!("a known type of accessor {index}"), "an unknown one"));
+/// The bytes that a URI means: data in the URI itself, or a file beside the glTF.
+///
+/// # Errors
+/// Fails if the machine does, or if the bytes exceed the budget.
+pub(super) fn bytes_of_uri(
+    uri: &str,
+    resolver: &mut dyn Resolver,
+    budget: &Budget,
+) -> Result<Companion, ReadFault> {
+    let Some(data) = uri.strip_prefix("data:") else {
+        return match resolver.resolve(&percent_decoded(uri))? {
+            // A writer that does not encode may put a percent sign into a name.
+            Companion::Unread(unread) if uri.contains('%') => match resolver.resolve(uri.as_bytes())? {
+                Companion::Read(bytes) => Ok(Companion::Read(bytes)),
+                Companion::Unread(_) => Ok(unread.into()),
+            },
+            companion => Ok(companion),
         };
-        let Some(view) = accessor.buffer_view.filter(|_| accessor.sparse.is_none()) else {
-            return Err(ParseError::file(
-                format!("accessor {index} with a buffer view"),
-                "a sparse accessor",
-            ));
-        };
-        let width = row_width(*kind)
-            .ok_or_else(|| ParseError::file(format!("accessor {index} of scalars or vectors"), "matrices"))?;
-        let size = width * component.0.size();
-        let stride =
-            self.root.buffer_views.get(view.value()).and_then(|v| v.byte_stride).map_or(size, |s| s.0);
-        let count = usize::try_from(accessor.count.0).map_err(|_| out())?;
-        let data = self.view(view.value())?;
-        let offset = usize::try_from(accessor.byte_offset.unwrap_or_default().0).map_err(|_| out())?;
-        let data = data.get(offset..).ok_or_else(out)?;
-        let last = count.saturating_sub(1).checked_mul(stride);
-        let needed = if count == 0 { Some(0) } else { last.and_then(|start| start.checked_add(size)) };
-        if stride < size || needed.is_none_or(|needed| needed > data.len()) {
-            return Err(out());
-        }
-        let mut values = Vec::with_capacity(count * width);
-        for row in data.chunks(stride).take(count) {
-            values.extend(row[..size].chunks_exact(component.0.size()).map(|b| scalar(component.0, b)));
-        }
-        if accessor.normalized {
-            normalize(component.0, &mut values);
-        }
-        Ok(AccessorRows { width, values })
-    }
-}
-
-/// Numbers in a row of an accessor; `None` for matrices.
-fn row_width(kind: Type) -> Option<usize> {
-    Some(match kind {
-        Type::Scalar => 1,
-        Type::Vec2 => 2,
-        Type::Vec3 => 3,
-        Type::Vec4 => 4,
-        Type::Mat2 | Type::Mat3 | Type::Mat4 => return None,
-    })
-}
-
-fn scalar(component: ComponentType, bytes: &[u8]) -> f64 {
-    match (component, bytes) {
-        (ComponentType::I8, [a]) => f64::from(*a as i8),
-        (ComponentType::U8, [a]) => f64::from(*a),
-        (ComponentType::I16, [a, b]) => f64::from(i16::from_le_bytes([*a, *b])),
-        (ComponentType::U16, [a, b]) => f64::from(u16::from_le_bytes([*a, *b])),
-        (ComponentType::U32, [a, b, c, d]) => f64::from(u32::from_le_bytes([*a, *b, *c, *d])),
-        (_, [a, b, c, d]) => f64::from(f32::from_le_bytes([*a, *b, *c, *d])),
-        _ => f64::NAN,
-    }
-}
-
-fn normalize(component: ComponentType, values: &mut [f64]) {
-    let largest = match component {
-        ComponentType::I8 => 127.0,
-        ComponentType::U8 => 255.0,
-        ComponentType::I16 => 32767.0,
-        ComponentType::U16 => 65535.0,
-        ComponentType::U32 | ComponentType::F32 => return,
     };
-    for value in values {
-        *value = (*value / largest).max(-1.0);
-    }
-}
-
-/// The bytes that a URI means: base64 data, or a file beside the glTF.
-pub(super) fn bytes_of_uri(uri: &str, resolve: &mut Resolve<'_>) -> Option<Vec<u8>> {
-    match uri.strip_prefix("data:") {
-        Some(data) => base64(data.split_once(";base64,")?.1.as_bytes()),
-        None => resolve(&percent_decoded(uri)),
-    }
+    budget.charge(data.len() as u64, "data in the file itself")?;
+    let bytes = match data.split_once(',') {
+        Some((kind, text)) if kind.to_ascii_lowercase().ends_with(";base64") => base64(text.as_bytes()),
+        Some((_, text)) => Some(percent_decoded(text)),
+        None => None,
+    };
+    let unread = || Unread::new("is no data that can be decoded").into();
+    Ok(bytes.map_or_else(unread, |bytes| Companion::Read(Arc::new(bytes))))
 }
 
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
@@ -219,7 +132,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn percent_decoded(uri: &str) -> String {
+fn percent_decoded(uri: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(uri.len());
     let mut rest = uri.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -234,34 +147,43 @@ fn percent_decoded(uri: &str) -> String {
             rest = tail;
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn uris() {
-        let none: &mut Resolve<'_> = &mut |_| None;
-        assert_eq!(
-            bytes_of_uri("data:application/octet-stream;base64,AAEC/w==", none),
-            Some(vec![0, 1, 2, 255])
-        );
-        assert_eq!(bytes_of_uri("data:;base64,A A", none), None);
-        assert_eq!(bytes_of_uri("a%20b%2", &mut |name| Some(name.into())), Some(b"a b%2".to_vec()));
+    /// Knows no file but the one of a name, and hands the name on.
+    struct Echo(&'static [u8]);
+
+    impl Resolver for Echo {
+        fn resolve(&mut self, name: &[u8]) -> Result<Companion, ReadFault> {
+            Ok(if name == self.0 {
+                Companion::Read(Arc::new(name.to_vec()))
+            } else {
+                Unread::new("is missing").into()
+            })
+        }
     }
 
     #[test]
-    fn glb_chunks_are_bounded() {
-        let error = |bytes: &[u8]| split_glb(bytes).unwrap_err().to_string();
-        assert_eq!(error(b"glTF\x01\0\0\0"), "expected GLB version 2, found 1, byte 4");
-        assert_eq!(
-            error(b"glTF\x02\0\0\0\0\0\0\0\xff\xff\xff\xffJSON"),
-            "expected a chunk of 4294967295 bytes, found 0, byte 12"
-        );
-        let cut = b"glTF\x02\0\0\0\0\0\0\0\0\0\0\0JS";
-        assert_eq!(error(cut), "expected 4 bytes more, found the end of the file, byte 16");
-        assert_eq!(error(b"glTF"), "expected 4 bytes more, found the end of the file, byte 4");
+    fn uris() {
+        let bytes = |uri: &str, known| match bytes_of_uri(uri, &mut Echo(known), &Budget::default()) {
+            Ok(Companion::Read(bytes)) => Some(bytes.to_vec()),
+            _ => None,
+        };
+        for kind in ["application/octet-stream", "application/octet-stream;charset=utf-8", ""] {
+            let uri = format!("data:{kind};base64,AAEC/w==");
+            assert_eq!(bytes(&uri, b""), Some(vec![0, 1, 2, 255]), "{kind}");
+        }
+        assert_eq!(bytes("data:text/plain,a%00b", b""), Some(b"a\0b".to_vec()));
+        assert_eq!(bytes("data:;base64,A A", b""), None);
+        assert_eq!(bytes("a%20b%2", b"a b%2"), Some(b"a b%2".to_vec()));
+        assert_eq!(bytes("%2e%2e/%ff", b"../\xff"), Some(b"../\xff".to_vec()));
+        assert_eq!(bytes("100%25.bin", b"100%.bin"), Some(b"100%.bin".to_vec()));
+        assert_eq!(bytes("a%20b", b"a%20b"), Some(b"a%20b".to_vec()));
+        assert_eq!(bytes("a", b"b"), None);
+        assert!(bytes_of_uri("data:;base64,AAEC", &mut Echo(b""), &Budget::new(3)).is_err());
     }
 }

@@ -1,65 +1,97 @@
-//! glTF 2.0 and GLB: the triangles of the scene's nodes, placed by their transforms.
+//! glTF 2.0 and GLB: the triangles of the default scene's nodes, placed by their transforms, joints and morph targets.
 //!
-//! The `gltf` crate reads the JSON; buffers are read here with bounds, since its own accessor
-//! reader panics on false offsets. Read: base colour (factor, texture, vertex colours), texture
-//! coordinates, normals. Refused by name: sparse accessors, required extensions (Draco,
-//! meshopt). Skins and morph targets are not applied. y is up, units are metres.
+//! y is up, units are metres. The base colour of a triangle is the product of its material's factor, texture and
+//! vertex colours (`ColorRule::Product`): factors and vertex colours are linear in the file and stored as sRGB,
+//! textures are sRGB. Refused by name: geometry compressed by Draco or meshopt, and required extensions that are not
+//! read. Animations and cameras are not looked at: they change nothing about what is at rest.
 
+mod accessors;
 mod buffers;
+mod container;
+mod document;
+mod extensions;
 mod materials;
 mod nodes;
+mod primitive;
 mod scene;
+mod skin;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use gltf::json;
 use jepa3d_schemas::Mesh;
 
-use self::buffers::{Buffers, Resolve, split_glb};
+use self::buffers::{Buffers, Resolver};
+use self::container::open_container;
+use self::document::read_document;
+use self::extensions::check_extensions;
 use self::materials::read_materials;
 use self::nodes::place_meshes;
 use self::scene::SceneMesh;
+use super::companions::{Companion, Companions, Unread};
 use super::parsed::Parsed;
+use super::read_fault::ReadFault;
+use crate::budget::Budget;
 use crate::error::ParseError;
-
-/// Required extensions that change nothing here.
-const HARMLESS: [&str; 2] = ["KHR_materials_unlit", "KHR_mesh_quantization"];
 
 /// Reads a glTF or GLB file that needs no other file, without textures.
 ///
 /// # Errors
-/// Fails as `parse_with` does, or if a buffer is in another file.
+/// Fails if the JSON is malformed, a required extension is not read, a buffer is missing (or in another file) or
+/// shorter than its accessors, an index names no vertex, a position is not finite, nodes form a cycle, or
+/// instancing expands to more than 2^24 vertices or triangles.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<Mesh>, ParseError> {
-    parse_with(bytes, false, &mut |_| None)
+    read_scene(bytes, false, &mut NoFiles, &Budget::default()).map_err(|fault| match fault {
+        ReadFault::Parse(error) => error,
+        ReadFault::Named(error) => ParseError::file("a file that needs no other", error.to_string()),
+    })
 }
 
-/// Reads a glTF or GLB file; `resolve` gives the bytes of other files by their relative name.
-///
-/// Points and lines are skipped with a warning. Linear colours are converted to sRGB.
+/// Reads a glTF or GLB file; `companions` gives the bytes of other files.
 ///
 /// # Errors
-/// Fails if the JSON is malformed, an extension is required, a buffer is missing or shorter than
-/// its accessors, an index names no vertex, a position is not finite, nodes form a cycle, or
-/// instancing expands to more than 2^24 vertices or triangles.
+/// Fails as [`parse`] does, or if the object's budget is exceeded, or the machine fails.
 pub(crate) fn parse_with(
     bytes: &[u8],
     textures: bool,
-    resolve: &mut Resolve<'_>,
-) -> Result<Parsed<Mesh>, ParseError> {
-    let (text, binary) = split_glb(bytes)?;
-    let root: json::Root =
-        json::deserialize::from_slice(text).map_err(|e| ParseError::file("glTF JSON", e.to_string()))?;
-    if let Some(name) = root.extensions_required.iter().find(|name| !HARMLESS.contains(&name.as_str())) {
-        return Err(ParseError::file("no required extension", format!("{name:?}")));
-    }
-    let buffers = Buffers::load(&root, binary, resolve)?;
+    companions: &mut Companions<'_>,
+) -> Result<Parsed<Mesh>, ReadFault> {
+    let budget = companions.budget;
+    read_scene(bytes, textures, companions, budget)
+}
+
+fn read_scene(
+    bytes: &[u8],
+    textures: bool,
+    resolver: &mut dyn Resolver,
+    budget: &Budget,
+) -> Result<Parsed<Mesh>, ReadFault> {
+    let container = open_container(bytes)?;
+    let document = read_document(&container.text)?;
+    let mut warnings = container.warnings;
+    warnings.extend(check_extensions(&document)?);
+    let buffers = Buffers::load(&document, container.binary, resolver, budget)?;
+    let mut placed = place_meshes(&buffers)?;
+    warnings.append(&mut placed.warnings);
     let mut scene = SceneMesh::new(&buffers);
-    for placed in place_meshes(&root)? {
-        for primitive in &placed.mesh.primitives {
-            scene.push_primitive(primitive, placed.world_from_mesh)?;
-        }
-    }
+    scene.push_all(&placed)?;
     let mut parsed = scene.finish();
-    read_materials(&buffers, &mut parsed, textures.then_some(resolve));
-    Ok(parsed)
+    read_materials(&buffers, &mut parsed, textures.then_some(resolver))?;
+    warnings.append(&mut parsed.warnings);
+    Ok(Parsed { geometry: parsed.geometry, warnings })
+}
+
+impl Resolver for Companions<'_> {
+    fn resolve(&mut self, name: &[u8]) -> Result<Companion, ReadFault> {
+        let place = self.locate(self.folder, name)?;
+        Ok(self.read(&place)?)
+    }
+}
+
+/// Where there are no other files.
+struct NoFiles;
+
+impl Resolver for NoFiles {
+    fn resolve(&mut self, _name: &[u8]) -> Result<Companion, ReadFault> {
+        Ok(Unread::new("is in another file").into())
+    }
 }

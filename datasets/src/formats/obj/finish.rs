@@ -33,7 +33,12 @@ pub(super) fn finish(mut reader: ObjReader, empty: bool) -> Result<ObjFile, Pars
         let text = format!("{count} lines with unknown keywords were skipped, first on line {first_line}");
         warnings.push(Warning::new(WarningKind::LinesUnread, text));
     }
-    Ok(ObjFile { mesh: reader.mesh, material_libraries: reader.libraries, warnings })
+    Ok(ObjFile {
+        mesh: reader.mesh,
+        material_names: reader.material_names,
+        material_libraries: reader.libraries,
+        warnings,
+    })
 }
 
 /// Pads the corner tables and takes out indices that name no (finite) attribute, with a warning each.

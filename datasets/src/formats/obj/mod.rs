@@ -8,6 +8,8 @@
 mod corner;
 mod file;
 mod finish;
+mod materials;
+mod placement;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use super::ascii::{Lines, decode};
 use crate::error::ParseError;
 
 pub use self::file::ObjFile;
+pub(super) use self::materials::fill_materials;
 
 /// Reads an OBJ file; a file without faces gives a mesh without triangles.
 ///
@@ -34,7 +37,7 @@ pub fn parse(bytes: &[u8]) -> Result<ObjFile, ParseError> {
     let mut lines = Lines::new(&text);
     let mut joined = Vec::new();
     while let Some((number, line)) = lines.next() {
-        if line.last() == Some(&b'\\') && line.first() != Some(&b'#') {
+        if is_continued(line) {
             join_continued(line, &mut lines, &mut joined);
             reader.read_line(number, &joined)?;
         } else {
@@ -42,6 +45,17 @@ pub fn parse(bytes: &[u8]) -> Result<ObjFile, ParseError> {
         }
     }
     finish(reader, bytes.is_empty())
+}
+
+/// Whether a line ends in a backslash that continues it.
+fn is_continued(line: &[u8]) -> bool {
+    match line {
+        // In Shift-JIS, GBK and Big5 a backslash may be the second byte of the last letter of a name.
+        [b'#', ..] => false,
+        [.., 0x80..=0xFF, b'\\'] => std::str::from_utf8(line).is_ok(),
+        [.., b'\\'] => true,
+        _ => false,
+    }
 }
 
 /// The logical line that starts with `first`, which ends in a backslash.

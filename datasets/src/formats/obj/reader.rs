@@ -7,7 +7,6 @@ use jepa3d_schemas::{Material, Mesh, NO_INDEX};
 use super::corner::{resolve_index, take_corner};
 use crate::error::ParseError;
 use crate::formats::ascii::{fields, quote, skip_blanks, take_number, take_three, without_comment};
-use crate::formats::mtl::DEFAULT_DIFFUSE;
 use crate::formats::polygon::Fan;
 
 /// Colour of a vertex without one in a file where others have one.
@@ -41,7 +40,8 @@ pub(super) struct ObjReader {
     pub(super) mesh: Mesh,
     /// Colours of the first vertices; shorter than the positions until a colour comes.
     pub(super) colors: Vec<[f64; 3]>,
-    pub(super) libraries: Vec<String>,
+    pub(super) libraries: Vec<Vec<u8>>,
+    pub(super) material_names: Vec<Vec<u8>>,
     material_numbers: BTreeMap<Vec<u8>, u32>,
     material: Option<u32>,
     pub(super) fans: Vec<Fan>,
@@ -192,8 +192,8 @@ impl ObjReader {
                 return Err(ParseError::line(number, "numbers after the keyword", quote(line)));
             }
             b"usemtl" => self.use_material(rest),
-            b"mtllib" => self.libraries.push(String::from_utf8_lossy(rest).into_owned()),
-            b"o" | b"g" | b"s" | b"l" | b"p" | b"vp" | b"mg" | b"usemap" | b"maplib" | b"lod" => {}
+            b"mtllib" => self.libraries.push(rest.to_vec()),
+            b"o" | b"g" | b"s" | b"l" | b"p" | b"vp" | b"mg" | b"lod" => {}
             b"bevel" | b"c_interp" | b"d_interp" | b"shadow_obj" | b"trace_obj" => {}
             _ => self.unknown.add(number),
         }
@@ -204,8 +204,9 @@ impl ObjReader {
         let next = self.mesh.materials.len() as u32;
         let number = *self.material_numbers.entry(name.to_vec()).or_insert(next);
         if number == next {
+            self.material_names.push(name.to_vec());
             let name = String::from_utf8_lossy(name).into_owned();
-            self.mesh.materials.push(Material { name, diffuse: DEFAULT_DIFFUSE, texture: None });
+            self.mesh.materials.push(Material { name, diffuse: [1.0; 3], texture: None });
         }
         self.material = Some(number);
     }

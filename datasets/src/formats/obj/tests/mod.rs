@@ -2,6 +2,8 @@
 
 use jepa3d_schemas::NO_INDEX;
 
+mod materials;
+
 use super::*;
 
 const SQUARE: &str = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n";

@@ -1,5 +1,12 @@
 //! glTF from text and bytes in memory: transforms, buffers from anywhere, errors.
 
+mod builder;
+mod colors;
+mod files;
+mod shapes;
+
+use std::sync::Arc;
+
 use super::*;
 
 /// A GLB of one triangle (three positions, then u16 indices 0 1 2 and two bytes of padding).
@@ -26,6 +33,16 @@ pub(crate) fn glb(nodes: &str, accessor: &str) -> Vec<u8> {
 
 pub(crate) const POSITIONS: &str =
     r#"{"bufferView":0,"componentType":5126,"count":3,"type":"VEC3","min":[0,0,0],"max":[1,1,0]}"#;
+
+/// Knows one file.
+struct OneFile(&'static [u8], Vec<u8>);
+
+impl Resolver for OneFile {
+    fn resolve(&mut self, name: &[u8]) -> Result<Companion, ReadFault> {
+        let bytes = (name == self.0).then(|| Arc::new(self.1.clone()));
+        Ok(bytes.map_or(Unread::new("is missing").into(), Companion::Read))
+    }
+}
 
 fn error_of(nodes: &str, accessor: &str) -> String {
     parse(&glb(nodes, accessor)).unwrap_err().to_string()
@@ -58,6 +75,8 @@ fn bad_files_are_errors() {
     let short = POSITIONS.replace("\"count\":3", "\"count\":2");
     assert_eq!(error_of(node, &short), "expected vertex indices below 2, found 2 in accessor 1");
     assert!(parse(b"{").unwrap_err().to_string().starts_with("expected glTF JSON, found EOF"));
+    let old = parse(br#"{"asset":{"version":"1.0"},"meshes":{}}"#).unwrap_err().to_string();
+    assert_eq!(old, "expected glTF version 2, found version \"1.0\"");
 }
 
 #[test]
@@ -71,9 +90,8 @@ fn buffers_come_from_files_and_data_uris() {
         )
     };
     let data = vec![0, 0, 0, 0, 127, 0, 0, 0, 0, 127, 0, 0, 127, 127, 129, 0];
-    let read = parse_with(text("a%20b.bin").as_bytes(), false, &mut |name| {
-        (name == "a b.bin").then(|| data.clone())
-    });
+    let mut file = OneFile(b"a b.bin", data.clone());
+    let read = read_scene(text("a%20b.bin").as_bytes(), false, &mut file, &Budget::default());
     let mesh = read.unwrap().geometry;
     assert_eq!(mesh.positions[3], [1.0, 1.0, -1.0]);
     assert_eq!(mesh.triangles, [[0, 1, 2], [2, 1, 3]]);
@@ -81,6 +99,6 @@ fn buffers_come_from_files_and_data_uris() {
     assert_eq!(embedded, mesh);
     assert_eq!(
         parse(text("gone.bin").as_bytes()).unwrap_err().to_string(),
-        "expected the bytes of buffer 0, found \"gone.bin\""
+        "expected the bytes of buffer 0, found \"gone.bin\" is in another file"
     );
 }
