@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{PointCloud, Warning, source_hash};
 
+use crate::budget::Budget;
 use crate::error::{FilePlace, ParseError, Result};
 use crate::finite::keep_finite;
 use crate::formats::hdf5::{H5Array, H5File, H5Row};
+use crate::formats::normals::keep_unit_normals;
 
 /// The arrays of one file; read from any thread.
 pub(crate) struct H5Clouds {
@@ -19,7 +21,7 @@ pub(crate) struct H5Clouds {
 
 /// One row of a file.
 pub(crate) struct H5Cloud {
-    /// Finite points, with normals if the file has them and mask values as point labels if asked for.
+    /// Finite points, with normals if the file has unit ones and mask values as point labels if asked for.
     pub(crate) cloud: PointCloud,
     /// The class number, within the classes of the dataset.
     pub(crate) label: usize,
@@ -63,12 +65,12 @@ impl H5Clouds {
     /// Reads one cloud.
     ///
     /// # Errors
-    /// Fails if the row cannot be read, or if its label is not below `classes`.
-    pub(crate) fn read(&self, row: usize, classes: usize) -> Result<H5Cloud> {
-        let data = self.data.row(row)?;
-        let label = self.label.row(row)?;
-        let normal = self.normal.as_ref().map(|a| a.row(row)).transpose()?;
-        let mask = self.mask.as_ref().map(|a| a.row(row)).transpose()?;
+    /// Fails if the row cannot be read, if its label is not below `classes`, or if the budget does not suffice.
+    pub(crate) fn read(&self, row: usize, classes: usize, budget: &Budget) -> Result<H5Cloud> {
+        let data = self.data.row(row, budget)?;
+        let label = self.label.row(row, budget)?;
+        let normal = self.normal.as_ref().map(|a| a.row(row, budget)).transpose()?;
+        let mask = self.mask.as_ref().map(|a| a.row(row, budget)).transpose()?;
         let mut parts = vec![data.bytes(), label.bytes()];
         parts.extend([&normal, &mask].into_iter().flatten().map(H5Row::bytes));
         let source_hash = source_hash(&parts);
@@ -80,7 +82,8 @@ impl H5Clouds {
             ..PointCloud::default()
         };
         let label = self.check_class(row, label.integers()?[0], classes)?;
-        let warnings = keep_finite(&mut cloud, FilePlace::Row(row)).map_err(|e| e.in_file(&self.path))?;
+        let mut warnings = keep_finite(&mut cloud, FilePlace::Row(row)).map_err(|e| e.in_file(&self.path))?;
+        warnings.extend(keep_unit_normals(&mut cloud));
         Ok(H5Cloud { cloud, label, source_hash, warnings })
     }
 

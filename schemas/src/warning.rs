@@ -36,6 +36,13 @@ warning_kinds! {
     SinglePoint: "single-point", "All points coincide; the cloud has scale 1.";
     PointCountDiffers: "point-count-differs", "An annotation states another number of points than there are.";
     NormalsUnknown: "normals-unknown", "Normals that are zero, NaN or not of length one were not kept.";
+    LabelsUnknown: "labels-unknown", "Labels that are no whole numbers of 16 bits were not kept.";
+    IntensityUnknown: "intensity-unknown", "Intensities that are not finite were not kept.";
+    ColumnsGuessed: "columns-guessed", "What columns without names mean was told from their values.";
+    ColumnsIgnored: "columns-ignored", "Columns that mean something were not read: double, incomplete or of no place.";
+    ColumnsRenamed: "columns-renamed", "The settings name a column otherwise than the header does; they hold.";
+    ArraysIgnored: "arrays-ignored", "Arrays beside the points were not read.";
+    ViewpointIgnored: "viewpoint-ignored", "The pose of the sensor was not applied to the points.";
     // Surfaces.
     FacesSkipped: "faces-skipped", "Faces with fewer than three usable corners were skipped.";
     FacesKeptAsFans: "faces-kept-as-fans", "Concave polygons too large to triangulate well were kept as fans.";
@@ -51,6 +58,9 @@ warning_kinds! {
     SkinWeightsMended: "skin-weights-mended", "Weights of joints that do not add up to one were scaled, or the joints left out.";
     // Materials, colours and textures.
     ColorsPartlyUnknown: "colors-partly-unknown", "Some vertices or faces have no colour; they are white or light grey.";
+    ColorsUnknown: "colors-unknown", "Colours that are NaN, negative or of an unknown range were not kept.";
+    ColorsGuessed: "colors-guessed", "The range of colours was told from their values.";
+    TextureIgnored: "texture-ignored", "A texture that the file names was not read.";
     MaterialMissing: "material-missing", "A material, or the file that should define it, is missing or cannot be read.";
     MaterialLineUnread: "material-line-unread", "A line of a material file could not be understood.";
     MaterialValueChanged: "material-value-changed", "A colour of a material was clamped, or left out of its texture.";

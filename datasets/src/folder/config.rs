@@ -8,15 +8,16 @@ use crate::error::{Error, Result};
 use crate::formats::{ColumnSpec, EXTENSIONS};
 use crate::split::Split;
 
-/// Extensions that also name lists and notes; read only when asked for.
-const ONLY_WHEN_LISTED: [&str; 2] = ["txt", "csv"];
+/// Extensions that also name lists, notes, weights and buffers; read only when asked for.
+const ONLY_WHEN_LISTED: [&str; 3] = ["txt", "csv", "bin"];
 
 /// Settings of a [`Folder`](super::Folder).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderConfig {
     /// Extensions to read, without dot, any case. Empty (default): all that can be read, but for
-    /// `txt` and `csv`, which also name lists and notes; list these to read them.
+    /// `txt`, `csv` and `bin`, which also name lists, notes, weights and buffers; list these to read them.
+    /// `bin` is KITTI's velodyne: rows of x, y, z, intensity as little-endian f32 (`.pcd.bin`: of nuScenes, with a ring).
     pub extensions: Vec<String>,
     /// Only objects whose id matches: `*` stands for any run of characters (also `/`), `?` for one,
     /// `[abc]`, `[a-z]` and `[!abc]` for one of a set. Empty (default): all.
@@ -25,9 +26,9 @@ pub struct FolderConfig {
     pub split: String,
     /// The axis that points up: `x`, `y` (default) or `z`.
     pub up_axis: UpAxis,
-    /// Column names of text tables and npy arrays: x, y, z, nx, ny, nz, r, g, b, intensity, label,
-    /// or `_` for one to pass over. Empty (default): by header line, else xyz for three columns and
-    /// xyz with normals for six.
+    /// Column names of text tables, npy arrays and `bin`: x, y, z, nx, ny, nz, r, g, b, intensity, label,
+    /// or `_` for one to pass over, which may hold anything. Empty (default): by header line or field names, else xyz
+    /// for three columns and xyz with normals or colours (whichever the values can be) for six.
     pub columns: Vec<String>,
     /// Whether to decode the textures that materials name (default true).
     pub textures: bool,

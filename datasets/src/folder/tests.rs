@@ -86,6 +86,32 @@ fn settings_are_checked() {
     assert!(gone.contains("gone: cannot read"), "{gone}");
 }
 
+#[test]
+fn velodyne_files_are_read_when_asked_for() {
+    let dir = tree(&["car/a.obj"]);
+    let scan: Vec<u8> =
+        [1.0f32, 2.0, 3.0, 0.5, 4.0, 5.0, 6.0, 0.25].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(dir.path().join("car/000001.bin"), scan).unwrap();
+    assert_eq!(listed(&dir).len(), 1);
+    let config: FolderConfig = serde_json::from_str(r#"{"extensions": ["bin"], "up_axis": "z"}"#).unwrap();
+    let folder = Folder::open(dir.path(), &config).unwrap();
+    let object = folder.get(0).unwrap();
+    assert_eq!((object.id.as_str(), object.warnings.len()), ("car/000001", 0));
+    let Shape::Points(points) = object.shape else { panic!("a mesh") };
+    assert_eq!((points.positions[1], points.intensity), ([4.0, 5.0, 6.0], Some(vec![0.5, 0.25])));
+}
+
+#[test]
+fn columns_of_lidar_tables_are_named() {
+    let dir = tree(&[]);
+    std::fs::write(dir.path().join("a.csv"), "2020-01-01 10:00:00.5,7,1.5,2.5,3.5,80,n/a\n").unwrap();
+    let names = r#"["_", "_", "x", "y", "z", "intensity", "-"]"#;
+    let config = format!(r#"{{"extensions": ["csv"], "columns": {names}}}"#);
+    let folder = Folder::open(dir.path(), &serde_json::from_str(&config).unwrap()).unwrap();
+    let Shape::Points(points) = folder.get(0).unwrap().shape else { panic!("a mesh") };
+    assert_eq!((points.positions, points.intensity), (vec![[1.5, 2.5, 3.5]], Some(vec![80.0])));
+}
+
 #[cfg(unix)]
 #[test]
 fn links_in_circles_are_listed_once() {

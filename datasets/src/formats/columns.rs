@@ -1,133 +1,38 @@
-//! Point attributes by column name: what a column means, and the cloud that named columns make.
+//! Point attributes as columns of numbers, and the cloud that they make.
 
-use jepa3d_schemas::PointCloud;
+use jepa3d_schemas::{PointCloud, Warning, WarningKind};
 
+use super::colors::{self, ColorType, ScaledColors, bytes_from_harmonics};
+use super::column_names::ColumnRole;
+use super::normals::ROUNDED;
 use super::parsed::Parsed;
-use crate::error::{FilePlace, ParseError};
+use crate::budget::Budget;
+use crate::error::ParseError;
 use crate::finite::warn_of_dropped;
 
-/// What a column of numbers means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum ColumnRole {
-    /// Position x.
-    X,
-    /// Position y.
-    Y,
-    /// Position z.
-    Z,
-    /// Normal x.
-    Nx,
-    /// Normal y.
-    Ny,
-    /// Normal z.
-    Nz,
-    /// Red, 0 to 255 or 0 to 1.
-    R,
-    /// Green.
-    G,
-    /// Blue.
-    B,
-    /// Return intensity.
-    Intensity,
-    /// Part or semantic label.
-    Label,
-}
-
-impl ColumnRole {
-    /// The meaning of a column name, without regard to case; `None` for names that mean nothing here.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "x" => Self::X,
-            "y" => Self::Y,
-            "z" => Self::Z,
-            "nx" | "normal_x" => Self::Nx,
-            "ny" | "normal_y" => Self::Ny,
-            "nz" | "normal_z" => Self::Nz,
-            "r" | "red" | "diffuse_red" => Self::R,
-            "g" | "green" | "diffuse_green" => Self::G,
-            "b" | "blue" | "diffuse_blue" => Self::B,
-            "intensity" | "i" | "scalar_intensity" | "reflectance" => Self::Intensity,
-            "label" | "part" | "class" | "scalar_label" | "classification" => Self::Label,
-            _ => return None,
-        })
-    }
-}
-
-/// Names of the columns of a table without a header of its own.
-///
-/// Empty (the default) means: by the header line if there is one, else `x,y,z` for three
-/// columns and `x,y,z,nx,ny,nz` for six; any other width must be named.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ColumnSpec {
-    /// One entry a column, `None` for a column to pass over.
-    roles: Vec<Option<ColumnRole>>,
-}
-
-impl ColumnSpec {
-    /// The columns `names`, where `_` passes a column over.
-    ///
-    /// # Errors
-    /// Fails (with the offending name or the missing one) if a name is unknown, comes twice, or
-    /// x, y or z is missing.
-    pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, String> {
-        let mut roles = Vec::with_capacity(names.len());
-        for name in names {
-            let name = name.as_ref().trim();
-            let role = ColumnRole::from_name(name);
-            if role.is_none() && name != "_" {
-                return Err(format!("unknown column {name:?}"));
-            }
-            if role.is_some() && roles.contains(&role) {
-                return Err(format!("column {name:?} twice"));
-            }
-            roles.push(role);
-        }
-        for (role, name) in [(ColumnRole::X, "x"), (ColumnRole::Y, "y"), (ColumnRole::Z, "z")] {
-            if !roles.is_empty() && !roles.contains(&Some(role)) {
-                return Err(format!("no column {name:?}"));
-            }
-        }
-        Ok(Self { roles })
-    }
-
-    /// The roles of the columns of a table that is `width` wide.
-    ///
-    /// # Errors
-    /// Fails if that is not the number of names, or there are no names and it is neither 3 nor 6.
-    pub(crate) fn roles(&self, width: usize) -> Result<Vec<Option<ColumnRole>>, ParseError> {
-        use ColumnRole::{Nx, Ny, Nz, X, Y, Z};
-        let all = [X, Y, Z, Nx, Ny, Nz].map(Some);
-        match (self.roles.len(), width) {
-            (0, 3) => Ok(all[..3].to_vec()),
-            (0, 6) => Ok(all.to_vec()),
-            (0, _) => Err(ParseError::file(
-                "3 columns (x,y,z), 6 columns (x,y,z,nx,ny,nz), a header line or a list of column names",
-                format!("{width} columns"),
-            )),
-            (named, _) if named == width => Ok(self.roles.clone()),
-            (named, _) => {
-                Err(ParseError::file(format!("{named} columns, as named"), format!("{width} columns")))
-            }
-        }
-    }
-}
-
-/// How colour values are scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ColorScale {
-    /// 0 to 255.
-    Byte,
-    /// Not known: 0 to 1 if no value is above 1, else 0 to 255.
-    Guess,
-}
+use ColumnRole::{B, G, HarmonicB, HarmonicG, HarmonicR, Intensity, Label, Nx, Ny, Nz, R, X, Y, Z};
 
 /// Columns by role, all of one length.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Columns {
     columns: Vec<(ColumnRole, Vec<f64>)>,
+    /// Whether the columns called normals are so only by their place: 4 to 6 of six without names.
+    unnamed: bool,
 }
 
 impl Columns {
+    /// Charges `count` columns of `rows` rows each, and the cloud made of them.
+    ///
+    /// # Errors
+    /// Fails if the budget does not suffice.
+    pub(crate) fn charge(budget: &Budget, count: usize, rows: usize) -> Result<(), ParseError> {
+        budget.charge_values(
+            (count as u64).saturating_mul(rows as u64),
+            2 * size_of::<f64>(),
+            "columns of points",
+        )
+    }
+
     /// Adds a column; a second one of the same role is not kept.
     pub(crate) fn push(&mut self, role: ColumnRole, values: Vec<f64>) {
         if self.get(role).is_none() {
@@ -135,8 +40,19 @@ impl Columns {
         }
     }
 
-    fn get(&self, role: ColumnRole) -> Option<&[f64]> {
+    /// Says that columns 4 to 6 of six have no name, so that their values tell normals from colours.
+    pub(crate) fn set_unnamed(&mut self) {
+        self.unnamed = true;
+    }
+
+    /// The values of a role.
+    pub(crate) fn get(&self, role: ColumnRole) -> Option<&[f64]> {
         self.columns.iter().find(|(r, _)| *r == role).map(|(_, values)| values.as_slice())
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |(_, values)| values.len())
     }
 
     /// Rows of three columns, `None` if one is missing.
@@ -146,82 +62,226 @@ impl Columns {
         Some(a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]).collect())
     }
 
-    /// The cloud; rows with a position that is not finite are dropped, with a warning that counts them.
+    /// The normals, as stored; empty if there are none.
+    pub(crate) fn normals(&self) -> Option<Vec<[f32; 3]>> {
+        let rows = self.three([Nx, Ny, Nz])?;
+        Some(rows.into_iter().map(|n| n.map(|v| v as f32)).collect())
+    }
+
+    /// The colours that columns of numbers or of a splat's harmonics make, `None` if there are no such columns.
+    pub(crate) fn colors(&self, of: ColorType) -> Option<ScaledColors> {
+        let numbers = self.three([R, G, B]).map(|rows| colors::bytes_from_colors(&rows, of));
+        numbers
+            .or_else(|| self.three([HarmonicR, HarmonicG, HarmonicB]).map(|rows| bytes_from_harmonics(&rows)))
+    }
+
+    /// The cloud; rows with a position that is not finite are dropped first, with a warning that counts them.
+    ///
+    /// Colours, intensities and labels that cannot be stored as such are left out with a warning each.
     ///
     /// # Errors
-    /// Fails if x, y or z is missing, a label is no whole number of 16 bits, or no finite row is left.
-    pub(crate) fn into_cloud(self, scale: ColorScale) -> Result<Parsed<PointCloud>, ParseError> {
-        use ColumnRole::{B, G, Intensity, Label, Nx, Ny, Nz, R, X, Y, Z};
+    /// Fails if x, y or z is missing or no finite row is left.
+    pub(crate) fn into_cloud(mut self, of: ColorType) -> Result<Parsed<PointCloud>, ParseError> {
         let missing = || ParseError::file("columns x, y and z", "not all of them");
-        let positions = self.three([X, Y, Z]).ok_or_else(missing)?;
-        let normals = self.three([Nx, Ny, Nz]);
-        let mut cloud = PointCloud {
-            positions,
-            normals: normals.map(|rows| rows.into_iter().map(|n| n.map(|v| v as f32)).collect()),
-            colors: self.three([R, G, B]).map(|rows| bytes_from_colors(&rows, scale)),
-            intensity: self.get(Intensity).map(|values| values.iter().map(|&v| v as f32).collect()),
-            point_labels: self.get(Label).map(whole_labels).transpose()?,
-        };
-        let rows = cloud.len();
-        let dropped = cloud.drop_non_finite();
-        if cloud.is_empty() {
+        let mut positions = self.three([X, Y, Z]).ok_or_else(missing)?;
+        let rows = positions.len();
+        self.drop_non_finite(&mut positions);
+        if positions.is_empty() {
             return Err(ParseError::file(
                 "at least one finite point",
                 if rows == 0 { "no points".to_owned() } else { format!("{rows} rows, none finite") },
             ));
         }
-        Ok(Parsed { geometry: cloud, warnings: Vec::from_iter(warn_of_dropped(dropped, rows)) })
+        let mut warnings = Vec::from_iter(warn_of_dropped(rows - positions.len(), rows));
+        warnings.extend(self.tell_unnamed(of));
+        let colors = self.colors(of).and_then(|scaled| {
+            warnings.extend(scaled.warning);
+            scaled.colors
+        });
+        let intensity = keep_known(self.get(Intensity).map(finite_intensity), &mut warnings);
+        let point_labels = keep_known(self.get(Label).map(whole_labels), &mut warnings);
+        let cloud = PointCloud { positions, normals: self.normals(), colors, intensity, point_labels };
+        Ok(Parsed { geometry: cloud, warnings })
+    }
+
+    /// Drops the rows whose position is not finite, from `positions` and all columns.
+    fn drop_non_finite(&mut self, positions: &mut Vec<[f64; 3]>) {
+        // Nearly always there is none: told by one pass without a list of those to keep.
+        if positions.as_flattened().iter().fold(true, |finite, x| finite & x.is_finite()) {
+            return;
+        }
+        let kept: Vec<bool> = positions.iter().map(|p| p.iter().all(|x| x.is_finite())).collect();
+        let mut keep = kept.iter();
+        positions.retain(|_| keep.next().copied().unwrap_or(true));
+        for (_, values) in &mut self.columns {
+            let mut keep = kept.iter();
+            values.retain(|_| keep.next().copied().unwrap_or(true));
+        }
+    }
+
+    /// Decides what columns 4 to 6 without names are: normals if more than half have length one, else colours, else nothing.
+    fn tell_unnamed(&mut self, of: ColorType) -> Option<Warning> {
+        if !self.unnamed {
+            return None;
+        }
+        let rows = self.three([Nx, Ny, Nz])?;
+        let guessed = |text: &str| Some(Warning::new(WarningKind::ColumnsGuessed, text));
+        let is_unit =
+            |row: &&[f64; 3]| (row.iter().map(|x| x * x).sum::<f64>().sqrt() - 1.0).abs() <= ROUNDED;
+        if 2 * rows.iter().filter(is_unit).count() > rows.len() {
+            let negative = rows.iter().flatten().any(|&x| x < 0.0);
+            let text = "six columns without names: 4 to 6 were read as normals, though none is negative";
+            return if negative { None } else { guessed(text) };
+        }
+        let has_values = rows.iter().flatten().any(|&x| x != 0.0 && x.is_finite());
+        if has_values && colors::bytes_from_colors(&rows, of).colors.is_some() {
+            for (role, _) in &mut self.columns {
+                *role = match *role {
+                    Nx => R,
+                    Ny => G,
+                    Nz => B,
+                    other => other,
+                };
+            }
+            return guessed("six columns without names: 4 to 6 are no unit normals and were read as colours");
+        }
+        self.columns.retain(|(role, _)| !matches!(role, Nx | Ny | Nz));
+        let text =
+            "six columns without names: 4 to 6 are neither unit normals nor colours; they are not read";
+        Some(Warning::new(WarningKind::ColumnsIgnored, text))
     }
 }
 
-/// 8-bit colours of numeric ones; NaN becomes 0.
-pub(crate) fn bytes_from_colors(rows: &[[f64; 3]], scale: ColorScale) -> Vec<[u8; 3]> {
-    let unit = scale == ColorScale::Guess && rows.iter().flatten().all(|&v| v.is_nan() || v <= 1.0);
-    let factor = if unit { 255.0 } else { 1.0 };
-    // `as` saturates and maps NaN to 0.
-    rows.iter().map(|row| row.map(|v| (v * factor).round() as u8)).collect()
+/// Values, or a warning where they cannot be told.
+fn keep_known<T>(values: Option<Result<Vec<T>, Warning>>, warnings: &mut Vec<Warning>) -> Option<Vec<T>> {
+    values?.map_err(|warning| warnings.push(warning)).ok()
 }
 
 /// Labels of numbers.
 ///
 /// # Errors
-/// Fails if one is no whole number of 16 bits.
-fn whole_labels(values: &[f64]) -> Result<Vec<i16>, ParseError> {
-    let label = |(row, &value): (usize, &f64)| {
-        let rounded = value as i16;
-        if f64::from(rounded) == value {
-            return Ok(rounded);
-        }
-        Err(ParseError::new(FilePlace::Row(row), "a whole label from -32768 to 32767", value.to_string()))
-    };
-    values.iter().enumerate().map(label).collect()
+/// Gives a warning if one is no whole number of 16 bits.
+fn whole_labels(values: &[f64]) -> Result<Vec<i16>, Warning> {
+    let labels: Option<Vec<i16>> = values.iter().map(|&value| whole_label(value)).collect();
+    labels.ok_or_else(|| {
+        let mut odd = values.iter().filter(|value| whole_label(**value).is_none());
+        let first = odd.next().copied().unwrap_or_default();
+        let text = format!(
+            "{} of {} labels are no whole numbers from -32768 to 32767, the first {first}; none are kept",
+            odd.count() + 1,
+            values.len()
+        );
+        Warning::new(WarningKind::LabelsUnknown, text)
+    })
+}
+
+/// A label of 16 bits, if the number is one.
+fn whole_label(value: f64) -> Option<i16> {
+    let label = value as i16;
+    (f64::from(label) == value).then_some(label)
+}
+
+/// Intensities of numbers.
+///
+/// # Errors
+/// Gives a warning if one is not finite.
+fn finite_intensity(values: &[f64]) -> Result<Vec<f32>, Warning> {
+    let odd = values.iter().filter(|value| !(**value as f32).is_finite()).count();
+    if odd == 0 {
+        return Ok(values.iter().map(|&value| value as f32).collect());
+    }
+    let text = format!("{odd} of {} intensities are not finite; none are kept", values.len());
+    Err(Warning::new(WarningKind::IntensityUnknown, text))
+}
+
+/// How colours of surfaces in text are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ColorScale {
+    /// Not known: 0 to 1 if no value is above 1, else 0 to 255.
+    Guess,
+}
+
+/// 8-bit colours of numeric ones; NaN becomes 0.
+pub(crate) fn bytes_from_colors(rows: &[[f64; 3]], _scale: ColorScale) -> Vec<[u8; 3]> {
+    let unit = rows.iter().flatten().all(|&v| v.is_nan() || v <= 1.0);
+    let factor = if unit { 255.0 } else { 1.0 };
+    // `as` saturates and maps NaN to 0.
+    rows.iter().map(|row| row.map(|v| (v * factor).round() as u8)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn specs_are_checked() {
-        assert!(ColumnSpec::new(&["x", "Y", "z", "_", "label"]).is_ok());
-        assert_eq!(ColumnSpec::new(&["x", "y"]).unwrap_err(), "no column \"z\"");
-        assert_eq!(ColumnSpec::new(&["x", "y", "z", "q"]).unwrap_err(), "unknown column \"q\"");
-        assert_eq!(ColumnSpec::new(&["x", "y", "z", "x"]).unwrap_err(), "column \"x\" twice");
-        assert_eq!(ColumnSpec::default().roles(3).unwrap().len(), 3);
-        assert_eq!(ColumnSpec::default().roles(7).unwrap_err().found, "7 columns");
+    /// A cloud of some rows `x y z` and three more columns without names.
+    fn six(rows: &[[f64; 6]]) -> Parsed<PointCloud> {
+        let mut columns = Columns::default();
+        for (i, role) in [X, Y, Z, Nx, Ny, Nz].into_iter().enumerate() {
+            columns.push(role, rows.iter().map(|row| row[i]).collect());
+        }
+        columns.set_unnamed();
+        columns.into_cloud(ColorType::Text).unwrap()
+    }
+
+    fn kinds(parsed: &Parsed<PointCloud>) -> Vec<WarningKind> {
+        parsed.warnings.iter().map(|w| w.kind).collect()
     }
 
     #[test]
-    fn colours_are_scaled_once() {
-        assert_eq!(bytes_from_colors(&[[0.0, 0.5, 1.0]], ColorScale::Guess), [[0, 128, 255]]);
-        assert_eq!(bytes_from_colors(&[[0.0, 0.5, 1.0]], ColorScale::Byte), [[0, 1, 1]]);
-        assert_eq!(bytes_from_colors(&[[f64::NAN, 300.0, 2.0]], ColorScale::Guess), [[0, 255, 2]]);
+    fn six_columns_without_names_are_what_their_values_can_be() {
+        let normals = six(&[[0.0, 0.0, 0.0, 0.6, -0.8, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]]);
+        assert_eq!(normals.geometry.normals, Some(vec![[0.6, -0.8, 0.0], [0.0, 0.0, 1.0]]));
+        assert_eq!(kinds(&normals), []);
+        let bytes = six(&[[0.0, 0.0, 0.0, 200.0, 100.0, 50.0], [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]]);
+        assert_eq!(bytes.geometry.colors, Some(vec![[200, 100, 50], [0, 0, 1]]));
+        assert_eq!(
+            (bytes.geometry.normals.is_none(), kinds(&bytes)),
+            (true, vec![WarningKind::ColumnsGuessed])
+        );
+        let unit = six(&[[0.0, 0.0, 0.0, 0.2, 0.4, 0.6], [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]]);
+        assert_eq!(unit.geometry.colors, Some(vec![[51, 102, 153], [255; 3]]));
+        assert_eq!(kinds(&unit), [WarningKind::ColumnsGuessed]);
+        let positive = six(&[[0.0, 0.0, 0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]);
+        assert_eq!(
+            (positive.geometry.normals.is_some(), kinds(&positive)),
+            (true, vec![WarningKind::ColumnsGuessed])
+        );
+        for other in [[0.0, 0.0, 0.0], [7.5, -3.0, 0.0], [f64::NAN; 3]] {
+            let [a, b, c] = other;
+            let neither = six(&[[0.0, 0.0, 0.0, a, b, c], [1.0, 0.0, 0.0, a, b, c]]);
+            assert_eq!((&neither.geometry.normals, &neither.geometry.colors), (&None, &None), "{other:?}");
+            assert_eq!(kinds(&neither), [WarningKind::ColumnsIgnored]);
+        }
     }
 
     #[test]
-    fn labels_must_be_whole() {
-        assert_eq!(whole_labels(&[1.0, -1.0]), Ok(vec![1, -1]));
-        assert_eq!(whole_labels(&[1.0, 1.5]).unwrap_err().place, FilePlace::Row(1));
-        assert!(whole_labels(&[f64::NAN]).is_err() && whole_labels(&[1e6]).is_err());
+    fn rows_are_dropped_before_their_attributes_are_judged() {
+        let mut columns = Columns::default();
+        for role in [X, Y, Z] {
+            columns.push(role, vec![1.0, f64::NAN, 2.0]);
+        }
+        columns.push(Label, vec![1.0, f64::NAN, -1.0]);
+        columns.push(Intensity, vec![0.5, f64::INFINITY, 0.25]);
+        for role in [R, G, B] {
+            columns.push(role, vec![1.0, f64::NAN, 2.0]);
+        }
+        let Parsed { geometry, warnings } = columns.into_cloud(ColorType::Byte).unwrap();
+        assert_eq!(warnings, ["1 of 3 points are not finite and were dropped"]);
+        assert_eq!(geometry.positions, [[1.0; 3], [2.0; 3]]);
+        assert_eq!(geometry.point_labels, Some(vec![1, -1]));
+        assert_eq!(geometry.intensity, Some(vec![0.5, 0.25]));
+        assert_eq!(geometry.colors, Some(vec![[1; 3], [2; 3]]));
+    }
+
+    #[test]
+    fn labels_are_whole_numbers_of_16_bits_or_unknown() {
+        assert_eq!(whole_labels(&[1.0, -1.0, -32768.0]), Ok(vec![1, -1, -32768]));
+        for odd in [1.5, f64::NAN, 65535.0, 19_660_810.0] {
+            let text = format!(
+                "1 of 2 labels are no whole numbers from -32768 to 32767, the first {odd}; none are kept"
+            );
+            assert_eq!(whole_labels(&[1.0, odd]).unwrap_err(), text.as_str());
+        }
+        assert!(finite_intensity(&[1.0, f64::NAN]).is_err() && finite_intensity(&[1e300]).is_err());
     }
 }

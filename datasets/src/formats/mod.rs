@@ -5,12 +5,15 @@
 //! The table of what is read and refused is in this folder's README.
 
 pub(crate) mod ascii;
+pub(crate) mod colors;
+mod column_names;
 mod columns;
 mod companions;
 pub mod gltf;
 pub mod hdf5;
 mod lzf;
 pub mod mtl;
+pub(crate) mod normals;
 pub mod npy;
 pub mod npz;
 pub mod obj;
@@ -20,15 +23,18 @@ pub mod pcd;
 pub mod ply;
 mod polygon;
 mod read_fault;
+mod scalars;
 pub mod stl;
 pub mod text;
 mod textures;
+mod velodyne;
 
 use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{Mesh, PointCloud, Shape, Warning, source_hash};
 
 use self::companions::Companions;
+use self::normals::check_normals;
 use self::parsed::Parsed;
 use self::read_fault::ReadFault;
 
@@ -36,7 +42,7 @@ use crate::budget::Budget;
 use crate::error::{Error, ParseError, Result};
 use crate::files::read_file;
 
-pub use self::columns::ColumnSpec;
+pub use self::column_names::ColumnSpec;
 
 /// The geometry of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +67,8 @@ pub struct ReadOptions {
 }
 
 /// Extensions that [`read_geometry`] reads, in lower case.
-pub(crate) const EXTENSIONS: [&str; 13] =
-    ["obj", "off", "ply", "stl", "gltf", "glb", "pcd", "npy", "npz", "xyz", "txt", "csv", "pts"];
+pub(crate) const EXTENSIONS: [&str; 14] =
+    ["obj", "off", "ply", "stl", "gltf", "glb", "pcd", "npy", "npz", "xyz", "txt", "csv", "pts", "bin"];
 
 /// Extension of a path in lower case, empty if there is none.
 pub(crate) fn extension(path: &Path) -> String {
@@ -89,8 +95,8 @@ pub(crate) fn read_within(path: &Path, options: &ReadOptions, budget: &Budget) -
     read_columns(path, options, &ColumnSpec::default(), budget)
 }
 
-/// Reads the geometry of a file as [`read_within`] does, the columns of text tables and npy arrays
-/// named by `columns`.
+/// Reads the geometry of a file as [`read_within`] does, the columns of text tables, npy arrays and bare
+/// floats named by `columns`.
 ///
 /// # Errors
 /// Fails as [`read_within`] does, or if a table has other columns than named.
@@ -107,16 +113,18 @@ pub(crate) fn read_columns(
         "gltf" | "glb" => gltf_shape(&bytes, &mut companions, options.textures),
         "off" => off::parse(&bytes).and_then(|mesh| require_surface(mesh, budget)).map_err(ReadFault::from),
         "stl" => stl::parse(&bytes).and_then(|mesh| require_surface(mesh, budget)).map_err(ReadFault::from),
-        "ply" => ply::parse(&bytes).map_err(ReadFault::from),
-        "pcd" => pcd::parse(&bytes).map(wrap_points).map_err(ReadFault::from),
-        "npy" => npy::parse_columns(&bytes, columns).map(wrap_points).map_err(ReadFault::from),
-        "npz" => npz::parse_columns(&bytes, columns).map(wrap_points).map_err(ReadFault::from),
+        "ply" => ply::parse_within(&bytes, budget).map_err(ReadFault::from),
+        "pcd" => pcd::parse_within(&bytes, budget).map(wrap_points).map_err(ReadFault::from),
+        "npy" => npy::parse_within(&bytes, columns, budget).map(wrap_points).map_err(ReadFault::from),
+        "npz" => npz::parse_within(&bytes, columns, budget).map(wrap_points).map_err(ReadFault::from),
         "xyz" | "txt" | "csv" | "pts" => {
-            text::parse_columns(&bytes, columns).map(wrap_points).map_err(ReadFault::from)
+            text::parse_within(&bytes, columns, budget).map(wrap_points).map_err(ReadFault::from)
         }
+        "bin" => velodyne::parse_within(&bytes, path, columns, budget).map(wrap_points).map_err(ReadFault::from),
         _ => return Err(unsupported(path)),
     };
-    let Parsed { geometry, warnings } = parsed.map_err(|e| e.in_file(path))?;
+    let Parsed { mut geometry, mut warnings } = parsed.map_err(|e| e.in_file(path))?;
+    warnings.extend(check_normals(&mut geometry));
     let others = companions.read.iter().map(|bytes| bytes.as_slice());
     let parts: Vec<&[u8]> = std::iter::once(bytes.as_slice()).chain(others).collect();
     Ok(Loaded { shape: geometry, source_hash: source_hash(&parts), warnings })

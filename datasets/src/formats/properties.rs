@@ -1,9 +1,12 @@
 //! Properties of the parsers: what is written is read back bit for bit, and no bytes make one panic.
 
+use std::path::Path;
+
 use jepa3d_schemas::{Mesh, Shape};
 use proptest::prelude::*;
 
-use super::{ColumnSpec, gltf, mtl, npy, npz, obj, off, pcd, ply, stl, text};
+use super::{ColumnSpec, gltf, mtl, npy, npz, obj, off, pcd, ply, stl, text, velodyne};
+use crate::budget::Budget;
 
 /// Finite coordinates of any size, spelled so that they read back as the same bits.
 fn coordinate() -> impl Strategy<Value = f64> {
@@ -141,6 +144,19 @@ proptest! {
         let _ = (obj::parse(&bytes), off::parse(&bytes), ply::parse(&bytes), stl::parse(&bytes));
         let _ = (pcd::parse(&bytes), npy::parse(&bytes), npz::parse(&bytes), mtl::parse(&bytes));
         let _ = (gltf::parse(&bytes), text::parse_columns(&bytes, &ColumnSpec::default()));
+        let _ = velodyne::parse_within(&bytes, Path::new("a.bin"), &ColumnSpec::default(), &Budget::default());
+    }
+
+    /// Tables of fields that other programs write, in any order.
+    #[test]
+    fn no_fields_make_a_table_panic(fields in proptest::collection::vec(0usize..24, 0..60), named in 0usize..3) {
+        const FIELDS: [&str; 24] = [
+            "1 ", "2,", "3;", "\t", "\n", "\"", "x,", "y,", "z\n", "x y z\n", "//X Y Z\n", "# ", "nan ", "0,1,2\n", "1,5 ", "05,",
+            "label", "[m] ", "-", "r,g,b\n", "1e400 ", "2\n", "% ", "http://a#b,",
+        ];
+        let text: String = fields.iter().map(|&f| FIELDS[f]).collect();
+        let names: [&[&str]; 3] = [&[], &["x", "y", "z"], &["_", "x", "y", "z", "label"]];
+        let _ = text::parse_columns(text.as_bytes(), &ColumnSpec::new(names[named]).unwrap());
     }
 
     /// Lines of legal words in any order reach deeper than bytes do.
@@ -152,6 +168,6 @@ proptest! {
         ];
         let text: String = words.iter().map(|&w| WORDS[w]).collect();
         let _ = (obj::parse(text.as_bytes()), off::parse(text.as_bytes()), ply::parse(text.as_bytes()));
-        let _ = (stl::parse(text.as_bytes()), text::parse_table(text.as_bytes()));
+        let _ = (stl::parse(text.as_bytes()), text::parse_table(text.as_bytes(), &Budget::default()));
     }
 }

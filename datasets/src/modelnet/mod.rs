@@ -71,10 +71,10 @@ impl ModelNet {
         Ok(Self { base, layout, files, facts })
     }
 
-    fn read_row(&self, index: usize) -> Result<Geometry> {
+    fn read_row(&self, index: usize, budget: &Budget) -> Result<Geometry> {
         let Facts { listing, classes, .. } = &self.facts;
         let place = listing.entry(index).origin.ok_or_else(|| listing.missing(self.base.clone(), index))?;
-        let row = self.files[place.list].read(place.line, classes.len())?;
+        let row = self.files[place.list].read(place.line, classes.len(), budget)?;
         Ok(Geometry {
             shape: Shape::Points(row.cloud),
             label: row.label,
@@ -91,7 +91,7 @@ impl Listed for ModelNet {
 
     fn read(&self, index: usize, budget: &Budget) -> Result<Geometry> {
         if self.layout == ModelNetLayout::H5 {
-            return self.read_row(index);
+            return self.read_row(index, budget);
         }
         let listing = &self.facts.listing;
         let path = listing.file(&self.base, index)?;

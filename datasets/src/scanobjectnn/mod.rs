@@ -151,12 +151,12 @@ impl Listed for ScanObjectNn {
         &self.facts
     }
 
-    fn read(&self, index: usize, _: &Budget) -> Result<Geometry> {
+    fn read(&self, index: usize, budget: &Budget) -> Result<Geometry> {
         let Facts { listing, classes, .. } = &self.facts;
         let entry = listing.entry(index);
         let file = Path::new(&entry.file);
         let place = entry.origin.ok_or_else(|| listing.missing(file.to_owned(), index))?;
-        let mut row = self.files[place.list].read(place.line, classes.len())?;
+        let mut row = self.files[place.list].read(place.line, classes.len(), budget)?;
         if self.config.remove_background {
             remove_background(&mut row);
             if row.cloud.is_empty() {

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::path::Path;
 
-use jepa3d_schemas::{PointCloud, Warning, WarningKind, source_hash};
+use jepa3d_schemas::{PointCloud, Warning, source_hash};
 
 use crate::budget::Budget;
 use crate::error::{FilePlace, ParseError, Result};
 use crate::files::read_file;
 use crate::finite::keep_finite;
+use crate::formats::normals::keep_unit_normals;
 use crate::formats::text::{TextTable, parse_table};
 
 /// A cloud as read.
@@ -18,36 +19,22 @@ pub(super) struct PartCloud {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Reads `x y z nx ny nz part`; normals that are zero throughout mean that there are none.
+/// Reads `x y z nx ny nz part`; normals are kept if all are unit vectors.
 ///
 /// # Errors
 /// Fails if a file is no table of seven columns, or if a label is not in `parts`.
 pub(super) fn read_txt(path: &Path, parts: Range<i16>, budget: &Budget) -> Result<PartCloud> {
     let bytes = read_file(path, budget)?;
-    let table = read_table(path, &bytes, 7, "x y z nx ny nz part")?;
-    let labels = global_labels(path, &table.column(6), &parts, 0)?;
-    let normals: Vec<[f32; 3]> =
-        table.values.chunks_exact(7).map(|row| [row[3], row[4], row[5]].map(|v| v as f32)).collect();
-    let zero = normals.iter().filter(|n| **n == [0.0; 3]).count();
-    let mut warnings = Vec::new();
-    if zero == normals.len() {
-        warnings.push(Warning::new(
-            WarningKind::NormalsUnknown,
-            "all normals are zero, which means unknown; none are kept",
-        ));
-    } else if zero > 0 {
-        warnings.push(Warning::new(
-            WarningKind::NormalsUnknown,
-            format!("{zero} of {} normals are zero", normals.len()),
-        ));
-    }
+    let table = read_table(path, &bytes, 7, "x y z nx ny nz part", budget)?;
+    let labels = global_labels(path, &table.columns[6], &parts, 0)?;
+    let normals = rows(&table, 3).map(|normal| normal.map(|v| v as f32)).collect();
     let cloud = PointCloud {
         positions: positions(&table),
-        normals: (zero < normals.len()).then_some(normals),
+        normals: Some(normals),
         point_labels: Some(labels),
         ..PointCloud::default()
     };
-    finish_cloud(path, cloud, source_hash(&[&bytes]), warnings)
+    finish_cloud(path, cloud, source_hash(&[&bytes]))
 }
 
 /// Reads `x y z` rows and their labels, which count from 1 within the category.
@@ -61,36 +48,42 @@ pub(super) fn read_pts_seg(
     budget: &Budget,
 ) -> Result<PartCloud> {
     let (point_bytes, label_bytes) = (read_file(points, budget)?, read_file(label_path, budget)?);
-    let point_table = read_table(points, &point_bytes, 3, "x y z")?;
-    let label_table = read_table(label_path, &label_bytes, 1, "one label a line")?;
+    let point_table = read_table(points, &point_bytes, 3, "x y z", budget)?;
+    let label_table = read_table(label_path, &label_bytes, 1, "one label a line", budget)?;
     if label_table.rows() != point_table.rows() {
         let expected = format!("one label for each of {} points", point_table.rows());
         let found = label_table.rows().to_string();
         return Err(ParseError::file(expected, found).in_file(label_path));
     }
-    let labels = global_labels(label_path, &label_table.values, &parts, parts.start - 1)?;
+    let labels = global_labels(label_path, &label_table.columns[0], &parts, parts.start - 1)?;
     let cloud = PointCloud {
         positions: positions(&point_table),
         point_labels: Some(labels),
         ..PointCloud::default()
     };
-    finish_cloud(points, cloud, source_hash(&[&point_bytes, &label_bytes]), Vec::new())
+    finish_cloud(points, cloud, source_hash(&[&point_bytes, &label_bytes]))
 }
 
 /// A table of numbers without a header, `width` columns wide.
-fn read_table(path: &Path, bytes: &[u8], width: usize, columns: &str) -> Result<TextTable> {
-    let table = parse_table(bytes).map_err(|e| e.in_file(path))?;
-    if table.width == width && table.header.is_none() {
+fn read_table(path: &Path, bytes: &[u8], width: usize, columns: &str, budget: &Budget) -> Result<TextTable> {
+    let table = parse_table(bytes, budget).map_err(|e| e.in_file(path))?;
+    if table.width() == width && table.header.is_none() {
         return Ok(table);
     }
     let expected = format!("{width} columns: {columns}");
     let header = if table.header.is_some() { " under a header" } else { "" };
-    let found = format!("{}{header}", table.width);
+    let found = format!("{}{header}", table.width());
     Err(ParseError::file(expected, found).in_file(path))
 }
 
 fn positions(table: &TextTable) -> Vec<[f64; 3]> {
-    table.values.chunks_exact(table.width).map(|row| [row[0], row[1], row[2]]).collect()
+    rows(table, 0).collect()
+}
+
+/// Three columns from `first` on, row by row.
+fn rows(table: &TextTable, first: usize) -> impl Iterator<Item = [f64; 3]> {
+    let columns = &table.columns[first..first + 3];
+    (0..table.rows()).map(move |row| [columns[0][row], columns[1][row], columns[2][row]])
 }
 
 /// Global labels of stored ones: `stored + shift`, all within `parts`.
@@ -107,13 +100,9 @@ fn global_labels(path: &Path, stored: &[f64], parts: &Range<i16>, shift: i16) ->
     stored.iter().enumerate().map(label).collect()
 }
 
-/// Drops points that are not finite.
-fn finish_cloud(
-    path: &Path,
-    mut cloud: PointCloud,
-    source_hash: String,
-    mut warnings: Vec<Warning>,
-) -> Result<PartCloud> {
-    warnings.extend(keep_finite(&mut cloud, FilePlace::File).map_err(|e| e.in_file(path))?);
+/// Drops points that are not finite, and normals that are no unit vectors.
+fn finish_cloud(path: &Path, mut cloud: PointCloud, source_hash: String) -> Result<PartCloud> {
+    let mut warnings = keep_finite(&mut cloud, FilePlace::File).map_err(|e| e.in_file(path))?;
+    warnings.extend(keep_unit_normals(&mut cloud));
     Ok(PartCloud { cloud, source_hash, warnings })
 }

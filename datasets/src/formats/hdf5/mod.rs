@@ -20,9 +20,13 @@ use std::sync::Arc;
 
 use hdf5_pure::{ChunkCacheConfig, Dataset as H5Dataset, DatasetAccessProperties};
 
+use crate::budget::Budget;
 use crate::error::{Error, FilePlace, ParseError, Result, io_error};
 use bands::Bands;
 use fault::convert_error;
+
+/// Bytes of a number of a row as it is read: f64, and its place in the points.
+const NUMBER_BYTES: usize = 16;
 
 /// An open HDF5 file.
 pub(crate) struct H5File {
@@ -85,7 +89,7 @@ pub fn count_rows(path: &Path) -> Result<usize> {
         }
         let array = file.array(name)?;
         for row in 0..array.rows() {
-            array.row(row)?;
+            array.row(row, &Budget::default())?;
             rows += 1;
         }
     }
@@ -112,11 +116,11 @@ impl H5Array {
         self.plan.shape[0]
     }
 
-    /// One row.
+    /// One row. What is decoded with it is charged too, whether another row has had it decoded or not.
     ///
     /// # Errors
-    /// Fails if there is no such row or if its bytes cannot be read or decoded.
-    pub(crate) fn row(&self, row: usize) -> Result<H5Row<'_>> {
+    /// Fails if there is no such row, if its bytes cannot be read or decoded, or if the budget does not suffice.
+    pub(crate) fn row(&self, row: usize, budget: &Budget) -> Result<H5Row<'_>> {
         if row >= self.rows() {
             let found = format!("{} rows", self.rows());
             return Err(self.error(row, format!("more than {row} rows in {:?}", self.name), found));
@@ -125,6 +129,12 @@ impl H5Array {
         let band = row / band_rows;
         let first = band * band_rows;
         let count = band_rows.min(self.rows() - first);
+        let (decoded, numbers) =
+            (count * self.plan.row_bytes, self.plan.row_bytes / self.plan.element.size());
+        budget
+            .charge(decoded as u64, "rows that are decoded together")
+            .and_then(|()| budget.charge_values(numbers as u64, NUMBER_BYTES, "a row of numbers"))
+            .map_err(|e| e.in_file(&self.path))?;
         let bytes = self.bands.get(band, self.plan.bands_kept, || self.read(first, count))?;
         let start = (row - first) * self.plan.row_bytes;
         Ok(H5Row { array: self, row, bytes, start })

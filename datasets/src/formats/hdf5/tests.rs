@@ -3,20 +3,21 @@
 use std::path::Path;
 
 use super::H5File;
+use crate::budget::Budget;
 use crate::error::Result;
-use crate::formats::npy::parse_array;
+use crate::formats::npy::tests::values;
 use crate::test_data::test_data;
 
 /// Values of an npy that numpy wrote beside the variants.
 fn npy(path: &Path) -> Vec<f64> {
-    parse_array(&std::fs::read(path).unwrap()).unwrap().values
+    values(&std::fs::read(path).unwrap())
 }
 
 fn all(file: &H5File, name: &str) -> Result<Vec<f64>> {
     let array = file.array(name)?;
     let mut values = Vec::new();
     for row in 0..array.rows() {
-        values.extend(array.row(row)?.reals());
+        values.extend(array.row(row, &Budget::default())?.reals());
     }
     Ok(values)
 }
@@ -83,15 +84,33 @@ fn arrays_of_every_type() {
             let array = file.array(name).unwrap();
             let low = if name.starts_with('u') { 0 } else { 1 };
             for row in (0..5).rev() {
-                assert_eq!(array.row(row).unwrap().integers().unwrap(), [row as i64 - low], "{name}");
+                assert_eq!(
+                    array.row(row, &Budget::default()).unwrap().integers().unwrap(),
+                    [row as i64 - low],
+                    "{name}"
+                );
             }
-            assert!(array.row(5).is_err_and(|e| e.to_string().contains("row 5: expected more than 5 rows")));
+            assert!(
+                array
+                    .row(5, &Budget::default())
+                    .is_err_and(|e| e.to_string().contains("row 5: expected more than 5 rows"))
+            );
         }
     }
     let file = H5File::open(&fixture("arrays.h5")).unwrap();
     assert!(file.has("f32").unwrap() && !file.has("normal").unwrap());
     let error = file.array("normal").err().unwrap().to_string();
     assert!(error.ends_with("arrays.h5: expected an array \"normal\", found none of that name"), "{error}");
+}
+
+#[test]
+fn rows_are_charged_before_they_are_decoded() {
+    let file = H5File::open(&fixture("arrays.h5")).unwrap();
+    let error = file.array("f32").unwrap().row(0, &Budget::new(100)).err().unwrap().to_string();
+    assert!(
+        error.contains("arrays.h5: expected at most 0 MiB decoded for one object (run.max_object_mb)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -114,10 +133,11 @@ fn what_is_not_read_is_refused_by_name() {
     }
     let number = file.array("number").unwrap();
     for (row, found) in [(0, "0.5"), (1, "NaN")] {
-        let error = number.row(row).unwrap().integers().unwrap_err().to_string();
+        let error = number.row(row, &Budget::default()).unwrap().integers().unwrap_err().to_string();
         assert!(error.ends_with(&format!("row {row}: expected whole numbers in \"number\", found {found}")));
     }
-    let error = file.array("beyond").unwrap().row(0).unwrap().integers().unwrap_err().to_string();
+    let error =
+        file.array("beyond").unwrap().row(0, &Budget::default()).unwrap().integers().unwrap_err().to_string();
     assert!(error.ends_with("found 9223372036854775808"), "{error}");
 }
 
@@ -129,7 +149,7 @@ fn read_everything(path: &Path, bytes: &[u8], names: &[&str]) -> usize {
         let Ok(array) = file.array(name) else { return false };
         // A changed header may claim more rows than the array had, within the limits.
         (0..array.rows().min(1000)).all(|row| {
-            array.row(row).is_ok_and(|r| {
+            array.row(row, &Budget::default()).is_ok_and(|r| {
                 let _ = r.integers();
                 r.reals().len() * array.rows() == array.shape().iter().product::<usize>()
             })

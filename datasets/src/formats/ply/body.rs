@@ -174,13 +174,23 @@ impl<'a> PlyBody<'a> {
         Ok(())
     }
 
-    /// What was odd about the rows.
-    pub(super) fn warnings(&self) -> Option<Warning> {
-        self.long_rows.map(|(line, count)| {
-            let text = format!(
+    /// What was odd about the rows, and whether something stands behind the last.
+    pub(super) fn warnings(&mut self) -> Vec<Warning> {
+        let long = self.long_rows.map(|(line, count)| {
+            format!(
                 "{count} rows have more numbers than properties; the rest is ignored, first on line {line}"
-            );
-            Warning::new(WarningKind::BytesIgnored, text)
-        })
+            )
+        });
+        let rest = match self.encoding {
+            PlyEncoding::Ascii => self
+                .lines
+                .find(|(_, text)| !text.is_empty())
+                .map(|(line, _)| format!("lines after the last element are ignored, from line {line}")),
+            _ if self.rest.iter().any(|b| !b.is_ascii_whitespace() && *b != 0) => {
+                Some(format!("{} bytes after the last element are ignored", self.rest.len()))
+            }
+            _ => None,
+        };
+        long.into_iter().chain(rest).map(|text| Warning::new(WarningKind::BytesIgnored, text)).collect()
     }
 }

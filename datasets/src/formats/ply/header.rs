@@ -2,6 +2,7 @@
 
 use crate::error::ParseError;
 use crate::formats::ascii::{Lines, fields, integer, quote};
+use crate::formats::colors::ColorType;
 
 /// How one number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,14 @@ impl PlyScalar {
         }
     }
 
-    pub(super) fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F64)
+    /// What colours of this type range over.
+    pub(super) fn color_type(self) -> ColorType {
+        match self {
+            Self::U8 => ColorType::Byte,
+            Self::U16 => ColorType::Word,
+            Self::F32 | Self::F64 => ColorType::Float,
+            Self::I8 | Self::I16 | Self::I32 | Self::U32 => ColorType::Integer,
+        }
     }
 }
 
@@ -53,6 +60,13 @@ pub(super) struct PlyProperty {
     pub(super) kind: PlyScalar,
     /// For a list: how its length is stored.
     pub(super) list_count: Option<PlyScalar>,
+}
+
+impl PlyProperty {
+    /// Whether it lists the corners of a face.
+    pub(super) fn is_index_list(&self) -> bool {
+        self.list_count.is_some() && matches!(self.name.as_str(), "vertex_indices" | "vertex_index")
+    }
 }
 
 /// A table of the file: `count` rows of `properties`.
@@ -78,6 +92,8 @@ pub(super) enum PlyEncoding {
 pub(super) struct PlyHeader<'a> {
     pub(super) encoding: PlyEncoding,
     pub(super) elements: Vec<PlyElement>,
+    /// Name of the picture that a comment gives (`TextureFile`, by custom of MeshLab).
+    pub(super) texture_file: Option<Vec<u8>>,
     /// What follows the line end of `end_header`; line numbers go on from the header's.
     pub(super) rows: Lines<'a>,
 }
@@ -95,9 +111,11 @@ impl<'a> PlyHeader<'a> {
         }
         let mut encoding = None;
         let mut elements: Vec<PlyElement> = Vec::new();
+        let mut texture_file = None;
         while let Some((number, line)) = lines.next() {
             let words: Vec<&[u8]> = fields(line).collect();
             match words[..] {
+                [b"comment", b"TextureFile", ref name @ ..] => texture_file = Some(name.join(&b' ')),
                 [] | [b"comment" | b"obj_info", ..] => {}
                 [b"format", name, _] => encoding = Some(parse_encoding(number, name)?),
                 [b"element", name, count] => elements.push(parse_element(number, name, count)?),
@@ -109,7 +127,7 @@ impl<'a> PlyHeader<'a> {
                 [b"end_header"] => {
                     let encoding = encoding
                         .ok_or_else(|| ParseError::line(number, "a format line above end_header", "none"))?;
-                    return Ok(Self { encoding, elements, rows: lines });
+                    return Ok(Self { encoding, elements, texture_file, rows: lines });
                 }
                 _ => return Err(ParseError::line(number, "a PLY header line", quote(line))),
             }
