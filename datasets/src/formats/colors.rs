@@ -50,7 +50,7 @@ struct ColorRange {
 }
 
 impl ColorRange {
-    fn of(rows: &[[f64; 3]], of: ColorType) -> Self {
+    fn measure(rows: &[[f64; 3]], of: ColorType) -> Self {
         let mut range = Self { lowest: 0.0, highest: 0.0, whole: true, unknown: 0 };
         for row in rows {
             if !row.iter().all(|v| v.is_finite()) {
@@ -133,7 +133,7 @@ fn map_channels(rows: &[[f64; 3]], byte: impl Fn(f64) -> u8) -> Vec<[u8; 3]> {
 
 /// 8-bit colours of numeric ones.
 pub(crate) fn bytes_from_colors(rows: &[[f64; 3]], of: ColorType) -> ScaledColors {
-    let range = ColorRange::of(rows, of);
+    let range = ColorRange::measure(rows, of);
     match range.scale(of) {
         Ok(scale) => {
             let guess = scale.guess().map(|guess| {

@@ -22,7 +22,7 @@ struct NormalFaults {
 }
 
 impl NormalFaults {
-    fn of(normals: &[[f32; 3]]) -> Self {
+    fn count(normals: &[[f32; 3]]) -> Self {
         let mut faults = Self::default();
         for normal in normals {
             let length = length(normal);
@@ -66,7 +66,7 @@ pub(crate) fn check_normals(shape: &mut Shape) -> Option<Warning> {
 /// Drops the normals of a cloud unless all are unit vectors; those that were rounded are made so.
 pub(crate) fn keep_unit_normals(cloud: &mut PointCloud) -> Option<Warning> {
     let normals = cloud.normals.as_mut()?;
-    let NormalFaults { zero, not_finite, long, first_length, rounded } = NormalFaults::of(normals);
+    let NormalFaults { zero, not_finite, long, first_length, rounded } = NormalFaults::count(normals);
     if zero + not_finite + long == 0 {
         if rounded > 0 {
             normals.iter_mut().for_each(make_unit);

@@ -47,7 +47,7 @@ pub(crate) fn parse_within(
     let mut archive = NpzArchive::open(bytes, budget)?;
     let main = archive.choose_points()?;
     let unpacked = archive.unpack(&main)?;
-    let in_array = |e| e_in_array(e, &main.name);
+    let in_array = |e| place_in_array(e, &main.name);
     let mut points =
         NpyArray::read(&unpacked).and_then(|array| array.points(spec, budget)).map_err(in_array)?;
     drop(unpacked);
@@ -68,7 +68,7 @@ pub(crate) fn parse_within(
 }
 
 /// The same problem, in an array of that name.
-fn e_in_array(e: ParseError, name: &str) -> ParseError {
+fn place_in_array(e: ParseError, name: &str) -> ParseError {
     ParseError { expected: format!("{} in array {name:?}", e.expected), ..e }
 }
 
@@ -117,7 +117,7 @@ impl<'a> NpzArchive<'a> {
     /// The bytes of an array, which the entry's claim bounds before they are unpacked.
     fn unpack(&mut self, array: &NpzEntry) -> Result<Vec<u8>, ParseError> {
         let entry = self.zip.by_index(array.index).map_err(broken)?;
-        let in_array = |e| e_in_array(e, &array.name);
+        let in_array = |e| place_in_array(e, &array.name);
         let claimed = entry.size();
         // Deflate cannot hold more than 1032 bytes in one; the slack is for tiny arrays.
         let limit = entry.compressed_size().saturating_mul(1032).saturating_add(1024);
@@ -152,7 +152,7 @@ impl<'a> NpzArchive<'a> {
             return Ok(());
         };
         let unpacked = self.unpack(&entry)?;
-        let array = NpyArray::read(&unpacked).map_err(|e| e_in_array(e, &entry.name))?;
+        let array = NpyArray::read(&unpacked).map_err(|e| place_in_array(e, &entry.name))?;
         match array.push_attribute(&mut points.columns, roles, self.budget)? {
             Some(color_type) => {
                 if roles[0] == R {

@@ -53,7 +53,7 @@ enum FaceUse {
 }
 
 impl FaceUse {
-    fn of(property: &PlyProperty, has_colors: bool) -> Self {
+    fn find(property: &PlyProperty, has_colors: bool) -> Self {
         if property.is_index_list() {
             return Self::Corners;
         }
@@ -86,7 +86,7 @@ impl Faces {
         self.declared_empty |= element.count == 0;
         let channels: Vec<usize> = element.properties.iter().filter_map(channel).collect();
         let has_colors = !strips && (0..3).all(|c| channels.contains(&c));
-        let uses: Vec<FaceUse> = element.properties.iter().map(|p| FaceUse::of(p, has_colors)).collect();
+        let uses: Vec<FaceUse> = element.properties.iter().map(|p| FaceUse::find(p, has_colors)).collect();
         if element.count > 0 && !uses.iter().any(|of| matches!(of, FaceUse::Corners)) {
             let names: Vec<&str> = element.properties.iter().map(|p| p.name.as_str()).collect();
             let expected = format!("a list vertex_indices in element {}", element.name);

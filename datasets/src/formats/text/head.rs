@@ -69,7 +69,7 @@ impl<'a> TextHead<'a> {
     /// Whether a line is no row yet; what it says is kept.
     fn take(&mut self, row: TextRow<'a>, lines: &Lines<'a>, spec: &ColumnSpec) -> bool {
         let next = next_row(&mut lines.clone());
-        let fields = |text: &'a [u8]| RowSyntax::of(text).fields(text);
+        let fields = |text: &'a [u8]| RowSyntax::detect(text).fields(text);
         if self.count.is_none()
             && let Some(rows) = integer(row.text)
             && next.is_some_and(|next| fields(next.text).len() > 1)
@@ -138,7 +138,7 @@ fn is_column_numbers(text: &[u8]) -> bool {
 
 /// Column names: in lines without delimiters a unit in brackets belongs to the name before it.
 fn names_of(line: &[u8]) -> Vec<String> {
-    let syntax = RowSyntax::of(line);
+    let syntax = RowSyntax::detect(line);
     let mut names: Vec<String> = Vec::new();
     for field in syntax.fields(line) {
         let is_unit =

@@ -115,7 +115,7 @@ impl TablePlan {
     /// # Errors
     /// Fails if there is another number of names than of columns.
     fn new(head: &TextHead<'_>, second: Option<TextRow<'_>>, spec: &ColumnSpec) -> Result<Self, ParseError> {
-        let syntax = RowSyntax::of(head.first.text);
+        let syntax = RowSyntax::detect(head.first.text);
         let fields = syntax.fields(head.first.text);
         // A delimiter at the end of a row closes it; it opens no empty field.
         let closed =

@@ -24,7 +24,7 @@ impl RowSyntax {
     /// The syntax of a table that has this line: semicolons, else tabulators, commas or blanks between fields.
     ///
     /// Commas inside of blank-separated numbers (`1,5 2,5 3,5`) are decimal marks.
-    pub(super) fn of(line: &[u8]) -> Self {
+    pub(super) fn detect(line: &[u8]) -> Self {
         let bare = without_quoted(line);
         if bare.contains(&b';') {
             return Self { delimiter: Some(b';'), decimal_comma: true };
@@ -134,13 +134,13 @@ mod tests {
             ("\"a;b\",1,2", Some(b','), false),
             ("2020-01-01 10:00:00,1,2", Some(b','), false),
         ] {
-            assert_eq!(RowSyntax::of(line.as_bytes()), RowSyntax { delimiter, decimal_comma }, "{line}");
+            assert_eq!(RowSyntax::detect(line.as_bytes()), RowSyntax { delimiter, decimal_comma }, "{line}");
         }
     }
 
     #[test]
     fn fields_and_their_numbers() {
-        let fields = |line: &'static str| RowSyntax::of(line.as_bytes()).fields(line.as_bytes());
+        let fields = |line: &'static str| RowSyntax::detect(line.as_bytes()).fields(line.as_bytes());
         assert_eq!(fields("\"a,b\", 1 ,\"2\",,"), [&b"a,b"[..], b"1", b"2", b"", b""]);
         assert_eq!(fields("\"x\" \"y\" z"), [b"x", b"y", b"z"]);
         let comma = RowSyntax { delimiter: Some(b';'), decimal_comma: true };
