@@ -44,7 +44,7 @@ impl TextTable {
 /// Reads points from a text table, its columns named by `spec`, else by its header or its width.
 ///
 /// # Errors
-/// Fails as [`parse_within`] does, with the default budget.
+/// Fails as `parse_within` does, with the default budget.
 pub fn parse_columns(bytes: &[u8], spec: &ColumnSpec) -> Result<Parsed<PointCloud>, ParseError> {
     parse_within(bytes, spec, &Budget::default())
 }
