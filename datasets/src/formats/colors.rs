@@ -70,25 +70,25 @@ impl ColorRange {
     }
 
     /// How the values are scaled, or why that is not known.
-    fn scale(&self, of: ColorType) -> Result<ColorRule, &'static str> {
+    fn scale(&self, of: ColorType) -> Result<ColorScaling, &'static str> {
         use ColorType::{Byte, Float, Integer, Text, Word};
         let highest = self.highest;
         match of {
             _ if self.unknown > 0 => Err("are NaN or infinite"),
-            Byte => Ok(ColorRule::Byte),
-            Word if highest > 255.0 || highest == 0.0 => Ok(ColorRule::Word),
-            Word => Ok(ColorRule::ByteGuessed),
+            Byte => Ok(ColorScaling::Byte),
+            Word if highest > 255.0 || highest == 0.0 => Ok(ColorScaling::Word),
+            Word => Ok(ColorScaling::ByteGuessed),
             _ if self.lowest < -ROUNDING => Err("are negative"),
             Float | Text if highest <= 1.0 || (!self.whole && highest <= 1.0 + ROUNDING) => {
                 let either = of == Text && self.whole && highest > 0.0;
-                Ok(if either { ColorRule::UnitGuessed } else { ColorRule::Unit })
+                Ok(if either { ColorScaling::UnitGuessed } else { ColorScaling::Unit })
             }
             Integer | Float | Text => match highest {
                 _ if !self.whole && highest <= DIMMEST_BYTES => {
                     Err("are neither from 0 to 1 nor from 0 to 255")
                 }
-                ..=256.0 => Ok(ColorRule::Byte),
-                DIMMEST_WORDS..=65535.5 => Ok(ColorRule::WordGuessed),
+                ..=256.0 => Ok(ColorScaling::Byte),
+                DIMMEST_WORDS..=65535.5 => Ok(ColorScaling::WordGuessed),
                 _ => Err("are of an unknown range"),
             },
         }
@@ -97,7 +97,7 @@ impl ColorRange {
 
 /// How numbers become colours of 8 bits.
 #[derive(Clone, Copy, PartialEq)]
-enum ColorRule {
+enum ColorScaling {
     Unit,
     UnitGuessed,
     Byte,
@@ -106,7 +106,7 @@ enum ColorRule {
     WordGuessed,
 }
 
-impl ColorRule {
+impl ColorScaling {
     fn bytes(self, rows: &[[f64; 3]]) -> Vec<[u8; 3]> {
         // `as` saturates.
         match self {

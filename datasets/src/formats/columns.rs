@@ -2,7 +2,7 @@
 
 use jepa3d_schemas::{PointCloud, Warning, WarningKind};
 
-use super::colors::{self, ColorType, ScaledColors, bytes_from_harmonics};
+use super::colors::{ColorType, ScaledColors, bytes_from_colors, bytes_from_harmonics};
 use super::column_names::ColumnRole;
 use super::normals::ROUNDED;
 use super::parsed::Parsed;
@@ -70,7 +70,7 @@ impl Columns {
 
     /// The colours that columns of numbers or of a splat's harmonics make, `None` if there are no such columns.
     pub(crate) fn colors(&self, of: ColorType) -> Option<ScaledColors> {
-        let numbers = self.three([R, G, B]).map(|rows| colors::bytes_from_colors(&rows, of));
+        let numbers = self.three([R, G, B]).map(|rows| bytes_from_colors(&rows, of));
         numbers
             .or_else(|| self.three([HarmonicR, HarmonicG, HarmonicB]).map(|rows| bytes_from_harmonics(&rows)))
     }
@@ -134,7 +134,7 @@ impl Columns {
             return if negative { None } else { guessed(text) };
         }
         let has_values = rows.iter().flatten().any(|&x| x != 0.0 && x.is_finite());
-        if has_values && colors::bytes_from_colors(&rows, of).colors.is_some() {
+        if has_values && bytes_from_colors(&rows, of).colors.is_some() {
             for (role, _) in &mut self.columns {
                 *role = match *role {
                     Nx => R,
@@ -192,21 +192,6 @@ fn finite_intensity(values: &[f64]) -> Result<Vec<f32>, Warning> {
     }
     let text = format!("{odd} of {} intensities are not finite; none are kept", values.len());
     Err(Warning::new(WarningKind::IntensityUnknown, text))
-}
-
-/// How colours of surfaces in text are scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ColorScale {
-    /// Not known: 0 to 1 if no value is above 1, else 0 to 255.
-    Guess,
-}
-
-/// 8-bit colours of numeric ones; NaN becomes 0.
-pub(crate) fn bytes_from_colors(rows: &[[f64; 3]], _scale: ColorScale) -> Vec<[u8; 3]> {
-    let unit = rows.iter().flatten().all(|&v| v.is_nan() || v <= 1.0);
-    let factor = if unit { 255.0 } else { 1.0 };
-    // `as` saturates and maps NaN to 0.
-    rows.iter().map(|row| row.map(|v| (v * factor).round() as u8)).collect()
 }
 
 #[cfg(test)]

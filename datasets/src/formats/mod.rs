@@ -120,7 +120,9 @@ pub(crate) fn read_columns(
         "xyz" | "txt" | "csv" | "pts" => {
             text::parse_within(&bytes, columns, budget).map(wrap_points).map_err(ReadFault::from)
         }
-        "bin" => velodyne::parse_within(&bytes, path, columns, budget).map(wrap_points).map_err(ReadFault::from),
+        "bin" => {
+            velodyne::parse_within(&bytes, path, columns, budget).map(wrap_points).map_err(ReadFault::from)
+        }
         _ => return Err(unsupported(path)),
     };
     let Parsed { mut geometry, mut warnings } = parsed.map_err(|e| e.in_file(path))?;

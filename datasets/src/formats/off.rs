@@ -7,7 +7,7 @@
 use jepa3d_schemas::{Mesh, Warning, WarningKind};
 
 use super::ascii::{Lines, decode, fields, integer, number, quote, take_three};
-use super::columns::{ColorScale, bytes_from_colors};
+use super::colors::{ColorType, bytes_from_colors};
 use super::parsed::Parsed;
 use super::polygon::{Fan, push_fan, repair_fans, warn_of_short_faces};
 use crate::error::ParseError;
@@ -113,10 +113,10 @@ fn read_vertices(
             _ => colors.push(more),
         }
     }
-    mesh.vertex_colors = bytes_from_colors(&colors, ColorScale::Guess);
-    Ok(warn_of_attributes(with_more, "vertices have numbers after their position; not read")
-        .into_iter()
-        .collect())
+    let scaled = bytes_from_colors(&colors, ColorType::Float);
+    mesh.vertex_colors = scaled.colors.unwrap_or_default();
+    let more = warn_of_attributes(with_more, "vertices have numbers after their position; not read");
+    Ok(scaled.warning.into_iter().chain(more).collect())
 }
 
 /// A warning about attributes that `count` elements have.

@@ -5,7 +5,7 @@ use jepa3d_schemas::{Mesh, NO_INDEX, Warning, WarningKind};
 use super::file::ObjFile;
 use super::reader::{MISSING_COLOR, ObjReader, SkippedLines, vertex_range};
 use crate::error::ParseError;
-use crate::formats::columns::{ColorScale, bytes_from_colors};
+use crate::formats::colors::{ColorType, bytes_from_colors};
 use crate::formats::polygon::{repair_fans, warn_of_short_faces};
 
 /// The file that the lines make; `empty` says whether there were no bytes at all.
@@ -80,21 +80,25 @@ fn clear_dangling(table: &mut [[u32; 3]], finite: &[bool]) -> usize {
     cleared
 }
 
-/// Gives every vertex a colour if some have one; a warning if others become white.
-fn finish_colors(mesh: &mut Mesh, mut colors: Vec<[f64; 3]>) -> Option<Warning> {
+/// Gives every vertex a colour if some have one; a warning if others become white, or if their range is not known.
+fn finish_colors(mesh: &mut Mesh, mut colors: Vec<[f64; 3]>) -> Vec<Warning> {
     if colors.is_empty() {
-        return None;
+        return Vec::new();
     }
     let count = mesh.positions.len();
     colors.resize(count, MISSING_COLOR);
-    mesh.vertex_colors = bytes_from_colors(&colors, ColorScale::Guess);
-    let mut white = 0usize;
-    for (byte, color) in mesh.vertex_colors.iter_mut().zip(&colors) {
-        if color.iter().any(|x| !x.is_finite()) {
-            *byte = [255; 3];
-            white += 1;
-        }
+    let is_known = |color: &&[f64; 3]| color.iter().all(|x| x.is_finite());
+    let known: Vec<[f64; 3]> = colors.iter().filter(is_known).copied().collect();
+    let scaled = bytes_from_colors(&known, ColorType::Float);
+    let mut warnings = Vec::from_iter(scaled.warning);
+    let Some(bytes) = scaled.colors else { return warnings };
+    let white = count - bytes.len();
+    let mut bytes = bytes.into_iter();
+    let byte = |color: &[f64; 3]| if is_known(&color) { bytes.next() } else { None }.unwrap_or([255; 3]);
+    mesh.vertex_colors = colors.iter().map(byte).collect();
+    if white > 0 {
+        let text = format!("{white} of {count} vertices have no colour; they are white");
+        warnings.push(Warning::new(WarningKind::ColorsPartlyUnknown, text));
     }
-    let text = format!("{white} of {count} vertices have no colour; they are white");
-    (white > 0).then(|| Warning::new(WarningKind::ColorsPartlyUnknown, text))
+    warnings
 }
