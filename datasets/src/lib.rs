@@ -35,6 +35,7 @@ mod h5_clouds;
 mod listed;
 mod listing;
 mod modelnet;
+mod names;
 mod nuscenes;
 mod scanobjectnn;
 mod shapenet;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::budget::Budget;
 use crate::error::{Error, FilePlace, ParseError, Result};
-use crate::files::read_file;
+use crate::files::{exists, is_folder, read_file};
+use crate::names::path_below;
 use crate::split::Split;
 
 /// The line of a list that names an object.
@@ -69,11 +70,18 @@ impl Listing {
     /// The main file of an object.
     ///
     /// # Errors
-    /// Fails with [`Error::Missing`] if it is not there, naming the list that promises it.
+    /// Fails with [`Error::Missing`] if nothing is there, naming the list that promises it.
     pub(crate) fn file(&self, root: &Path, index: usize) -> Result<PathBuf> {
-        let entry = self.entry(index);
-        let path = root.join(&entry.file);
-        if path.is_file() { Ok(path) } else { Err(self.missing(path, index)) }
+        self.require_file(path_below(root, &self.entry(index).file), index)
+    }
+
+    /// The path of a file of an object.
+    ///
+    /// # Errors
+    /// Fails as [`Listing::file`] does.
+    pub(crate) fn require_file(&self, path: PathBuf, index: usize) -> Result<PathBuf> {
+        // What is there and cannot be read says so itself when it is opened.
+        if exists(&path)? { Ok(path) } else { Err(self.missing(path, index)) }
     }
 
     /// The error about a file of an object that is not there.
@@ -156,7 +164,7 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
 /// # Errors
 /// Fails with [`Error::Missing`] if it is not.
 pub(crate) fn check_root(root: &Path, what: &str) -> Result<()> {
-    if root.is_dir() {
+    if is_folder(root)? {
         return Ok(());
     }
     Err(Error::Missing { path: root.to_owned(), expected: format!("the folder of {what}") })

@@ -30,9 +30,36 @@ impl Split {
     pub(crate) fn from_folder_name(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "train" | "training" => Some(Self::Train),
-            "val" | "valid" | "validation" => Some(Self::Val),
+            "val" | "valid" | "validation" | "eval" | "evaluation" => Some(Self::Val),
             "test" | "testing" => Some(Self::Test),
             _ => None,
+        }
+    }
+}
+
+/// What a folder name says of what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FolderPart {
+    /// A split.
+    Split(Split),
+    /// Objects without labels, which are for training.
+    Unlabeled,
+}
+
+impl FolderPart {
+    /// What a folder name, in any spelling, means; `None` for names of classes.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "unlabeled" | "unlabelled" => Some(Self::Unlabeled),
+            _ => Split::from_folder_name(name).map(Self::Split),
+        }
+    }
+
+    /// The split of what is in it.
+    pub(crate) fn split(self) -> Split {
+        match self {
+            Self::Split(split) => split,
+            Self::Unlabeled => Split::Train,
         }
     }
 }

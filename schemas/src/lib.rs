@@ -20,6 +20,7 @@ mod list_page;
 mod manifest;
 mod object;
 mod points;
+mod regular_file;
 mod row_group_encoder;
 mod row_group_source;
 mod seed;
@@ -48,6 +49,7 @@ pub use manifest::{
 };
 pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
 pub use points::{BOX_NUMBERS, CLOUD_COLUMNS, RowGroup, Sample, check_shapes};
+pub use regular_file::{is_error_of_machine, open_regular, read_opened, read_regular};
 pub use row_group_encoder::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
 pub use seed::{Draws, derive_seed, source_hash};
 pub use shard_reader::{ShardReader, TeacherReader, ViewReader};

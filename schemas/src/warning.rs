@@ -68,10 +68,13 @@ warning_kinds! {
     TextureOptionUnread: "texture-option-unread", "An option of a texture is not honoured.";
     TextureUnplaced: "texture-unplaced", "Faces of a material with a texture have no place in it; they have its colour alone.";
     CompanionOutside: "companion-outside", "A material file or texture lies outside the data folder and was not read.";
+    // Listings.
+    SplitUnclear: "split-unclear", "The name of a folder may mean a split, a class or neither.";
     // Photos.
     PhotoMissing: "photo-missing", "A camera has no photo of the moment.";
     PhotoShowsNothing: "photo-shows-nothing", "A photo shows no stored point and was left out.";
     // Recordings.
+    BoxLeftOut: "box-left-out", "An annotated box has no legal size or pose and was left out.";
     NoPointsLeft: "no-points-left", "Every point lay within the distance that is left out around the sensor.";
 }
 

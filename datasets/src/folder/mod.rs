@@ -35,7 +35,7 @@ impl Folder {
     ///
     /// Ids are paths below the root without extension, parts joined by `/`; files that differ in
     /// the extension only keep it. Hidden entries are passed over, symbolic links are followed, and
-    /// a folder that links reach a second time is listed once.
+    /// a folder that links reach a second time is listed once. One that cannot be read is an object that fails.
     ///
     /// # Errors
     /// Fails if a folder cannot be read, no file has a wanted extension (and matches the pattern),
@@ -46,7 +46,7 @@ impl Folder {
         let default_split = config.default_split()?;
         let pattern = config.id_pattern()?;
         let found = find_files(root, |path| extensions.contains(&extension(path)))?;
-        let FolderObjects { mut objects, classes } = name_objects(found.files, default_split);
+        let FolderObjects { mut objects, classes, notes: more } = name_objects(found.files, default_split);
         if let Some(pattern) = &pattern {
             objects.retain(|object| pattern.matches(&object.id));
         }
@@ -55,7 +55,8 @@ impl Folder {
             let expected = format!("at least one file{matching} with an extension {}", extensions.join(", "));
             return Err(Error::Missing { path: root.to_owned(), expected });
         }
-        let notes = write_notes(&objects, classes.len(), found.repeated_folders);
+        let mut notes = write_notes(&objects, classes.len(), found.repeated_folders);
+        notes.extend(more);
         let options = ReadOptions { textures: config.textures, root: Some(root.to_owned()) };
         Ok(Self { objects, classes, up_axis: config.up_axis, columns, options, notes })
     }
@@ -95,9 +96,10 @@ impl Dataset for Folder {
     }
 
     fn get_within(&self, index: usize, budget: &Budget) -> Result<Object> {
-        let FolderObject { path, id, label, .. } = &self.objects[index];
-        let Loaded { shape, source_hash, warnings } =
+        let FolderObject { path, id, label, doubt, .. } = &self.objects[index];
+        let Loaded { shape, source_hash, mut warnings } =
             read_columns(path, &self.options, &self.columns, budget)?;
+        warnings.extend(doubt.clone());
         Ok(Object {
             id: id.clone(),
             category: label.map(|label| self.classes[label].clone()),
@@ -117,7 +119,10 @@ fn write_notes(objects: &[FolderObject], classes: usize, repeated_folders: usize
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for object in objects {
         *splits.entry(object.split.name()).or_default() += 1;
-        *kinds.entry(extension(&object.path)).or_default() += 1;
+        // An id that ends so is that of a folder that cannot be read.
+        if !object.id.ends_with('/') {
+            *kinds.entry(extension(&object.path)).or_default() += 1;
+        }
     }
     let splits: Vec<String> = splits.iter().map(|(name, n)| format!("{name} {n}")).collect();
     let kinds: Vec<String> = kinds.iter().map(|(name, n)| format!("{n} {name}")).collect();

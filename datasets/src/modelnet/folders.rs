@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::config::{ModelNetLayout, ModelNetSet};
-use crate::error::{Error, ParseError, Result};
+use crate::error::{ParseError, Result};
+use crate::files::is_file;
 use crate::listing::{ListOrigin, Listing, ListingEntry, is_plain_name, read_lines};
+use crate::names::path_below;
 use crate::split::Split;
-use crate::walk::list_folder;
+use crate::walk::{FolderNames, list_folder, list_readable_folder};
 
 /// The objects, class names and what to tell about them.
 pub(super) struct ModelNetFiles {
@@ -15,39 +17,94 @@ pub(super) struct ModelNetFiles {
     pub(super) notes: Vec<String>,
 }
 
-/// Lists `<class>/{train,test}/<name>.<extension>`; classes are the folder names in byte order.
+/// Lists `<class>/{train,test}/<name>.<extension>`, splits in any spelling; classes are the folder names in byte order.
 ///
 /// # Errors
 /// Fails if a folder cannot be read, or if one name is in both splits of a class.
 pub(super) fn list_tree(base: &Path, extension: &str) -> Result<ModelNetFiles> {
-    let (mut classes, mut entries, mut others) = (Vec::new(), Vec::new(), 0);
+    let mut tree = ModelNetTree::default();
     for class in list_folder(base)?.folders {
-        let splits = [Split::Train, Split::Test];
-        if !splits.iter().any(|split| base.join(&class).join(split.name()).is_dir()) {
+        let label = tree.classes.len();
+        let Some(names) = list_readable_folder(&path_below(base, &class))? else {
+            tree.add_barred(Split::Train, label, class.clone());
+            tree.classes.push(class);
             continue;
-        }
-        for split in splits.into_iter().filter(|split| base.join(&class).join(split.name()).is_dir()) {
-            for file in list_folder(&base.join(&class).join(split.name()))?.files {
-                let Some(stem) = stem(&file, extension) else {
-                    others += 1;
-                    continue;
-                };
-                let (id, file) = (format!("{class}/{stem}"), format!("{class}/{}/{file}", split.name()));
-                entries.push(ListingEntry { id, split, label: classes.len(), file, origin: None });
+        };
+        let splits = split_folders(&names);
+        tree.other_folders += names.folders.len() - splits.len();
+        for folder in &splits {
+            let place = format!("{class}/{}", folder.name);
+            match list_readable_folder(&path_below(base, &place))? {
+                None => tree.add_barred(folder.split, label, place),
+                Some(names) => tree.add_files(folder.split, &class, &place, names.files, extension),
             }
         }
-        classes.push(class);
+        if !splits.is_empty() {
+            tree.classes.push(class);
+        }
     }
-    let strangers = entries.iter().filter(|e| !is_named_after_class(&e.id)).count();
-    let listing = Listing::new(entries, Vec::new())?;
-    let mut notes = Vec::new();
-    if others > 0 {
-        notes.push(format!("{others} files that are no .{extension} were passed over"));
+    tree.finish(extension)
+}
+
+/// A split of a class on disk.
+struct SplitFolder {
+    name: String,
+    split: Split,
+}
+
+/// The folders whose names mean splits, in any spelling.
+fn split_folders(names: &FolderNames) -> Vec<SplitFolder> {
+    let split =
+        |name: &String| Some(SplitFolder { name: name.clone(), split: Split::from_folder_name(name)? });
+    names.folders.iter().filter_map(split).collect()
+}
+
+/// What a tree has been found to hold so far.
+#[derive(Default)]
+struct ModelNetTree {
+    classes: Vec<String>,
+    entries: Vec<ListingEntry>,
+    other_files: usize,
+    other_folders: usize,
+    barred: usize,
+}
+
+impl ModelNetTree {
+    /// Lists a folder that cannot be read as one object, so that what is in it is missed by name.
+    fn add_barred(&mut self, split: Split, label: usize, folder: String) {
+        self.barred += 1;
+        let (id, file) = (format!("{folder}/"), folder);
+        self.entries.push(ListingEntry { id, split, label, file, origin: None });
     }
-    if strangers > 0 {
-        notes.push(format!("{strangers} files are not named after their class folder; the folder decides"));
+
+    fn add_files(&mut self, split: Split, class: &str, place: &str, files: Vec<String>, extension: &str) {
+        let label = self.classes.len();
+        for file in files {
+            let Some(stem) = stem(&file, extension) else {
+                self.other_files += 1;
+                continue;
+            };
+            let (id, file) = (format!("{class}/{stem}"), format!("{place}/{file}"));
+            self.entries.push(ListingEntry { id, split, label, file, origin: None });
+        }
     }
-    Ok(ModelNetFiles { listing, classes, notes })
+
+    fn finish(self, extension: &str) -> Result<ModelNetFiles> {
+        let strangers = self.entries.iter().filter(|e| !is_named_after_class(&e.id)).count() - self.barred;
+        let listing = Listing::new(self.entries, Vec::new())?;
+        let what = [
+            (self.other_files, format!("files that are no .{extension} were passed over")),
+            (
+                self.other_folders,
+                "folders of classes are named like no split and were passed over".to_owned(),
+            ),
+            (strangers, "files are not named after their class folder; the folder decides".to_owned()),
+            (self.barred, "folders cannot be read; each is listed as one object, which fails".to_owned()),
+        ];
+        let notes = what.into_iter().filter(|(count, _)| *count > 0);
+        let notes = notes.map(|(count, what)| format!("{count} {what}")).collect();
+        Ok(ModelNetFiles { listing, classes: self.classes, notes })
+    }
 }
 
 /// Whether an id has the form `<class>/<class>_<number>`; the last `_` counts, since class names contain it.
@@ -75,7 +132,7 @@ pub(super) fn list_normal_resampled(base: &Path, set: ModelNetSet) -> Result<Mod
     let mut notes = Vec::new();
     for split in [Split::Train, Split::Test] {
         let path = base.join(format!("{prefix}_{}.txt", split.name()));
-        if !path.is_file() && split == Split::Test {
+        if split == Split::Test && !is_file(&path)? {
             notes.push(format!("{prefix}_test.txt is not there: no test split"));
             continue;
         }
@@ -123,25 +180,26 @@ pub(super) fn class_names(path: &Path) -> Result<Vec<String>> {
 
 /// The lines of a list of the release.
 fn release_lines(path: &Path) -> Result<Vec<(usize, String)>> {
-    if !path.is_file() {
-        let expected = "a list that comes with the release of PointNet or PointNet++".into();
-        return Err(Error::Missing { path: path.to_owned(), expected });
-    }
-    read_lines(path)
+    let expected = || "a list that comes with the release of PointNet or PointNet++".into();
+    read_lines(path).map_err(|e| e.or_missing(expected))
 }
 
 /// The tree layout of a folder: the first class folder with a mesh or cloud decides.
-pub(super) fn find_tree_layout(base: &Path) -> Option<ModelNetLayout> {
-    for class in list_folder(base).ok()?.folders {
-        for split in [Split::Train, Split::Test] {
-            let files = list_folder(&base.join(&class).join(split.name())).unwrap_or_default().files;
+///
+/// # Errors
+/// Fails if the machine does.
+pub(super) fn find_tree_layout(base: &Path) -> Result<Option<ModelNetLayout>> {
+    for class in list_readable_folder(base)?.unwrap_or_default().folders {
+        let class = path_below(base, &class);
+        for folder in split_folders(&list_readable_folder(&class)?.unwrap_or_default()) {
+            let files = list_readable_folder(&class.join(folder.name))?.unwrap_or_default().files;
             if files.iter().any(|f| stem(f, "off").is_some()) {
-                return Some(ModelNetLayout::Off);
+                return Ok(Some(ModelNetLayout::Off));
             }
             if files.iter().any(|f| stem(f, "pcd").is_some()) {
-                return Some(ModelNetLayout::Pcd);
+                return Ok(Some(ModelNetLayout::Pcd));
             }
         }
     }
-    None
+    Ok(None)
 }

@@ -20,7 +20,7 @@ use crate::formats::{ReadOptions, read_within};
 use crate::h5_clouds::H5Clouds;
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::check_root;
-use crate::walk::list_folder;
+use crate::walk::list_readable_folder;
 
 pub use self::config::ModelNetConfig;
 use self::config::ModelNetLayout;
@@ -109,7 +109,7 @@ impl Listed for ModelNet {
 fn find_release(root: &Path, config: &ModelNetConfig) -> Result<(&'static str, ModelNetLayout)> {
     for folder in FOLDERS {
         let base = root.join(folder);
-        if let Some(layout) = base.is_dir().then(|| find_layout(&base, config)).flatten() {
+        if let Some(layout) = find_layout(&base, config)? {
             return Ok((folder, layout));
         }
     }
@@ -125,17 +125,17 @@ fn find_release(root: &Path, config: &ModelNetConfig) -> Result<(&'static str, M
 }
 
 /// The layout that `base` itself holds, if it is the wanted one.
-fn find_layout(base: &Path, config: &ModelNetConfig) -> Option<ModelNetLayout> {
+fn find_layout(base: &Path, config: &ModelNetConfig) -> Result<Option<ModelNetLayout>> {
     let wanted = |layout| [ModelNetLayout::Auto, layout].contains(&config.layout);
-    let files = list_folder(base).ok()?.files;
+    let files = list_readable_folder(base)?.unwrap_or_default().files;
     if wanted(ModelNetLayout::H5) && files.iter().any(|f| rows::parse_name(f).is_some()) {
-        return Some(ModelNetLayout::H5);
+        return Ok(Some(ModelNetLayout::H5));
     }
     let list = format!("{}_train.txt", folders::list_prefix(config.set));
     if wanted(ModelNetLayout::NormalResampled) && files.contains(&list) {
-        return Some(ModelNetLayout::NormalResampled);
+        return Ok(Some(ModelNetLayout::NormalResampled));
     }
-    folders::find_tree_layout(base).filter(|&layout| wanted(layout))
+    Ok(folders::find_tree_layout(base)?.filter(|&layout| wanted(layout)))
 }
 
 fn layout_name(layout: ModelNetLayout) -> &'static str {

@@ -49,7 +49,7 @@ impl ObjectUnit for BoxUnit {
         let inside = points_in_box(&cloud.points.positions, &box_from_lidar, row.wlh, config.box_margin);
         cloud.points = PointCloud { positions: inside.positions, ..cloud.points.select(&inside.indices) };
         if cloud.points.len() < config.min_box_points as usize {
-            let (found, told) = (cloud.points.len(), row.lidar_points);
+            let (found, told) = (cloud.points.len(), row.lidar_points.unwrap_or(0));
             let text = format!("{found} points lie in the box, though num_lidar_pts is {told}");
             cloud.warnings.push(Warning::new(WarningKind::PointCountDiffers, text));
         }
@@ -64,14 +64,22 @@ impl ObjectUnit for BoxUnit {
         }
     }
 
+    fn check(&self, row: u32) -> Result<()> {
+        self.boxes.check(row)
+    }
+
     fn note(&self, recording: &Recording) -> Option<String> {
-        let AnnotatedBoxes { rows, without_class, too_few_points } = &self.boxes;
-        Some(format!(
+        let AnnotatedBoxes { rows, without_class, too_few_points, unknown_points, .. } = &self.boxes;
+        let mut note = format!(
             "{} boxes; not listed: {without_class} without a class of the scheme, {too_few_points} with \
              fewer than {} lidar points",
             rows.len(),
             recording.config.min_box_points
-        ))
+        );
+        if *unknown_points > 0 {
+            note += &format!(", {unknown_points} whose lidar points nobody has counted (num_lidar_pts -1)");
+        }
+        Some(note)
     }
 
     fn classes(&self) -> &[String] {

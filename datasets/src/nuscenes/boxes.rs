@@ -4,13 +4,16 @@
 //! height. The box frame has its origin in the centre, x forward along the length, y to the left
 //! along the width, z up along the height.
 
+use std::path::PathBuf;
+
 use glam::{DAffine3, DQuat, DVec3};
 use jepa3d_schemas::BoxLabel;
 
+use super::broken_row::BrokenRow;
 use super::classes::find_label;
 use super::config::NuScenesClasses;
 use super::pose::Pose;
-use super::rows::{CategoryRow, InstanceRow, NuScenesTable, SampleAnnotationRow};
+use super::rows::{AnnotationTokens, CategoryRow, InstanceRow, NuScenesTable, SampleAnnotationRow};
 use super::tables::TableFolder;
 use super::token::{Token, TokenIndex};
 use crate::error::{FilePlace, ParseError, Result};
@@ -23,30 +26,37 @@ pub(super) struct BoxRow {
     pub(super) keyframe: u32,
     /// Index into the class names.
     pub(super) label: u16,
-    /// Lidar points of the keyframe in the box, as the table says.
-    pub(super) lidar_points: u32,
+    /// Lidar points of the keyframe in the box, as the table says; `None` where it does not know.
+    pub(super) lidar_points: Option<u32>,
     /// Places the box in the global frame.
     pub(super) global_from_box: Pose,
     /// Width, length, height in metres.
     pub(super) wlh: [f64; 3],
+    /// Why there is no such box, if so: then place and size mean nothing.
+    pub(super) fault: Option<Box<ParseError>>,
 }
 
 /// The boxes listed, and why others are not.
 #[derive(Default)]
 pub(super) struct AnnotatedBoxes {
+    /// The table, for errors.
+    pub(super) path: PathBuf,
     pub(super) rows: Vec<BoxRow>,
     /// Boxes of categories that the class scheme leaves out.
     pub(super) without_class: usize,
     /// Boxes with fewer lidar points than asked for.
     pub(super) too_few_points: usize,
+    /// Boxes whose number of lidar points is not known, where some are asked for.
+    pub(super) unknown_points: usize,
 }
 
 impl AnnotatedBoxes {
     /// Reads `category`, `instance` and `sample_annotation`; boxes that `scheme` has no class for
-    /// and boxes with fewer than `min_points` lidar points are counted only.
+    /// and boxes with fewer than `min_points` lidar points are counted only. A row without a legal size or pose is kept
+    /// with its fault.
     ///
     /// # Errors
-    /// Fails if a table is missing or malformed, a token leads nowhere, or a size is not positive.
+    /// Fails if a table is missing or malformed, or a token leads nowhere.
     pub(super) fn read(
         folder: &TableFolder,
         scheme: NuScenesClasses,
@@ -54,24 +64,60 @@ impl AnnotatedBoxes {
         keyframe_rows: &TokenIndex,
     ) -> Result<Self> {
         let (labels, instance_rows) = read_instance_labels(folder, scheme)?;
-        let (mut boxes, mut tokens) = (Self::default(), TokenIndex::default());
-        folder.read(NuScenesTable::SampleAnnotation, |row, r: SampleAnnotationRow| {
-            let instance = instance_rows.resolve(r.instance_token, "instance", row)?;
-            let keyframe = keyframe_rows.resolve(r.sample_token, "sample", row)?;
+        let table = NuScenesTable::SampleAnnotation;
+        let (mut boxes, mut tokens) =
+            (Self { path: folder.path(table), ..Self::default() }, TokenIndex::default());
+        folder.read_all(table, |row, r: Result<SampleAnnotationRow, BrokenRow>| {
+            let named = match &r {
+                Ok(r) => AnnotationTokens {
+                    token: r.token,
+                    sample_token: r.sample_token,
+                    instance_token: r.instance_token,
+                },
+                Err(broken) => broken.read()?,
+            };
+            let instance = instance_rows.resolve(named.instance_token, "instance", row)?;
+            let keyframe = keyframe_rows.resolve(named.sample_token, "sample", row)?;
             let Some(label) = labels[instance as usize] else {
                 boxes.without_class += 1;
                 return Ok(());
             };
-            if r.num_lidar_pts < min_points {
-                boxes.too_few_points += 1;
+            if boxes.leaves_out(&r, min_points) {
                 return Ok(());
             }
-            tokens.insert(r.token, boxes.rows.len() as u32, row)?;
-            boxes.rows.push(BoxRow::new(&r, row, keyframe, label)?);
+            tokens.insert(named.token, boxes.rows.len() as u32, row)?;
+            let read = r.map_err(|broken| broken.problem).and_then(|r| BoxRow::new(&r, row, keyframe, label));
+            boxes.rows.push(read.unwrap_or_else(|fault| BoxRow::broken(named.token, keyframe, label, fault)));
             Ok(())
         })?;
         boxes.rows.shrink_to_fit();
         Ok(boxes)
+    }
+
+    /// Whether a row has too few points, which is counted.
+    fn leaves_out(&mut self, row: &Result<SampleAnnotationRow, BrokenRow>, min_points: u32) -> bool {
+        match row {
+            Ok(SampleAnnotationRow { num_lidar_pts: Some(points), .. }) if *points < min_points => {
+                self.too_few_points += 1;
+                true
+            }
+            Ok(SampleAnnotationRow { num_lidar_pts: None, .. }) if min_points > 0 => {
+                self.unknown_points += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Checks that the row of a box tells where it is.
+    ///
+    /// # Errors
+    /// Fails if it does not, naming table and row.
+    pub(super) fn check(&self, row: u32) -> Result<()> {
+        match &self.rows[row as usize].fault {
+            None => Ok(()),
+            Some(fault) => Err(ParseError::clone(fault).in_file(&self.path)),
+        }
     }
 }
 
@@ -99,12 +145,18 @@ impl BoxRow {
     /// The box of row `row` of the table.
     fn new(r: &SampleAnnotationRow, row: usize, keyframe: u32, label: u16) -> Result<Self, ParseError> {
         if !r.size.iter().all(|s| s.is_finite() && *s > 0.0) {
-            let expected = "a size width, length, height above 0 metres";
+            let expected = "a column size of width, length, height above 0 metres";
             return Err(ParseError::new(FilePlace::Row(row), expected, format!("{:?}", r.size)));
         }
         let global_from_box = Pose::new(r.rotation, r.translation, row)?;
         let (token, lidar_points) = (r.token, r.num_lidar_pts);
-        Ok(Self { token, keyframe, label, lidar_points, global_from_box, wlh: r.size })
+        Ok(Self { token, keyframe, label, lidar_points, global_from_box, wlh: r.size, fault: None })
+    }
+
+    /// A box of which nobody knows where it is.
+    fn broken(token: Token, keyframe: u32, label: u16, fault: ParseError) -> Self {
+        let (lidar_points, global_from_box, wlh) = (None, Pose::IDENTITY, [0.0; 3]);
+        Self { token, keyframe, label, lidar_points, global_from_box, wlh, fault: Some(Box::new(fault)) }
     }
 
     /// The box in the lidar frame of its keyframe.

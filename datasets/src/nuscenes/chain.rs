@@ -10,6 +10,7 @@ use jepa3d_schemas::Camera;
 
 use super::frames::{Frames, SensorFrame};
 use super::tables::Calibration;
+use crate::error::Result;
 
 /// Points nearer to the image plane than this (metres) do not count as seen.
 const MIN_DEPTH: f64 = 1.0;
@@ -21,6 +22,14 @@ pub(super) struct Chain {
 }
 
 impl Chain {
+    /// Checks that the tables tell where a frame was recorded.
+    ///
+    /// # Errors
+    /// Fails if the row of its pose is broken, naming table and row.
+    pub(super) fn check(&self, frame: &SensorFrame) -> Result<()> {
+        self.frames.poses.check(frame.pose)
+    }
+
     /// A frame by its row.
     pub(super) fn frame(&self, frame: u32) -> &SensorFrame {
         &self.frames.frames[frame as usize]
@@ -28,7 +37,7 @@ impl Chain {
 
     /// Maps coordinates of the sensor that recorded `frame` to global ones, at its time.
     pub(super) fn global_from_sensor(&self, frame: &SensorFrame) -> DAffine3 {
-        let global_from_ego = self.frames.poses[frame.pose as usize].parent_from_child();
+        let global_from_ego = self.frames.poses.poses[frame.pose as usize].parent_from_child();
         let ego_from_sensor = self.calibration(frame).ego_from_sensor.parent_from_child();
         global_from_ego * ego_from_sensor
     }
@@ -36,7 +45,7 @@ impl Chain {
     /// The inverse of [`Chain::global_from_sensor`].
     pub(super) fn sensor_from_global(&self, frame: &SensorFrame) -> DAffine3 {
         let sensor_from_ego = self.calibration(frame).ego_from_sensor.child_from_parent();
-        let ego_from_global = self.frames.poses[frame.pose as usize].child_from_parent();
+        let ego_from_global = self.frames.poses.poses[frame.pose as usize].child_from_parent();
         sensor_from_ego * ego_from_global
     }
 

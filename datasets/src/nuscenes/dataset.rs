@@ -27,6 +27,14 @@ pub(super) trait ObjectUnit: Send + Sync + Sized {
     /// The lidar file of a row.
     fn lidar_file(&self, recording: &Recording, row: u32) -> LidarFile;
 
+    /// Checks that the tables tell enough of a row.
+    ///
+    /// # Errors
+    /// Fails if they do not, naming the table and its row.
+    fn check(&self, _row: u32) -> Result<()> {
+        Ok(())
+    }
+
     /// The object that a row makes of the cloud of its lidar file.
     fn object(&self, recording: &Recording, listed: &ListedObject, cloud: LidarCloud) -> Object;
 
@@ -132,6 +140,7 @@ impl<U: ObjectUnit> Dataset for NuScenes<U> {
     }
 
     fn get_within(&self, index: usize, budget: &Budget) -> Result<Object> {
+        self.unit.check(self.listed[index].row)?;
         let cloud = self.recording.read_cloud(self.lidar_file(index), budget)?;
         Ok(self.unit.object(&self.recording, &self.listed[index], cloud))
     }

@@ -4,9 +4,13 @@
 //! Kept are the keyframes of the lidar and of the cameras asked for and, when sweeps are asked for,
 //! every lidar sweep; of the poses, those that a kept frame names. In trainval that is 9 to 21 %.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::broken_row::BrokenRow;
 use super::config::{NuScenesConfig, NuScenesUnit};
 use super::pose::Pose;
-use super::rows::{EgoPoseRow, NuScenesTable, SampleDataRow};
+use super::rows::{EgoPoseRow, NuScenesTable, SampleDataRow, TokenColumn};
 use super::tables::{Channel, LIDAR, NO_ROW, SmallTables, TableFolder};
 use super::token::{Token, TokenIndex};
 use crate::error::{FilePlace, ParseError, Result};
@@ -35,9 +39,28 @@ pub(super) struct Frames {
     /// Frame of each (sample, camera of the config), row-major; `NO_ROW` where there is none.
     pub(super) camera_frames: Vec<u32>,
     /// Ego poses, global from ego.
-    pub(super) poses: Vec<Pose>,
+    pub(super) poses: KeptPoses,
     /// Unit `sweep`: every lidar file.
     pub(super) sweeps: Vec<Sweep>,
+}
+
+/// The ego poses that frames name.
+pub(super) struct KeptPoses {
+    pub(super) poses: Vec<Pose>,
+    /// What is wrong with the rows of poses that mean nothing, by number.
+    faults: BTreeMap<u32, ParseError>,
+    /// The table, for errors.
+    path: PathBuf,
+}
+
+impl KeptPoses {
+    /// Checks that the row of a pose tells where the car was.
+    ///
+    /// # Errors
+    /// Fails if it does not, naming table and row.
+    pub(super) fn check(&self, pose: u32) -> Result<()> {
+        self.faults.get(&pose).map_or(Ok(()), |fault| Err(fault.clone().in_file(&self.path)))
+    }
 }
 
 /// A lidar file as an object.
@@ -186,16 +209,25 @@ impl<'a> FrameReader<'a> {
     }
 }
 
-/// The poses of the interned tokens, in the order of their numbers.
-fn read_poses(folder: &TableFolder, pose_rows: &TokenIndex, tokens: &[Token]) -> Result<Vec<Pose>> {
+/// The poses of the interned tokens, in the order of their numbers; what is wrong with one concerns the frames that name
+/// it alone.
+fn read_poses(folder: &TableFolder, pose_rows: &TokenIndex, tokens: &[Token]) -> Result<KeptPoses> {
     let mut poses: Vec<Option<Pose>> = vec![None; tokens.len()];
-    folder.read(NuScenesTable::EgoPose, |row, r: EgoPoseRow| {
-        if let Some(number) = pose_rows.get(r.token) {
-            let pose = Pose::new(r.rotation, r.translation, row)?;
-            if poses[number as usize].replace(pose).is_some() {
-                let found = format!("token {} a second time", r.token);
-                return Err(ParseError::new(FilePlace::Row(row), "a token of its own", found));
-            }
+    let mut faults = BTreeMap::new();
+    folder.read_all(NuScenesTable::EgoPose, |row, r: Result<EgoPoseRow, BrokenRow>| {
+        let token = match &r {
+            Ok(r) => r.token,
+            Err(broken) => broken.read::<TokenColumn>()?.token,
+        };
+        let Some(number) = pose_rows.get(token) else { return Ok(()) };
+        let read = r.map_err(|broken| broken.problem).and_then(|r| Pose::new(r.rotation, r.translation, row));
+        let pose = read.unwrap_or_else(|fault| {
+            faults.insert(number, fault);
+            Pose::IDENTITY
+        });
+        if poses[number as usize].replace(pose).is_some() {
+            let found = format!("token {token} a second time");
+            return Err(ParseError::new(FilePlace::Row(row), "a token of its own", found));
         }
         Ok(())
     })?;
@@ -203,5 +235,6 @@ fn read_poses(folder: &TableFolder, pose_rows: &TokenIndex, tokens: &[Token]) ->
         let expected = format!("the token {} that sample_data.json names", tokens[lost]);
         return Err(folder.problem(NuScenesTable::EgoPose, expected, "no such row"));
     }
-    Ok(poses.into_iter().flatten().collect())
+    let poses = poses.into_iter().flatten().collect();
+    Ok(KeptPoses { poses, faults, path: folder.path(NuScenesTable::EgoPose) })
 }

@@ -1,6 +1,6 @@
 //! Unit `scene`: one object a keyframe, the whole lidar cloud with its photos and annotated boxes.
 
-use jepa3d_schemas::{BoxLabel, Object};
+use jepa3d_schemas::{BoxLabel, Object, Warning, WarningKind};
 
 use super::boxes::{AnnotatedBoxes, BoxRow};
 use super::classes::class_names;
@@ -47,9 +47,11 @@ impl ObjectUnit for KeyframeUnit {
         let lidar = chain.frame(recording.keyframe(listed.row).lidar);
         let photos = recording.photos(listed.row, &chain.global_from_sensor(lidar), None);
         let lidar_from_global = chain.sensor_from_global(lidar);
-        let rows = self.boxes_of_keyframe[listed.row as usize].iter();
+        let rows = self.boxes_of_keyframe[listed.row as usize].iter().map(|&row| &self.boxes[row as usize]);
+        let usable = rows.clone().filter(|annotated| annotated.fault.is_none());
         let boxes: Vec<BoxLabel> =
-            rows.map(|&row| self.boxes[row as usize].in_lidar_frame(&lidar_from_global)).collect();
+            usable.map(|annotated| annotated.in_lidar_frame(&lidar_from_global)).collect();
+        cloud.warnings.extend(rows.filter_map(left_out));
         cloud.warnings.extend(recording.missing_photos(listed.row));
         cloud.parts.extend(boxes.iter().map(box_bytes));
         Object { boxes, ..cloud.into_object(&listed.id, photos) }
@@ -58,6 +60,13 @@ impl ObjectUnit for KeyframeUnit {
     fn box_classes(&self) -> &[String] {
         &self.box_classes
     }
+}
+
+/// What to say of a box that cannot be used.
+fn left_out(annotated: &BoxRow) -> Option<Warning> {
+    let fault = annotated.fault.as_ref()?;
+    let text = format!("annotation {} is left out: sample_annotation.json: {fault}", annotated.token);
+    Some(Warning::new(WarningKind::BoxLeftOut, text))
 }
 
 /// The numbers of a box, for hashing.

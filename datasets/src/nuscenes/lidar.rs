@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::budget::Budget;
-use crate::error::{Error, ParseError, Result};
+use crate::error::{ParseError, Result};
 use crate::files::read_file;
 
 /// Bytes of a row: x, y, z, intensity, ring.
@@ -53,17 +53,17 @@ pub fn parse_lidar(bytes: &[u8]) -> Result<LidarSweep, ParseError> {
     Ok(sweep)
 }
 
+/// Bytes of memory that the points of a file of `length` bytes take.
+pub(super) fn sweep_bytes(length: usize) -> u64 {
+    (length / ROW * size_of::<([f64; 3], f32)>()) as u64
+}
+
 /// The bytes of a lidar file; `expected` says what a missing one would have been.
 ///
 /// # Errors
 /// Fails if the file is missing or cannot be read, or if the budget does not suffice.
 pub(super) fn read_lidar_file(path: &Path, expected: &str, budget: &Budget) -> Result<Vec<u8>> {
-    read_file(path, budget).map_err(|error| match error {
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            Error::Missing { path: path.to_owned(), expected: expected.to_owned() }
-        }
-        error => error,
-    })
+    read_file(path, budget).map_err(|error| error.or_missing(|| expected.to_owned()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use jepa3d_schemas::{Object, Photo, PointCloud, Shape, Warning, WarningKind, sou
 
 use super::chain::Chain;
 use super::config::NuScenesConfig;
-use super::lidar::{LidarSweep, parse_lidar, read_lidar_file};
+use super::lidar::{LidarSweep, parse_lidar, read_lidar_file, sweep_bytes};
 use super::tables::NO_ROW;
 use super::token::Token;
 use crate::budget::Budget;
@@ -54,8 +54,10 @@ impl LidarCloud {
         let mut close = 0;
         for (number, &row) in sweep_rows(config, chain, lidar)?.iter().enumerate() {
             let frame = chain.frame(row);
+            chain.check(frame)?;
             let path = root.join(&*frame.filename);
             let bytes = read_lidar_file(&path, &expected, budget)?;
+            budget.charge(sweep_bytes(bytes.len()), "the points").map_err(|e| e.in_file(&path))?;
             let mut sweep = parse_lidar(&bytes).map_err(|e| e.in_file(&path))?;
             cloud.parts.push(bytes);
             if sweep.dropped > 0 {

@@ -7,6 +7,7 @@
 
 mod box_unit;
 mod boxes;
+mod broken_row;
 mod chain;
 mod classes;
 mod config;

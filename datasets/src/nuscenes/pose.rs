@@ -19,6 +19,9 @@ pub(super) struct Pose {
 }
 
 impl Pose {
+    /// The child frame is the parent frame.
+    pub(super) const IDENTITY: Self = Self { rotation: DQuat::IDENTITY, translation: DVec3::ZERO };
+
     /// The pose of a table row.
     ///
     /// # Errors
@@ -29,11 +32,15 @@ impl Pose {
         let length = rotation.length();
         if length.is_nan() || (length - 1.0).abs() > UNIT_TOLERANCE {
             let found = format!("{wxyz:?} of length {length}");
-            return Err(ParseError::new(FilePlace::Row(row), "a unit quaternion w, x, y, z", found));
+            return Err(ParseError::new(
+                FilePlace::Row(row),
+                "a column rotation that is a unit quaternion w, x, y, z",
+                found,
+            ));
         }
         if !translation.is_finite() {
             let found = format!("{translation}");
-            return Err(ParseError::new(FilePlace::Row(row), "a finite translation", found));
+            return Err(ParseError::new(FilePlace::Row(row), "a finite column translation", found));
         }
         Ok(Self { rotation: rotation.normalize(), translation })
     }
@@ -79,7 +86,7 @@ mod tests {
     fn refuses_what_is_no_rotation() {
         assert_eq!(
             Pose::new([1.0, 1.0, 0.0, 0.0], [0.0; 3], 3).unwrap_err().to_string(),
-            "expected a unit quaternion w, x, y, z, found [1.0, 1.0, 0.0, 0.0] of length 1.4142135623730951, row 3"
+            "expected a column rotation that is a unit quaternion w, x, y, z, found [1.0, 1.0, 0.0, 0.0] of length 1.4142135623730951, row 3"
         );
         assert!(Pose::new([0.0; 4], [0.0; 3], 0).is_err());
         assert!(Pose::new([f64::NAN, 0.0, 0.0, 1.0], [0.0; 3], 0).is_err());

@@ -98,6 +98,9 @@ impl Recording {
         let taken = self.config.cameras.iter().zip(self.camera_frames(keyframe));
         for (name, &row) in taken.filter(|(_, row)| **row != NO_ROW) {
             let frame = self.chain.frame(row);
+            if self.chain.check(frame).is_err() {
+                continue;
+            }
             let Some(camera) = self.chain.camera(frame, global_from_world) else { continue };
             if sees_point.is_none_or(|point| sees(&camera, point)) {
                 photos.push(Photo { name: name.clone(), path: self.root.join(&*frame.filename), camera });
@@ -109,10 +112,15 @@ impl Recording {
     /// One sentence for each camera that has no photo of a keyframe.
     pub(super) fn missing_photos(&self, keyframe: u32) -> impl Iterator<Item = Warning> {
         let frames = self.config.cameras.iter().zip(self.camera_frames(keyframe));
-        let missing = frames.filter(|(_, row)| **row == NO_ROW);
-        missing.map(|(name, _)| {
-            let text = format!("sample_data has no photo of {name} for this keyframe");
-            Warning::new(WarningKind::PhotoMissing, text)
+        frames.filter_map(|(name, &row)| {
+            let text = match row {
+                NO_ROW => format!("sample_data has no photo of {name} for this keyframe"),
+                row => match self.chain.check(self.chain.frame(row)) {
+                    Ok(()) => return None,
+                    Err(error) => format!("the photo of {name} is left out: {error}"),
+                },
+            };
+            Some(Warning::new(WarningKind::PhotoMissing, text))
         })
     }
 

@@ -145,6 +145,12 @@ pub(super) struct EgoPoseRow {
     pub(super) rotation: [f64; 4],
 }
 
+/// The column that says which row it is: what is left of a row that has others wrong.
+#[derive(Debug, Deserialize)]
+pub(super) struct TokenColumn {
+    pub(super) token: Token,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct CategoryRow {
     pub(super) token: Token,
@@ -168,7 +174,29 @@ pub(super) struct SampleAnnotationRow {
     pub(super) size: [f64; 3],
     /// w, x, y, z.
     pub(super) rotation: [f64; 4],
-    pub(super) num_lidar_pts: u32,
+    /// `None` where the table does not know: -1, null or no such column.
+    #[serde(default, deserialize_with = "point_count")]
+    pub(super) num_lidar_pts: Option<u32>,
+}
+
+/// The columns of a row of `sample_annotation` that say which object it is: what is left of a row that has others wrong.
+#[derive(Debug, Deserialize)]
+pub(super) struct AnnotationTokens {
+    pub(super) token: Token,
+    pub(super) sample_token: Token,
+    pub(super) instance_token: Token,
+}
+
+/// A number of points; -1 means that nobody has counted.
+fn point_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    use serde::de::Error;
+    match Option::<f64>::deserialize(deserializer)? {
+        None | Some(-1.0) => Ok(None),
+        Some(count) if count.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&count) => {
+            Ok(Some(count as u32))
+        }
+        Some(other) => Err(D::Error::custom(format!("{other}, expected a number of points, or -1"))),
+    }
 }
 
 /// A path that stays below the root: relative, without `..`.
@@ -200,18 +228,28 @@ mod tests {
         let parse = |text: &str| parse_nuscenes_table(NuScenesTable::SampleData, text.as_bytes());
         let error = |from: &str, to: &str| parse(&SAMPLE_DATA.replace(from, to)).unwrap_err().to_string();
         assert_eq!(parse(SAMPLE_DATA), Ok(1));
-        let start = "expected a row of the table: a JSON object, found";
-        assert_eq!(error("is_key_frame", "is_key"), format!("{start} missing field `is_key_frame`, line 5"));
+        let start = "expected a row of the table: a JSON object with its columns, found";
+        assert_eq!(
+            error("is_key_frame", "is_key"),
+            format!("{start} missing field `is_key_frame` of row 0, line 5")
+        );
         assert_eq!(
             error("samples\\/", "../"),
-            format!("{start} filename \"../LIDAR_TOP/a.pcd.bin\" that is not below the root, line 5")
+            format!(
+                "{start} filename \"../LIDAR_TOP/a.pcd.bin\" that is not below the root in column \"filename\" of row 0, line 5"
+            )
         );
         assert!(error("samples\\/", "/").contains("not below the root"));
         assert_eq!(
             error("1532402927647951", "-1"),
-            format!("{start} invalid value: integer `-1`, expected u64, line 4")
+            format!(
+                "{start} invalid value: integer `-1`, expected u64 in column \"timestamp\" of row 0, line 4"
+            )
         );
-        assert!(error("\"token\": \"edd", "\"token\": 1, \"x\": \"edd").contains("expected a token, line 2"));
+        assert!(
+            error("\"token\": \"edd", "\"token\": 1, \"x\": \"edd")
+                .contains("expected a token in column \"token\" of row 0, line 2")
+        );
     }
 
     proptest! {

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::error::{Error, ParseError, Result, io_error};
+use crate::budget::Budget;
+use crate::error::{ParseError, Result};
+use crate::files::read_file;
 use crate::split::Split;
 
 /// The 2 validation scenes of `v1.0-mini`.
@@ -79,13 +81,8 @@ impl Splits {
     /// # Errors
     /// Fails if the file is missing, is not of that form, or names a scene twice.
     pub(super) fn from_file(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing {
-                path: path.to_owned(),
-                expected: "the split file that dataset.splits names".to_owned(),
-            },
-            _ => io_error(path, e),
-        })?;
+        let expected = || "the split file that dataset.splits names".to_owned();
+        let bytes = read_file(path, &Budget::default()).map_err(|e| e.or_missing(expected))?;
         let named = parse_split_file(&bytes).map_err(|e| e.in_file(path))?;
         let note = format!("splits: {} scenes named by the split file, others are train", named.len());
         Ok(Self { rule: SplitRule::Named(named), note })

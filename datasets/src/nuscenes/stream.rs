@@ -8,7 +8,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
+use super::broken_row::BrokenRow;
 use crate::error::{Error, ParseError, io_error};
 
 /// Bytes held at a time, and the longest row allowed (real rows have below 1 KiB; the longest,
@@ -55,6 +57,17 @@ pub(super) fn stream_rows<T: DeserializeOwned>(
     reader: impl Read,
     mut each: impl FnMut(usize, T) -> Result<(), ParseError>,
 ) -> Result<usize, StreamError> {
+    stream_all_rows(reader, |number, row| each(number, row.map_err(|broken: BrokenRow| broken.problem)?))
+}
+
+/// Hands each row of a table to `each` as [`stream_rows`] does, also those that are objects without the fields of `T`.
+///
+/// # Errors
+/// Fails as [`stream_rows`] does, but for what is wrong with the fields of a row.
+pub(super) fn stream_all_rows<T: DeserializeOwned>(
+    reader: impl Read,
+    mut each: impl FnMut(usize, Result<T, BrokenRow>) -> Result<(), ParseError>,
+) -> Result<usize, StreamError> {
     let mut window = JsonWindow::new(reader);
     window.expect(b"[", "a JSON array of rows: `[`")?;
     let mut rows = 0;
@@ -62,7 +75,7 @@ pub(super) fn stream_rows<T: DeserializeOwned>(
         window.skip();
     } else {
         loop {
-            each(rows, window.row()?)?;
+            each(rows, window.row(rows)?)?;
             rows += 1;
             if window.expect(b",]", "`,` or `]` after a row")? == b']' {
                 break;
@@ -145,8 +158,8 @@ impl<R: Read> JsonWindow<R> {
         Err(ParseError::line(self.line, what, found).into())
     }
 
-    /// Takes one row.
-    fn row<T: DeserializeOwned>(&mut self) -> Result<T, StreamError> {
+    /// Takes one row; `number` counts them.
+    fn row<T: DeserializeOwned>(&mut self, number: usize) -> Result<Result<T, BrokenRow>, StreamError> {
         match self.peek()? {
             Some(b'{') => {}
             Some(byte) => return Err(self.bad_row(0, format!("{:?}", char::from(byte)))),
@@ -158,9 +171,8 @@ impl<R: Read> JsonWindow<R> {
             match values.next() {
                 Some(Ok(row)) => {
                     let used = values.byte_offset();
-                    self.line += memchr::memchr_iter(b'\n', &held[..used]).count();
-                    self.start += used;
-                    return Ok(row);
+                    self.take(used);
+                    return Ok(Ok(row));
                 }
                 Some(Err(e)) if e.is_eof() && !self.at_end => {
                     if held.len() == WINDOW {
@@ -168,10 +180,34 @@ impl<R: Read> JsonWindow<R> {
                     }
                     self.fill()?;
                 }
+                Some(Err(e)) if e.is_data() => return self.broken_row::<T>(number, &e).map(Err),
                 Some(Err(e)) => return Err(self.bad_row(e.line().saturating_sub(1), without_place(&e))),
                 None => return Err(self.bad_row(0, "nothing".to_owned())),
             }
         }
+    }
+
+    /// Takes a row that is no `T` for `reason`, if it is an object at all.
+    fn broken_row<T: DeserializeOwned>(
+        &mut self,
+        number: usize,
+        reason: &serde_json::Error,
+    ) -> Result<BrokenRow, StreamError> {
+        let (lines_down, text) = (reason.line().saturating_sub(1), without_place(reason));
+        // The window may end in the row, though the reason stands before that.
+        self.fill()?;
+        let held = &self.bytes[self.start..self.end];
+        let mut values = serde_json::Deserializer::from_slice(held).into_iter::<Map<String, Value>>();
+        let Some(Ok(columns)) = values.next() else { return Err(self.bad_row(lines_down, text)) };
+        let (used, line) = (values.byte_offset(), self.line + lines_down);
+        self.take(used);
+        Ok(BrokenRow::new::<T>(columns, number, line, &text))
+    }
+
+    /// Takes so many bytes.
+    fn take(&mut self, used: usize) {
+        self.line += memchr::memchr_iter(b'\n', &self.bytes[self.start..][..used]).count();
+        self.start += used;
     }
 
     fn bad_row(&self, lines_down: usize, found: String) -> StreamError {
@@ -242,15 +278,16 @@ mod tests {
     fn malformed_tables_name_the_line() {
         let start = "expected a JSON array of rows: `[`, found";
         let row = "expected a row of the table: a JSON object, found";
+        let columns = "expected a row of the table: a JSON object with its columns, found";
         assert_eq!(error(""), format!("{start} the end of the file, line 1"));
         assert_eq!(error("\n{\"a\":1}"), format!("{start} '{{', line 2"));
         assert_eq!(error("[1]"), format!("{row} '1', line 1"));
         assert_eq!(error("[\n{\"a\":1},\n"), format!("{row} the end of the file, line 3"));
         assert_eq!(error("[\n{\"a\":1},\n]"), format!("{row} ']', line 3"));
-        assert_eq!(error("[\n{\n\"b\":1}\n]"), format!("{row} missing field `a`, line 3"));
+        assert_eq!(error("[\n{\n\"b\":1}\n]"), format!("{columns} missing field `a` of row 0, line 3"));
         assert_eq!(
             error("[\n{\"a\":1},\n{\n\"a\":\"x\"}]"),
-            format!("{row} invalid type: string \"x\", expected u32, line 4")
+            format!("{columns} invalid type: string \"x\", expected u32 in column \"a\" of row 1, line 4")
         );
         assert_eq!(error("[{\"a\":1"), format!("{row} EOF while parsing an object, line 1"));
         assert_eq!(error("[{\"a\":1}"), "expected `,` or `]` after a row, found the end of the file, line 1");

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use super::broken_row::BrokenRow;
 use super::config::NuScenesConfig;
 use super::pose::Pose;
 use super::rows::{CalibratedSensorRow, NuScenesTable, SampleRow, SceneRow, SensorRow};
-use super::stream::stream_rows;
+use super::stream::{stream_all_rows, stream_rows};
 use super::token::{Token, TokenIndex};
-use crate::error::{Error, FilePlace, ParseError, Result, io_error};
+use crate::error::{Error, FilePlace, ParseError, Result};
+use crate::files::{is_folder, open_file};
 
 /// A row number that means "none".
 pub(super) const NO_ROW: u32 = u32::MAX;
@@ -36,7 +38,7 @@ impl TableFolder {
     /// Fails if there is no such folder.
     pub(super) fn open(root: &Path, version: &str) -> Result<Self> {
         let folder = root.join(version);
-        if folder.is_dir() {
+        if is_folder(&folder)? {
             return Ok(Self { folder, version: version.to_owned() });
         }
         let expected = format!(
@@ -60,19 +62,30 @@ impl TableFolder {
         table: NuScenesTable,
         each: impl FnMut(usize, T) -> Result<(), ParseError>,
     ) -> Result<usize> {
-        let path = self.path(table);
-        let file = File::open(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing {
-                path: path.clone(),
-                expected: format!(
-                    "table {} of nuScenes {}, from the metadata archive of that version at www.nuscenes.org",
-                    table.name(),
-                    self.version
-                ),
-            },
-            _ => io_error(&path, e),
-        })?;
-        stream_rows(file, each).map_err(|e| e.in_file(&path))
+        stream_rows(self.open_table(table)?, each).map_err(|e| e.in_file(&self.path(table)))
+    }
+
+    /// Hands each row of a table to `each` as [`TableFolder::read`] does, also those without the columns of `T`.
+    ///
+    /// # Errors
+    /// Fails if the file is missing or no table, or `each` refuses a row.
+    pub(super) fn read_all<T: DeserializeOwned>(
+        &self,
+        table: NuScenesTable,
+        each: impl FnMut(usize, Result<T, BrokenRow>) -> Result<(), ParseError>,
+    ) -> Result<usize> {
+        stream_all_rows(self.open_table(table)?, each).map_err(|e| e.in_file(&self.path(table)))
+    }
+
+    fn open_table(&self, table: NuScenesTable) -> Result<File> {
+        let expected = || {
+            let (name, version) = (table.name(), &self.version);
+            format!(
+                "table {name} of nuScenes {version}, from the metadata archive of that version at www.nuscenes.org"
+            )
+        };
+        let (file, _) = open_file(&self.path(table)).map_err(|e| e.or_missing(expected))?;
+        Ok(file)
     }
 
     /// A problem of a table as a whole.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 use crate::error::{Error, FilePlace, ParseError, Result};
+use crate::files::{is_file, is_folder};
 use crate::h5_clouds::{H5Cloud, H5Clouds};
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::{ListOrigin, Listing, ListingEntry, check_root};
@@ -117,7 +118,7 @@ impl ScanObjectNn {
         check_root(root, "ScanObjectNN")?;
         let variant = config.variant.facts();
         let with_mask = config.remove_background || config.point_labels;
-        let folder = if root.join("h5_files").is_dir() {
+        let folder = if is_folder(&root.join("h5_files"))? {
             format!("h5_files/{}", variant.folder)
         } else {
             variant.folder.to_owned()
@@ -186,7 +187,7 @@ fn remove_background(row: &mut H5Cloud) {
 
 /// The path, if there is a file.
 fn require_file(path: PathBuf, variant: &str) -> Result<PathBuf> {
-    if path.is_file() {
+    if is_file(&path)? {
         return Ok(path);
     }
     let expected =

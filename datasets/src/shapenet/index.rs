@@ -8,14 +8,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::config::{ShapeNetConfig, ShapeNetLayout, Unlisted};
+use super::lists::{
+    ListedModel, ModelName, cloud_lists, is_synset, read_cloud_lists, read_split_csv, split_cloud_name,
+    split_csv,
+};
 use super::synsets;
-use crate::error::{Error, ParseError, Result};
-use crate::listing::{ListOrigin, Listing, ListingEntry, is_plain_name, read_lines};
+use crate::error::{Error, Result};
+use crate::listing::{Listing, ListingEntry};
 use crate::split::Split;
-use crate::walk::list_folder;
+use crate::walk::{list_folder, list_readable_folder};
 
-/// Folders in which lists of ShapeNet55 are looked for.
-const LIST_FOLDERS: [&str; 4] = ["", "ShapeNet-55", "data/ShapeNet-55", "data/ShapeNet55-34/ShapeNet-55"];
 /// Folders in which the clouds of ShapeNet55 are looked for.
 pub(super) const CLOUD_FOLDERS: [&str; 6] = [
     "shapenet_pc",
@@ -26,26 +28,6 @@ pub(super) const CLOUD_FOLDERS: [&str; 6] = [
     "",
 ];
 
-/// A model as lists and folders name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ModelName {
-    pub(super) synset: String,
-    pub(super) model: String,
-}
-
-/// A model to list.
-struct ListedModel {
-    name: ModelName,
-    split: Split,
-    origin: Option<ListOrigin>,
-}
-
-/// A list of clouds, all of one split.
-struct CloudList {
-    path: PathBuf,
-    split: Split,
-}
-
 /// The listing and what to tell about it.
 pub(super) struct ShapeNetListing {
     pub(super) listing: Listing,
@@ -55,29 +37,34 @@ pub(super) struct ShapeNetListing {
 /// The models that are there.
 struct ModelsOnDisk {
     models: BTreeSet<ModelName>,
+    /// Of the models, and those whose folder cannot be read.
     synsets: BTreeSet<String>,
+    barred: BTreeSet<String>,
 }
 
 impl ModelsOnDisk {
-    fn new(models: BTreeSet<ModelName>) -> Self {
-        let synsets = models.iter().map(|name| name.synset.clone()).collect();
-        Self { models, synsets }
+    fn new(models: BTreeSet<ModelName>, barred: BTreeSet<String>) -> Self {
+        let synsets = models.iter().map(|name| name.synset.clone()).chain(barred.iter().cloned()).collect();
+        Self { models, synsets, barred }
     }
 
     /// Finds synset folders and their model folders.
     fn find_folders(root: &Path) -> Result<Self> {
-        let mut models = BTreeSet::new();
+        let (mut models, mut barred) = (BTreeSet::new(), BTreeSet::new());
         for synset in list_folder(root)?.folders.into_iter().filter(|name| is_synset(name)) {
-            let folders = list_folder(&root.join(&synset))?.folders;
-            models.extend(folders.into_iter().map(|model| ModelName { synset: synset.clone(), model }));
+            let Some(names) = list_readable_folder(&root.join(&synset))? else {
+                barred.insert(synset);
+                continue;
+            };
+            models.extend(names.folders.into_iter().map(|model| ModelName { synset: synset.clone(), model }));
         }
-        Ok(Self::new(models))
+        Ok(Self::new(models, barred))
     }
 
     /// Finds files `<synset>-<model>.npy`.
     fn find_clouds(folder: &Path) -> Result<Self> {
         let files = list_folder(folder)?.files;
-        Ok(Self::new(files.iter().filter_map(|file| split_cloud_name(file)).collect()))
+        Ok(Self::new(files.iter().filter_map(|file| split_cloud_name(file)).collect(), BTreeSet::new()))
     }
 }
 
@@ -93,7 +80,7 @@ struct Sources {
 impl Sources {
     fn read(root: &Path, layout: ShapeNetLayout, config: &ShapeNetConfig) -> Result<Self> {
         if layout == ShapeNetLayout::Points {
-            let clouds = cloud_folder(root).ok_or_else(|| missing_clouds(root))?;
+            let clouds = cloud_folder(root)?.ok_or_else(|| missing_clouds(root))?;
             let lists = cloud_lists(root, config)?;
             let listed = read_cloud_lists(&lists)?;
             let disk = ModelsOnDisk::find_clouds(&root.join(clouds))?;
@@ -118,6 +105,8 @@ impl Sources {
     fn file(&self, layout: ShapeNetLayout, name: &ModelName) -> String {
         let ModelName { synset, model } = name;
         match layout {
+            // Whatever is in a folder that cannot be read.
+            _ if model.is_empty() => synset.clone(),
             ShapeNetLayout::CoreV1 => format!("{synset}/{model}/model.obj"),
             ShapeNetLayout::CoreV2 => format!("{synset}/{model}/models/model_normalized.obj"),
             _ if self.clouds.is_empty() => format!("{synset}-{model}.npy"),
@@ -181,6 +170,10 @@ fn choose_models(
             .push(format!("{absent} of {rows} listed models were left out: nothing of their synset is here"));
     }
     let extra: Vec<_> = disk.models.difference(&named).collect();
+    if let Some(first) = disk.barred.first() {
+        let count = disk.barred.len();
+        notes.push(format!("{count} synset folders cannot be read, first {first:?}: what is in them fails"));
+    }
     if !has_lists {
         notes.push("no split lists were found: every model is in train".to_owned());
     } else if !extra.is_empty() {
@@ -188,11 +181,10 @@ fn choose_models(
         notes.push(format!("{} models on disk are in no list and were {fate}", extra.len()));
     }
     if !has_lists || unlisted == Unlisted::Train {
-        models.extend(extra.into_iter().map(|name| ListedModel {
-            name: name.clone(),
-            split: Split::Train,
-            origin: None,
-        }));
+        let barred =
+            disk.barred.iter().map(|synset| ModelName { synset: synset.clone(), model: String::new() });
+        let names = extra.into_iter().cloned().chain(barred);
+        models.extend(names.map(|name| ListedModel { name, split: Split::Train, origin: None }));
     }
     models
 }
@@ -209,26 +201,18 @@ fn wanted_synsets(config: &ShapeNetConfig) -> Result<BTreeSet<&'static str>> {
     config.synsets.iter().map(find).collect()
 }
 
-/// Whether a name has the form of a synset: eight digits.
-pub(super) fn is_synset(name: &str) -> bool {
-    name.len() == 8 && name.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Synset and model of `<synset>-<model>.npy`; the model may contain `-` itself.
-pub(super) fn split_cloud_name(file: &str) -> Option<ModelName> {
-    let (synset, model) = file.strip_suffix(".npy")?.split_once('-')?;
-    (is_synset(synset) && is_plain_name(model))
-        .then(|| ModelName { synset: synset.to_owned(), model: model.to_owned() })
-}
-
 /// The folder of the clouds, if there is one with at least one cloud.
-pub(super) fn cloud_folder(root: &Path) -> Option<&'static str> {
-    CLOUD_FOLDERS.into_iter().find(|folder| {
-        let listed = std::fs::read_dir(root.join(folder));
-        listed.is_ok_and(|mut items| {
-            items.any(|item| item.is_ok_and(|i| split_cloud_name(&i.file_name().to_string_lossy()).is_some()))
-        })
-    })
+///
+/// # Errors
+/// Fails if the machine does.
+pub(super) fn cloud_folder(root: &Path) -> Result<Option<&'static str>> {
+    for folder in CLOUD_FOLDERS {
+        let names = list_readable_folder(&root.join(folder))?.unwrap_or_default();
+        if names.files.iter().any(|file| split_cloud_name(file).is_some()) {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
 }
 
 fn missing_clouds(root: &Path) -> Error {
@@ -236,95 +220,6 @@ fn missing_clouds(root: &Path) -> Error {
         path: root.join(CLOUD_FOLDERS[0]),
         expected: "clouds <synset>-<model>.npy, the ShapeNet55 archive of Point-BERT".into(),
     }
-}
-
-/// The lists of the clouds that are there, with their splits.
-fn cloud_lists(root: &Path, config: &ShapeNetConfig) -> Result<Vec<CloudList>> {
-    let mut lists = Vec::new();
-    let named =
-        [(&config.train_list, "train.txt", Split::Train), (&config.test_list, "test.txt", Split::Test)];
-    for (path, name, split) in named {
-        let found = match path {
-            Some(path) => Some(root.join(path)),
-            None => LIST_FOLDERS.iter().map(|f| root.join(f).join(name)).find(|p| p.is_file()),
-        };
-        match found {
-            Some(path) if path.is_file() => lists.push(CloudList { path, split }),
-            Some(path) => {
-                let expected = "a list of ShapeNet55, one file name a line".into();
-                return Err(Error::Missing { path, expected });
-            }
-            None => {}
-        }
-    }
-    Ok(lists)
-}
-
-fn read_cloud_lists(lists: &[CloudList]) -> Result<Vec<ListedModel>> {
-    let mut models = Vec::new();
-    for (list, CloudList { path, split }) in lists.iter().enumerate() {
-        for (line, text) in read_lines(path)? {
-            let Some(name) = split_cloud_name(&text) else {
-                return Err(ParseError::line(line, "<synset>-<model>.npy", format!("{text:?}")).in_file(path));
-            };
-            models.push(ListedModel { name, split: *split, origin: Some(ListOrigin { list, line }) });
-        }
-    }
-    Ok(models)
-}
-
-/// The split file: the one that was named, else `all.csv` if it is there.
-fn split_csv(root: &Path, config: &ShapeNetConfig) -> Result<Option<PathBuf>> {
-    let path = root.join(config.split_csv.as_deref().unwrap_or(Path::new("all.csv")));
-    if path.is_file() {
-        return Ok(Some(path));
-    }
-    if config.split_csv.is_none() {
-        return Ok(None);
-    }
-    let expected = "the split file of ShapeNetCore (all.csv of the SHREC16 split)".into();
-    Err(Error::Missing { path, expected })
-}
-
-/// Rows of a split file; columns are found by the names in its first line.
-fn read_split_csv(path: &Path) -> Result<Vec<ListedModel>> {
-    let lines = read_lines(path)?;
-    let fail = |line, expected: &str, found: &str| {
-        Err(ParseError::line(line, expected, format!("{found:?}")).in_file(path))
-    };
-    const HEADER: &str = "a header with synsetId, modelId and split";
-    let Some((_, header)) = lines.first() else { return fail(1, HEADER, "") };
-    let columns: Vec<&str> = header.split(',').map(unquote).collect();
-    let place = |name| columns.iter().position(|c| *c == name);
-    let (Some(synset), Some(model), Some(split)) = (place("synsetId"), place("modelId"), place("split"))
-    else {
-        return fail(1, HEADER, header);
-    };
-    let mut models = Vec::with_capacity(lines.len());
-    for (line, text) in &lines[1..] {
-        let fields: Vec<&str> = text.split(',').map(unquote).collect();
-        if fields.len() != columns.len() {
-            return fail(*line, &format!("{} fields", columns.len()), text);
-        }
-        let Some(part) = Split::from_name(fields[split]) else {
-            return fail(*line, "train, val or test", fields[split]);
-        };
-        if !is_synset(fields[synset]) {
-            return fail(*line, "a synset of eight digits", fields[synset]);
-        }
-        if !is_plain_name(fields[model]) {
-            return fail(*line, "a model id", fields[model]);
-        }
-        let origin = Some(ListOrigin { list: 0, line: *line });
-        let name = ModelName { synset: fields[synset].into(), model: fields[model].into() };
-        models.push(ListedModel { name, split: part, origin });
-    }
-    Ok(models)
-}
-
-fn unquote(field: &str) -> &str {
-    let field = field.trim();
-    field.strip_prefix('"').and_then(|f| f.strip_suffix('"')).unwrap_or(field)
 }
 
 /// How many clouds there are, beside the published numbers.

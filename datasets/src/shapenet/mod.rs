@@ -6,6 +6,7 @@
 
 mod config;
 mod index;
+mod lists;
 mod synsets;
 #[cfg(test)]
 mod tests;
@@ -14,10 +15,12 @@ use std::path::{Path, PathBuf};
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::files::{is_file, is_folder};
 use crate::formats::{ReadOptions, read_within};
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::check_root;
-use crate::walk::list_folder;
+use crate::names::path_below;
+use crate::walk::{list_folder, list_readable_folder};
 
 pub use self::config::ShapeNetConfig;
 use self::config::ShapeNetLayout;
@@ -87,18 +90,19 @@ fn layout_name(layout: ShapeNetLayout) -> &'static str {
 
 /// The layout of the first model folder that has one, else that of the clouds.
 fn find_layout(root: &Path) -> Result<ShapeNetLayout> {
-    for synset in list_folder(root)?.folders.iter().filter(|name| index::is_synset(name)) {
+    for synset in list_folder(root)?.folders.iter().filter(|name| lists::is_synset(name)) {
         let folder = root.join(synset);
-        for model in list_folder(&folder)?.folders {
-            if folder.join(&model).join("models").is_dir() {
+        for model in list_readable_folder(&folder)?.unwrap_or_default().folders {
+            let model = path_below(&folder, &model);
+            if is_folder(&model.join("models"))? {
                 return Ok(ShapeNetLayout::CoreV2);
             }
-            if folder.join(&model).join("model.obj").is_file() {
+            if is_file(&model.join("model.obj"))? {
                 return Ok(ShapeNetLayout::CoreV1);
             }
         }
     }
-    if index::cloud_folder(root).is_some() {
+    if index::cloud_folder(root)?.is_some() {
         return Ok(ShapeNetLayout::Points);
     }
     Err(Error::Missing {

@@ -10,10 +10,10 @@ use super::config::ShapeNetPartLayout;
 use super::parts::parts_of_synset;
 use crate::budget::Budget;
 use crate::error::{Error, FilePlace, ParseError, Result};
-use crate::files::read_file;
+use crate::files::{is_file, is_folder, read_file};
 use crate::listing::{ListOrigin, Listing, ListingEntry, is_plain_name, read_lines};
 use crate::split::Split;
-use crate::walk::list_folder;
+use crate::walk::list_readable_folder;
 
 /// The categories in the order of the list, which is the order of the class numbers.
 pub(super) struct Categories {
@@ -69,11 +69,12 @@ pub(super) fn list_clouds(
     categories: &Categories,
 ) -> Result<ShapeNetPartListing> {
     let (mut entries, mut lists, mut notes, mut absent) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let present: Vec<bool> = categories.synsets.iter().map(|s| base.join(s).is_dir()).collect();
+    let present: Result<Vec<bool>> = categories.synsets.iter().map(|s| is_folder(&base.join(s))).collect();
+    let present = present?;
     for split in Split::ALL {
         let name = format!("shuffled_{}_file_list.json", split.name());
         let path = base.join("train_test_split").join(&name);
-        if !path.is_file() {
+        if !is_file(&path)? {
             notes.push(format!("train_test_split/{name} is not there: no {} split from lists", split.name()));
             continue;
         }
@@ -90,7 +91,16 @@ pub(super) fn list_clouds(
     if lists.is_empty() {
         notes = vec!["no split lists were found: every cloud is in train".to_owned()];
         for (label, _) in present.iter().enumerate().filter(|(_, here)| **here) {
-            for name in cloud_names(&base.join(&categories.synsets[label]), layout)? {
+            let Some(names) = cloud_names(&base.join(&categories.synsets[label]), layout)? else {
+                notes.push(format!(
+                    "the folder {} cannot be read: one object, which fails",
+                    categories.synsets[label]
+                ));
+                let model = PartModel { label, name: String::new() };
+                entries.push(make_entry(layout, categories, model, Split::Train, None));
+                continue;
+            };
+            for name in names {
                 let model = PartModel { label, name };
                 entries.push(make_entry(layout, categories, model, Split::Train, None));
             }
@@ -119,6 +129,8 @@ fn make_entry(
     let PartModel { label, name } = model;
     let synset = &categories.synsets[label];
     let file = match layout {
+        // Whatever is in a folder that cannot be read.
+        _ if name.is_empty() => synset.clone(),
         ShapeNetPartLayout::PtsSeg => format!("{synset}/points/{name}.pts"),
         _ => format!("{synset}/{name}.txt"),
     };
@@ -156,17 +168,14 @@ fn read_list(path: &Path, categories: &Categories) -> Result<Vec<PartModel>> {
     Ok(found)
 }
 
-/// Names of the clouds in a synset's folder.
-fn cloud_names(folder: &Path, layout: ShapeNetPartLayout) -> Result<Vec<String>> {
+/// Names of the clouds in a synset's folder, `None` if it cannot be read.
+fn cloud_names(folder: &Path, layout: ShapeNetPartLayout) -> Result<Option<Vec<String>>> {
     let (folder, end) = match layout {
         ShapeNetPartLayout::PtsSeg => (folder.join("points"), ".pts"),
         _ => (folder.to_owned(), ".txt"),
     };
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let files = list_folder(&folder)?.files;
-    Ok(files.iter().filter_map(|f| f.strip_suffix(end)).map(str::to_owned).collect())
+    let Some(names) = list_readable_folder(&folder)? else { return Ok(None) };
+    Ok(Some(names.files.iter().filter_map(|f| f.strip_suffix(end)).map(str::to_owned).collect()))
 }
 
 /// The layout of the first category folder that has one.
@@ -177,7 +186,7 @@ pub(super) fn find_layout(base: &Path, categories: &Categories) -> Result<ShapeN
     for synset in &categories.synsets {
         for layout in [ShapeNetPartLayout::PtsSeg, ShapeNetPartLayout::Txt] {
             let folder = base.join(synset);
-            if folder.is_dir() && !cloud_names(&folder, layout)?.is_empty() {
+            if cloud_names(&folder, layout)?.is_some_and(|names| !names.is_empty()) {
                 return Ok(layout);
             }
         }

@@ -17,8 +17,10 @@ use jepa3d_schemas::Shape;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::files::is_file;
 use crate::listed::{Facts, Geometry, Listed};
 use crate::listing::check_root;
+use crate::names::path_below;
 
 pub use self::config::ShapeNetPartConfig;
 use self::config::ShapeNetPartLayout;
@@ -48,13 +50,7 @@ impl ShapeNetPart {
     /// there, or if a cloud is in two splits.
     pub(crate) fn open(root: &Path, config: &ShapeNetPartConfig) -> Result<Self> {
         check_root(root, "ShapeNetPart")?;
-        let Some(folder) = FOLDERS.into_iter().find(|f| root.join(f).join(CATEGORY_LIST).is_file()) else {
-            return Err(Error::Missing {
-                path: root.join(CATEGORY_LIST),
-                expected: "the category list of shapenetcore_partanno_segmentation_benchmark_v0(_normal)"
-                    .into(),
-            });
-        };
+        let folder = find_release(root)?;
         let base = root.join(folder);
         let categories = index::Categories::read(&base.join(CATEGORY_LIST))?;
         let layout = match config.layout {
@@ -83,10 +79,8 @@ impl Listed for ShapeNetPart {
         let parts = self.categories.parts[entry.label].clone();
         let read = match self.layout {
             ShapeNetPartLayout::PtsSeg => {
-                let labels = self.base.join(index::label_file(&entry.file));
-                if !labels.is_file() {
-                    return Err(listing.missing(labels, index));
-                }
+                let labels = path_below(&self.base, &index::label_file(&entry.file));
+                let labels = listing.require_file(labels, index)?;
                 clouds::read_pts_seg(&path, &labels, parts, budget)?
             }
             _ => clouds::read_txt(&path, parts, budget)?,
@@ -98,6 +92,17 @@ impl Listed for ShapeNetPart {
             warnings: read.warnings,
         })
     }
+}
+
+/// The folder of the release: the first with a category list.
+fn find_release(root: &Path) -> Result<&'static str> {
+    for folder in FOLDERS {
+        if is_file(&root.join(folder).join(CATEGORY_LIST))? {
+            return Ok(folder);
+        }
+    }
+    let expected = "the category list of shapenetcore_partanno_segmentation_benchmark_v0(_normal)".into();
+    Err(Error::Missing { path: root.join(CATEGORY_LIST), expected })
 }
 
 fn layout_name(layout: ShapeNetPartLayout) -> &'static str {

@@ -14,11 +14,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jepa3d_schemas::{Warning, WarningKind};
+use jepa3d_schemas::{Warning, WarningKind, is_error_of_machine};
 
 use crate::budget::Budget;
 use crate::error::{Error, Result, io_error};
-use crate::files::{is_of_machine, read_file};
+use crate::files::read_file;
 
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl<'a> Companions<'a> {
                 self.read.push(Arc::clone(&bytes));
                 Ok(Companion::Read(bytes))
             }
-            Err(Error::Io { source, .. }) if !is_of_machine(&source) => {
+            Err(Error::Io { source, .. }) if !is_error_of_machine(&source) => {
                 Ok(Unread::new(format!("cannot be read: {source}")).into())
             }
             Err(error) => Err(error),
@@ -204,7 +204,7 @@ fn absolute_path(name: &[u8]) -> Option<&[u8]> {
 fn exists(path: &Path) -> Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if is_of_machine(&error) => Err(io_error(path, error)),
+        Err(error) if is_error_of_machine(&error) => Err(io_error(path, error)),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             // Something is there: reading it will say what is wrong.
             fs::symlink_metadata(path).map(Some).or(Ok(None))
@@ -221,7 +221,7 @@ fn is_file(path: &Path) -> Result<bool> {
 /// The first entry (in byte order) of a folder that is `name` but for the case of ASCII letters.
 fn entry_any_case(folder: &Path, name: &[u8]) -> Result<Option<PathBuf>> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if is_of_machine(&error) => return Err(io_error(folder, error)),
+        Err(error) if is_error_of_machine(&error) => return Err(io_error(folder, error)),
         Err(_) => return Ok(None),
         Ok(entries) => entries,
     };

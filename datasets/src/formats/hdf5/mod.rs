@@ -18,10 +18,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hdf5_pure::{ChunkCacheConfig, Dataset as H5Dataset, DatasetAccessProperties};
+use hdf5_pure::{ChunkCacheConfig, Dataset as H5Dataset, DatasetAccessProperties, ReadSeekSource};
 
 use crate::budget::Budget;
-use crate::error::{Error, FilePlace, ParseError, Result, io_error};
+use crate::error::{Error, FilePlace, ParseError, Result};
+use crate::files::open_file;
 use bands::Bands;
 use fault::convert_error;
 
@@ -41,9 +42,10 @@ impl H5File {
     /// # Errors
     /// Fails if the file cannot be read, is not HDF5, or is shorter than its superblock says.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::metadata(path).map_err(|source| io_error(path, source))?.len();
-        let file =
-            hdf5_pure::File::open_streaming(path).map_err(|e| convert_error(path, "an HDF5 file", e))?;
+        let broken = |e: hdf5_pure::Error| convert_error(path, "an HDF5 file", e);
+        let (file, bytes) = open_file(path)?;
+        let source = ReadSeekSource::new(file).map_err(|e| broken(e.into()))?;
+        let file = hdf5_pure::File::from_source(source).map_err(broken)?;
         Ok(Self { path: path.to_owned(), file, bytes })
     }
 
@@ -143,15 +145,22 @@ impl H5Array {
     /// The stored bytes of `count` rows from `first` on.
     fn read(&self, first: usize, count: usize) -> Result<Vec<u8>> {
         let wanted = count * self.plan.row_bytes;
-        let bytes = self
-            .stored
-            .read_raw_rows(first as u64, count as u64)
-            .map_err(|e| self.error(first, format!("readable rows of {:?}", self.name), e.to_string()))?;
+        let bytes =
+            self.stored.read_raw_rows(first as u64, count as u64).map_err(|e| self.unreadable(first, e))?;
         if bytes.len() != wanted {
             let expected = format!("{wanted} bytes in {count} rows of {:?}", self.name);
             return Err(self.error(first, expected, bytes.len().to_string()));
         }
         Ok(bytes)
+    }
+
+    /// Why rows from `row` on could not be read: the file is damaged there, or the disk failed.
+    fn unreadable(&self, row: usize, error: hdf5_pure::Error) -> Error {
+        let reason = error.to_string();
+        match convert_error(&self.path, "", error) {
+            failure @ Error::Io { .. } => failure,
+            _ => self.error(row, format!("readable rows of {:?}", self.name), reason),
+        }
     }
 
     /// A problem in a row of this array.

@@ -269,10 +269,102 @@ fn rows_that_contradict_each_other_are_refused() {
         "row 4: expected one keyframe of a sensor for a sample, found a second one of sample \
          00000000000000020000000000000004"
     ));
-    let flat = |rows: &mut Vec<Value>| rows[0]["size"] = json!([1.0, 0.0, 1.0]);
-    assert!(refused("sample_annotation", &flat).contains("a size width, length, height above 0 metres"));
-    let long = |rows: &mut Vec<Value>| rows[1]["rotation"] = json!([1.0, 0.0, 0.0, 1.0]);
-    assert!(refused("ego_pose", &long).contains("row 1: expected a unit quaternion w, x, y, z"));
+    let tilted = |rows: &mut Vec<Value>| rows[1]["rotation"] = json!([1.0, 0.0, 0.0, 1.0]);
+    let text = refused("calibrated_sensor", &tilted);
+    assert!(
+        text.contains("calibrated_sensor.json, row 1: expected a column rotation that is a unit"),
+        "{text}"
+    );
+    let nameless = |rows: &mut Vec<Value>| rows[0]["token"] = json!(null);
+    let text = refused("sample_annotation", &nameless);
+    assert!(text.contains("expected a token in column \"token\" of row 0"), "{text}");
+}
+
+#[test]
+fn an_annotation_that_means_nothing_costs_its_box_alone() {
+    let broken = [
+        ("size", json!([1.0, 0.0, 1.0]), "expected a column size of width, length, height above 0 metres"),
+        ("size", json!("large"), "expected an array of length 3 in column \"size\" of row 0"),
+        ("rotation", json!([1.0, 0.0, 0.0, 1.0]), "expected a column rotation that is a unit quaternion"),
+        ("translation", json!(null), "in column \"translation\" of row 0"),
+        (
+            "num_lidar_pts",
+            json!(-7),
+            "-7, expected a number of points, or -1 in column \"num_lidar_pts\" of row 0",
+        ),
+        (
+            "num_lidar_pts",
+            json!(1.5),
+            "1.5, expected a number of points, or -1 in column \"num_lidar_pts\" of row 0",
+        ),
+    ];
+    for (column, value, reason) in broken {
+        let folder = drive();
+        edit_table(folder.path(), "sample_annotation", |rows| {
+            let mut whole = rows[0].clone();
+            whole["token"] = json!(token(9, 1));
+            rows[0][column] = value.clone();
+            rows.push(whole);
+        });
+        let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points: 1, ..config(0) };
+        let dataset = open_nuscenes(folder.path(), &config).unwrap();
+        assert_eq!(dataset.len(), 2);
+        let error = dataset.get(0).unwrap_err().to_string();
+        assert!(error.contains("sample_annotation.json") && error.contains("row 0"), "{error}");
+        assert!(error.contains(reason), "{error}");
+        assert!(dataset.get(1).is_ok());
+        let keyframes =
+            open_nuscenes(folder.path(), &NuScenesConfig { unit: NuScenesUnit::Scene, ..config }).unwrap();
+        let object = keyframes.get(2).unwrap();
+        assert_eq!((object.boxes.len(), object.warnings.len()), (1, 1));
+        assert_eq!(object.warnings[0].kind, jepa3d_schemas::WarningKind::BoxLeftOut);
+        assert!(object.warnings[0].text.contains(reason), "{}", object.warnings[0]);
+    }
+}
+
+#[test]
+fn a_pose_that_means_nothing_costs_the_frames_that_name_it() {
+    for value in [json!([1.0, 0.0, 0.0, 1.0]), json!("north")] {
+        let folder = drive();
+        edit_table(folder.path(), "ego_pose", |rows| rows[4]["rotation"] = value.clone());
+        let dataset = open_nuscenes(folder.path(), &config(0)).unwrap();
+        let error = dataset.get(1).unwrap_err().to_string();
+        assert!(
+            error.contains("ego_pose.json") && error.contains("row 4") && error.contains("rotation"),
+            "{error}"
+        );
+        assert!(dataset.get(0).is_ok() && dataset.get(2).is_ok());
+    }
+}
+
+#[test]
+fn numbers_of_points_that_nobody_has_counted_are_not_taken_for_points() {
+    let kept = |value: Value, min_box_points| {
+        let folder = drive();
+        edit_table(folder.path(), "sample_annotation", |rows| rows[0]["num_lidar_pts"] = value.clone());
+        let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points, ..config(0) };
+        let dataset = open_nuscenes(folder.path(), &config).unwrap();
+        (dataset.len(), dataset.notes()[2].clone())
+    };
+    let unknown = "0 boxes; not listed: 0 without a class of the scheme, 0 with fewer than 1 lidar points, \
+                   1 whose lidar points nobody has counted (num_lidar_pts -1)";
+    assert_eq!(kept(json!(-1), 1), (0, unknown.to_owned()));
+    assert_eq!(kept(json!(null), 1), (0, unknown.to_owned()));
+    assert_eq!((kept(json!(-1), 0).0, kept(json!(0), 0).0, kept(json!(0), 1).0), (1, 1, 0));
+    assert_eq!((kept(json!(1.0), 1).0, kept(json!(1), 1).0), (1, 1));
+}
+
+#[test]
+fn categories_of_the_lidar_segmentation_change_nothing() {
+    let folder = drive();
+    edit_table(folder.path(), "category", |rows| {
+        rows.insert(0, json!({"token": "noise", "name": "noise", "description": "", "index": 0}));
+        rows[1]["index"] = json!(1);
+        rows.push(json!({"token": "ego", "name": "vehicle.ego", "description": "", "index": 31}));
+    });
+    let config = NuScenesConfig { unit: NuScenesUnit::Box, min_box_points: 1, ..config(0) };
+    let object = open_nuscenes(folder.path(), &config).unwrap().get(0).unwrap();
+    assert_eq!((object.label, object.category.as_deref()), (Some(0), Some("car")));
 }
 
 #[test]
