@@ -116,6 +116,25 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+    /// The machine failed at a file, and kept failing.
+    #[error(
+        "{reason}; tried {tries} times. The machine is at fault, not the file, so nothing is quarantined for it; should it \
+         be the file for good, put an empty one in its place, which is"
+    )]
+    Machine {
+        /// The file and what the system says.
+        reason: String,
+        /// How often it was tried.
+        tries: usize,
+    },
+    /// The raw data went away while they were read.
+    #[error("{path}: expected the raw data, found {found}; nothing is quarantined for what is not there any more", path = path.display())]
+    DataGone {
+        /// The raw folder.
+        path: PathBuf,
+        /// What is left.
+        found: String,
+    },
     /// The dataset has no objects.
     #[error("{path}: no objects found for dataset {dataset}", path = path.display())]
     NoObjects {

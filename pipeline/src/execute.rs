@@ -36,7 +36,7 @@ thread_local! {
 /// Does `jobs` (in that order): writes shards below `folder` and a record of each in its state.
 ///
 /// # Errors
-/// Fails if the disk does; shards finished before stay, with their records.
+/// Fails if the disk does, be it at a raw file; shards finished before stay, with their records.
 pub(crate) fn execute(
     plan: &PreparePlan,
     folder: &OutputFolder,
@@ -80,12 +80,17 @@ struct Workshop<'a> {
 
 impl Workshop<'_> {
     /// Makes the object `index` of a job; one without stored sample has no views to be added to.
-    fn make_object(&self, job: ShardJob<'_>, index: usize, stored: Option<&StoredSamples>) -> ObjectOutcome {
+    fn make_object(
+        &self,
+        job: ShardJob<'_>,
+        index: usize,
+        stored: Option<&StoredSamples>,
+    ) -> Result<ObjectOutcome> {
         SCRATCH.with_borrow_mut(|scratch| match stored {
             None => prepare_object(self.plan, job, index, scratch),
             Some(stored) => match stored.get(self.plan.dataset.id(index)) {
                 Some(sample) => add_views(self.plan, job, index, sample, scratch),
-                None => ObjectOutcome { points: None, views: None },
+                None => Ok(ObjectOutcome { points: None, views: None }),
             },
         })
     }
@@ -104,7 +109,7 @@ impl Workshop<'_> {
 /// A row group whose objects are being made; each arrives with its place among them.
 struct PendingObjects<'scope> {
     group: RowGroupJob<'scope>,
-    outcomes: Receiver<(usize, ObjectOutcome)>,
+    outcomes: Receiver<(usize, Result<ObjectOutcome>)>,
 }
 
 /// A row group that is being encoded.
@@ -155,8 +160,17 @@ impl<'run, 'scope> AssemblyLine<'run, 'scope> {
     ) -> Result<()> {
         while self.preparing.len() > preparing {
             let Some(oldest) = self.preparing.pop_front() else { break };
-            self.encode(oldest, tally);
+            if let Err(error) = self.encode(oldest, tally) {
+                // What was made before is kept.
+                self.append(0, writer)?;
+                return Err(error);
+            }
         }
+        self.append(encoding, writer)
+    }
+
+    /// Appends what is encoded, until at most so many row groups are being encoded.
+    fn append(&mut self, encoding: usize, writer: &mut TaskWriter<'_, '_>) -> Result<()> {
         while self.encoding.len() > encoding {
             let Some(PendingEncoding { group, finished }) = self.encoding.pop_front() else { break };
             writer.append(group, finished.recv().expect("encoded, or the scope ends with a panic")?)?;
@@ -165,9 +179,14 @@ impl<'run, 'scope> AssemblyLine<'run, 'scope> {
     }
 
     /// Waits for the objects of a row group, and has it encoded.
-    fn encode(&mut self, PendingObjects { group, outcomes }: PendingObjects<'scope>, tally: &mut Tally<'_>) {
+    fn encode(
+        &mut self,
+        PendingObjects { group, outcomes }: PendingObjects<'scope>,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
         let mut made: Vec<Option<ObjectOutcome>> = group.objects.iter().map(|_| None).collect();
         for (place, outcome) in outcomes {
+            let outcome = outcome?;
             tally.add(&outcome);
             made[place] = Some(outcome);
         }
@@ -179,6 +198,7 @@ impl<'run, 'scope> AssemblyLine<'run, 'scope> {
             let _ = sender.send(workshop.encoders.encode(group.job, made));
         });
         self.encoding.push_back(PendingEncoding { group, finished });
+        Ok(())
     }
 }
 

@@ -37,6 +37,7 @@ mod plan;
 mod pool;
 mod prepare;
 mod quarantine;
+mod read;
 mod record;
 mod reopen;
 mod request;

@@ -6,11 +6,12 @@ use std::time::Instant;
 use jepa3d_render::Subject;
 use jepa3d_schemas::{CatalogRow, Object, Sample, Warning};
 
-use crate::error::Rejected;
+use crate::error::{Rejected, Result};
 use crate::group::GroupScratch;
 use crate::plan::{PreparePlan, ShardJob};
 use crate::prepare::{PreparedSample, RawObject, prepare};
 use crate::quarantine::QuarantineRow;
+use crate::read::read_object;
 use crate::views::{SampleViews, make_views};
 
 /// Memory that a worker keeps from object to object.
@@ -63,20 +64,23 @@ impl ObjectOutcome {
     }
 }
 
-/// Reads and prepares object `index`; whatever goes wrong, panics included, concerns it alone.
+/// Reads and prepares object `index`; whatever is wrong with it, panics included, concerns it alone.
+///
+/// # Errors
+/// Fails if the machine does: what it fails at is no object's fault.
 pub(crate) fn prepare_object(
     plan: &PreparePlan,
     job: ShardJob<'_>,
     index: usize,
     scratch: &mut ObjectScratch,
-) -> ObjectOutcome {
+) -> Result<ObjectOutcome> {
     let (dataset, split) = (plan.dataset.as_ref(), job.task.split.as_str());
     let (id, source) = (dataset.id(index), dataset.source(index));
     let start = Instant::now();
+    let read = read_object(plan, index)?;
     let mut read_ms = 0.0;
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        let object =
-            dataset.get_within(index, &plan.budget()).map_err(|e| Rejected::new("read", e.to_string()))?;
+        let object = read?;
         read_ms = start.elapsed().as_secs_f64() * 1e3;
         let raw = RawObject { object: &object, dataset: dataset.name(), source: &source, split, read_ms };
         let prepared = prepare(&raw, &plan.config, &mut scratch.group)?;
@@ -85,8 +89,8 @@ pub(crate) fn prepare_object(
     let rejected = match attempt {
         Ok(Ok((object, prepared))) => {
             tell_warnings(&prepared.warnings, id, &source);
-            let views = make_object_views(plan, job, &object, &prepared.sample, scratch);
-            return ObjectOutcome { points: Some(PointsOutcome::Written(Box::new(prepared))), views };
+            let views = make_object_views(plan, job, &object, &prepared.sample, scratch)?;
+            return Ok(ObjectOutcome { points: Some(PointsOutcome::Written(Box::new(prepared))), views });
         }
         Ok(Err(rejected)) => rejected,
         Err(panic) => {
@@ -95,28 +99,26 @@ pub(crate) fn prepare_object(
         }
     };
     let object = QuarantinedObject::new(id, split, source, read_ms, rejected);
-    ObjectOutcome { points: Some(PointsOutcome::Quarantined(Box::new(object))), views: None }
+    Ok(ObjectOutcome { points: Some(PointsOutcome::Quarantined(Box::new(object))), views: None })
 }
 
 /// Makes the views of object `index`, whose points are stored already as `sample`.
+///
+/// # Errors
+/// Fails as [`prepare_object`] does.
 pub(crate) fn add_views(
     plan: &PreparePlan,
     job: ShardJob<'_>,
     index: usize,
     sample: &Sample,
     scratch: &mut ObjectScratch,
-) -> ObjectOutcome {
-    let read = catch_unwind(AssertUnwindSafe(|| plan.dataset.get_within(index, &plan.budget())));
-    let object = match read {
-        Ok(Ok(object)) => check_source(object, sample),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(panic) => Err(Rejected::from_panic("reader", panic.as_ref()).reason),
-    };
-    let views = match object {
-        Ok(object) => make_object_views(plan, job, &object, sample, scratch),
+) -> Result<ObjectOutcome> {
+    let read = read_object(plan, index)?.map_err(|rejected| rejected.reason);
+    let views = match read.and_then(|object| check_source(object, sample)) {
+        Ok(object) => make_object_views(plan, job, &object, sample, scratch)?,
         Err(reason) => Some(SampleViews::none(sample, &job.task.split, reason)),
     };
-    ObjectOutcome { points: None, views }
+    Ok(ObjectOutcome { points: None, views })
 }
 
 /// Refuses a source that is not the one the stored points came from.
@@ -136,12 +138,12 @@ fn make_object_views(
     object: &Object,
     sample: &Sample,
     scratch: &mut ObjectScratch,
-) -> Option<SampleViews> {
-    let config = plan.config.views.as_ref().filter(|_| job.views)?;
+) -> Result<Option<SampleViews>> {
+    let Some(config) = plan.config.views.as_ref().filter(|_| job.views) else { return Ok(None) };
     let subject = Subject { object, sample, up: plan.dataset.up_axis(), seed: plan.config.run.seed };
-    let (made, warnings) = make_views(&subject, config, &job.task.split, &mut scratch.render);
+    let (made, warnings) = make_views(&subject, config, &job.task.split, &mut scratch.render)?;
     tell_warnings(&warnings, &sample.sample_id, &sample.source);
-    Some(made)
+    Ok(Some(made))
 }
 
 fn tell_warnings(warnings: &[Warning], id: &str, source: &str) {

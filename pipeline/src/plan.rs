@@ -4,7 +4,7 @@
 //! config, the ids and their splits, so that every machine that computes it agrees.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jepa3d_datasets::{Budget, Dataset};
 use jepa3d_render::ViewsConfig;
@@ -53,6 +53,8 @@ pub struct PreparePlan {
     pub config: PrepareConfig,
     /// Where the objects come from.
     pub dataset: Box<dyn Dataset>,
+    /// Folder of the raw data; absent if there are none.
+    pub(crate) data: Option<PathBuf>,
     /// The shards, by split name, then number.
     pub tasks: Vec<ShardTask>,
     /// Hash of config, ids and splits; views have no part in it.
@@ -88,7 +90,8 @@ impl PreparePlan {
         let split_hash = split_hash(dataset.as_ref(), &objects);
         let hash = plan_hash(&config, dataset.as_ref(), &split_hash);
         let views_hash = config.views.as_ref().map(|views| views_hash(&hash, views));
-        Ok(Self { config, tasks, hash, views_hash, split_hash, dataset })
+        let data = (!config.dataset.is_generated()).then(|| data.to_owned());
+        Ok(Self { config, data, tasks, hash, views_hash, split_hash, dataset })
     }
 
     /// Number of objects.

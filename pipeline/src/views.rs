@@ -8,8 +8,9 @@ use std::time::Instant;
 use jepa3d_render::{Rendered, Subject, ViewScratch, ViewsConfig, render_views};
 use jepa3d_schemas::{CatalogViews, Sample, View, Warning};
 
-use crate::error::Rejected;
+use crate::error::{Rejected, Result};
 use crate::quarantine::{QuarantineRow, VIEWS_STAGE};
+use crate::read::try_again;
 use crate::record::SampleViewsRow;
 
 /// The views of a sample.
@@ -24,14 +25,21 @@ pub(crate) struct SampleViews {
 }
 
 /// Makes the views of a subject that is in `split`; also gives what was odd but stopped nothing.
+///
+/// # Errors
+/// Fails if the machine does, at the file of a photo.
 pub(crate) fn make_views(
     subject: &Subject<'_>,
     config: &ViewsConfig,
     split: &str,
     scratch: &mut ViewScratch,
-) -> (SampleViews, Vec<Warning>) {
+) -> Result<(SampleViews, Vec<Warning>)> {
     let start = Instant::now();
-    let attempt = catch_unwind(AssertUnwindSafe(|| render_views(subject, config, scratch)));
+    let attempt = || catch_unwind(AssertUnwindSafe(|| render_views(subject, config, scratch)));
+    let attempt = try_again(attempt, |attempt| match attempt {
+        Ok(Ok(rendered)) => rendered.failures.iter().find(|e| e.is_of_machine()).map(ToString::to_string),
+        _ => None,
+    })?;
     let (Rendered { views, warnings, .. }, reasons) = match attempt {
         Ok(Ok(mut rendered)) => {
             let reasons = rendered.failures.drain(..).map(|e| e.to_string()).collect();
@@ -45,7 +53,7 @@ pub(crate) fn make_views(
     };
     let mut made = SampleViews::new(subject.sample, split, views, reasons);
     made.row.counts.views_ms = start.elapsed().as_secs_f64() * 1e3;
-    (made, warnings)
+    Ok((made, warnings))
 }
 
 impl SampleViews {

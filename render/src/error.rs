@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jepa3d_schemas::is_error_of_machine;
+
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,14 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+    /// The file of a photograph cannot be read.
+    #[error("{path}: file: expected a photo, found {source}", path = path.display())]
+    PhotoFile {
+        /// The image file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A key of the config is out of range.
     #[error("views.{key}: expected {expected}, found {found}")]
     Config {
@@ -28,6 +38,13 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+}
+
+impl Error {
+    /// Whether the machine is at fault and not a file: the next try may succeed.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(self, Self::PhotoFile { source, .. } if is_error_of_machine(source))
+    }
 }
 
 /// Result of this crate.

@@ -4,7 +4,7 @@
 //! to the end-of-image first.
 
 use image::{ImageFormat, ImageReader, Limits};
-use jepa3d_schemas::Photo;
+use jepa3d_schemas::{Photo, read_regular};
 
 use crate::error::{Error, Result};
 
@@ -23,7 +23,8 @@ pub(crate) fn read_photo(photo: &Photo) -> Result<Vec<u8>> {
         expected: expected.to_owned(),
         found,
     };
-    let bytes = std::fs::read(&photo.path).map_err(|e| error("file", "a photo", e.to_string()))?;
+    let bytes =
+        read_regular(&photo.path).map_err(|source| Error::PhotoFile { path: photo.path.clone(), source })?;
     let format = image::guess_format(&bytes).ok();
     let Some(format) = format.filter(|f| matches!(f, ImageFormat::Jpeg | ImageFormat::Png)) else {
         return Err(error("format", "a JPEG or PNG image", describe(&bytes)));
