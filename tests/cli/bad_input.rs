@@ -173,6 +173,82 @@ fn a_sweep_that_the_tables_name_but_is_missing_is_named() {
     verify(&out).expect(0);
 }
 
+/// A folder of good clouds, as many as the small set has objects.
+#[cfg(target_os = "linux")]
+fn good_clouds(data: &Path) {
+    (0..20).for_each(|i| write(&data.join(format!("{i:02}.pcd")), pcd(&cloud(140 + i, i))));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn pipes_and_devices_fail_by_name_and_hold_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("data"), dir.path().join("out"));
+    good_clouds(&data);
+    for pipe in ["pipe.pcd", "pipe.obj", "notes"] {
+        let made = std::process::Command::new("mkfifo").arg(data.join(pipe)).status().unwrap();
+        assert!(made.success());
+    }
+    std::os::unix::fs::symlink("/dev/zero", data.join("zero.ply")).unwrap();
+    std::os::unix::fs::symlink("/dev/stdin", data.join("standard.npy")).unwrap();
+    let run = prepare_folder(&data, &out, &[]).expect(1);
+    assert!(run.stdout.contains("complete, 20 samples, 4 quarantined"), "{}", run.stdout);
+    let rows = quarantine(&out);
+    for (id, found) in [
+        ("pipe.pcd", "a named pipe"),
+        ("pipe.obj", "a named pipe"),
+        ("zero", "a device"),
+        ("standard", "a device"),
+    ] {
+        let error = rows[id]["error"].as_str().unwrap();
+        assert!(error.ends_with(&format!("expected a regular file, found {found}")), "{error}");
+    }
+    // As the whole of the raw data, too.
+    let run = prepare_folder(&data.join("pipe.pcd"), &dir.path().join("none"), &[]).expect(2);
+    assert!(run.stderr.contains("expected a folder"), "{}", run.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_are_objects_of_their_own() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("data"), dir.path().join("out"));
+    for (i, name) in [&b"\xba\xec.pcd"[..], b"\xc0\xb6.pcd", b"new\nline.pcd"].into_iter().enumerate() {
+        let name = std::ffi::OsStr::from_bytes(name);
+        write(&data.join("chair").join(name), pcd(&cloud(140 + i, i)));
+    }
+    prepare_folder(&data, &out, &[]).expect(0);
+    let catalog = read_catalog(&out.join(CATALOG_FILE)).unwrap();
+    let found: Vec<_> = catalog.iter().map(|row| (row.id.as_str(), row.source_points)).collect();
+    assert_eq!(found, [("chair/\\xBA\\xEC", 140), ("chair/\\xC0\\xB6", 141), ("chair/new\nline", 142)]);
+    verify(&out).expect(0);
+}
+
+/// A process that runs out of file handles quarantines nothing: it ends, and the same command goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lack_of_file_handles_costs_no_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    good_clouds(&data);
+    let mut has_read_in_vain = false;
+    for limit in 4..12 {
+        let out = dir.path().join(format!("out{limit}"));
+        let mut whole = prepare_command(&out, &SMALL[1..], &["--threads", "1"]);
+        whole.args(["--set", "dataset.kind=folder", "--data", text(&data)]);
+        let mut bounded = std::process::Command::new("sh");
+        bounded.arg("-c").arg(format!("ulimit -n {limit}; exec \"$@\"")).arg("sh");
+        bounded.arg(whole.get_program()).args(whole.get_args());
+        let run = super::harness::finish(bounded);
+        assert!(matches!(run.code, Some(0 | 2)), "{limit}: {:?} {}", run.code, run.stderr);
+        has_read_in_vain |= run.stderr.contains("The machine is at fault");
+        let run = super::harness::finish(whole).expect(0);
+        assert!(run.stdout.contains("complete, 20 samples, 0 quarantined"), "{limit}: {}", run.stdout);
+    }
+    assert!(has_read_in_vain, "no limit was met at a raw file");
+}
+
 /// Every real odd file is prepared or named; none makes a reader panic or take much memory.
 #[test]
 fn odd_files_are_prepared_or_named() {
