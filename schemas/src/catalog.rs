@@ -1,21 +1,25 @@
 //! The catalog: one row per object of a plan, prepared or not, for statistics and look-ups.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, UInt32Type};
-use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::TemporaryFile;
+use crate::column::element_field;
 use crate::error::{Error, Result};
+use crate::footer_sizes::check_footer;
+use crate::guarded::decode_guarded;
+use crate::hashed_table::{HashedTableWriter, read_hashed_table};
 
 /// File name of the catalog inside a prepared dataset.
 pub const CATALOG_FILE: &str = "catalog.parquet";
@@ -58,10 +62,21 @@ pub struct CatalogRow {
     /// What became of the sample's views, absent without views.
     #[serde(default)]
     pub views: Option<CatalogViews>,
+    /// What was odd about the source, each as `name: sentence`; none recorded by older versions.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl CatalogRow {
+    /// What was odd about the object or its views, as names and sentences.
+    pub fn named_warnings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_views = self.views.iter().flat_map(|views| &views.warnings);
+        self.warnings.iter().chain(of_views).map(|text| text.split_once(": ").unwrap_or((text, "")))
+    }
 }
 
 /// The views of one sample in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogViews {
     /// Views that were made.
@@ -72,6 +87,9 @@ pub struct CatalogViews {
     pub covered: f64,
     /// Milliseconds to make the views, PNG included, reading not.
     pub views_ms: f64,
+    /// What was odd about the views, each as `name: sentence`.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 const FLOATS: [&str; 7] =
@@ -81,6 +99,9 @@ const FLOATS: [&str; 7] =
 const WITHOUT_VIEWS: usize = 9 + FLOATS.len();
 
 const VIEW_FLOATS: [&str; 3] = ["visible", "covered", "views_ms"];
+
+/// Columns before those of the warnings.
+const WITHOUT_WARNINGS: usize = WITHOUT_VIEWS + 1 + VIEW_FLOATS.len();
 
 impl CatalogRow {
     fn floats(&self) -> [f64; 7] {
@@ -104,16 +125,14 @@ fn schema() -> Arc<Schema> {
     fields.push(Field::new("source_hash", DataType::Utf8, false));
     fields.push(Field::new("views", DataType::UInt32, true));
     fields.extend(VIEW_FLOATS.map(|name| Field::new(name, DataType::Float64, true)));
+    let texts = DataType::List(element_field(DataType::Utf8));
+    fields.push(Field::new("warnings", texts.clone(), false));
+    fields.push(Field::new("view_warnings", texts, true));
     Arc::new(Schema::new(fields))
 }
 
-/// Writes the catalog part by part, so that a large one is never in memory as a whole.
-pub struct CatalogWriter {
-    target: PathBuf,
-    temporary: TemporaryFile,
-    file: File,
-    writer: ArrowWriter<File>,
-}
+/// Writes the catalog part by part, so that a large one is never in memory as a whole; it carries the hash of its bytes.
+pub struct CatalogWriter(HashedTableWriter);
 
 impl CatalogWriter {
     /// Starts the catalog `target` under a temporary name.
@@ -121,17 +140,10 @@ impl CatalogWriter {
     /// # Errors
     /// Fails if the temporary file cannot be created.
     pub fn create(target: &Path) -> Result<Self> {
-        let temporary = TemporaryFile::beside(target);
-        let open = File::create(&temporary.path).and_then(|file| Ok((file.try_clone()?, file)));
-        let (file, sink) = open.map_err(|e| Error::io(&temporary.path, e))?;
         let properties = WriterProperties::builder()
-            .set_created_by("jepa3d".to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(ROW_GROUP))
-            .build();
-        let writer = ArrowWriter::try_new(sink, schema(), Some(properties))
-            .map_err(|e| Error::parquet(&temporary.path, e))?;
-        Ok(Self { target: target.to_owned(), temporary, file, writer })
+            .set_max_row_group_row_count(Some(ROW_GROUP));
+        HashedTableWriter::create(target, schema(), properties, Vec::new()).map(Self)
     }
 
     /// Appends rows.
@@ -139,7 +151,7 @@ impl CatalogWriter {
     /// # Errors
     /// Fails if the disk does; the temporary file is removed when the writer is dropped.
     pub fn append(&mut self, rows: &[CatalogRow]) -> Result<()> {
-        self.writer.write(&batch(rows)).map_err(|e| Error::parquet(&self.temporary.path, e))
+        self.0.append(&batch(rows))
     }
 
     /// Completes the file, syncs it to disk and gives it its final name.
@@ -147,10 +159,7 @@ impl CatalogWriter {
     /// # Errors
     /// Fails if the disk does; an older catalog is then unchanged.
     pub fn finish(self) -> Result<()> {
-        let Self { target, temporary, file, writer } = self;
-        writer.close().map_err(|e| Error::parquet(&temporary.path, e))?;
-        file.sync_all().map_err(|e| Error::io(&temporary.path, e))?;
-        temporary.rename(&target)
+        self.0.finish()
     }
 }
 
@@ -186,31 +195,51 @@ fn batch(rows: &[CatalogRow]) -> RecordBatch {
         columns.push(Arc::new(Float64Array::from_iter_values(values)) as ArrayRef);
     }
     columns.push(text(|r| Some(&r.source_hash)));
-    columns.push(Arc::new(rows.iter().map(|r| Some(r.views?.views)).collect::<UInt32Array>()));
+    columns.push(Arc::new(rows.iter().map(|r| Some(r.views.as_ref()?.views)).collect::<UInt32Array>()));
     let views: [fn(&CatalogViews) -> f64; 3] = [|v| v.visible, |v| v.covered, |v| v.views_ms];
     for get in views {
         let values = rows.iter().map(|r| r.views.as_ref().map(get));
         columns.push(Arc::new(values.collect::<Float64Array>()));
     }
+    columns.push(texts(rows.iter().map(|r| Some(r.warnings.as_slice()))));
+    columns.push(texts(rows.iter().map(|r| r.views.as_ref().map(|v| v.warnings.as_slice()))));
     RecordBatch::try_new(schema(), columns).expect("columns are built for this schema")
 }
 
-/// Reads the catalog.
+/// A column of lists of text.
+fn texts<'a>(rows: impl Iterator<Item = Option<&'a [String]>>) -> ArrayRef {
+    let mut lists = ListBuilder::new(StringBuilder::new()).with_field(element_field(DataType::Utf8));
+    for row in rows {
+        row.iter().copied().flatten().for_each(|text| lists.values().append_value(text));
+        lists.append(row.is_some());
+    }
+    Arc::new(lists.finish())
+}
+
+/// Reads the catalog, and compares it with the hash that it carries.
 ///
 /// # Errors
-/// Fails if the file cannot be read or its columns are not those of [`CatalogRow`].
+/// Fails if the file cannot be read, is not the one that was written, or its columns are not those of [`CatalogRow`].
 pub fn read_catalog(path: &Path) -> Result<Vec<CatalogRow>> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(ParquetRecordBatchReaderBuilder::build)
-        .map_err(|e| Error::parquet(path, e))?;
+    let bytes = read_hashed_table(path)?;
+    decode_guarded(path, || {
+        check_footer(&bytes)?;
+        Ok(decode(path, bytes))
+    })?
+}
+
+/// Decodes the rows; columns that are not those of a catalog are an error of their own.
+fn decode(path: &Path, bytes: Bytes) -> Result<Vec<CatalogRow>> {
+    let wrong = |e: ParquetError| Error::parquet(path, e);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
     let mut rows = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|e| Error::parquet(path, e.into()))?;
-        // Catalogs from before there were views end with `source_hash`.
+    for batch in reader.map_err(wrong)? {
+        let batch = batch.map_err(|e| wrong(e.into()))?;
+        // Older catalogs end with `source_hash` (before there were views) or without warnings.
         let (found, known) = (batch.schema(), schema());
-        let is_older = found.fields().len() == WITHOUT_VIEWS;
-        let expected = if is_older { &known.fields()[..WITHOUT_VIEWS] } else { known.fields() };
+        let count = found.fields().len();
+        let is_older = [WITHOUT_VIEWS, WITHOUT_WARNINGS].contains(&count);
+        let expected = if is_older { &known.fields()[..count] } else { known.fields() };
         if found.fields()[..] != *expected {
             return Err(Error::contract(path, "columns", schema(), batch.schema()));
         }
@@ -224,7 +253,12 @@ fn row(batch: &RecordBatch, i: usize) -> CatalogRow {
     let count = |c: usize| batch.column(c).as_primitive::<UInt32Type>().value(i);
     let float = |c: usize| batch.column(8 + c).as_primitive::<Float64Type>().value(i);
     let view = |c: usize| batch.column(WITHOUT_VIEWS + c).as_primitive::<Float64Type>().value(i);
-    let present = |c: usize| batch.column(c).is_valid(i);
+    let present = |c: usize| c < batch.num_columns() && batch.column(c).is_valid(i);
+    let texts = |c: usize| -> Vec<String> {
+        let texts = present(c).then(|| batch.column(c).as_list::<i32>().value(i));
+        let texts = texts.iter().flat_map(|texts| texts.as_string::<i32>()).flatten();
+        texts.map(str::to_owned).collect()
+    };
     CatalogRow {
         id: text(0),
         category: present(1).then(|| text(1)),
@@ -240,11 +274,13 @@ fn row(batch: &RecordBatch, i: usize) -> CatalogRow {
         sample_ms: float(5),
         group_ms: float(6),
         source_hash: text(WITHOUT_VIEWS - 1),
-        views: (batch.num_columns() > WITHOUT_VIEWS && present(WITHOUT_VIEWS)).then(|| CatalogViews {
+        views: present(WITHOUT_VIEWS).then(|| CatalogViews {
             views: count(WITHOUT_VIEWS),
             visible: view(1),
             covered: view(2),
             views_ms: view(3),
+            warnings: texts(WITHOUT_WARNINGS + 1),
         }),
+        warnings: texts(WITHOUT_WARNINGS),
     }
 }

@@ -88,6 +88,25 @@ impl<T> ListColumn<T> {
     }
 }
 
+/// A column as it was decoded: a damaged file may claim other rows than it holds.
+pub trait DecodedRows {
+    /// Whether there are `count` rows, each with all of its values.
+    fn has_rows(&self, count: usize) -> bool;
+}
+
+impl<T> DecodedRows for Vec<T> {
+    fn has_rows(&self, count: usize) -> bool {
+        self.len() == count
+    }
+}
+
+impl<T> DecodedRows for ListColumn<T> {
+    fn has_rows(&self, count: usize) -> bool {
+        let is_whole = self.ends.last().map_or(0, |&end| end) == self.values.len();
+        is_whole && self.ends.is_sorted() && self.ends.len() == count && self.valid.len() == count
+    }
+}
+
 /// A copy of the value in a row, `None` if the column was not read.
 pub(crate) fn copy_value<T: Clone>(column: &Option<Vec<T>>, row: usize) -> Option<T> {
     column.as_ref()?.get(row).cloned()

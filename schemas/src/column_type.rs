@@ -14,7 +14,7 @@ use arrow_schema::DataType;
 use parquet::data_type::{BoolType, DoubleType, FloatType, Int32Type};
 use parquet::errors::ParquetError;
 
-use crate::column::{ColumnCells, ColumnStorage, ListColumn};
+use crate::column::{ColumnCells, ColumnStorage, DecodedRows, ListColumn};
 use crate::list_chunk::{ListCells, ListElement};
 use crate::row_group_source::RowGroupSource;
 
@@ -31,7 +31,7 @@ pub trait ColumnType {
     /// One row, to be written.
     type Cell<'a>;
     /// The rows of a row group, read.
-    type Rows;
+    type Rows: DecodedRows;
 
     /// Lays cells out as a column.
     fn lay_out<'a>(cells: impl Iterator<Item = Self::Cell<'a>>) -> ColumnCells<'a>;

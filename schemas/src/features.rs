@@ -1,7 +1,6 @@
 //! Features of a frozen encoder as one Parquet file: a vector a sample, with what made it in the footer.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,16 +9,17 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int32Type};
 use arrow_array::{Array, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
-use crate::atomic_file::TemporaryFile;
 use crate::column::element_field;
 use crate::error::{Error, Result};
 use crate::footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TOOL_VERSION_KEY};
+use crate::footer_sizes::check_footer;
+use crate::guarded::decode_guarded;
+use crate::hashed_table::{HashedTableWriter, read_hashed_table};
 
 /// Rows of a row group.
 const ROW_GROUP: usize = 1 << 12;
@@ -51,24 +51,23 @@ fn schema() -> Arc<Schema> {
     ]))
 }
 
-/// Writes features atomically; `metadata` joins schema and tool version in the footer.
+/// Writes features atomically; `metadata` joins schema and tool version in the footer, and the hash of the bytes.
 ///
 /// # Errors
 /// Fails if the arrays disagree in length or the disk refuses; an older file is then unchanged.
 pub fn write_features(path: &Path, rows: &FeatureRows, metadata: Metadata) -> Result<()> {
     check(path, rows)?;
-    let temporary = TemporaryFile::beside(path);
-    let open = File::create(&temporary.path).and_then(|file| Ok((file.try_clone()?, file)));
-    let (file, sink) = open.map_err(|e| Error::io(&temporary.path, e))?;
-    let wrong = |e| Error::parquet(&temporary.path, e);
-    let mut writer = ArrowWriter::try_new(sink, schema(), Some(properties(metadata))).map_err(wrong)?;
+    let own = [
+        (SCHEMA_VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string()),
+        (TOOL_VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let metadata = own.into_iter().chain(metadata).collect();
+    let mut writer = HashedTableWriter::create(path, schema(), properties(), metadata)?;
     for start in (0..rows.ids.len()).step_by(ROW_GROUP) {
         let end = (start + ROW_GROUP).min(rows.ids.len());
-        writer.write(&batch(rows, start, end)).map_err(wrong)?;
+        writer.append(&batch(rows, start, end))?;
     }
-    writer.close().map_err(wrong)?;
-    file.sync_all().map_err(|e| Error::io(&temporary.path, e))?;
-    temporary.rename(path)
+    writer.finish()
 }
 
 fn check(path: &Path, rows: &FeatureRows) -> Result<()> {
@@ -85,20 +84,12 @@ fn check(path: &Path, rows: &FeatureRows) -> Result<()> {
     }
 }
 
-fn properties(metadata: Metadata) -> WriterProperties {
-    let own = [
-        (SCHEMA_VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string()),
-        (TOOL_VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-    ];
-    let pairs = own.into_iter().chain(metadata).map(|(key, value)| KeyValue { key, value: Some(value) });
+fn properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
-        .set_created_by("jepa3d".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP))
         // Nearly every number of a feature is distinct.
         .set_column_dictionary_enabled("features.list.element".into(), false)
-        .set_key_value_metadata(Some(pairs.collect()))
-        .build()
 }
 
 fn batch(rows: &FeatureRows, start: usize, end: usize) -> RecordBatch {
@@ -121,10 +112,19 @@ fn batch(rows: &FeatureRows, start: usize, end: usize) -> RecordBatch {
 /// Reads features and the key-value pairs of the footer.
 ///
 /// # Errors
-/// Fails if the file cannot be read, has another schema version or other columns, or its vectors differ in length.
+/// Fails if the file cannot be read, is not the one that was written, has another schema version or other columns, or its
+/// vectors differ in length. Files of older versions carry no hash and are read without.
 pub fn read_features(path: &Path) -> Result<(FeatureRows, BTreeMap<String, String>)> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| Error::parquet(path, e))?;
+    let bytes = read_hashed_table(path)?;
+    decode_guarded(path, || {
+        check_footer(&bytes)?;
+        Ok(decode(path, bytes))
+    })?
+}
+
+/// Decodes features and footer; what is not of the contract is an error of its own.
+fn decode(path: &Path, bytes: Bytes) -> Result<(FeatureRows, BTreeMap<String, String>)> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| Error::parquet(path, e))?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().into_iter().flatten();
     let metadata: BTreeMap<_, _> =
         pairs.filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?))).collect();
@@ -204,5 +204,11 @@ mod tests {
         crate::write_catalog(&path, &[]).unwrap();
         let error = read_features(&path).unwrap_err().to_string();
         assert_eq!(error, format!("{}: {SCHEMA_VERSION_KEY}: expected 1, found none", path.display()));
+        write_features(&path, &rows(20), Vec::new()).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[100] ^= 2;
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_features(&path).unwrap_err().to_string();
+        assert!(error.contains("features.parquet: self_hash: expected "), "{error}");
     }
 }

@@ -9,6 +9,10 @@ use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 use crate::footer::SCHEMA_VERSION;
 use crate::object::UpAxis;
+use crate::regular_file::read_regular;
+use crate::self_hash::{hashed_json, parse_hashed_json};
+use crate::shard_entry::{ShardEntry, check_names};
+use crate::table::Table;
 
 /// File name of the manifest inside a prepared dataset.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -34,22 +38,6 @@ pub struct ShapeLetters {
     pub H: usize,
     /// Image width in pixels, 0 without views.
     pub W: usize,
-}
-
-/// One shard as the manifest records it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ShardEntry {
-    /// Path relative to the dataset's folder, with `/`.
-    pub file: String,
-    /// Split of all its samples.
-    pub split: String,
-    /// Rows.
-    pub rows: usize,
-    /// Bytes of the file.
-    pub bytes: u64,
-    /// BLAKE3 of the file, hex.
-    pub hash: String,
 }
 
 /// Counts of a split.
@@ -116,6 +104,12 @@ pub struct Manifest {
     pub box_classes: Vec<String>,
     /// Counts by split.
     pub splits: BTreeMap<String, SplitCounts>,
+    /// What the reader of the dataset says of it as a whole, such as which files it left out, one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Hash of the lines of the quarantine that do not concern views; none stated by older versions.
+    #[serde(default)]
+    pub quarantine_hash: Option<String>,
     /// The shards, in order.
     pub shards: Vec<ShardEntry>,
     /// The views, where there are any.
@@ -137,6 +131,9 @@ pub struct ViewsEntry {
     pub config: serde_json::Value,
     /// Lines of the quarantine whose stage is `views`.
     pub failures: usize,
+    /// Hash of these lines; none stated by older versions.
+    #[serde(default)]
+    pub quarantine_hash: Option<String>,
     /// The shards, in the order of those of the points; rows are views.
     pub shards: Vec<ShardEntry>,
 }
@@ -152,20 +149,33 @@ impl Manifest {
     /// Reads the manifest of the prepared dataset in `folder`.
     ///
     /// # Errors
-    /// Fails if there is none (the dataset is not complete), it does not parse, or its schema
-    /// version is not the one of this tool, or an older tool wrote it that did not state all of its facts.
+    /// Fails if there is none (the dataset is not complete), it does not parse, its bytes are not those that were
+    /// written, its schema version is not the one of this tool, an older tool wrote it that did not state all of its
+    /// facts, or it names a shard that is no plain, regular file of its table's folder.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+        let bytes = read_regular(&path).map_err(|e| Error::io(&path, e))?;
         let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| Error::contract(&path, "manifest", "JSON", e))?;
+            serde_json::from_slice(&bytes).map_err(|e| Error::contract(&path, "manifest", "JSON", e))?;
         let version = value.get("schema_version").cloned().unwrap_or_default();
         if version != SCHEMA_VERSION {
             return Err(Error::contract(&path, "schema_version", SCHEMA_VERSION, version));
         }
+        let (value, is_hashed) = parse_hashed_json(&path, &bytes)?;
         check_facts(&path, &value)?;
-        serde_json::from_value(value)
-            .map_err(|e| Error::contract(&path, "manifest", "the documented keys", e))
+        let manifest: Self = serde_json::from_value(value)
+            .map_err(|e| Error::contract(&path, "manifest", "the documented keys", e))?;
+        if manifest.quarantine_hash.is_some() && !is_hashed {
+            return Err(Error::contract(&path, "self_hash", "the hash of the file", "none"));
+        }
+        manifest.check_shards(folder, &path)?;
+        Ok(manifest)
+    }
+
+    fn check_shards(&self, folder: &Path, path: &Path) -> Result<()> {
+        check_names(folder, path, "shards", Table::Points.folder(), &self.shards)?;
+        let views = self.views.as_ref().map_or(&[][..], |views| &views.shards);
+        check_names(folder, path, "views.shards", Table::Views.folder(), views)
     }
 
     /// A manifest without classes and shards, whose facts a test or an example replaces as it needs.
@@ -185,6 +195,8 @@ impl Manifest {
             classes: Vec::new(),
             box_classes: Vec::new(),
             splits: BTreeMap::new(),
+            notes: Vec::new(),
+            quarantine_hash: None,
             shards: Vec::new(),
             views: None,
         }
@@ -202,14 +214,12 @@ impl Manifest {
         }
     }
 
-    /// Writes the manifest into `folder`, atomically.
+    /// Writes the manifest into `folder`, atomically, with the hash of its bytes.
     ///
     /// # Errors
     /// Fails if the disk does.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).expect("a manifest serialises");
-        text.push('\n');
-        write_atomically(&folder.join(MANIFEST_FILE), text.as_bytes())
+        write_atomically(&folder.join(MANIFEST_FILE), hashed_json(self).as_bytes())
     }
 
     /// The manifest of the same points without views.
@@ -270,6 +280,7 @@ mod tests {
             background: [255, 128, 0],
             config: serde_json::Value::Null,
             failures: 0,
+            quarantine_hash: None,
             shards: vec![],
         };
         let whole = Manifest { views: Some(views), ..Manifest::example() };

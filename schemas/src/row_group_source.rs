@@ -19,7 +19,7 @@ pub struct RowGroupSource<'a> {
 
 impl<'a> RowGroupSource<'a> {
     pub(crate) fn new(reader: Box<dyn RowGroupReader + 'a>) -> Self {
-        Self { rows: reader.metadata().num_rows() as usize, reader }
+        Self { rows: reader.metadata().num_rows().max(0) as usize, reader }
     }
 
     /// A list column; pages of our own form are read by runs of levels.

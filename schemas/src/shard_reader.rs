@@ -12,7 +12,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use crate::column::arrow_schema;
 use crate::error::{Error, Result};
 use crate::footer::{SCHEMA_VERSION, SCHEMA_VERSION_KEY};
+use crate::footer_sizes::check_footer_of;
+use crate::guarded::decode_guarded;
 use crate::points::Sample;
+use crate::regular_file::open_regular;
 use crate::row_group_source::RowGroupSource;
 use crate::table_row::{TableRow, WantedColumns};
 use crate::teachers::TeacherRow;
@@ -68,8 +71,11 @@ impl<R: TableRow> TableReader<R> {
     /// Fails if the file cannot be read, is not Parquet, has another schema version, or lacks a
     /// column or holds one of another type; the error names file, column, expected and found.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let reader = SerializedFileReader::new(file).map_err(|e| Error::parquet(path, e))?;
+        let mut file = open_regular(path).map_err(|e| Error::io(path, e))?;
+        let reader = decode_guarded(path, || {
+            check_footer_of(&mut file)?;
+            SerializedFileReader::new(file)
+        })?;
         let pairs = reader.metadata().file_metadata().key_value_metadata();
         let metadata: BTreeMap<String, String> = pairs
             .into_iter()
@@ -87,8 +93,9 @@ impl<R: TableRow> TableReader<R> {
             return Err(Error::contract(&self.path, SCHEMA_VERSION_KEY, SCHEMA_VERSION, version));
         }
         let file = self.reader.metadata().file_metadata();
-        let found = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
-            .map_err(|e| Error::parquet(&self.path, e))?;
+        let found = decode_guarded(&self.path, || {
+            parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
+        })?;
         for (i, field) in arrow_schema(R::COLUMNS).fields().iter().enumerate() {
             let here = found.fields().get(i);
             if here != Some(field) {
@@ -112,12 +119,12 @@ impl<R: TableRow> TableReader<R> {
 
     /// Rows of row group `index`, which must exist.
     pub fn rows_of(&self, index: usize) -> usize {
-        self.reader.metadata().row_group(index).num_rows() as usize
+        self.reader.metadata().row_group(index).num_rows().max(0) as usize
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.reader.metadata().file_metadata().num_rows() as usize
+        self.reader.metadata().file_metadata().num_rows().max(0) as usize
     }
 
     /// Compressed and uncompressed bytes of each column, in file order.
@@ -125,8 +132,8 @@ impl<R: TableRow> TableReader<R> {
         let mut sums: Vec<_> = R::COLUMNS.iter().map(|column| (column.name, 0, 0)).collect();
         for group in self.reader.metadata().row_groups() {
             for (sum, column) in sums.iter_mut().zip(group.columns()) {
-                sum.1 += column.compressed_size() as u64;
-                sum.2 += column.uncompressed_size() as u64;
+                sum.1 += column.compressed_size().max(0) as u64;
+                sum.2 += column.uncompressed_size().max(0) as u64;
             }
         }
         sums
@@ -145,7 +152,7 @@ impl<R: TableRow> TableReader<R> {
             return Err(Error::contract(&self.path, "column", "a column of the contract", unknown));
         }
         let is_wanted = |name: &str| columns.is_empty() || columns.contains(&name);
-        self.decode(index, &is_wanted).map_err(|e| Error::parquet(&self.path, e))
+        decode_guarded(&self.path, || self.decode(index, &is_wanted))
     }
 
     fn decode(&self, index: usize, is_wanted: &dyn Fn(&str) -> bool) -> Result<R::Group, ParquetError> {

@@ -3,7 +3,7 @@
 //! A shard gets its final name after `fsync`, so a name without a whole file behind it never exists.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use crate::atomic_file::TemporaryFile;
 use crate::column::arrow_schema;
 use crate::error::{Error, Result};
 use crate::footer::Metadata;
+use crate::hashing_file::HashingFile;
 use crate::row_group_encoder::{EncodedRowGroup, WriteOptions, properties};
 use crate::table_row::TableRow;
 
@@ -26,39 +27,6 @@ pub struct WrittenShard {
     pub bytes: u64,
     /// BLAKE3 of the file, hex.
     pub hash: String,
-}
-
-/// Hashes what passes through, so that a finished shard need not be read again.
-struct HashingFile {
-    file: File,
-    hasher: blake3::Hasher,
-    bytes: u64,
-}
-
-/// Bytes and BLAKE3 (hex) of a file, as the manifest records them; read in pieces.
-///
-/// # Errors
-/// Fails if the file cannot be read.
-pub fn file_hash(path: &Path) -> std::io::Result<(u64, String)> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
-}
-
-/// Bytes collected before they are hashed and written: BLAKE3 is fastest on large pieces.
-const BUFFER: usize = 1 << 20;
-
-impl Write for HashingFile {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        let n = self.file.write(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        self.bytes += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
 }
 
 /// Writes one shard of the table whose rows are `R`.
@@ -106,13 +74,12 @@ impl<R: TableRow> ShardWriter<R> {
     pub fn create(target: &Path, options: WriteOptions, metadata: Metadata) -> Result<Self> {
         let temporary = TemporaryFile::beside(target);
         let file = File::create(&temporary.path).map_err(|e| Error::io(&temporary.path, e))?;
-        let out = HashingFile { file, hasher: blake3::Hasher::new(), bytes: 0 };
-        let out = BufWriter::with_capacity(BUFFER, out);
         let properties = properties(R::COLUMNS, options, metadata);
-        let writer = ArrowWriter::try_new(out, arrow_schema(R::COLUMNS), Some(properties))
-            .and_then(ArrowWriter::into_serialized_writer)
-            .map_err(|e| Error::parquet(&temporary.path, e))?
-            .0;
+        let writer =
+            ArrowWriter::try_new(HashingFile::buffered(file), arrow_schema(R::COLUMNS), Some(properties))
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(|e| Error::parquet(&temporary.path, e))?
+                .0;
         Ok(Self { target: target.to_owned(), temporary, writer, rows: 0, row: PhantomData })
     }
 

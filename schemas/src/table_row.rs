@@ -2,7 +2,7 @@
 
 use parquet::errors::ParquetError;
 
-use crate::column::{ColumnCells, ColumnDefinition};
+use crate::column::{ColumnCells, ColumnDefinition, DecodedRows};
 use crate::column_type::{ColumnRows, ColumnType};
 use crate::error::Result;
 use crate::row_group_source::RowGroupSource;
@@ -58,7 +58,15 @@ impl<'a> WantedColumns<'a> {
     pub(crate) fn take<C: ColumnType>(&mut self, name: &str) -> Result<Option<ColumnRows<C>>, ParquetError> {
         let column = self.next;
         self.next += 1;
-        (self.is_wanted)(name).then(|| C::decode(&self.source, column)).transpose()
+        if !(self.is_wanted)(name) {
+            return Ok(None);
+        }
+        let rows = C::decode(&self.source, column)?;
+        if !rows.has_rows(self.source.rows) {
+            let expected = format!("column {name}: expected {} whole rows, found others", self.source.rows);
+            return Err(ParquetError::General(expected));
+        }
+        Ok(Some(rows))
     }
 }
 

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 use crate::footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TOOL_VERSION_KEY};
-use crate::manifest::ShardEntry;
+use crate::regular_file::read_regular;
+use crate::self_hash::{hashed_json, parse_hashed_json};
+use crate::shard_entry::{ShardEntry, check_names, is_plain_name};
 use crate::table::Table;
 
 /// File name of the manifest inside the folder of a cache.
@@ -123,30 +125,36 @@ impl TeacherManifest {
     /// Reads the manifest of cache `name` in the prepared dataset `folder`, `None` if there is none.
     ///
     /// # Errors
-    /// Fails if there is one that cannot be read, does not parse or is of another schema version.
+    /// Fails if there is one that cannot be read, does not parse, was damaged, is of another schema version, or names a
+    /// shard that is no plain file of the cache; or if `name` is no plain name.
     pub fn find(folder: &Path, name: &str) -> Result<Option<Self>> {
+        if !is_plain_name(name) {
+            let place = folder.join(Table::Teachers.folder());
+            return Err(Error::contract(&place, "name of a cache", "that of a folder", format!("{name:?}")));
+        }
         let path = Self::path(folder, name);
-        let text = match std::fs::read_to_string(&path) {
+        let bytes = match read_regular(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|e| Error::io(&path, e))?,
         };
-        let manifest: Self = serde_json::from_str(&text)
+        let (value, _) = parse_hashed_json(&path, &bytes)?;
+        let manifest: Self = serde_json::from_value(value)
             .map_err(|e| Error::contract(&path, "manifest", "the documented keys", e))?;
         if manifest.schema_version != SCHEMA_VERSION {
             let found = manifest.schema_version;
             return Err(Error::contract(&path, "schema_version", SCHEMA_VERSION, found));
         }
+        let cache = format!("{}/{name}", Table::Teachers.folder());
+        check_names(folder, &path, "shards", &cache, &manifest.shards)?;
         Ok(Some(manifest))
     }
 
-    /// Writes the manifest of cache `name`, atomically.
+    /// Writes the manifest of cache `name`, atomically, with the hash of its bytes.
     ///
     /// # Errors
     /// Fails if the disk does.
     pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).expect("a manifest serialises");
-        text.push('\n');
-        write_atomically(&Self::path(folder, name), text.as_bytes())
+        write_atomically(&Self::path(folder, name), hashed_json(self).as_bytes())
     }
 
     /// The shard of cache `name` that belongs to `file`, a shard of another table, below the dataset's folder.

@@ -103,13 +103,20 @@ fn a_view_that_disagrees_with_itself_is_refused_by_name() {
 }
 
 fn row(i: u32) -> CatalogRow {
-    let views = CatalogViews { views: i, visible: 0.25, covered: 0.75, views_ms: 12.5 };
+    let views = CatalogViews {
+        views: i,
+        visible: 0.25,
+        covered: 0.75,
+        views_ms: 12.5,
+        warnings: vec!["photo-missing: CAM_BACK: gone".to_owned(); i as usize % 2],
+    };
     CatalogRow {
         id: format!("o{i}"),
         split: "train".into(),
         status: "written".into(),
         source_hash: "ab".into(),
         views: (i != 1).then_some(views),
+        warnings: (0..i).map(|k| format!("texture-missing: {k}.png")).collect(),
         ..CatalogRow::default()
     }
 }
@@ -121,21 +128,28 @@ fn a_catalog_with_and_without_columns_of_views_reads_back() {
     let rows: Vec<_> = (0..4).map(row).collect();
     write_catalog(&path, &rows).unwrap();
     assert_eq!(read_catalog(&path).unwrap(), rows);
-    // As it was written before there were views: the same without its last four columns.
+    // As it was written before there were warnings, and before there were views: the same without its last columns.
     let mut batches =
         ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
     let batch = batches.next().unwrap().unwrap();
-    let old = batch.project(&(0..batch.num_columns() - 4).collect::<Vec<_>>()).unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), old.schema(), None).unwrap();
-    writer.write(&old).unwrap();
-    writer.close().unwrap();
+    let write = |columns: usize| {
+        let old = batch.project(&(0..columns).collect::<Vec<_>>()).unwrap();
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), old.schema(), None).unwrap();
+        writer.write(&old).unwrap();
+        writer.close().unwrap();
+    };
+    write(batch.num_columns() - 2);
+    let without = |row: CatalogRow| {
+        let views = row.views.map(|views| CatalogViews { warnings: vec![], ..views });
+        CatalogRow { warnings: vec![], views, ..row }
+    };
+    let rows: Vec<_> = rows.into_iter().map(without).collect();
+    assert_eq!(read_catalog(&path).unwrap(), rows);
+    write(batch.num_columns() - 6);
     let rows: Vec<_> = rows.into_iter().map(|row| CatalogRow { views: None, ..row }).collect();
     assert_eq!(read_catalog(&path).unwrap(), rows);
     // Any other number of columns is refused.
-    let odd = batch.project(&(0..batch.num_columns() - 1).collect::<Vec<_>>()).unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), odd.schema(), None).unwrap();
-    writer.write(&odd).unwrap();
-    writer.close().unwrap();
+    write(batch.num_columns() - 1);
     let error = read_catalog(&path).unwrap_err().to_string();
     assert!(error.contains("catalog.parquet: columns: expected "), "{error}");
 }
@@ -154,4 +168,21 @@ fn a_manifest_from_before_there_were_views_reads() {
     manifest.write(folder.path()).unwrap();
     let written = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
     assert!(!written.contains("views"), "{written}");
+}
+
+#[test]
+fn a_catalog_with_a_flipped_bit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(CATALOG_FILE);
+    write_catalog(&path, &[row(1), row(2)]).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    for bit in (0..8 * good.len()).step_by(29) {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, bad).unwrap();
+        let error = read_catalog(&path).err().unwrap_or_else(|| panic!("bit {bit}")).to_string();
+        assert!(error.contains("catalog.parquet: ") && error.contains("self_hash"), "bit {bit}: {error}");
+    }
+    std::fs::write(&path, good).unwrap();
+    assert_eq!(read_catalog(&path).unwrap(), [row(1), row(2)]);
 }

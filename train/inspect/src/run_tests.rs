@@ -129,9 +129,9 @@ fn a_trained_run_shows_the_errors_of_its_targets_alone() {
         }
     }
     assert!(mask_sheet(&view).is_ok());
-    let manifest = data.join("manifest.json");
-    let text = std::fs::read_to_string(&manifest).unwrap();
-    std::fs::write(&manifest, text.replace("\"f1\"", "\"f0\"")).unwrap();
+    let mut manifest = jepa3d_schemas::Manifest::read(&data).unwrap();
+    manifest.fingerprint = "f0".into();
+    manifest.write(&data).unwrap();
     let error = RunView::open(&run, Some(&data), &RunQuery::default()).err().unwrap().to_string();
     let expected = "last.safetensors: expected the dataset it was trained on, fingerprint f1, found f0 in ";
     assert!(error.contains(expected), "{error}");
