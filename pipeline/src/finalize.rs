@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, views_fingerprint};
 use crate::output_folder::OutputFolder;
 use crate::plan::PreparePlan;
-use crate::quarantine::{QUARANTINE_FILE, QuarantineRow, quarantine_lines, read_quarantine};
+use crate::quarantine::{QUARANTINE_FILE, QuarantineRow, quarantine_hash, quarantine_lines, read_quarantine};
 use crate::record::{PointsRecord, ShardRecord, ViewsRecord};
 
 /// Makes the dataset complete, and removes the state.
@@ -41,7 +41,7 @@ fn finalize_points(plan: &PreparePlan, folder: &OutputFolder) -> Result<Manifest
     let (mut quarantine, mut shards, mut missing) = (String::new(), Vec::new(), Vec::new());
     let mut splits: BTreeMap<String, SplitCounts> = BTreeMap::new();
     for task in &plan.tasks {
-        let Some(record) = PointsRecord::read(folder, task.number, &plan.hash) else {
+        let Some(record) = PointsRecord::read(folder, task, &plan.hash)? else {
             missing.push(task.number);
             continue;
         };
@@ -56,7 +56,13 @@ fn finalize_points(plan: &PreparePlan, folder: &OutputFolder) -> Result<Manifest
     check_all_done(plan, folder, &missing)?;
     catalog.finish()?;
     write_atomically(&folder.out.join(QUARANTINE_FILE), quarantine.as_bytes())?;
-    let manifest = Manifest { fingerprint: fingerprint.finish(), splits, shards, ..empty_manifest(plan) };
+    let manifest = Manifest {
+        fingerprint: fingerprint.finish(),
+        splits,
+        quarantine_hash: Some(quarantine_hash(&quarantine)),
+        shards,
+        ..empty_manifest(plan)
+    };
     manifest.write(&folder.out)?;
     Ok(manifest)
 }
@@ -88,14 +94,14 @@ fn finalize_views(
     let out = &folder.out;
     let mut catalog = read_catalog(&out.join(CATALOG_FILE))?;
     for row in &mut catalog {
-        row.views = merged.counts.get(&row.id).copied();
+        row.views = merged.counts.get(&row.id).cloned();
     }
-    let mut quarantine = read_quarantine(out)?;
+    let mut quarantine = read_quarantine(out, &manifest)?;
     quarantine.retain(|row| !row.concerns_views());
-    let failures = merged.quarantine.len();
-    quarantine.extend(merged.quarantine);
+    let of_views = quarantine_lines(&merged.quarantine);
+    let lines = quarantine_lines(&quarantine) + &of_views;
     write_catalog(&out.join(CATALOG_FILE), &catalog)?;
-    write_atomically(&out.join(QUARANTINE_FILE), quarantine_lines(&quarantine).as_bytes())?;
+    write_atomically(&out.join(QUARANTINE_FILE), lines.as_bytes())?;
     let mut shape = plan.config.shape();
     if shape.V == 0 {
         [shape.V, shape.H, shape.W] = merged.largest;
@@ -107,7 +113,8 @@ fn finalize_views(
         fingerprint: views_fingerprint(&manifest.fingerprint, hash),
         background: [red, green, blue],
         config: serde_json::to_value(&config).expect("a config serialises"),
-        failures,
+        failures: merged.quarantine.len(),
+        quarantine_hash: Some(quarantine_hash(&of_views)),
         shards: merged.shards,
     };
     let manifest = Manifest { shape, views: Some(views), ..manifest };
@@ -118,7 +125,7 @@ fn finalize_views(
 fn merge_views(plan: &PreparePlan, hash: &str, folder: &OutputFolder) -> Result<MergedViews> {
     let (mut merged, mut missing) = (MergedViews::default(), Vec::new());
     for task in &plan.tasks {
-        let Some(record) = ViewsRecord::read(folder, task.number, hash) else {
+        let Some(record) = ViewsRecord::read(folder, task, hash)? else {
             missing.push(task.number);
             continue;
         };
@@ -150,6 +157,8 @@ fn empty_manifest(plan: &PreparePlan) -> Manifest {
         classes: plan.dataset.classes().to_vec(),
         box_classes: plan.dataset.box_classes().to_vec(),
         splits: BTreeMap::new(),
+        notes: plan.dataset.notes(),
+        quarantine_hash: None,
         shards: Vec::new(),
         views: None,
     }

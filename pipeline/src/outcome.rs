@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use jepa3d_render::Subject;
-use jepa3d_schemas::{CatalogRow, Object, Sample, Warning};
+use jepa3d_schemas::{CatalogRow, Object, Sample};
 
 use crate::error::{Rejected, Result};
 use crate::group::GroupScratch;
@@ -42,15 +42,10 @@ pub(crate) struct QuarantinedObject {
 }
 
 impl QuarantinedObject {
-    fn new(id: &str, split: &str, source: String, read_ms: f64, rejected: Rejected) -> Self {
+    /// `known` is what its row of the catalog says already.
+    fn new(id: &str, split: &str, source: String, known: CatalogRow, rejected: Rejected) -> Self {
         let (id, split, status) = (id.to_owned(), split.to_owned(), rejected.stage.to_owned());
-        let catalog = CatalogRow {
-            id: id.clone(),
-            split: split.clone(),
-            status: status.clone(),
-            read_ms,
-            ..CatalogRow::default()
-        };
+        let catalog = CatalogRow { id: id.clone(), split: split.clone(), status: status.clone(), ..known };
         let quarantine = QuarantineRow { id, split, source, stage: status, error: rejected.reason };
         Self { quarantine, catalog }
     }
@@ -78,17 +73,19 @@ pub(crate) fn prepare_object(
     let (id, source) = (dataset.id(index), dataset.source(index));
     let start = Instant::now();
     let read = read_object(plan, index)?;
-    let mut read_ms = 0.0;
+    let mut known = CatalogRow::default();
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let object = read?;
-        read_ms = start.elapsed().as_secs_f64() * 1e3;
+        let read_ms = start.elapsed().as_secs_f64() * 1e3;
+        let warnings = object.warnings.iter().map(ToString::to_string).collect();
+        known = CatalogRow { read_ms, warnings, ..CatalogRow::default() };
         let raw = RawObject { object: &object, dataset: dataset.name(), source: &source, split, read_ms };
         let prepared = prepare(&raw, &plan.config, &mut scratch.group)?;
         Ok((object, prepared))
     }));
     let rejected = match attempt {
         Ok(Ok((object, prepared))) => {
-            tell_warnings(&prepared.warnings, id, &source);
+            tell_warnings(&prepared.catalog.warnings, id, &source);
             let views = make_object_views(plan, job, &object, &prepared.sample, scratch)?;
             return Ok(ObjectOutcome { points: Some(PointsOutcome::Written(Box::new(prepared))), views });
         }
@@ -98,7 +95,7 @@ pub(crate) fn prepare_object(
             Rejected::from_panic("reader", panic.as_ref())
         }
     };
-    let object = QuarantinedObject::new(id, split, source, read_ms, rejected);
+    let object = QuarantinedObject::new(id, split, source, known, rejected);
     Ok(ObjectOutcome { points: Some(PointsOutcome::Quarantined(Box::new(object))), views: None })
 }
 
@@ -141,12 +138,12 @@ fn make_object_views(
 ) -> Result<Option<SampleViews>> {
     let Some(config) = plan.config.views.as_ref().filter(|_| job.views) else { return Ok(None) };
     let subject = Subject { object, sample, up: plan.dataset.up_axis(), seed: plan.config.run.seed };
-    let (made, warnings) = make_views(&subject, config, &job.task.split, &mut scratch.render)?;
-    tell_warnings(&warnings, &sample.sample_id, &sample.source);
+    let made = make_views(&subject, config, &job.task.split, &mut scratch.render)?;
+    tell_warnings(&made.row.counts.warnings, &sample.sample_id, &sample.source);
     Ok(Some(made))
 }
 
-fn tell_warnings(warnings: &[Warning], id: &str, source: &str) {
+fn tell_warnings(warnings: &[String], id: &str, source: &str) {
     for warning in warnings {
         tracing::debug!(id, source, "{warning}");
     }

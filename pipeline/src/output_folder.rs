@@ -3,21 +3,26 @@
 //! `OUT/.jepa3d/` holds the state of an unfinished dataset: a lock, the hashes of the plans of
 //! points and views, and one record a finished shard.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, MANIFEST_FILE, Manifest, ShardEntry, remove_temporaries, write_atomically,
+    CATALOG_FILE, MANIFEST_FILE, Manifest, ShardEntry, check_hashed_toml, hashed_toml, read_regular,
+    remove_temporaries, write_atomically,
 };
 
 use crate::error::{Error, Result};
 use crate::plan::{POINTS_FOLDER, PreparePlan, VIEWS_FOLDER};
 use crate::quarantine::QUARANTINE_FILE;
 
-const STATE_FOLDER: &str = ".jepa3d";
+/// Folder of the state of an unfinished dataset.
+pub(crate) const STATE_FOLDER: &str = ".jepa3d";
 const PLAN_FILE: &str = "plan.txt";
 const VIEWS_PLAN_FILE: &str = "views.txt";
-const CONFIG_FILE: &str = "config.toml";
+/// File name of the resolved config inside a prepared dataset.
+pub(crate) const CONFIG_FILE: &str = "config.toml";
 
 /// Where a dataset is prepared.
 pub(crate) struct OutputFolder {
@@ -25,12 +30,14 @@ pub(crate) struct OutputFolder {
     pub(crate) out: PathBuf,
     /// The folder of its state, inside.
     pub(crate) state: PathBuf,
+    /// Files and hashes of the shards that this process has written, or compared with their hash.
+    whole: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl OutputFolder {
     /// The folder at `out`, which need not exist.
     pub(crate) fn new(out: &Path) -> Self {
-        Self { out: out.to_owned(), state: out.join(STATE_FOLDER) }
+        Self { out: out.to_owned(), state: out.join(STATE_FOLDER), whole: Mutex::default() }
     }
 
     /// Refuses a folder that another plan, or something else, has filled.
@@ -39,19 +46,29 @@ impl OutputFolder {
     /// Fails if it has a plan that is not this one, files where ours would stand, or a manifest
     /// that cannot be read.
     pub(crate) fn check_owner(&self, plan: &PreparePlan) -> Result<()> {
-        let found = match Manifest::find(&self.out)? {
-            Some(manifest) => Some(manifest.plan),
-            None => std::fs::read_to_string(self.state.join(PLAN_FILE)).ok(),
+        let (path, found) = match Manifest::find(&self.out)? {
+            Some(manifest) => (self.out.clone(), Some(manifest.plan)),
+            None => (self.state.join(PLAN_FILE), self.read_plan()?),
         };
         match found {
             Some(found) if found != plan.hash => {
-                Err(Error::OtherPlan { path: self.out.clone(), expected: plan.hash.clone(), found })
+                Err(Error::OtherPlan { path, expected: plan.hash.clone(), found })
             }
             Some(_) => Ok(()),
             None => match self.foreign_file() {
                 Some(file) => Err(Error::Foreign { path: self.out.clone(), file }),
                 None => Ok(()),
             },
+        }
+    }
+
+    /// The plan of an unfinished dataset, `None` if none was begun.
+    fn read_plan(&self) -> Result<Option<String>> {
+        let path = self.state.join(PLAN_FILE);
+        match read_regular(&path) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).escape_debug().to_string())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(jepa3d_schemas::Error::io(&path, e).into()),
         }
     }
 
@@ -93,11 +110,24 @@ impl OutputFolder {
     /// Writes down whose the folder is.
     pub(crate) fn claim(&self, plan: &PreparePlan) -> Result<()> {
         write_atomically(&self.state.join(PLAN_FILE), plan.hash.as_bytes())?;
-        write_atomically(&self.out.join(CONFIG_FILE), plan.config.to_toml().as_bytes())?;
+        self.write_config(plan)?;
         if let Some(hash) = &plan.views_hash {
             write_atomically(&self.state.join(VIEWS_PLAN_FILE), hash.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Writes the resolved config, with the hash of its bytes.
+    fn write_config(&self, plan: &PreparePlan) -> Result<()> {
+        let text = hashed_toml(&plan.config.to_toml());
+        Ok(write_atomically(&self.out.join(CONFIG_FILE), text.as_bytes())?)
+    }
+
+    /// Writes the config of a complete dataset again if it is lost or damaged.
+    pub(crate) fn repair_config(&self, plan: &PreparePlan) -> Result<()> {
+        let path = self.out.join(CONFIG_FILE);
+        let is_sound = read_regular(&path).is_ok_and(|bytes| check_hashed_toml(&path, &bytes).is_ok());
+        if is_sound { Ok(()) } else { self.write_config(plan) }
     }
 
     /// The manifest, if the points are in place, and the views of the plan too.
@@ -127,6 +157,41 @@ impl OutputFolder {
     /// Whether the file of a shard is there with its size.
     pub(crate) fn is_in_place(&self, shard: &ShardEntry) -> bool {
         std::fs::metadata(self.out.join(&shard.file)).is_ok_and(|file| file.len() == shard.bytes)
+    }
+
+    /// Whether the file of a shard is there and the one that was written; its bytes are hashed once a process.
+    ///
+    /// # Errors
+    /// Fails if the disk does.
+    pub(crate) fn is_whole(&self, shard: &ShardEntry) -> Result<bool> {
+        let key = (shard.file.clone(), shard.hash.clone());
+        if !self.is_in_place(shard) {
+            return Ok(false);
+        }
+        if self.lock_whole().contains(&key) {
+            return Ok(true);
+        }
+        match shard.check_file(&self.out) {
+            Ok(_) => {
+                self.lock_whole().insert(key);
+                Ok(true)
+            }
+            Err(error @ jepa3d_schemas::Error::Contract { .. }) => {
+                tracing::warn!("{error}: it is made again");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes that this process wrote the file of a shard.
+    pub(crate) fn mark_whole(&self, shard: &ShardEntry) {
+        self.lock_whole().insert((shard.file.clone(), shard.hash.clone()));
+    }
+
+    fn lock_whole(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        // A set is whole whoever panicked beside it.
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether views are being made here, or were when a process died.

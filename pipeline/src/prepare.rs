@@ -12,10 +12,15 @@ use crate::config::{PrepareConfig, TooFew};
 use crate::error::Rejected;
 use crate::group::{CloudGroupings, GroupScratch, group};
 use crate::normalize::{NormalizedCloud, normalize};
+use crate::normals::find_odd_normal;
+use crate::quarantine::QuarantineRow;
 use crate::surface::sample_surface;
 
 /// Status in the catalog of an object that became a sample.
 pub(crate) const WRITTEN: &str = "written";
+
+/// What ends the reason of an object with too few points: the two ways to keep it.
+const TOO_FEW_RULE: &str = "cloud.too_few = \"repeat\" repeats points, groups.points lowers the need";
 
 /// A raw object, and what is known of it besides.
 pub(crate) struct RawObject<'a> {
@@ -35,10 +40,8 @@ pub(crate) struct RawObject<'a> {
 pub(crate) struct PreparedSample {
     /// The row of a shard.
     pub sample: Sample,
-    /// The row of the catalog.
+    /// The row of the catalog, with what was odd but did not stop the object.
     pub catalog: CatalogRow,
-    /// What was odd but did not stop the object.
-    pub warnings: Vec<Warning>,
 }
 
 /// Samples, normalises and groups one object.
@@ -54,7 +57,7 @@ pub(crate) fn prepare(
     let object = raw.object;
     let mut warnings = object.warnings.clone();
     let start = Instant::now();
-    let cloud = choose_cloud(object, config)?;
+    let cloud = drop_odd_normals(choose_cloud(object, config)?, &mut warnings);
     let normalized = normalize(&cloud.positions, config.cloud.frame)?;
     if normalized.is_single_point {
         warnings.push(Warning::new(WarningKind::SinglePoint, "all points coincide: scale 1"));
@@ -64,9 +67,10 @@ pub(crate) fn prepare(
     let draws = |purpose: &str| Draws::new(config.run.seed, &object.id, purpose);
     let groupings = group(&normalized.points, &config.groups, &draws, scratch)?;
     let group_ms = milliseconds_since(start);
-    let catalog = catalog_row(raw, &normalized, sample_ms, group_ms);
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    let catalog = CatalogRow { warnings, ..catalog_row(raw, &normalized, sample_ms, group_ms) };
     let sample = assemble(raw, cloud, normalized, groupings, config);
-    Ok(PreparedSample { sample, catalog, warnings })
+    Ok(PreparedSample { sample, catalog })
 }
 
 fn milliseconds_since(start: Instant) -> f64 {
@@ -94,15 +98,31 @@ fn fill(cloud: &PointCloud, needed: usize, too_few: TooFew) -> Result<Cow<'_, Po
     if found >= needed {
         return Ok(Cow::Borrowed(cloud));
     }
-    if too_few == TooFew::Reject || found == 0 {
-        let rule = "cloud.too_few = \"repeat\" repeats points, groups.points lowers the need";
-        return Err(Rejected::new(
-            "sample",
-            format!("expected at least {needed} points, found {found} ({rule})"),
-        ));
+    if found == 0 {
+        return Err(Rejected::new("sample", format!("expected at least {needed} points, found none")));
+    }
+    if too_few == TooFew::Reject {
+        let reason = format!("expected at least {needed} points, found {found} ({TOO_FEW_RULE})");
+        return Err(Rejected::new("sample", reason));
     }
     let repeated: Vec<u32> = (0..needed).map(|i| (i % found) as u32).collect();
     Ok(Cow::Owned(cloud.select(&repeated)))
+}
+
+/// Whether an object was quarantined for too few points, all of which [`TooFew::Repeat`] would have kept.
+pub(crate) fn has_too_few(row: &QuarantineRow) -> bool {
+    row.stage == "sample" && row.error.ends_with(&format!("({TOO_FEW_RULE})"))
+}
+
+/// A cloud without its normals if one of them is no direction, which is then a warning.
+fn drop_odd_normals<'a>(cloud: Cow<'a, PointCloud>, warnings: &mut Vec<Warning>) -> Cow<'a, PointCloud> {
+    let Some(odd) = cloud.normals.as_ref().and_then(|normals| find_odd_normal(normals.iter().copied()))
+    else {
+        return cloud;
+    };
+    let text = format!("normals are not kept: expected finite ones of length 1, found {odd:?}");
+    warnings.push(Warning::new(WarningKind::NormalsUnknown, text));
+    Cow::Owned(PointCloud { normals: None, ..cloud.into_owned() })
 }
 
 fn catalog_row(
@@ -133,6 +153,7 @@ fn catalog_row(
         source_hash: object.source_hash.clone(),
         // Those of a task join the catalog when all of its shards are merged.
         views: None,
+        warnings: Vec::new(),
     }
 }
 

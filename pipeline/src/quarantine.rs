@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use jepa3d_schemas::{Manifest, read_regular};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::fingerprint::hash_texts;
 
 /// File name of the quarantine inside a prepared dataset.
 pub const QUARANTINE_FILE: &str = "quarantine.jsonl";
@@ -41,18 +43,43 @@ pub(crate) fn quarantine_lines(rows: &[QuarantineRow]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// Reads the quarantine of a prepared dataset.
+/// Hash of the lines that a table of rows becomes, as the manifest states it.
+pub(crate) fn quarantine_hash(lines: &str) -> String {
+    hash_texts(&[lines])
+}
+
+/// Reads the quarantine of a prepared dataset, and compares it with the hashes in its manifest.
 ///
 /// # Errors
-/// Fails if the file cannot be read or a line is not a quarantine row.
-pub fn read_quarantine(folder: &Path) -> Result<Vec<QuarantineRow>> {
+/// Fails if the file cannot be read, a line is not a quarantine row, or the lines are not those that were written.
+pub fn read_quarantine(folder: &Path, manifest: &Manifest) -> Result<Vec<QuarantineRow>> {
     let path = folder.join(QUARANTINE_FILE);
-    let text = std::fs::read_to_string(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
-    let parse = |(i, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|e| {
-            let what = format!("line {}", i + 1);
-            jepa3d_schemas::Error::contract(&path, what, "a quarantine row", e).into()
-        })
-    };
-    text.lines().enumerate().map(parse).collect()
+    let bytes = read_regular(&path).map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
+    let text = String::from_utf8(bytes).map_err(|e| contract(&path, "text", "UTF-8", e))?;
+    let (mut rows, mut of_points, mut of_views) = (Vec::new(), String::new(), String::new());
+    for (i, line) in text.split_inclusive('\n').enumerate() {
+        let row: QuarantineRow = serde_json::from_str(line)
+            .map_err(|e| contract(&path, &format!("line {}", i + 1), "a quarantine row", e))?;
+        let lines = if row.concerns_views() { &mut of_views } else { &mut of_points };
+        lines.push_str(line);
+        rows.push(row);
+    }
+    check_lines(&path, "content hash", manifest.quarantine_hash.as_ref(), &of_points)?;
+    if let Some(views) = &manifest.views {
+        check_lines(&path, "content hash of the lines of views", views.quarantine_hash.as_ref(), &of_views)?;
+    }
+    Ok(rows)
+}
+
+/// Compares lines with the hash that the manifest states; that of an older version states none.
+fn check_lines(path: &Path, what: &str, expected: Option<&String>, lines: &str) -> Result<()> {
+    let found = quarantine_hash(lines);
+    match expected {
+        Some(expected) if *expected != found => Err(contract(path, what, expected, found)),
+        _ => Ok(()),
+    }
+}
+
+fn contract(path: &Path, what: &str, expected: &str, found: impl ToString) -> Error {
+    jepa3d_schemas::Error::contract(path, what, expected, found).into()
 }

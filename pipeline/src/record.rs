@@ -5,12 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{CatalogRow, CatalogViews, ShardEntry, write_atomically};
+use jepa3d_schemas::{
+    CatalogRow, CatalogViews, ShardEntry, hashed_json, parse_hashed_json, read_regular, write_atomically,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::output_folder::{OutputFolder, remove_unless_gone};
+use crate::plan::ShardTask;
 use crate::quarantine::QuarantineRow;
 
 /// The points of a finished task.
@@ -55,24 +58,44 @@ pub(crate) trait ShardRecord: Serialize + DeserializeOwned {
     /// The shard.
     fn shard(&self) -> &ShardEntry;
 
+    /// The name that a task gives to its shard.
+    fn file_of(task: &ShardTask) -> String;
+
     /// Path of the record of task `number`.
     fn path(state: &Path, number: usize) -> PathBuf {
         state.join(format!("{}-{number:05}.json", Self::PREFIX))
     }
 
-    /// Writes the record atomically.
+    /// Writes the record atomically, with the hash of its bytes.
     fn write(&self, folder: &OutputFolder, number: usize) -> Result<()> {
-        let text = serde_json::to_vec(self).expect("a record serialises");
-        Ok(write_atomically(&Self::path(&folder.state, number), &text)?)
+        Ok(write_atomically(&Self::path(&folder.state, number), hashed_json(self).as_bytes())?)
     }
 
     /// The record of a task of this plan whose shard is in place, `None` if the task must run.
     ///
-    /// A record that does not parse, of another plan, or whose shard is missing or of another
-    /// size counts as not done: the task is cheap to repeat and gives the same bytes.
-    fn read(folder: &OutputFolder, number: usize, plan: &str) -> Option<Self> {
-        let record: Self = parse(&Self::path(&folder.state, number))?;
-        (record.plan() == plan && folder.is_in_place(record.shard())).then_some(record)
+    /// A record that does not parse, was damaged, is of another plan, or names another file than the task gives its
+    /// shard, or whose shard is missing or not the one that was written, counts as not done: the task is cheap to
+    /// repeat and gives the same bytes.
+    ///
+    /// # Errors
+    /// Fails if the disk does while the shard is compared with its hash.
+    fn read(folder: &OutputFolder, task: &ShardTask, plan: &str) -> Result<Option<Self>> {
+        let path = Self::path(&folder.state, task.number);
+        let Some(record) = parse::<Self>(&path).filter(|record| record.plan() == plan) else {
+            return Ok(None);
+        };
+        let (shard, file) = (record.shard(), Self::file_of(task));
+        if (&shard.file, &shard.split) != (&file, &task.split) {
+            tracing::warn!(
+                "{}: shard.file: expected {file} in split {}, found {:?} in {:?}: the task is done again",
+                path.display(),
+                task.split,
+                shard.file,
+                shard.split
+            );
+            return Ok(None);
+        }
+        Ok(folder.is_whole(shard)?.then_some(record))
     }
 }
 
@@ -86,6 +109,10 @@ impl ShardRecord for PointsRecord {
     fn shard(&self) -> &ShardEntry {
         &self.shard
     }
+
+    fn file_of(task: &ShardTask) -> String {
+        task.file.clone()
+    }
 }
 
 impl ShardRecord for ViewsRecord {
@@ -97,6 +124,10 @@ impl ShardRecord for ViewsRecord {
 
     fn shard(&self) -> &ShardEntry {
         &self.shard
+    }
+
+    fn file_of(task: &ShardTask) -> String {
+        task.views_file()
     }
 }
 
@@ -112,6 +143,8 @@ impl ViewsRecord {
     }
 }
 
+/// A record that is there, and the one that was written.
 fn parse<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    let (value, is_hashed) = parse_hashed_json(path, &read_regular(path).ok()?).ok()?;
+    is_hashed.then(|| serde_json::from_value(value).ok()).flatten()
 }

@@ -1,6 +1,6 @@
 //! Takes a complete dataset apart again, so that only what it lost, or what is to be replaced, is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jepa3d_schemas::{CATALOG_FILE, CatalogRow, Manifest, read_catalog};
@@ -19,7 +19,7 @@ use crate::record::{PointsRecord, SampleViewsRow, ShardRecord, ViewsRecord};
 pub(crate) fn reopen_points(plan: &PreparePlan, folder: &OutputFolder) -> Result<()> {
     let Some(manifest) = Manifest::find(&folder.out)? else { return Ok(()) };
     // Without the tables nobody knows what became of which object: every task is repeated.
-    let Some(tables) = ObjectTables::read(&folder.out) else { return folder.remove_manifest() };
+    let Some(tables) = ObjectTables::read(&folder.out, &manifest) else { return folder.remove_manifest() };
     for (task, shard) in plan.tasks.iter().zip(&manifest.shards) {
         let rows = tables.catalog_of(plan, task);
         let record = PointsRecord {
@@ -48,7 +48,7 @@ pub(crate) fn reopen_views(plan: &PreparePlan, folder: &OutputFolder, is_alone: 
     let Some(manifest) = Manifest::find(&folder.out)? else { return Ok(()) };
     let Some(views) = &manifest.views else { return Ok(()) };
     if views.plan == *hash {
-        if let Some(tables) = ObjectTables::read(&folder.out) {
+        if let Some(tables) = ObjectTables::read(&folder.out, &manifest) {
             record_views(plan, folder, &manifest, &tables)?;
         }
         return Ok(manifest.without_views().write(&folder.out)?);
@@ -58,9 +58,11 @@ pub(crate) fn reopen_views(plan: &PreparePlan, folder: &OutputFolder, is_alone: 
         folder.out.display(),
         views.plan
     );
-    let listed: Vec<String> = views.shards.iter().map(|shard| shard.file.clone()).collect();
+    let listed: BTreeSet<String> = views.shards.iter().map(|shard| shard.file.clone()).collect();
     manifest.without_views().write(&folder.out)?;
-    for file in listed.iter().filter(|_| is_alone) {
+    // Only files that this plan would write: a manifest is no list of what to remove.
+    let ours = plan.tasks.iter().map(ShardTask::views_file);
+    for file in ours.filter(|file| is_alone && listed.contains(file)) {
         remove_unless_gone(&folder.out.join(file))?;
     }
     Ok(())
@@ -76,7 +78,7 @@ fn record_views(
     let Some(views) = &manifest.views else { return Ok(()) };
     let row = |row: &CatalogRow| {
         let (height, width) = (manifest.shape.H as u32, manifest.shape.W as u32);
-        Some(SampleViewsRow { id: row.id.clone(), counts: row.views?, height, width })
+        Some(SampleViewsRow { id: row.id.clone(), counts: row.views.clone()?, height, width })
     };
     for (task, shard) in plan.tasks.iter().zip(&views.shards) {
         let record = ViewsRecord {
@@ -97,8 +99,10 @@ struct ObjectTables {
 }
 
 impl ObjectTables {
-    fn read(out: &Path) -> Option<Self> {
-        let (rows, failures) = (read_catalog(&out.join(CATALOG_FILE)).ok()?, read_quarantine(out).ok()?);
+    /// Both, `None` if one is lost or not the one that was written.
+    fn read(out: &Path, manifest: &Manifest) -> Option<Self> {
+        let rows = read_catalog(&out.join(CATALOG_FILE)).ok()?;
+        let failures = read_quarantine(out, manifest).ok()?;
         let mut quarantine: BTreeMap<String, Vec<QuarantineRow>> = BTreeMap::new();
         for row in failures {
             quarantine.entry(row.id.clone()).or_default().push(row);

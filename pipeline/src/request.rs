@@ -1,6 +1,10 @@
 //! What is asked of a run, and what it reports: the words that its steps share.
 
+use std::collections::BTreeMap;
+
 use jepa3d_schemas::Manifest;
+
+use crate::warnings::WarningCount;
 
 /// Which part of the plan to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,4 +61,8 @@ pub struct PrepareReport {
     pub tasks_skipped: usize,
     /// Objects tried and quarantined by this call.
     pub progress: Progress,
+    /// Objects with a warning, by its name: of the whole dataset, or of the single task.
+    pub warnings: BTreeMap<String, WarningCount>,
+    /// Objects that were quarantined for too few points, all of which `cloud.too_few = "repeat"` keeps.
+    pub too_few: usize,
 }

@@ -6,15 +6,19 @@
 //! points alone. `finalize` merges the records: first those of the points, which makes the
 //! dataset complete, then those of the views.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jepa3d_schemas::Manifest;
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::execute::execute;
 use crate::finalize::finalize;
+use crate::findings::Findings;
 use crate::output_folder::OutputFolder;
 use crate::plan::{PreparePlan, ShardJob, ShardTask};
+use crate::pool::build_pool;
 use crate::record::{PointsRecord, ShardRecord, ViewsRecord};
 use crate::reopen::{reopen_points, reopen_views};
 use crate::request::{PlanPart, PrepareReport, PrepareRequest, Progress};
@@ -38,16 +42,21 @@ pub fn run(
     check_request(plan, &folder, request)?;
     if let Some(manifest) = find_finished(plan, &folder)? {
         folder.clear_temporaries()?;
-        return Ok(nothing_done(plan, manifest));
+        folder.repair_config(plan)?;
+        return report_done(plan, &folder, manifest);
     }
     folder.create(plan)?;
     let _lock = folder.lock(request.part.shares_folder())?;
     if let Some(manifest) = find_finished(plan, &folder)? {
         // Another process finished the dataset before the lock was ours.
-        return Ok(nothing_done(plan, manifest));
+        return report_done(plan, &folder, manifest);
     }
     let has_points = reopen(plan, &folder, request.part)?;
-    let jobs = pending_jobs(plan, &folder, has_points, request.part)?;
+    let jobs = build_pool(request.threads)?.install(|| -> Result<_> {
+        let jobs = pending_jobs(plan, &folder, has_points, request.part)?;
+        check_points(&folder, &jobs)?;
+        Ok(jobs)
+    })?;
     let mut last = Progress::default();
     execute(plan, &folder, &jobs, request.threads.max(1), &mut |progress| {
         last = progress;
@@ -63,11 +72,17 @@ pub fn run(
         PlanPart::Finalize => 0,
     };
     let (tasks_done, tasks_skipped) = (jobs.len(), concerned - jobs.len());
-    Ok(PrepareReport { manifest, tasks_done, tasks_skipped, progress: last })
+    let Findings { warnings, too_few } = Findings::collect(plan, &folder, request.part, manifest.as_ref())?;
+    Ok(PrepareReport { manifest, tasks_done, tasks_skipped, progress: last, warnings, too_few })
 }
 
 /// Refuses what cannot be done to this folder.
 fn check_request(plan: &PreparePlan, folder: &OutputFolder, request: PrepareRequest) -> Result<()> {
+    if let PlanPart::Task(task) = request.part
+        && task >= plan.tasks.len()
+    {
+        return Err(Error::NoSuchTask { task, total: plan.tasks.len() });
+    }
     folder.check_owner(plan)?;
     if request.only_views && plan.views_hash.is_none() {
         return Err(Error::NoViews);
@@ -97,13 +112,17 @@ fn find_finished(plan: &PreparePlan, folder: &OutputFolder) -> Result<Option<Man
     Ok(Some(manifest))
 }
 
-fn nothing_done(plan: &PreparePlan, manifest: Manifest) -> PrepareReport {
-    PrepareReport {
+/// The report of a dataset that was complete already.
+fn report_done(plan: &PreparePlan, folder: &OutputFolder, manifest: Manifest) -> Result<PrepareReport> {
+    let Findings { warnings, too_few } = Findings::collect(plan, folder, PlanPart::Whole, Some(&manifest))?;
+    Ok(PrepareReport {
         manifest: Some(manifest),
         tasks_done: 0,
         tasks_skipped: plan.tasks.len(),
         progress: Progress::default(),
-    }
+        warnings,
+        too_few,
+    })
 }
 
 /// Takes apart what has to be made again; whether the points are complete and stay.
@@ -122,25 +141,36 @@ fn reopen(plan: &PreparePlan, folder: &OutputFolder, part: PlanPart) -> Result<b
     Ok(has_points)
 }
 
-/// What `part` still has to do.
+/// What `part` still has to do; shards that are there are compared with their hashes, all at once.
 fn pending_jobs<'a>(
     plan: &'a PreparePlan,
     folder: &OutputFolder,
     has_points: bool,
     part: PlanPart,
 ) -> Result<Vec<ShardJob<'a>>> {
-    let job = |task: &'a ShardTask| {
-        let points = !has_points && PointsRecord::read(folder, task.number, &plan.hash).is_none();
-        let is_open = |hash: &String| ViewsRecord::read(folder, task.number, hash).is_none();
-        let views = plan.views_hash.as_ref().is_some_and(is_open);
-        (points || views).then_some(ShardJob { task, points, views })
+    let job = |task: &'a ShardTask| -> Result<Option<ShardJob<'a>>> {
+        let points = !has_points && PointsRecord::read(folder, task, &plan.hash)?.is_none();
+        let views = match &plan.views_hash {
+            Some(hash) => ViewsRecord::read(folder, task, hash)?.is_none(),
+            None => false,
+        };
+        Ok((points || views).then_some(ShardJob { task, points, views }))
     };
-    match part {
-        PlanPart::Finalize => Ok(Vec::new()),
-        PlanPart::Whole => Ok(plan.tasks.iter().filter_map(job).collect()),
-        PlanPart::Task(number) => match plan.tasks.get(number) {
-            Some(task) => Ok(job(task).into_iter().collect()),
-            None => Err(Error::NoSuchTask { task: number, total: plan.tasks.len() }),
-        },
-    }
+    let wanted = match part {
+        PlanPart::Whole | PlanPart::Finalize => &plan.tasks[..],
+        PlanPart::Task(number) => &plan.tasks[number..=number],
+    };
+    let jobs: Vec<Option<ShardJob<'a>>> =
+        wanted.par_iter().with_max_len(1).map(job).collect::<Result<_>>()?;
+    let is_merged = part == PlanPart::Finalize;
+    Ok(jobs.into_iter().flatten().filter(|_| !is_merged).collect())
+}
+
+/// Compares the points that views are to be added to with their hashes.
+fn check_points(folder: &OutputFolder, jobs: &[ShardJob<'_>]) -> Result<()> {
+    let added: BTreeSet<&str> =
+        jobs.iter().filter(|job| !job.points).map(|job| job.task.file.as_str()).collect();
+    let Some(manifest) = folder.find_complete_points()?.filter(|_| !added.is_empty()) else { return Ok(()) };
+    let shards = manifest.shards.par_iter().filter(|shard| added.contains(shard.file.as_str()));
+    shards.try_for_each(|shard| Ok(shard.check_file(&folder.out).map(drop)?))
 }

@@ -1,5 +1,6 @@
 //! Checks a prepared dataset: hashes, counts, and the invariants of every row.
 
+mod listing;
 mod rows;
 mod tables;
 mod teachers;
@@ -8,20 +9,27 @@ mod views;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use jepa3d_schemas::{MANIFEST_FILE, Manifest, Sample, ShardEntry, ShardReader, file_hash};
+use jepa3d_schemas::{MANIFEST_FILE, Manifest, Sample, ShardEntry, ShardReader};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::config::PrepareConfig;
-use crate::error::Result;
+use crate::error::{Rejected, Result};
 use crate::pool::build_pool;
 use crate::shard_footer::PLAN_KEY;
+use listing::Listing;
 use rows::check_sample;
-use tables::{ShardContents, check_listing, check_tables};
+use tables::{ShardContents, check_tables};
 use teachers::check_teachers;
 use views::check_views;
+
+const NO_SAMPLE: &str = "norm_center: expected 3 numbers, found others in row";
+
+const NO_HASHES: &str =
+    "an older version prepared this dataset: manifest, catalog, config and quarantine carry no hash";
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,6 +66,9 @@ pub struct Verification {
     pub embeddings: usize,
     /// Problems, by file and sample.
     pub problems: Vec<DatasetProblem>,
+    /// What could not be checked and is no problem: files that no manifest names, hashes that an older version did not
+    /// write.
+    pub notes: Vec<String>,
 }
 
 /// Verifies the prepared dataset in `folder` on `threads` threads.
@@ -68,7 +79,8 @@ pub struct Verification {
 /// the row group of its sample, decode to the size it states, have a finite rigid camera, and
 /// each correspondence must be the projection of its point. Catalog, quarantine and fingerprint
 /// must agree with the shards, and no other file may lie between them. A complete cache of embeddings
-/// must be of these views and hold a row for each.
+/// must be of these views and hold a row for each. Manifests, catalog and config carry the hash of their
+/// own bytes, and the manifest that of the quarantine.
 ///
 /// # Errors
 /// Fails if there is no readable manifest, or its config is of another version.
@@ -80,9 +92,17 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
     })?;
     let shards = list_shards(&manifest);
     let pool = build_pool(threads)?;
-    let check = |shard: &ListedShard<'_>| match shard {
-        ListedShard::Points(entry) => check_points(folder, entry, &manifest, &config),
-        ListedShard::Views { points, views } => check_views(folder, *points, views, &manifest),
+    let check = |shard: &ListedShard<'_>| {
+        let check = || match shard {
+            ListedShard::Points(entry) => check_points(folder, entry, &manifest, &config),
+            ListedShard::Views { points, views } => check_views(folder, *points, views, &manifest),
+        };
+        // What nobody thought of is a problem of this shard, too.
+        catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+            let mut checked = CheckedShard::default();
+            checked.report(shard.file(), None, Rejected::from_panic("check", panic.as_ref()).reason);
+            checked
+        })
     };
     let checked: Vec<CheckedShard> = pool.install(|| shards.par_iter().with_max_len(1).map(check).collect());
     let (mut contents, mut problems, mut correspondences) = (ShardContents::default(), Vec::new(), 0);
@@ -94,17 +114,30 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
         correspondences += checked.correspondences;
         problems.extend(checked.problems);
     }
-    check_listing(folder, &manifest, &mut problems);
+    let Listing { problems: listed, mut notes, .. } = Listing::check(folder, &manifest, &config);
+    problems.extend(listed);
+    if manifest.quarantine_hash.is_none() {
+        notes.push(NO_HASHES.to_owned());
+    }
     check_tables(folder, &manifest, &contents, &mut problems);
     let embeddings = pool.install(|| check_teachers(folder, &manifest, &mut problems));
     let views = contents.views.values().map(|&count| count as usize).sum();
-    Ok(Verification { rows: contents.ids.len(), views, correspondences, embeddings, manifest, problems })
+    let rows = contents.ids.len();
+    Ok(Verification { rows, views, correspondences, embeddings, manifest, problems, notes })
 }
 
 /// A shard to check; views are checked against the points they belong to.
 enum ListedShard<'a> {
     Points(&'a ShardEntry),
     Views { points: Option<&'a ShardEntry>, views: &'a ShardEntry },
+}
+
+impl ListedShard<'_> {
+    fn file(&self) -> &str {
+        match self {
+            Self::Points(entry) | Self::Views { views: entry, .. } => &entry.file,
+        }
+    }
 }
 
 /// All shards, those of the points first.
@@ -152,7 +185,8 @@ fn check_points(
     let mut checked = CheckedShard::default();
     let file = &shard.file;
     let path = folder.join(file);
-    let opened = check_bytes(&path, shard).and_then(|()| ShardReader::open(&path).map_err(|e| e.to_string()));
+    let opened =
+        check_bytes(folder, shard).and_then(|()| ShardReader::open(&path).map_err(|e| e.to_string()));
     let reader = match opened {
         Ok(reader) => reader,
         Err(what) => {
@@ -171,21 +205,26 @@ fn check_points(
         match reader.read_row_group(group, &[]) {
             Err(error) => checked.report(file, None, error.to_string()),
             Ok(rows) => {
-                let samples = (0..rows.rows).filter_map(|i| rows.sample(i));
-                samples.for_each(|sample| checked.add_sample(sample, file, manifest, config));
+                for row in 0..rows.rows {
+                    match rows.sample(row) {
+                        Some(sample) => checked.add_sample(sample, file, manifest, config),
+                        None => checked.report(file, None, format!("{NO_SAMPLE} {row} of row group {group}")),
+                    }
+                }
             }
         }
     }
     checked
 }
 
-fn check_bytes(path: &Path, shard: &ShardEntry) -> Result<(), String> {
-    let (bytes, hash) = file_hash(path).map_err(|e| format!("cannot read: {e}"))?;
-    if bytes != shard.bytes {
-        return Err(format!("bytes: expected {}, found {bytes}", shard.bytes));
+/// Compares a shard with size and hash, and opens none of it.
+fn check_bytes(folder: &Path, shard: &ShardEntry) -> Result<(), String> {
+    match shard.check_file(folder) {
+        Ok(_) => Ok(()),
+        Err(jepa3d_schemas::Error::Contract { what, expected, found, .. }) => {
+            Err(format!("{what}: expected {expected}, found {found}"))
+        }
+        Err(jepa3d_schemas::Error::Io { source, .. }) => Err(format!("cannot read: {source}")),
+        Err(error) => Err(error.to_string()),
     }
-    if hash != shard.hash {
-        return Err(format!("content hash: expected {}, found {hash}", shard.hash));
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use jepa3d_render::{Rendered, Subject, ViewScratch, ViewsConfig, render_views};
-use jepa3d_schemas::{CatalogViews, Sample, View, Warning};
+use jepa3d_schemas::{CatalogViews, Sample, View};
 
 use crate::error::{Rejected, Result};
 use crate::quarantine::{QuarantineRow, VIEWS_STAGE};
@@ -18,13 +18,13 @@ use crate::record::SampleViewsRow;
 pub(crate) struct SampleViews {
     /// By ascending number; those that failed are left out.
     pub views: Vec<View>,
-    /// For the catalog.
+    /// For the catalog, with what was odd but stopped nothing.
     pub row: SampleViewsRow,
     /// One row for each view that failed, or one for all of them.
     pub quarantine: Vec<QuarantineRow>,
 }
 
-/// Makes the views of a subject that is in `split`; also gives what was odd but stopped nothing.
+/// Makes the views of a subject that is in `split`.
 ///
 /// # Errors
 /// Fails if the machine does, at the file of a photo.
@@ -33,7 +33,7 @@ pub(crate) fn make_views(
     config: &ViewsConfig,
     split: &str,
     scratch: &mut ViewScratch,
-) -> Result<(SampleViews, Vec<Warning>)> {
+) -> Result<SampleViews> {
     let start = Instant::now();
     let attempt = || catch_unwind(AssertUnwindSafe(|| render_views(subject, config, scratch)));
     let attempt = try_again(attempt, |attempt| match attempt {
@@ -53,7 +53,8 @@ pub(crate) fn make_views(
     };
     let mut made = SampleViews::new(subject.sample, split, views, reasons);
     made.row.counts.views_ms = start.elapsed().as_secs_f64() * 1e3;
-    Ok((made, warnings))
+    made.row.counts.warnings = warnings.iter().map(ToString::to_string).collect();
+    Ok(made)
 }
 
 impl SampleViews {
@@ -99,7 +100,7 @@ fn counts(views: &[View], points: usize) -> CatalogViews {
         views: views.len() as u32,
         visible: share(visible, views.len() * points),
         covered: share(is_seen.iter().filter(|&&seen| seen).count(), points),
-        views_ms: 0.0,
+        ..CatalogViews::default()
     }
 }
 

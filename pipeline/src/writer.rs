@@ -118,12 +118,14 @@ impl OpenShards {
     fn close(self, plan: &PreparePlan, folder: &OutputFolder) -> Result<()> {
         if let Some(OpenPoints { file, split, writer, catalog, quarantine }) = self.points {
             let (plan, shard) = (plan.hash.clone(), shard_entry(file, split, writer.finish()?));
+            folder.mark_whole(&shard);
             PointsRecord { plan, shard, catalog, quarantine }.write(folder, self.number)?;
         }
         if let (Some(OpenViews { file, split, writer, rows, quarantine }), Some(hash)) =
             (self.views, &plan.views_hash)
         {
             let (plan, shard) = (hash.clone(), shard_entry(file, split, writer.finish()?));
+            folder.mark_whole(&shard);
             ViewsRecord { plan, shard, rows, quarantine }.write(folder, self.number)?;
         }
         Ok(())

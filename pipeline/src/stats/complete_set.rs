@@ -22,7 +22,11 @@ impl CompleteSet {
             return Err(Error::Incomplete { folder: folder.to_owned() });
         }
         let manifest = Manifest::read(folder)?;
-        let catalog = read_catalog(&folder.join(CATALOG_FILE))?;
+        let mut catalog = read_catalog(&folder.join(CATALOG_FILE))?;
+        if manifest.views.is_none() {
+            // What the catalog says of views counts only if the manifest has any.
+            catalog.iter_mut().for_each(|row| row.views = None);
+        }
         Ok(Self { manifest, catalog })
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn object(id: &str, category: &str, split: &str, scale: f64) -> Catal
         group_ms: 7.0 * scale,
         source_hash: "00".into(),
         views: None,
+        warnings: Vec::new(),
     }
 }
 

@@ -1,14 +1,13 @@
 //! Objects that could not be prepared, by stage, with the first reasons.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use jepa3d_schemas::Manifest;
+use serde::Serialize;
 
 use crate::error::Result;
-use crate::quarantine::{QUARANTINE_FILE, VIEWS_STAGE};
+use crate::quarantine::{QUARANTINE_FILE, QuarantineRow, read_quarantine};
 
 /// Reasons kept for each stage.
 const EXAMPLES: usize = 3;
@@ -33,37 +32,23 @@ pub(crate) struct Failure {
     pub error: String,
 }
 
-/// The keys of a quarantine line that are used here.
-#[derive(Deserialize)]
-struct QuarantineLine {
-    id: String,
-    stage: String,
-    error: String,
-}
-
-/// Reads the quarantine line by line; also gives the number of lines. No file means no line; what
-/// it says of views counts only in a dataset that `has_views`.
-pub(super) fn read(folder: &Path, has_views: bool) -> Result<(Vec<StageFailures>, usize)> {
-    let path = folder.join(QUARANTINE_FILE);
-    let file = match File::open(&path) {
-        Ok(file) => file,
+/// Counts the lines of the quarantine by stage; also gives their number. No file means no line; what it says of views
+/// counts only in a dataset that has any.
+///
+/// # Errors
+/// Fails if the file cannot be read, or is not the one that was written.
+pub(super) fn read(folder: &Path, manifest: &Manifest) -> Result<(Vec<StageFailures>, usize)> {
+    if !folder.join(QUARANTINE_FILE).exists() {
         // Counted as 0 lines, which `stats` compares with the manifest.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
-        Err(e) => return Err(jepa3d_schemas::Error::io(&path, e).into()),
-    };
+        return Ok((Vec::new(), 0));
+    }
     let mut by_stage: BTreeMap<String, StageFailures> = BTreeMap::new();
     let mut lines = 0;
-    for (i, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|e| jepa3d_schemas::Error::io(&path, e))?;
-        if line.trim().is_empty() {
+    for row in read_quarantine(folder, manifest)? {
+        if row.concerns_views() && manifest.views.is_none() {
             continue;
         }
-        let QuarantineLine { id, stage, error } = serde_json::from_str(&line).map_err(|e| {
-            jepa3d_schemas::Error::contract(&path, format!("line {}", i + 1), "a quarantine row", e)
-        })?;
-        if stage == VIEWS_STAGE && !has_views {
-            continue;
-        }
+        let QuarantineRow { id, stage, error, .. } = row;
         lines += 1;
         let failures = by_stage.entry(stage.clone()).or_insert_with(|| StageFailures {
             stage,

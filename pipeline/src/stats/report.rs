@@ -12,6 +12,7 @@ use super::quarantine::StageFailures;
 use super::sizes::ObjectSizes;
 use super::times::StageTimes;
 use super::views::ViewStats;
+use crate::warnings::WarningCounts;
 
 /// Statistics of a prepared dataset; they are displayed as tables.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,8 +35,12 @@ pub struct Stats {
     pub(super) shards: Vec<SplitShards>,
     /// The views; `None` without any.
     pub(super) views: Option<ViewStats>,
+    /// Objects with a warning, by its name.
+    pub(super) warnings: WarningCounts,
+    /// What the reader of the raw data said of it as a whole, such as which files it left out.
+    pub(super) notes: Vec<String>,
     /// Where the files of the dataset disagree, one sentence each.
-    pub(super) warnings: Vec<String>,
+    pub(super) disagreements: Vec<String>,
 }
 
 /// What the manifest says of a dataset as a whole.

@@ -12,6 +12,7 @@ use super::table::AlignedTable;
 use super::units::{
     bytes, bytes_each, count, counted, duration, number, printable, share, share_of, shortened,
 };
+use crate::warnings::WarningCount;
 
 /// Classes listed; more are summed up in one row (`--json` has them all).
 const CLASS_ROWS: usize = 60;
@@ -28,13 +29,14 @@ impl fmt::Display for Stats {
             self.header(),
             self.class_table(),
             self.quarantine_text(),
+            self.warning_text(),
             self.size_table(),
             self.time_table(),
             self.coverage_line(),
             self.column_table(),
             self.shard_table(),
             self.view_table(),
-            self.warning_lines(),
+            self.last_lines(),
         ];
         let filled: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
         f.write_str(&filled.join("\n"))
@@ -123,6 +125,15 @@ impl Stats {
             }
         }
         out
+    }
+
+    fn warning_text(&self) -> String {
+        let mut out = String::new();
+        for (name, WarningCount { objects, example, text }) in &self.warnings {
+            let (id, text) = (shortened(example, ID_WIDTH), shortened(text, REASON_WIDTH));
+            out += &format!("  {}: {}\n    {id}: {text}\n", printable(name), counted(*objects, "object"));
+        }
+        if out.is_empty() { out } else { format!("warnings\n{out}") }
     }
 
     fn size_table(&self) -> String {
@@ -282,8 +293,10 @@ impl Stats {
         )
     }
 
-    fn warning_lines(&self) -> String {
-        self.warnings.iter().map(|warning| format!("warning: {}\n", printable(warning))).collect()
+    fn last_lines(&self) -> String {
+        let notes = self.notes.iter().map(|note| format!("note: {}\n", printable(note)));
+        let wrong = self.disagreements.iter().map(|warning| format!("warning: {}\n", printable(warning)));
+        notes.chain(wrong).collect()
     }
 }
 

@@ -102,7 +102,8 @@ fn json_holds_plain_numbers() {
     assert_eq!(json["sizes"]["longest_side"]["max"], 2000.0);
     assert_eq!(json["times"]["stages"][0]["total_ms"], 1006.5);
     assert_eq!(json["coverage"]["groupings"], 8);
-    assert_eq!(json["warnings"].as_array().unwrap().len(), 0);
+    assert_eq!(json["warnings"], serde_json::json!({}));
+    assert_eq!(json["disagreements"].as_array().unwrap().len(), 0);
 }
 
 #[test]
@@ -124,17 +125,18 @@ fn damaged_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     write_tiny(folder.path());
     let quarantine = folder.path().join("quarantine.jsonl");
-    std::fs::write(&quarantine, "\n{\"id\":\"e\"}\n").unwrap();
+    let line = std::fs::read_to_string(&quarantine).unwrap();
+    std::fs::write(&quarantine, line + "{\"id\":\"e\"}\n").unwrap();
     assert_eq!(
         stats(folder.path()).unwrap_err().to_string(),
         format!(
-            "{}: line 2: expected a quarantine row, found missing field `stage` at line 1 column 10",
+            "{}: line 2: expected a quarantine row, found missing field `split` at line 1 column 10",
             quarantine.display()
         )
     );
     std::fs::remove_file(&quarantine).unwrap();
     assert_eq!(
-        stats(folder.path()).unwrap().warnings,
+        stats(folder.path()).unwrap().disagreements,
         ["lines in the quarantine: expected 1 as in the manifest, found 0; run `jepa3d verify`"]
     );
     let shard = folder.path().join("points/val-00001-of-00002.parquet");
@@ -164,8 +166,12 @@ fn a_dataset_with_everything_quarantined_has_statistics() {
         ..CatalogRow::default()
     };
     let catalog: Vec<CatalogRow> = (0..5).map(failed).collect();
-    let line =
-        |row: &CatalogRow| format!("{{\"id\":\"{}\",\"stage\":\"read\",\"error\":\"empty\"}}\n", row.id);
+    let line = |row: &CatalogRow| {
+        format!(
+            "{{\"id\":\"{}\",\"split\":\"train\",\"source\":\"\",\"stage\":\"read\",\"error\":\"empty\"}}\n",
+            row.id
+        )
+    };
     let quarantine: String = catalog.iter().map(line).collect();
     write_dataset(folder.path(), manifest("bad"), &catalog, &quarantine, &[("train", vec![])]);
     let text = tables(folder.path());

@@ -65,8 +65,8 @@ pub(super) fn measure(
 ) -> Result<Option<ViewStats>> {
     let Some(entry) = &manifest.views else { return Ok(None) };
     let columns = columns(folder, entry)?;
-    let rows: Vec<CatalogViews> = catalog.iter().filter_map(|row| row.views).collect();
-    let spread = |get: fn(&CatalogViews) -> f64| spread_of(rows.iter().map(get).collect());
+    let rows: Vec<&CatalogViews> = catalog.iter().filter_map(|row| row.views.as_ref()).collect();
+    let spread = |get: fn(&CatalogViews) -> f64| spread_of(rows.iter().copied().map(get).collect());
     Ok(Some(ViewStats {
         fingerprint: entry.fingerprint.clone(),
         views: entry.rows(),

@@ -4,6 +4,7 @@ use jepa3d_schemas::{BOX_NUMBERS, Manifest, Sample, ShapeLetters, check_shapes};
 
 use crate::config::{GroupKind, PrepareConfig};
 use crate::normalize::CloudFrame;
+use crate::normals::find_odd_normal;
 
 /// Checks the invariants of one row; says the first that does not hold.
 pub(super) fn check_sample(
@@ -39,6 +40,13 @@ pub(super) fn check_sample(
         ensure(class == sample.category.as_ref(), "label", format!("the class {class:?}"), found)?;
     }
     check_boxes(sample, manifest)?;
+    let normals = sample.normals.iter().flat_map(|normals| normals.as_chunks::<3>().0);
+    if let Some(odd) = find_odd_normal(normals.copied()) {
+        return Err(format!("normals: expected finite ones of length 1, found {odd:?}"));
+    }
+    if sample.centers.iter().flatten().any(|x| !x.is_finite()) {
+        return Err("centers: expected finite numbers, found NaN or infinity".to_owned());
+    }
     (0..shape.R).try_for_each(|r| check_grouping(sample, r, shape, config.groups.kind))
 }
 
@@ -67,6 +75,9 @@ fn points(sample: &Sample) -> impl Iterator<Item = [f32; 3]> + '_ {
 
 fn check_grouping(sample: &Sample, r: usize, shape: &ShapeLetters, kind: GroupKind) -> Result<(), String> {
     let (n, g, k) = (shape.N, shape.G, shape.K);
+    if k == 0 {
+        return Err("shape of the manifest: expected K of at least 1, found 0".to_owned());
+    }
     let mut is_member = vec![sample.subset.is_none(); sample.len()];
     for &i in sample.subset.iter().flat_map(|subset| &subset[r * n..(r + 1) * n]) {
         if std::mem::replace(&mut is_member[i as usize], true) {

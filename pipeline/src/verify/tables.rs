@@ -1,14 +1,12 @@
-//! Catalog, quarantine and listing of a prepared dataset against the rows of its shards.
+//! Catalog and quarantine of a prepared dataset against the rows of its shards.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jepa3d_schemas::{CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, ShardEntry, read_catalog};
+use jepa3d_schemas::{CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, read_catalog};
 
 use super::DatasetProblem;
 use crate::fingerprint::{Fingerprint, views_fingerprint};
-use crate::output_folder::{OutputFolder, files_in};
-use crate::plan::{POINTS_FOLDER, VIEWS_FOLDER};
 use crate::prepare::WRITTEN;
 use crate::quarantine::{QUARANTINE_FILE, read_quarantine};
 
@@ -19,26 +17,6 @@ pub(super) struct ShardContents {
     pub ids: Vec<(String, String)>,
     /// Views of every sample that has any.
     pub views: BTreeMap<String, u32>,
-}
-
-/// Readers that take a whole folder would mix in shards that the manifest does not list.
-pub(super) fn check_listing(folder: &Path, manifest: &Manifest, problems: &mut Vec<DatasetProblem>) {
-    let mut check = |name: &str, listed: &[ShardEntry]| {
-        let mut foreign = files_in(folder, name);
-        foreign.retain(|file| listed.iter().all(|shard| shard.file != *file));
-        foreign.sort_unstable();
-        let what = "expected the shards of the manifest alone, found this file";
-        problems.extend(foreign.into_iter().map(|file| DatasetProblem {
-            file,
-            sample: None,
-            what: what.to_owned(),
-        }));
-    };
-    check(POINTS_FOLDER, &manifest.shards);
-    // Views that are being made belong to no manifest yet.
-    if manifest.views.is_some() || !OutputFolder::new(folder).has_unfinished_views() {
-        check(VIEWS_FOLDER, manifest.views.as_ref().map_or(&[], |views| &views.shards));
-    }
 }
 
 /// Catalog, quarantine and counts against the rows of the shards.
@@ -55,7 +33,7 @@ pub(super) fn check_tables(
         Err(error) => report(CATALOG_FILE, error.to_string()),
         Ok(catalog) => check_catalog(&catalog, manifest, found, &mut |what| report(CATALOG_FILE, what)),
     }
-    match read_quarantine(folder) {
+    match read_quarantine(folder, manifest) {
         Err(error) => report(QUARANTINE_FILE, error.to_string()),
         Ok(rows) => {
             let of_views = rows.iter().filter(|row| row.concerns_views()).count();
@@ -107,7 +85,7 @@ fn check_catalog(
     if manifest.views.as_ref().is_some_and(|views| views.rows() == all as usize) {
         for row in catalog.iter().filter(is_written) {
             let expected = found.views.get(&row.id).copied().unwrap_or(0);
-            let listed = row.views.map(|views| views.views);
+            let listed = row.views.as_ref().map(|views| views.views);
             if listed != Some(expected) {
                 report(format!("views of {}: expected {expected}, found {listed:?}", row.id));
             }

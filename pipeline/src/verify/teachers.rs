@@ -110,7 +110,7 @@ fn check_shard(
     facts: &TeacherFacts,
 ) -> Result<usize, String> {
     let path = folder.join(&shard.file);
-    check_bytes(&path, shard)?;
+    check_bytes(folder, shard)?;
     let text = |e: jepa3d_schemas::Error| e.to_string();
     let reader = TeacherReader::open(&path).map_err(text)?;
     facts.check_footer(&path, reader.metadata()).map_err(text)?;

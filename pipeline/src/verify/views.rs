@@ -17,7 +17,7 @@ pub(super) fn check_views(
 ) -> CheckedShard {
     let mut checked = CheckedShard::default();
     let file = &shard.file;
-    if let Err(what) = check_bytes(&folder.join(file), shard) {
+    if let Err(what) = check_bytes(folder, shard) {
         checked.report(file, None, what);
         return checked;
     }

@@ -1,0 +1,69 @@
+//! What a run has to tell at its end: warnings by name, and objects that a setting would have kept.
+
+use jepa3d_schemas::{CATALOG_FILE, CatalogRow, Manifest, read_catalog};
+
+use crate::error::Result;
+use crate::output_folder::OutputFolder;
+use crate::plan::PreparePlan;
+use crate::prepare::has_too_few;
+use crate::quarantine::{QuarantineRow, read_quarantine};
+use crate::record::{PointsRecord, ShardRecord, ViewsRecord};
+use crate::request::PlanPart;
+use crate::warnings::{WarningCounts, count_warnings};
+
+/// What a run has to tell at its end.
+#[derive(Default)]
+pub(crate) struct Findings {
+    /// Objects with a warning, by its name.
+    pub warnings: WarningCounts,
+    /// Objects that were quarantined for too few points.
+    pub too_few: usize,
+}
+
+impl Findings {
+    /// Of a complete dataset, from its catalog and quarantine; of a single task, from its records.
+    ///
+    /// # Errors
+    /// Fails if they cannot be read, or are not those that were written.
+    pub(crate) fn collect(
+        plan: &PreparePlan,
+        folder: &OutputFolder,
+        part: PlanPart,
+        manifest: Option<&Manifest>,
+    ) -> Result<Self> {
+        match (manifest, part) {
+            (Some(manifest), _) => Self::of_dataset(folder, manifest),
+            (None, PlanPart::Task(number)) => Self::of_task(plan, folder, number),
+            (None, _) => Ok(Self::default()),
+        }
+    }
+
+    fn of_dataset(folder: &OutputFolder, manifest: &Manifest) -> Result<Self> {
+        let mut catalog = read_catalog(&folder.out.join(CATALOG_FILE))?;
+        if manifest.views.is_none() {
+            // What the catalog says of views counts only if the manifest has any.
+            catalog.iter_mut().for_each(|row| row.views = None);
+        }
+        Ok(Self::count(&catalog, &read_quarantine(&folder.out, manifest)?))
+    }
+
+    fn of_task(plan: &PreparePlan, folder: &OutputFolder, number: usize) -> Result<Self> {
+        let Some(task) = plan.tasks.get(number) else { return Ok(Self::default()) };
+        let points = PointsRecord::read(folder, task, &plan.hash)?;
+        let views = plan.views_hash.as_ref().map(|hash| ViewsRecord::read(folder, task, hash)).transpose()?;
+        let (mut catalog, quarantine) =
+            points.map(|record| (record.catalog, record.quarantine)).unwrap_or_default();
+        let of_views = views.flatten().map(|record| record.rows).unwrap_or_default();
+        catalog.extend(of_views.into_iter().map(|row| CatalogRow {
+            id: row.id,
+            views: Some(row.counts),
+            ..CatalogRow::default()
+        }));
+        Ok(Self::count(&catalog, &quarantine))
+    }
+
+    fn count(catalog: &[CatalogRow], quarantine: &[QuarantineRow]) -> Self {
+        let too_few = quarantine.iter().filter(|row| has_too_few(row)).count();
+        Self { warnings: count_warnings(catalog), too_few }
+    }
+}
