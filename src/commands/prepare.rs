@@ -1,11 +1,13 @@
 //! `jepa3d prepare`: raw data to shards.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use jepa3d_pipeline::{
-    PlanPart, PrepareConfig, PreparePlan, PrepareReport, PrepareRequest, QuarantineRow, read_quarantine,
+    PlanPart, PrepareConfig, PreparePlan, PrepareReport, PrepareRequest, QuarantineRow, WarningCount,
+    read_quarantine,
 };
 use serde::Serialize;
 
@@ -75,6 +77,9 @@ struct PrepareSummary {
     views: usize,
     views_failed: usize,
     views_fingerprint: Option<String>,
+    warnings: BTreeMap<String, WarningCount>,
+    notes: Vec<String>,
+    too_few: usize,
     seconds: f64,
     objects_per_second: f64,
 }
@@ -116,6 +121,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
 }
 
 fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
+    if args.limit == Some(0) {
+        bail!("--limit 0: expected 1 or more; without --limit all objects are prepared");
+    }
     let mut sets = args.sets.clone();
     sets.extend(args.limit.map(|limit| format!("run.limit={limit}")));
     sets.extend(args.max_failures.map(|n| format!("run.max_failures={n}")));
@@ -200,6 +208,9 @@ fn summarize(
         views: manifest.map_or(progress.views, |_| views.map_or(0, |v| v.rows())),
         views_failed: views.map_or(0, |v| v.failures),
         views_fingerprint: views.map(|v| v.fingerprint.clone()),
+        warnings: report.warnings.clone(),
+        notes: plan.dataset.notes(),
+        too_few: report.too_few,
         seconds,
         objects_per_second: progress.done as f64 / seconds,
     };
@@ -208,9 +219,10 @@ fn summarize(
     } else {
         print(summary_text(&summary, manifest.is_some()))?;
     }
-    if manifest.is_some() && failures > 0 {
-        show_quarantine(&args.out, &read_quarantine(&args.out)?);
+    if let Some(manifest) = manifest.filter(|_| failures > 0) {
+        show_quarantine(&args.out, &read_quarantine(&args.out, manifest)?);
     }
+    show_findings(args, plan, &summary);
     let allowed = plan.config.run.max_failures;
     if failures > allowed {
         let what = if summary.views_failed > 0 { "objects and views" } else { "objects" };
@@ -249,6 +261,25 @@ fn summary_text(summary: &PrepareSummary, is_complete: bool) -> String {
         text += &format!("fingerprint of the views {fingerprint}\n");
     }
     text
+}
+
+/// What a user should know before training on it, a line each: notes, warnings by name, objects that a setting keeps.
+fn show_findings(args: &Args, plan: &PreparePlan, summary: &PrepareSummary) {
+    for note in &summary.notes {
+        tell(format_args!("note: {note}"));
+    }
+    for (name, WarningCount { objects, example, text }) in &summary.warnings {
+        let what = if *objects == 1 { "object" } else { "objects" };
+        tell(format_args!("warning: {name}: {objects} {what}, for example {example}: {text}"));
+    }
+    if summary.too_few > 0 {
+        let all = args.task.map_or(plan.objects(), |task| plan.tasks[task].objects.len());
+        tell(format_args!(
+            "{} of {all} objects have fewer than groups.points = {} points: \
+             cloud.too_few = \"repeat\" keeps them (real lidar needs it)",
+            summary.too_few, plan.config.groups.points
+        ));
+    }
 }
 
 fn show_quarantine(out: &Path, rows: &[QuarantineRow]) {

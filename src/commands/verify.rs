@@ -41,8 +41,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
             0 => String::new(),
             n => format!(", {n} embeddings"),
         };
+        let notes: String = report.notes.iter().map(|note| format!("note: {note}\n")).collect();
         print(format!(
-            "{problems}{folder}: {rows} rows in {shards} shards{views}{embeddings}, {quarantined} quarantined: {verdict}\n"
+            "{problems}{notes}{folder}: {rows} rows in {shards} shards{views}{embeddings}, {quarantined} quarantined: {verdict}\n"
         ))?;
     }
     Ok(if report.problems.is_empty() { Conclusion::Done } else { Conclusion::Failed })

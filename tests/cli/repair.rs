@@ -1,6 +1,6 @@
 //! `verify` finds damage and names it; `prepare` repairs what it can see, with the same bytes.
 
-use jepa3d_schemas::{CATALOG_FILE, MANIFEST_FILE};
+use jepa3d_schemas::{CATALOG_FILE, MANIFEST_FILE, Manifest};
 
 use super::harness::{contents, prepare_small, shards, text, verify};
 
@@ -111,9 +111,18 @@ fn a_manifest_that_was_changed_and_strange_shards_are_found() {
     assert!(found.len() == 1 && found[0].0 == "points/train-extra.parquet", "{found:?}");
     std::fs::remove_file(out.join("points/train-extra.parquet")).unwrap();
     let manifest = std::fs::read_to_string(out.join(MANIFEST_FILE)).unwrap();
-    let fingerprint = jepa3d_schemas::Manifest::read(out).unwrap().fingerprint;
+    let mut whole = Manifest::read(out).unwrap();
+    let fingerprint = whole.fingerprint.clone();
     let other = "0".repeat(32);
+    // Edited by hand it is refused, by all that read it; written anew it is compared with the rest.
     std::fs::write(out.join(MANIFEST_FILE), manifest.replace(&fingerprint, &other)).unwrap();
+    for run in [verify(out), super::harness::jepa3d(&["stats", text(out)]), prepare_small(out, &[])] {
+        let run = run.expect(2);
+        assert!(run.stderr.contains("manifest.json: self_hash: expected "), "{}", run.stderr);
+        assert!(run.stderr.contains("the file was damaged or edited"), "{}", run.stderr);
+    }
+    whole.fingerprint.clone_from(&other);
+    whole.write(out).unwrap();
     let found = problems(out);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].1, format!("fingerprint: expected {other} (manifest), found {fingerprint}"));

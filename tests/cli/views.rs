@@ -39,7 +39,7 @@ fn views_stand_beside_their_points() {
     }
     let catalog = read_catalog(&dir.path().join(CATALOG_FILE)).unwrap();
     for row in &catalog {
-        let views = row.views.unwrap();
+        let views = row.views.as_ref().unwrap();
         assert!(views.views == 3 && views.visible > 0.1 && views.covered > views.visible, "{views:?}");
     }
     let report = jepa3d(&["verify", text(dir.path()), "--json"]).expect(0).json();
