@@ -7,8 +7,7 @@ const TOLERANCE: f32 = 1e-2;
 pub(crate) fn find_odd_normal(normals: impl IntoIterator<Item = [f32; 3]>) -> Option<[f32; 3]> {
     normals.into_iter().find(|n| {
         let length = n.iter().map(|x| x * x).sum::<f32>().sqrt();
-        // NaN is within nothing.
-        !((length - 1.0).abs() <= TOLERANCE)
+        length.is_nan() || (length - 1.0).abs() > TOLERANCE
     })
 }
 

@@ -1,6 +1,8 @@
 //! Damaged Parquet files of every kind, whether or not a hash would have told: an error that names the file, never a
 //! panic, and never memory without bound.
 
+#![allow(clippy::unwrap_used, reason = "helpers beside the tests unwrap as they do")]
+
 use std::path::Path;
 
 use jepa3d_schemas::{
@@ -79,10 +81,10 @@ fn teacher_row(id: usize) -> TeacherRow {
 fn write_catalog_file(path: &Path) {
     let row = |i: u32| CatalogRow {
         id: format!("object-{i}"),
-        category: (i % 2 == 0).then(|| "chair".to_owned()),
+        category: i.is_multiple_of(2).then(|| "chair".to_owned()),
         split: "train".into(),
         status: "written".into(),
-        views: (i % 3 == 0).then(|| CatalogViews { views: 3, ..CatalogViews::default() }),
+        views: i.is_multiple_of(3).then(|| CatalogViews { views: 3, ..CatalogViews::default() }),
         warnings: vec!["texture-missing: a.png".into(); i as usize % 3],
         ..CatalogRow::default()
     };
@@ -100,6 +102,9 @@ fn write_features_file(path: &Path) {
     };
     write_features(path, &rows, vec![]).unwrap();
 }
+
+/// Writes a file.
+type Writer = fn(&Path);
 
 /// Reads everything of a file, as its readers would; whether it was refused.
 type Reader = fn(&Path) -> Result<(), jepa3d_schemas::Error>;
@@ -133,7 +138,7 @@ fn read_teachers(path: &Path) -> Result<(), jepa3d_schemas::Error> {
 }
 
 /// Every kind of Parquet file that is read back: its name, how it is written and read.
-fn kinds() -> [(&'static str, fn(&Path), Reader); 5] {
+fn kinds() -> [(&'static str, Writer, Reader); 5] {
     [
         ("points.parquet", |path| write_shard(path, &(0..6).map(sample).collect::<Vec<_>>()), read_points),
         ("views.parquet", |path| write_shard(path, &(0..4).map(view).collect::<Vec<_>>()), read_views),
