@@ -1,11 +1,9 @@
 //! The prepare config: TOML with every default documented, `--set key=value` on top.
 
-use std::path::Path;
-
 use jepa3d_datasets::{Budget, DatasetConfig};
 use jepa3d_render::ViewsConfig;
 use jepa3d_schemas::{
-    ConfigError, ConfigText, GroupsEntry, ShapeLetters, VoxelEdge, WriteOptions, config_table,
+    ConfigError, ConfigText, GroupsEntry, ShapeLetters, VoxelEdge, WriteOptions, read_config,
 };
 use serde::{Deserialize, Serialize};
 
@@ -175,25 +173,28 @@ impl ShardsConfig {
     }
 }
 
+/// What the kinds are that may be left out.
+fn name_default_kinds(table: &mut toml::Table, has_text: bool) {
+    if let (false, Some(toml::Value::Table(dataset))) = (has_text, table.get_mut("dataset")) {
+        // Without a text it is the synthetic set whose keys are overridden, unless they name another.
+        dataset.entry("kind").or_insert_with(|| "synthetic".into());
+    }
+    if let Some(toml::Value::Table(rig)) = table.get_mut("views").and_then(|views| views.get_mut("rig")) {
+        // The same for the default rig.
+        rig.entry("kind").or_insert_with(|| "fibonacci".into());
+    }
+}
+
 impl PrepareConfig {
     /// The config of a text (the defaults, without one) with `key=value` overrides.
     ///
     /// # Errors
     /// Fails if the text cannot be parsed, a key is unknown, or a value is out of range.
     pub fn load(text: Option<&ConfigText>, overrides: &[String]) -> Result<Self> {
-        let mut table = config_table(text, overrides)?;
-        if let (None, Some(toml::Value::Table(dataset))) = (text, table.get_mut("dataset")) {
-            // Without a text it is the synthetic set whose keys are overridden, unless they name another.
-            dataset.entry("kind").or_insert_with(|| "synthetic".into());
-        }
-        if let Some(toml::Value::Table(rig)) = table.get_mut("views").and_then(|views| views.get_mut("rig")) {
-            // The same for the default rig.
-            rig.entry("kind").or_insert_with(|| "fibonacci".into());
-        }
-        let origin = text.map_or(Path::new("(defaults)"), |text| &text.origin);
-        let config: Self = toml::Value::Table(table)
-            .try_into()
-            .map_err(|e: toml::de::Error| ConfigError::file(origin, &e))?;
+        let config: Self = read_config(text, overrides, &|mut table| {
+            name_default_kinds(&mut table, text.is_some());
+            toml::Value::Table(table).try_into()
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -262,6 +263,8 @@ impl PrepareConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -42,12 +42,6 @@ pub enum Error {
         /// A file that would be mixed up with the shards, or overwritten.
         file: String,
     },
-    /// Another process writes to the output folder.
-    #[error("{path}: another jepa3d process is writing here; wait for it or choose another --out", path = path.display())]
-    Busy {
-        /// The output folder.
-        path: PathBuf,
-    },
     /// `--finalize` came before all tasks were done.
     #[error("{path}: {missing} of {total} tasks are not done, the first is --task {first}", path = path.display())]
     Unfinished {

@@ -4,13 +4,12 @@
 //! points and views, and one record a finished shard.
 
 use std::collections::BTreeSet;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, MANIFEST_FILE, Manifest, ShardEntry, check_hashed_toml, hashed_toml, read_regular,
-    remove_temporaries, write_atomically,
+    CATALOG_FILE, FolderLock, MANIFEST_FILE, Manifest, ShardEntry, check_hashed_toml, hashed_toml,
+    read_regular, remove_temporaries, write_atomically,
 };
 
 use crate::error::{Error, Result};
@@ -91,20 +90,15 @@ impl OutputFolder {
         Ok(())
     }
 
-    /// Locks the folder until the file is closed, be it by the death of the process.
+    /// Locks the folder as long as the lock lives, and no longer than the process.
     ///
     /// # Errors
     /// Fails if another process holds a lock that cannot be `shared` with it.
-    pub(crate) fn lock(&self, shared: bool) -> Result<File> {
+    pub(crate) fn lock(&self, shared: bool) -> Result<FolderLock> {
         let path = self.state.join("lock");
-        let wrong = |e| jepa3d_schemas::Error::io(&path, e);
-        let file = File::options().create(true).append(true).open(&path).map_err(wrong)?;
-        let locked = if shared { file.try_lock_shared() } else { file.try_lock() };
-        match locked {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(Error::Busy { path: self.out.clone() }),
-            Err(TryLockError::Error(e)) => Err(wrong(e).into()),
-        }
+        let lock =
+            if shared { FolderLock::share(&self.out, &path) } else { FolderLock::take(&self.out, &path) };
+        Ok(lock?)
     }
 
     /// Writes down whose the folder is.

@@ -34,6 +34,14 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+    /// Another process writes to a folder.
+    #[error("{path}: another jepa3d process is writing here{holders}; wait for it or choose another folder", path = path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+        /// The process and its machine in brackets, as far as they are known.
+        holders: String,
+    },
     /// Samples could not be laid out in columns.
     #[error("sample {id}: column {column}: expected {expected}, found {found}")]
     Column {

@@ -47,8 +47,8 @@ impl HashedTableWriter {
         properties: WriterPropertiesBuilder,
         metadata: Metadata,
     ) -> Result<Self> {
-        let temporary = TemporaryFile::beside(target);
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&temporary.path);
+        let temporary = TemporaryFile::create(target)?;
+        let file = temporary.file().try_clone();
         let out = HashingFile::buffered(file.map_err(|e| Error::io(&temporary.path, e))?);
         let pairs = metadata.into_iter().chain([(KEY.to_owned(), BLANK.to_owned())]);
         let pairs = pairs.map(|(key, value)| KeyValue { key, value: Some(value) });

@@ -14,6 +14,14 @@ pub enum ConfigError {
         /// The text given.
         found: String,
     },
+    /// An override has a key or a value that no config has.
+    #[error("--set {text}: {reason}")]
+    Override {
+        /// The text given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// The file cannot be read or parsed, or does not hold the config that was asked for.
     #[error("{path}: {reason}", path = path.display())]
     File {
@@ -40,11 +48,14 @@ impl ConfigError {
         Self::Setting { key: key.into(), expected: expected.into(), found: found.to_string() }
     }
 
-    /// A file that does not hold the config that was asked for: in one line, for an override has no place in the file that
-    /// could be shown.
-    pub fn file(path: &Path, reason: &impl ToString) -> Self {
-        Self::File { path: path.to_owned(), reason: reason.to_string().trim_end().replace('\n', " ") }
+    /// A file that does not hold the config that was asked for, in one line.
+    fn file(path: &Path, reason: &impl ToString) -> Self {
+        Self::File { path: path.to_owned(), reason: in_one_line(reason) }
     }
+}
+
+fn in_one_line(reason: &impl ToString) -> String {
+    reason.to_string().trim_end().replace('\n', " ")
 }
 
 /// A config as written: the TOML of a file, or of a preset that is part of the program.
@@ -67,12 +78,47 @@ impl ConfigText {
     }
 }
 
-/// The keys of a config (none: no keys), with `key=value` overrides on top; keys are dotted, values are
+/// The config that `parse` makes of a text (none: of no keys) with `key=value` overrides on top; keys are dotted, values are
 /// TOML, and a bare word is text.
 ///
 /// # Errors
-/// Fails if the text cannot be parsed, or an override has another form.
-pub fn config_table(config: Option<&ConfigText>, overrides: &[String]) -> Result<toml::Table, ConfigError> {
+/// Fails if the text cannot be parsed, or `parse` refuses what it is given; the error names the override without which it
+/// would not, or else the text's origin.
+pub fn read_config<T>(
+    config: Option<&ConfigText>,
+    overrides: &[String],
+    parse: &dyn Fn(toml::Table) -> Result<T, toml::de::Error>,
+) -> Result<T, ConfigError> {
+    let refusal = match parse(config_table(config, overrides)?) {
+        Ok(config) => return Ok(config),
+        Err(refusal) => refusal,
+    };
+    let refuse = |overrides: &[String]| -> Result<Option<toml::de::Error>, ConfigError> {
+        Ok(parse(config_table(config, overrides)?).err())
+    };
+    let blame = |text: &String, reason: &toml::de::Error| ConfigError::Override {
+        text: text.clone(),
+        reason: in_one_line(reason),
+    };
+    // One without which all is well, or else the first with which it is not.
+    for (at, text) in overrides.iter().enumerate() {
+        if refuse(&[&overrides[..at], &overrides[at + 1..]].concat())?.is_none() {
+            return Err(blame(text, &refusal));
+        }
+    }
+    let mut is_well = refuse(&[])?.is_none();
+    for (at, text) in overrides.iter().enumerate() {
+        match refuse(&overrides[..=at])? {
+            Some(reason) if is_well => return Err(blame(text, &reason)),
+            refusal => is_well = refusal.is_none(),
+        }
+    }
+    let origin = config.map_or(Path::new("(defaults)"), |config| &config.origin);
+    Err(ConfigError::file(origin, &refusal))
+}
+
+/// The keys of a text with overrides on top.
+fn config_table(config: Option<&ConfigText>, overrides: &[String]) -> Result<toml::Table, ConfigError> {
     let mut table = match config {
         None => toml::Table::new(),
         Some(config) => parse(config)?,
@@ -86,9 +132,18 @@ pub fn config_table(config: Option<&ConfigText>, overrides: &[String]) -> Result
 fn parse(config: &ConfigText) -> Result<toml::Table, ConfigError> {
     let wrong = |e: toml::de::Error| ConfigError::File {
         path: config.origin.clone(),
-        reason: e.to_string().trim_end().to_owned(),
+        reason: format!("{}{}", name_place(&config.toml, e.span()), e.message().replace('\n', " ")),
     };
     config.toml.parse().map_err(wrong)
+}
+
+/// Line, column and text of a place, where it is known.
+fn name_place(toml: &str, place: Option<std::ops::Range<usize>>) -> String {
+    let Some(before) = place.and_then(|place| toml.get(..place.start)) else { return String::new() };
+    let (number, start) = (before.matches('\n').count(), before.rfind('\n').map_or(0, |at| at + 1));
+    let column = before[start..].chars().count() + 1;
+    let line = toml[start..].lines().next().unwrap_or_default();
+    format!("line {}, column {column} (`{line}`): ", number + 1)
 }
 
 fn apply(table: &mut toml::Table, text: &str) -> Result<(), &'static str> {
@@ -104,4 +159,59 @@ fn apply(table: &mut toml::Table, text: &str) -> Result<(), &'static str> {
     }
     here.insert(last.to_owned(), value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Settings {
+        optim: Optim,
+        name: String,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Optim {
+        lr: f64,
+        batch: usize,
+    }
+
+    fn read(toml: &str, overrides: &[&str]) -> Result<Settings, String> {
+        let text = ConfigText { origin: "a.toml".into(), toml: toml.to_owned() };
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        let parse = |table| toml::Value::Table(table).try_into();
+        read_config(Some(&text), &overrides, &parse).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn overrides_lie_on_top() {
+        let found = read("name = \"a\"\n[optim]\nlr = 1.0\n", &["optim.batch=3", "name=b"]).unwrap();
+        assert_eq!(found, Settings { optim: Optim { lr: 1.0, batch: 3 }, name: "b".into() });
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_where_it_was_said() {
+        let unknown = "unknown field `lrr`, expected `lr` or `batch` in `optim`";
+        assert_eq!(
+            read("", &["name=a", "optim.lrr=1", "optim.lr=1.0"]).unwrap_err(),
+            format!("--set optim.lrr=1: {unknown}")
+        );
+        let error = read("", &["optim.lr=1.0", "optim.batch=many", "optim.lrr=1"]).unwrap_err();
+        assert!(error.starts_with("--set optim.batch=many: invalid type"), "the first of two: {error}");
+        let error = read("[optim]\nlrr = 1\n", &["name=a"]).unwrap_err();
+        assert_eq!(error, format!("a.toml: {unknown}"), "said by the file");
+        let error = read("[optim]\nlrr = 1\n", &["nam=a"]).unwrap_err();
+        assert!(error.starts_with("a.toml: "), "both: {error}");
+        let error = read("name = \"a\"\n[optim]\nlr = = 1\n", &[]).unwrap_err();
+        assert!(
+            error.starts_with("a.toml: line 3, column 6 (`lr = = 1`): ") && !error.contains('\n'),
+            "{error}"
+        );
+        assert_eq!(read("", &["x"]).unwrap_err(), "config: --set: expected key=value, found \"x\"");
+    }
 }

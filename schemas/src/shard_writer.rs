@@ -2,7 +2,6 @@
 //!
 //! A shard gets its final name after `fsync`, so a name without a whole file behind it never exists.
 
-use std::fs::File;
 use std::io::BufWriter;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -72,8 +71,8 @@ impl<R: TableRow> ShardWriter<R> {
     /// # Errors
     /// Fails if the temporary file beside `target` cannot be created.
     pub fn create(target: &Path, options: WriteOptions, metadata: Metadata) -> Result<Self> {
-        let temporary = TemporaryFile::beside(target);
-        let file = File::create(&temporary.path).map_err(|e| Error::io(&temporary.path, e))?;
+        let temporary = TemporaryFile::create(target)?;
+        let file = temporary.file().try_clone().map_err(|e| Error::io(&temporary.path, e))?;
         let properties = properties(R::COLUMNS, options, metadata);
         let writer =
             ArrowWriter::try_new(HashingFile::buffered(file), arrow_schema(R::COLUMNS), Some(properties))
@@ -113,7 +112,6 @@ impl<R: TableRow> ShardWriter<R> {
         let Self { target, temporary, writer, rows, .. } = self;
         let out = writer.into_inner().map_err(|e| Error::parquet(&temporary.path, e))?;
         let out = out.into_inner().map_err(|e| Error::io(&temporary.path, e.into_error()))?;
-        out.file.sync_all().map_err(|e| Error::io(&temporary.path, e))?;
         let written =
             WrittenShard { rows, bytes: out.bytes, hash: out.hasher.finalize().to_hex().to_string() };
         temporary.rename(&target)?;

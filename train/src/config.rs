@@ -11,7 +11,7 @@ mod task;
 use std::path::Path;
 
 use jepa3d_loader::{LoaderConfig, MaskingConfig};
-use jepa3d_schemas::{ConfigError, ConfigText, config_table};
+use jepa3d_schemas::{ConfigError, ConfigText, read_config};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -93,10 +93,7 @@ impl PretrainConfig {
     /// # Errors
     /// Fails if the text cannot be parsed, a key is unknown, or a value is out of range.
     pub fn parse(text: &ConfigText, overrides: &[String]) -> Result<Self> {
-        let table = config_table(Some(text), overrides)?;
-        let config: Self = toml::Value::Table(table)
-            .try_into()
-            .map_err(|e: toml::de::Error| ConfigError::file(&text.origin, &e))?;
+        let config: Self = read_config(Some(text), overrides, &|table| toml::Value::Table(table).try_into())?;
         config.check()?;
         Ok(config)
     }
