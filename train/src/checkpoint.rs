@@ -2,12 +2,13 @@
 //! state of the run, written aside and renamed, so that it is whole or absent.
 //!
 //! Weights of 1x1 convolutions have the official shape `[o, i, 1]` in the file. Moments are named
-//! `optimizer.first.<name>` and `optimizer.second.<name>`; a file without them serves evaluation.
+//! `optimizer.first.<name>` and `optimizer.second.<name>`; a file without them serves evaluation. The file carries a hash of
+//! itself, which every reader compares.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use jepa3d_schemas::write_atomically;
+use jepa3d_schemas::{check_seal, seal_safetensors, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::monitor::{Alarms, BestProbe, MonitorState};
 use crate::nn::{HostTensor, NamedTensors, Parameters};
 use crate::optim::{AdamW, SavedMoments};
+use crate::run_file::read_regular;
 
 /// Newest checkpoint of a run folder.
 pub const LAST_FILE: &str = "last.safetensors";
@@ -128,7 +130,7 @@ pub(crate) fn write(
     let text = serde_json::to_string(state).expect("a state serialises");
     let metadata = HashMap::from([(STATE_KEY.to_owned(), text)]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(|e| not_a_checkpoint(path, e))?;
-    Ok(write_atomically(path, &file)?)
+    Ok(write_atomically(path, &seal_safetensors(file))?)
 }
 
 /// Official 1x1 convolutions have a last dimension of one.
@@ -154,14 +156,18 @@ pub(crate) struct Checkpoint {
 /// Reads a checkpoint.
 ///
 /// # Errors
-/// Fails if the file cannot be read, is no safetensors file, or holds another state than this version writes.
+/// Fails if the file cannot be read, is no safetensors file, is not the one that was written (by the hash it carries), or
+/// holds another state than this version writes. A file without a hash is read with a warning.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = read_regular(path).map_err(|e| Error::io(path, e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
+    if !check_seal(path, &bytes)? {
+        tracing::warn!("{}: carries no hash, so damage in it cannot be found", path.display());
+    }
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
     let text = metadata.metadata().as_ref().and_then(|m| m.get(STATE_KEY));
     let state =
         text.map(|text| serde_json::from_str(text)).transpose().map_err(|e| not_a_checkpoint(path, e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
     let mut tensors = NamedTensors::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {

@@ -1,14 +1,14 @@
 //! A frozen encoder: from a run, or with the random weights that the same config starts from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use jepa3d_loader::{Masks, PreparedDataset};
 use jepa3d_probe::FeatureSet;
-use jepa3d_schemas::{FeatureRows, write_features};
+use jepa3d_schemas::{ConfigText, FeatureRows, write_features};
 
-use crate::checkpoint::{LAST_FILE, read};
+use crate::checkpoint::{Checkpoint, LAST_FILE, RunState, read};
 use crate::config::{Method, PretrainConfig, TargetKind};
 use crate::device::open_device;
 use crate::error::{Error, Result};
@@ -16,7 +16,8 @@ use crate::features::{FeatureExtractor, Pooling};
 use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::monitor::MonitorSubset;
 use crate::nn::ForwardPass;
-use crate::run_folder::CONFIG_FILE;
+use crate::run_config::{CONFIG_FILE, read_run_config};
+use crate::run_folder::find_differences;
 
 /// An encoder that is only evaluated.
 pub struct FrozenEncoder {
@@ -24,30 +25,69 @@ pub struct FrozenEncoder {
     config: PretrainConfig,
     device: Device,
     source: String,
+    step: Option<u64>,
     fingerprint: Option<String>,
 }
 
+/// The config of a checkpoint: that of the folder around it, which must be the one it was trained with.
+fn find_config(
+    file: &Path,
+    state: Option<&RunState>,
+    preset: Option<&PretrainConfig>,
+) -> Result<PretrainConfig> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let beside = folder.join(CONFIG_FILE);
+    let Some(state) = state else {
+        let reason = format!(
+            "the checkpoint says nothing of its architecture, and there is no {CONFIG_FILE} beside it: say it by --preset \
+             NAME, the preset or .toml file that it is one of"
+        );
+        return match preset {
+            Some(preset) => Ok(preset.clone()),
+            None if beside.exists() => read_run_config(folder),
+            None => Err(Error::RunFolder { path: file.to_owned(), reason }),
+        };
+    };
+    if preset.is_some() {
+        tracing::warn!("{}: --preset is not used: the checkpoint holds its config", file.display());
+    }
+    let origin = file.to_owned();
+    let trained = PretrainConfig::parse(&ConfigText { origin, toml: state.config.clone() }, &[])?;
+    if !beside.exists() {
+        return Ok(trained);
+    }
+    let config = read_run_config(folder)?;
+    let differences = find_differences(&trained.to_toml(), &config.to_toml());
+    if differences.is_empty() {
+        return Ok(config);
+    }
+    let expected = format!("the config that {} was trained with", file.display());
+    Err(Error::Checkpoint { path: beside, expected, found: differences.join(", ") })
+}
+
 impl FrozenEncoder {
-    /// Opens a run folder (its newest checkpoint), or a checkpoint inside one; the config is that of the folder.
+    /// Opens a run folder (its newest checkpoint), or a checkpoint inside one; the config is that of the folder, or else the
+    /// one that the checkpoint was trained with. A checkpoint that does not say, because another tool made it, is read as one
+    /// of `preset`, if there is one.
     ///
     /// # Errors
-    /// Fails if there is no config or checkpoint, or they do not fit together.
-    pub fn open(path: &Path, device: &str) -> Result<Self> {
+    /// Fails if there is no config or checkpoint, or they do not fit together or are not as they were written.
+    pub fn open(path: &Path, preset: Option<&PretrainConfig>, device: &str) -> Result<Self> {
         let file = if path.is_dir() { path.join(LAST_FILE) } else { path.to_owned() };
-        let folder = file.parent().map_or_else(PathBuf::new, Path::to_owned);
         if !file.exists() {
             let reason = format!("no run: expected {LAST_FILE} there, found none");
             return Err(Error::RunFolder { path: path.to_owned(), reason });
         }
-        let config = PretrainConfig::load(&folder.join(CONFIG_FILE), &[])?;
+        let Checkpoint { tensors, state } = read(&file)?;
+        let config = find_config(&file, state.as_ref(), preset)?;
         let device = open_device(device)?;
         let (model, parameters) = PretrainModel::new(&config, &device)?;
-        let checkpoint = read(&file)?;
-        parameters.set(&file, &checkpoint.tensors)?;
-        let state = checkpoint.state;
-        let step = state.as_ref().map_or("unknown".to_owned(), |state| state.step.to_string());
-        let source = format!("{} after step {step}", file.display());
-        Ok(Self { model, config, device, source, fingerprint: state.map(|state| state.fingerprint) })
+        parameters.set(&file, &tensors)?;
+        let step = state.as_ref().map(|state| state.step);
+        let said = step.map_or("unknown".to_owned(), |step| step.to_string());
+        let source = format!("{} after step {said}", file.display());
+        let fingerprint = state.map(|state| state.fingerprint);
+        Ok(Self { model, config, device, source, step, fingerprint })
     }
 
     /// Random weights of a config and its seed: what training starts from, calibrated if the config says so.
@@ -61,7 +101,7 @@ impl FrozenEncoder {
             MonitorSubset::read(config, dataset, &device)?.calibrate(&model)?;
         }
         let source = format!("random weights of seed {}", config.run.seed);
-        Ok(Self { model, config: config.clone(), device, source, fingerprint: None })
+        Ok(Self { model, config: config.clone(), device, source, step: None, fingerprint: None })
     }
 
     /// The config it was built from.
@@ -72,6 +112,11 @@ impl FrozenEncoder {
     /// Where its weights come from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Steps that it was trained for; none if it was not, or the checkpoint does not say.
+    pub fn step(&self) -> Option<u64> {
+        self.step
     }
 
     /// Fingerprint of the dataset it was trained on; none if it was not, or the checkpoint does not say.

@@ -10,7 +10,7 @@ use crate::frozen::FrozenEncoder;
 use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::monitor::StepMeasures;
 use crate::nn::ForwardPass;
-use crate::run_folder::CONFIG_FILE;
+use crate::run_config::CONFIG_FILE;
 
 const TINY: &str = "preset = \"tiny\"\n[data]\ngroups = 4\ngroup_size = 6\n[model]\ntokenizer = [4, 8, 8]\nwidth = 8\n\
                     depth = 1\nheads = 2\n[predictor]\nwidth = 8\ndepth = 1\nheads = 2\n[optim]\nbatch = 2\n\
@@ -34,7 +34,7 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
         alarms: Default::default(),
     };
     write(&run.path().join(LAST_FILE), &parameters, None, &state).unwrap();
-    let encoder = FrozenEncoder::open(run.path(), "cpu").unwrap();
+    let encoder = FrozenEncoder::open(run.path(), None, "cpu").unwrap();
     let mut draws = Draws::new(0, "clouds", "frozen");
     let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| draws.normal() as f32).collect() };
     let (patches, centers) = (numbers(5 * 4 * 6 * 3), numbers(5 * 4 * 3));

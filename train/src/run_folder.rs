@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::remove_temporaries;
+use jepa3d_schemas::{FolderLock, remove_temporaries};
 
 use crate::checkpoint::{BEST_FILE, Checkpoint, LAST_FILE, RunState, read};
 use crate::config::PretrainConfig;
 use crate::error::{Error, Result};
 
-/// The resolved config inside a run folder.
-pub const CONFIG_FILE: &str = "config.toml";
+/// What a process that writes a run folder holds.
+const LOCK_FILE: &str = ".lock";
 
 /// Settings that may differ when a run is continued: they change no parameter.
 const FREE: [&str; 9] = [
@@ -25,26 +25,34 @@ const FREE: [&str; 9] = [
     "monitor.patience",
 ];
 
-/// A run folder that may be written.
+/// A run folder that this process alone may write.
 pub(crate) struct RunFolder {
     pub path: PathBuf,
+    _lock: FolderLock,
 }
 
 impl RunFolder {
     /// Opens a folder for a new run, or finds the checkpoint to continue from.
     ///
     /// # Errors
-    /// Fails if it holds a run and `resume` is not asked for, or the checkpoint cannot be used.
+    /// Fails if it holds a run and `resume` is not asked for, another process writes there, or the checkpoint cannot be used.
     pub(crate) fn open(path: &Path, resume: bool) -> Result<(Self, Option<Checkpoint>)> {
         let last = path.join(LAST_FILE);
-        if last.exists() && !resume {
+        let refuse_other = || {
             let reason =
                 format!("holds a run ({LAST_FILE}): --resume continues it, another --out starts a new one");
-            return Err(Error::RunFolder { path: path.to_owned(), reason });
+            Error::RunFolder { path: path.to_owned(), reason }
+        };
+        if last.exists() && !resume {
+            return Err(refuse_other());
         }
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+        let lock = FolderLock::take(path, &path.join(LOCK_FILE))?;
+        if last.exists() && !resume {
+            return Err(refuse_other()); // begun by another process meanwhile
+        }
         remove_temporaries(path)?;
-        let folder = Self { path: path.to_owned() };
+        let folder = Self { path: path.to_owned(), _lock: lock };
         let checkpoint = last.exists().then(|| read(&last)).transpose()?;
         Ok((folder, checkpoint))
     }
@@ -136,7 +144,8 @@ pub(crate) fn config_to_record(config: &PretrainConfig) -> String {
     toml::to_string_pretty(&table).expect("a table serialises")
 }
 
-fn find_differences(before: &str, now: &str) -> Vec<String> {
+/// The settings that differ and change a parameter, as `key new instead of old`.
+pub(crate) fn find_differences(before: &str, now: &str) -> Vec<String> {
     let [before, now] = [before, now].map(|text| {
         let table: toml::Table = text.parse().unwrap_or_default();
         let mut flat = BTreeMap::new();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use jepa3d_loader::PreparedDataset;
-use jepa3d_schemas::{Draws, write_atomically};
+use jepa3d_schemas::Draws;
 
 use crate::checkpoint::{self, Checkpoint, RunState};
 use crate::config::PretrainConfig;
@@ -20,7 +20,8 @@ use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
 use crate::nn::{ForwardPass, Parameters};
 use crate::optim::{AdamW, ParameterGradients, UpdateRates};
 use crate::request::{Event, PretrainRequest, RunOutcome};
-use crate::run_folder::{CONFIG_FILE, RunFolder, RunOrigin, check_resume, config_to_record};
+use crate::run_config::write_run_config;
+use crate::run_folder::{RunFolder, RunOrigin, check_resume, config_to_record};
 use crate::schedule::{ScheduleLength, learning_rate, momentum, weight_decay};
 use crate::step_inputs::{NextInput, StepInputs};
 use crate::step_record::StepRecord;
@@ -82,7 +83,7 @@ impl Trainer {
             check_resume(&folder.last(), checkpoint.state(&folder.last())?, &config, &inputs.origin())?;
             monitors = checkpoint.restore(&folder.last(), &parameters, &mut optimizer)?;
         }
-        write_atomically(&folder.path.join(CONFIG_FILE), config.to_toml().as_bytes())?;
+        write_run_config(&folder.path, &config)?;
         let saved = (step > 0).then_some(step);
         let metrics = MetricsWriter::open(&folder.path, saved)?;
         let evaluation = OnlineEvaluation::new(&config, &dataset, &device, monitors)?;

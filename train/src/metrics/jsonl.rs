@@ -1,44 +1,19 @@
 //! `metrics.jsonl`: one JSON object a line, cut back to the checkpoint on resume.
 //!
-//! A line is one `write` to the file, so a kill leaves whole lines or tears the last one. JSON has
-//! no NaN and no infinity: such a value is `null`, and the line's `not_finite` object says which.
+//! A line is one `write` to the file, so a kill leaves whole lines or tears the last one. A record that was damaged otherwise
+//! is kept beside, and goes on with the lines that read.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::Error as DataError;
-use serde::Deserialize;
+use jepa3d_schemas::{Error as DataError, write_atomically};
 
 use super::Scalars;
+use super::line::format_line;
+use super::record::{METRICS_FILE, MetricsRecord, read_record};
 use crate::error::Result;
-
-/// Name of the record within a run folder.
-pub const METRICS_FILE: &str = "metrics.jsonl";
-
-/// A line of the record as read back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Logged {
-    /// Optimiser steps done.
-    pub step: u64,
-    /// Epochs done.
-    pub epoch: f64,
-    /// The values by name, NaN and infinities restored; finite ones to the last digit but one.
-    pub values: BTreeMap<String, f64>,
-}
-
-/// A line as it stands in the file.
-#[derive(Deserialize)]
-struct MetricsLine {
-    step: u64,
-    epoch: Option<f64>,
-    #[serde(default)]
-    not_finite: BTreeMap<String, String>,
-    #[serde(flatten)]
-    values: BTreeMap<String, Option<f64>>,
-}
+use crate::run_file::{copy_aside, open_regular};
 
 /// The open record.
 #[derive(Debug)]
@@ -51,17 +26,17 @@ impl JsonLines {
     /// Opens the record of `run`: empty, or with the lines up to `resume_after`.
     pub(super) fn open(run: &Path, resume_after: Option<u64>) -> Result<Self> {
         let path = run.join(METRICS_FILE);
-        let kept = match resume_after {
-            Some(last) if path.exists() => find_kept_lines(&path, last)?,
-            _ => KeptLines { bytes: 0, lacks_newline: false },
-        };
         let io = |e| DataError::io(&path, e);
-        let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(io)?;
-        file.set_len(kept.bytes).map_err(io)?;
-        file.seek(SeekFrom::End(0)).map_err(io)?;
-        if kept.lacks_newline {
-            file.write_all(b"\n").map_err(io)?;
+        match resume_after {
+            Some(last) => cut_back(&path, last)?,
+            None => {
+                if path.exists() {
+                    open_regular(&path).map_err(io)?;
+                }
+                File::create(&path).map_err(io)?;
+            }
         }
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io)?;
         Ok(Self { path, file })
     }
 
@@ -76,107 +51,40 @@ impl JsonLines {
     }
 }
 
-/// How much of a record stays.
-struct KeptLines {
-    bytes: u64,
-    lacks_newline: bool,
-}
-
-/// The length of the lines of `path` up to step `last`. A last line without an end stays if it is whole.
-fn find_kept_lines(path: &Path, last: u64) -> Result<KeptLines> {
-    let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
-    let mut kept = 0;
-    for (number, ParsedLine { raw, line }) in parse(path, &bytes)?.into_iter().enumerate() {
-        if line.step > last {
-            tracing::info!(
-                "{}: continued from step {last}: line {} and later cut off",
-                path.display(),
-                number + 1
-            );
-            break;
-        }
-        kept += raw.len();
-    }
-    let lacks_newline = kept > 0 && bytes[kept - 1] != b'\n';
-    Ok(KeptLines { bytes: kept as u64, lacks_newline })
-}
-
-/// A line with its bytes.
-struct ParsedLine<'a> {
-    raw: &'a [u8],
-    line: MetricsLine,
-}
-
-/// Every line; a torn last one is left out.
-fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<ParsedLine<'a>>> {
-    let mut lines = Vec::new();
-    for (number, raw) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
-        match serde_json::from_slice(raw) {
-            Ok(line) => lines.push(ParsedLine { raw, line }),
-            Err(_) if !raw.ends_with(b"\n") => break,
-            Err(reason) => {
-                let what = format!("line {}", number + 1);
-                let found = format!("{:?} ({reason})", shorten(raw));
-                return Err(DataError::contract(
-                    path,
-                    what,
-                    "a JSON object of step, epoch and numbers",
-                    found,
-                )
-                .into());
-            }
-        }
-    }
-    Ok(lines)
-}
-
-fn shorten(raw: &[u8]) -> String {
-    String::from_utf8_lossy(raw).trim_end().chars().take(60).collect()
-}
-
-/// Reads the record of the run folder `run`; a last line torn by a kill is left out.
-///
-/// # Errors
-/// Fails if there is no record, or a line is not one of ours (the message names it).
-pub fn read_metrics(run: &Path) -> Result<Vec<Logged>> {
-    let path = run.join(METRICS_FILE);
-    let bytes = std::fs::read(&path).map_err(|e| DataError::io(&path, e))?;
-    Ok(parse(&path, &bytes)?.into_iter().map(|parsed| to_logged(parsed.line)).collect())
-}
-
-fn to_logged(line: MetricsLine) -> Logged {
-    let kind = |name: &str| match line.not_finite.get(name).map(String::as_str) {
-        Some("inf") => f64::INFINITY,
-        Some("-inf") => f64::NEG_INFINITY,
-        _ => f64::NAN,
+/// Leaves the lines of `path` up to step `last`. A last line without an end stays if it is whole.
+fn cut_back(path: &Path, last: u64) -> Result<()> {
+    let record = match read_record(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => MetricsRecord::default(),
+        read => read.map_err(|e| DataError::io(path, e))?,
     };
-    let values = line.values.iter().map(|(name, value)| (name.clone(), value.unwrap_or_else(|| kind(name))));
-    Logged { step: line.step, epoch: line.epoch.unwrap_or(f64::NAN), values: values.collect() }
-}
-
-/// The line of `scalars`, with its end.
-fn format_line(scalars: &Scalars) -> String {
-    let mut text = format!("{{\"step\":{},\"epoch\":{}", scalars.step, format_number(scalars.epoch));
-    for (name, value) in &scalars.values {
-        let _ = write!(text, ",{}:{}", quote(name), format_number(*value));
+    let mut kept = Vec::new();
+    for line in record.lines.iter().take_while(|line| line.logged.step <= last) {
+        kept.extend(&line.raw);
+        if !line.raw.ends_with(b"\n") {
+            kept.push(b'\n');
+        }
     }
-    let strange: Vec<String> = (scalars.values.iter())
-        .filter(|(_, value)| !value.is_finite())
-        .map(|(name, value)| format!("{}:\"{value}\"", quote(name)))
-        .collect();
-    if !strange.is_empty() {
-        let _ = write!(text, ",\"not_finite\":{{{}}}", strange.join(","));
+    let beside = match record.is_damaged() {
+        true => format!("; the file as it was: {}", copy_aside(path)?.display()),
+        false => String::new(),
+    };
+    let words = [record.describe_losses(), record.describe_gaps(last)];
+    let words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
+    if !words.is_empty() {
+        tracing::warn!("{}: {}: the run goes on without{beside}", path.display(), words.join(", "));
     }
-    text + "}\n"
+    let length = kept.len() as u64;
+    // Of a record in order what is kept is its beginning, but for the end of its last line.
+    match record.is_damaged() || length > record.length {
+        true => Ok(write_atomically(path, &kept)?),
+        false if length == record.length => Ok(()),
+        false => Ok(set_length(path, length).map_err(|e| DataError::io(path, e))?),
+    }
 }
 
-fn quote(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
-}
-
-/// The shortest digits that read back as `value`; `null` where JSON has no number.
-fn format_number(value: f64) -> String {
-    serde_json::Value::from(value).to_string()
+fn set_length(path: &Path, length: u64) -> std::io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(length)
 }
 
 #[cfg(test)]
@@ -197,29 +105,6 @@ mod tests {
     }
 
     #[test]
-    fn a_line_as_it_stands() {
-        let values = vec![("loss", 0.1), ("probe/knn20", f64::NAN), ("grad_norm", f64::NEG_INFINITY)];
-        assert_eq!(
-            format_line(&Scalars { step: 7, epoch: 0.5, values }),
-            "{\"step\":7,\"epoch\":0.5,\"loss\":0.1,\"probe/knn20\":null,\"grad_norm\":null,\
-             \"not_finite\":{\"probe/knn20\":\"NaN\",\"grad_norm\":\"-inf\"}}\n"
-        );
-    }
-
-    #[test]
-    fn values_read_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let values = vec![("a", 1.0 / 3.0), ("b", f64::INFINITY), ("c", f64::NAN), ("d", f64::from(0.1_f32))];
-        let mut lines = JsonLines::open(dir.path(), None).unwrap();
-        lines.write(&Scalars { step: 1, epoch: 0.1, values: values.clone() }).unwrap();
-        let read = read_metrics(dir.path()).unwrap();
-        assert_eq!((read.len(), read[0].step, read[0].epoch), (1, 1, 0.1));
-        let same = |x: f64, y: f64| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-15 * x.abs();
-        assert!(values.iter().all(|(name, x)| same(*x, read[0].values[*name])), "{read:?}");
-        assert_eq!(read[0].values.len(), 4);
-    }
-
-    #[test]
     fn resumed_file_equals_an_uninterrupted_one() {
         let (straight, resumed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         written(straight.path(), None, 1..=20);
@@ -237,19 +122,34 @@ mod tests {
         assert_eq!(text(resumed.path()).lines().count(), 3, "no checkpoint yet: from the first step");
     }
 
+    fn files(run: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(run).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
     #[test]
-    fn a_foreign_line_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(METRICS_FILE);
-        std::fs::write(&path, "{\"step\":1,\"epoch\":0.1}\n{\"step\":\"two\"}\n{\"step\":3,\"epoch\":1}\n")
-            .unwrap();
-        let message = read_metrics(dir.path()).unwrap_err().to_string();
-        let expected = format!(
-            "{}: line 2: expected a JSON object of step, epoch and numbers, found \"{{\\\"step\\\":\\\"two\\\"}}\" (",
-            path.display()
-        );
-        assert!(message.starts_with(&expected), "{message}");
-        assert_eq!(JsonLines::open(dir.path(), Some(1)).unwrap_err().to_string(), message);
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3, "nothing is lost");
+    fn a_damaged_record_goes_on_and_is_kept_beside() {
+        let (straight, damaged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        written(straight.path(), None, 1..=20);
+        let lines: Vec<String> = text(straight.path()).split_inclusive('\n').map(str::to_owned).collect();
+        let torn = format!("{}{}", &lines[3][..20], lines[4]);
+        let wrong = lines[6].replace("\"loss\":0", "\"loss\":7");
+        let mixed =
+            [&lines[..3], &[torn, wrong, "\u{0}\u{1}\n".into()], &lines[5..12], &lines[7..9]].concat();
+        std::fs::write(damaged.path().join(METRICS_FILE), mixed.concat()).unwrap();
+        written(damaged.path(), Some(10), 11..=20);
+        let kept = [&lines[..3], &lines[5..]].concat();
+        assert_eq!(text(damaged.path()), kept.concat());
+        assert_eq!(files(damaged.path()), ["metrics.damaged-1.jsonl", METRICS_FILE]);
+        let beside = std::fs::read_to_string(damaged.path().join("metrics.damaged-1.jsonl")).unwrap();
+        assert_eq!(beside, mixed.concat(), "nothing is lost");
+        written(damaged.path(), Some(20), 21..=21);
+        assert_eq!(files(damaged.path()).len(), 2, "only once");
+        // Without a record there is one from here on.
+        std::fs::remove_file(damaged.path().join(METRICS_FILE)).unwrap();
+        written(damaged.path(), Some(20), 21..=22);
+        assert_eq!(text(damaged.path()).lines().count(), 2);
     }
 }

@@ -4,7 +4,10 @@
 //! of a run that was killed and resumed equals that of one that was not (timings aside). The event
 //! files are for watching; each start adds one, as TensorBoard expects.
 
+mod crc32c;
 mod jsonl;
+mod line;
+mod record;
 mod tensorboard;
 #[cfg(test)]
 mod tests;
@@ -13,7 +16,8 @@ use std::path::Path;
 
 use crate::error::Result;
 
-pub use jsonl::{Logged, METRICS_FILE, read_metrics};
+pub use line::Logged;
+pub use record::{METRICS_FILE, read_metrics};
 
 /// The scalars of one step.
 ///
@@ -42,10 +46,11 @@ impl MetricsWriter {
     /// Opens the record in the run folder `run`, which must exist.
     ///
     /// With `resume_after`, the step of the checkpoint that the run continues from, lines of later
-    /// steps and a line torn by a kill are cut off; `None` starts an empty record.
+    /// steps and a line torn by a kill are cut off; `None` starts an empty record. Damaged lines are left out, with a
+    /// warning, and the file as it was is kept beside.
     ///
     /// # Errors
-    /// Fails if a file cannot be written, or a line of the existing record is not one of ours.
+    /// Fails if a file cannot be read or written.
     pub fn open(run: &Path, resume_after: Option<u64>) -> Result<Self> {
         let lines = jsonl::JsonLines::open(run, resume_after)?;
         let first_step = resume_after.map_or(0, |step| step + 1);

@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jepa3d_schemas::Error as DataError;
 
 use super::Scalars;
+use super::crc32c::crc32c;
 use crate::error::Result;
 
 /// An open event file.
@@ -85,18 +86,6 @@ fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C (Castagnoli), bit by bit: an event has a few hundred bytes.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
-        }
-    }
-    !crc
-}
-
 /// Protobuf: field number and wire type.
 fn key(field: u8, wire: u8) -> u8 {
     field << 3 | wire
@@ -134,18 +123,6 @@ fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// RFC 3720, appendix B.4, and the check value of the catalogue of CRCs.
-    #[test]
-    fn checksums_of_the_standard() {
-        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
-        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
-        let rising: Vec<u8> = (0..32).collect();
-        assert_eq!(crc32c(&rising), 0x46dd_794e);
-        let falling: Vec<u8> = (0..32).rev().collect();
-        assert_eq!(crc32c(&falling), 0x113f_db5c);
-    }
 
     /// Frame and message as `tensorboard`'s own writer makes them (`tensorboard_check.py golden`).
     #[test]

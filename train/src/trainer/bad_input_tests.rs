@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use jepa3d_schemas::Manifest;
+use jepa3d_schemas::{Manifest, seal_safetensors};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::fixture::{TINY, TrainerFixture, events_of};
@@ -27,7 +27,8 @@ fn refused(place: &TrainerFixture, out: &str, resume: bool, sets: &[&str], want:
 fn rewrite(path: &Path, change: impl Fn(&str, Vec<usize>) -> Option<Vec<usize>>) {
     let bytes = std::fs::read(path).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
-    let metadata: Option<HashMap<String, String>> = metadata.metadata().clone();
+    let mut metadata: HashMap<String, String> = metadata.metadata().clone().unwrap();
+    metadata.retain(|key, _| !key.starts_with("jepa3d."));
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let changed: Vec<(String, Vec<usize>, Vec<u8>)> = file
         .iter()
@@ -41,7 +42,8 @@ fn rewrite(path: &Path, change: impl Fn(&str, Vec<usize>) -> Option<Vec<usize>>)
     let views = changed.iter().map(|(name, shape, data)| {
         (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data).unwrap())
     });
-    std::fs::write(path, safetensors::serialize(views, metadata).unwrap()).unwrap();
+    let file = safetensors::serialize(views, Some(metadata)).unwrap();
+    std::fs::write(path, seal_safetensors(file)).unwrap();
 }
 
 #[test]
@@ -54,7 +56,7 @@ fn a_parameter_of_another_shape_is_named_with_both() {
     let wrong = "RUN: does not fit the model: student.norm.bias: expected [12], found [13]; \
                  predictor.mask_token: expected [1, 1, 6], found none";
     refused(&place, "run", true, &[], wrong);
-    let error = FrozenEncoder::open(&place.path("run"), "cpu").err().unwrap().to_string();
+    let error = FrozenEncoder::open(&place.path("run"), None, "cpu").err().unwrap().to_string();
     assert_eq!(error, wrong.replace("RUN", place.last("run").to_str().unwrap()));
 }
 
@@ -87,13 +89,13 @@ fn a_file_without_state_or_end_is_no_checkpoint() {
         let error = place.trainer("run", true, &[]).err().unwrap().to_string();
         let start = format!("{}: expected a safetensors checkpoint, found ", place.last("run").display());
         assert!(error.starts_with(&start) && error.len() > start.len(), "{error}");
-        assert!(FrozenEncoder::open(&place.path("run"), "cpu").is_err());
+        assert!(FrozenEncoder::open(&place.path("run"), None, "cpu").is_err());
     }
     let file = SafeTensors::deserialize(&bytes).unwrap();
     std::fs::write(place.last("run"), safetensors::serialize(file.iter(), None).unwrap()).unwrap();
     refused(&place, "run", true, &[], "RUN: expected the state of a run, found none");
     // What has weights can be evaluated.
-    assert!(FrozenEncoder::open(&place.path("run"), "cpu").is_ok());
+    assert!(FrozenEncoder::open(&place.path("run"), None, "cpu").is_ok());
 }
 
 #[test]
@@ -213,9 +215,37 @@ fn configs_out_of_range_name_the_key() {
         ("", "model.kind=3", "unknown field `kind`"),
         ("", "model.depth=two", "invalid type: string \"two\", expected usize"),
         ("", "masking.kind=cube", "unknown variant `cube`, expected one of `runs`, `region`, `random`"),
-        ("[model\n", "run.seed=1", "TOML parse error at line 2"),
+        ("[model\n", "run.seed=1", "line 1, column "),
     ] {
         let error = load(text, set);
+        let start = if text.is_empty() { format!("--set {set}: ") } else { start.clone() };
         assert!(error.starts_with(&start) && error.contains(says), "{error}");
     }
+}
+
+#[test]
+fn a_run_folder_has_one_writer() {
+    let place = TrainerFixture::new();
+    begun(&place);
+    let mut first = place.trainer("run", true, &[]).unwrap();
+    let files = || {
+        let entries = std::fs::read_dir(place.path("run")).unwrap().map(|entry| entry.unwrap());
+        let mut files: Vec<_> =
+            entries.map(|e| (e.file_name(), e.metadata().unwrap().modified().unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    let error = place.trainer("run", true, &[]).err().expect("refused").to_string();
+    let run = place.path("run");
+    let says = format!(
+        "{}: another jepa3d process is writing here (process {} on ",
+        run.display(),
+        std::process::id()
+    );
+    assert!(error.starts_with(&says), "{error}");
+    assert!(files() == before, "nothing is touched");
+    events_of(&mut first).unwrap();
+    drop(first);
+    place.trainer("run", true, &[]).unwrap();
 }

@@ -119,6 +119,7 @@ fn a_collapse_ends_the_run_where_asked_to() {
     assert_eq!(events.last(), Some(&Event::Checkpoint(2)), "patience is 2 steps");
     assert!(place.last("run").exists());
     // Without the wish it goes on from there.
+    drop(trainer);
     assert_eq!(place.run("run", true, FROZEN).0, RunOutcome::Done);
 }
 
@@ -133,6 +134,7 @@ fn a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint() {
     let error = events_of(&mut trainer).unwrap_err().to_string();
     assert_eq!(error, "step 3: the loss is NaN; the checkpoint of step 2 is the last good one");
     assert!(std::fs::read(place.last("run")).unwrap() == kept);
+    drop(trainer);
     assert_eq!(place.run("run", true, &[]).0, RunOutcome::Done);
     assert!(place.result("run") == place.result("straight"));
 }

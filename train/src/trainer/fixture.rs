@@ -86,7 +86,7 @@ impl TrainerFixture {
         let untimed = |line: &str| {
             let (values, timings) = line.split_once(",\"samples_per_s\":").unwrap_or((line, ""));
             let keys = timings.matches(':').count();
-            assert!(keys == 0 || keys == 2, "data_ms and step_ms are last: {line}");
+            assert!(keys == 0 || keys == 3, "data_ms, step_ms and the checksum are last: {line}");
             values.to_owned()
         };
         (std::fs::read(self.last(out)).unwrap(), text.lines().map(untimed).collect())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_loader::{PICTURE_SIZE, Picture, PreparedDataset, background, check_teacher_name};
 use jepa3d_schemas::{
-    CAMERA_COLUMNS, Error as DataError, RowGroupEncoder, ShardEntry, ShardWriter, TeacherFacts,
+    CAMERA_COLUMNS, Error as DataError, FolderLock, RowGroupEncoder, ShardEntry, ShardWriter, TeacherFacts,
     TeacherManifest, TeacherReader, TeacherRow, UpAxis, ViewGroup, ViewReader, WriteOptions, file_hash,
     remove_temporaries,
 };
@@ -21,6 +21,9 @@ use crate::teacher::Teacher;
 
 /// Images in memory at once, decoded: 0.6 MB each.
 const BATCH: usize = 32;
+
+/// What a process that writes a cache holds, in its folder.
+const LOCK_FILE: &str = ".lock";
 
 /// How far the work is, in views.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +54,7 @@ pub struct CacheReport {
 /// Embeds all views of `dataset` into the cache `name`, on the threads of the current pool.
 ///
 /// # Errors
-/// Fails if the dataset has no views, the name is no plain folder name, a view shard is not the one that was prepared,
+/// Fails if another process writes this cache, the dataset has no views, the name is no plain folder name, a view shard is not the one that was prepared,
 /// an image does not decode, or the folder of that name holds embeddings of another teacher or of other images (the error
 /// names what differs, with both values).
 pub fn cache_teacher(
@@ -111,6 +114,7 @@ struct CacheWork<'a> {
     encoder: RowGroupEncoder<TeacherRow>,
     background: [u8; 3],
     up: UpAxis,
+    _lock: FolderLock,
 }
 
 impl<'a> CacheWork<'a> {
@@ -118,11 +122,10 @@ impl<'a> CacheWork<'a> {
         let facts = teacher.facts(dataset)?;
         let encoder = RowGroupEncoder::new(WriteOptions::default());
         let (background, up) = (background(dataset.manifest()), dataset.up_axis());
-        let work = Self { dataset, teacher, name, facts, encoder, background, up };
-        let folder = work.path(&TeacherManifest::shard_beside(name, ""));
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+        let folder = dataset.folder().join(TeacherManifest::shard_beside(name, ""));
+        let lock = FolderLock::take(&folder, &folder.join(LOCK_FILE))?;
         remove_temporaries(&folder)?;
-        Ok(work)
+        Ok(Self { dataset, teacher, name, facts, encoder, background, up, _lock: lock })
     }
 
     fn path(&self, file: &str) -> PathBuf {

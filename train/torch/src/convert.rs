@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::names::{Changes, OfficialState, OurState, export, import};
 use crate::official::{OfficialTensor, PointJepaSizes, STUDENT, list_tensors};
-use crate::safetensors_file::{read_safetensors, write_safetensors};
+use crate::safetensors_file::{SafetensorsState, read_safetensors, write_safetensors};
 use crate::state::StateDict;
 use crate::torch_read::read_torch;
 use crate::torch_write::{Wrapper, write_torch};
@@ -56,7 +56,12 @@ pub fn convert(from: &Path, to: &Path) -> Result<Conversion> {
         return Err(DataError::contract(to, "name", format!("one ending in {expected}"), ending(to)).into());
     }
     let (tensors, sizes, changes) = if source == CheckpointKind::Safetensors {
-        let OfficialState { state, order, sizes, changes } = export(from, read_safetensors(from)?)?;
+        let SafetensorsState { state, is_checked } = read_safetensors(from)?;
+        let OfficialState { state, order, sizes, mut changes } = export(from, state)?;
+        if !is_checked {
+            let name = from.display();
+            changes.warnings.push(format!("{name}: carries no hash, so damage in it cannot be found"));
+        }
         let wrapper = match target {
             CheckpointKind::Lightning => Wrapper::Lightning { global_step: count_steps(&state) },
             _ => Wrapper::Plain,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use jepa3d_schemas::{Error as DataError, write_atomically};
+use jepa3d_schemas::{Error as DataError, check_seal, seal_safetensors, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 
 use crate::error::Result;
@@ -25,15 +25,23 @@ const TYPES: [(ElementType, Dtype); 10] = [
     (ElementType::Bool, Dtype::BOOL),
 ];
 
+/// The tensors of a safetensors file.
+pub(crate) struct SafetensorsState {
+    pub state: StateDict,
+    /// Whether the file carries a hash of itself, which then was compared.
+    pub is_checked: bool,
+}
+
 /// Reads all tensors of a safetensors file.
 ///
 /// # Errors
-/// Fails if the file is not one (cut short, a wrong header), or a tensor has an element type that
+/// Fails if the file is not one (cut short, a wrong header) or not as it was written (by the hash it carries), or a tensor has an element type that
 /// PyTorch checkpoints of these models do not have.
-pub(crate) fn read_safetensors(path: &Path) -> Result<StateDict> {
+pub(crate) fn read_safetensors(path: &Path) -> Result<SafetensorsState> {
     let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| DataError::contract(path, "file", "a whole safetensors file", e))?;
+    let is_checked = check_seal(path, &bytes)?;
     let mut state = StateDict::new();
     for (name, view) in file.iter() {
         let element = TYPES.iter().find(|pair| pair.1 == view.dtype()).map(|pair| pair.0);
@@ -43,10 +51,10 @@ pub(crate) fn read_safetensors(path: &Path) -> Result<StateDict> {
         let bytes = Arc::new(view.data().to_vec());
         state.insert(name.to_owned(), TensorData { element, shape: view.shape().to_vec(), bytes });
     }
-    Ok(state)
+    Ok(SafetensorsState { state, is_checked })
 }
 
-/// Writes the tensors to `path`, atomically; the same tensors give the same bytes.
+/// Writes the tensors to `path`, atomically and with a hash of the file; the same tensors give the same bytes.
 ///
 /// # Errors
 /// Fails if the disk does.
@@ -56,7 +64,7 @@ pub(crate) fn write_safetensors(path: &Path, state: &StateDict) -> Result<()> {
     let tensors = state.iter().map(|(name, tensor)| (name, SafetensorsView(tensor)));
     let bytes = serialize(tensors, Some(metadata))
         .map_err(|e| DataError::contract(path, "tensors", "ones that safetensors takes", e))?;
-    Ok(write_atomically(path, &bytes)?)
+    Ok(write_atomically(path, &seal_safetensors(bytes))?)
 }
 
 /// A tensor as the crate asks for it.

@@ -116,7 +116,7 @@ fn lightning_to_safetensors() {
     assert_eq!((&report.changes.added, &report.changes.warnings), (&vec![], &vec![]));
     // Counted by PyTorch: tokenizer 278, positions 68, encoder 1080.
     assert_eq!((report.encoder_parameters, report.predictor_parameters), (1426, 491));
-    let state = read_safetensors(&ours).unwrap();
+    let state = read_safetensors(&ours).unwrap().state;
     let listed = list_tensors(&SMALL);
     assert_eq!((report.tensors, listed.len()), (state.len(), state.len()));
     for entry in &listed {
