@@ -50,7 +50,7 @@ mod run_entities;
 #[cfg(feature = "rerun")]
 mod run_paths;
 #[cfg(feature = "rerun")]
-mod viewer_page;
+mod viewer_server;
 
 #[cfg(not(feature = "rerun"))]
 #[path = "recording_off.rs"]

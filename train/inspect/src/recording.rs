@@ -3,11 +3,10 @@
 //! Nothing is sent anywhere but to the file, a browser of this machine or its viewer.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Seek, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use rerun::web_viewer::WebViewerConfig;
+use jepa3d_schemas::TemporaryFile;
 use rerun::{RecordingStream, RecordingStreamBuilder};
 
 use super::blueprint::blueprint;
@@ -15,6 +14,7 @@ use super::entities::Scribe;
 use super::run::Shown;
 use super::run_entities::log_run;
 use super::select::Selection;
+use super::viewer_server;
 use crate::error::{Error, Result};
 use crate::rerun;
 
@@ -27,20 +27,18 @@ const FOOTER: &[u8] = b"RRF2FOOT";
 /// Fails if a shard cannot be read or the disk refuses; nothing new stands at `path` then.
 pub fn save_recording<'a>(shown: impl Into<Shown<'a>>, path: &Path) -> Result<u64> {
     let shown = shown.into();
-    let file = unfinished(path).map_err(|e| Error::io(path, e))?.into_temp_path();
-    let stream = builder(shown)?.save(&*file).map_err(failed)?;
+    let file = TemporaryFile::create(path)?;
+    let stream = builder(shown)?.save(file.path()).map_err(failed)?;
     log_all(shown, &stream)?;
     drop(stream);
     let bytes = check_whole(&file).map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    file.rename(path)?;
     Ok(bytes)
 }
 
-/// A recording served to browsers of this machine, as long as this lives.
+/// A recording served to browsers of this machine until the process ends.
 pub struct Served {
     url: String,
-    _stream: RecordingStream,
-    _page: Box<dyn std::any::Any>,
 }
 
 impl Served {
@@ -63,19 +61,12 @@ impl Served {
 /// Fails if a shard cannot be read or no port is free.
 pub fn serve_recording<'a>(shown: impl Into<Shown<'a>>) -> Result<Served> {
     let shown = shown.into();
-    let ip = Ipv4Addr::LOCALHOST.to_string();
-    let port = free_port()?;
-    let options = rerun::ServerOptions { memory_limit: rerun::MemoryLimit::UNLIMITED, ..Default::default() };
-    let stream = builder(shown)?.serve_grpc_opts(&ip, port, options).map_err(failed)?;
-    let page = WebViewerConfig { bind_ip: ip, open_browser: false, ..WebViewerConfig::default() };
-    let page = page.host_web_viewer().map_err(failed)?;
-    let page_port =
-        page.server_url().rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
-    let page_port = page_port.ok_or_else(|| failed(format!("no port in {}", page.server_url())))?;
-    let page_port = super::viewer_page::pass_on(page_port).map_err(failed)?;
+    let (stream, memory) = builder(shown)?.memory().map_err(failed)?;
     log_all(shown, &stream)?;
-    let url = format!("http://127.0.0.1:{page_port}/?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A{port}%2Fproxy");
-    Ok(Served { url, _stream: stream, _page: Box::new(page) })
+    let recording = memory.drain_as_bytes().map_err(failed)?;
+    let port = viewer_server::serve(recording).map_err(failed)?;
+    let recording = viewer_server::RECORDING.trim_start_matches('/');
+    Ok(Served { url: format!("http://127.0.0.1:{port}/?url=http%3A%2F%2F127.0.0.1%3A{port}%2F{recording}") })
 }
 
 /// Opens the viewer, which must be installed as `rerun`, and shows a recording in it.
@@ -125,34 +116,19 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::Recording(error.to_string())
 }
 
-/// The port that viewers expect if it is free, else any.
-fn free_port() -> Result<u16> {
-    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    let listener = bind(rerun::DEFAULT_SERVER_PORT).or_else(|_| bind(0)).map_err(failed)?;
-    listener.local_addr().map(|address| address.port()).map_err(failed)
-}
-
-/// A file beside `path` that vanishes unless it is renamed.
-fn unfinished(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default();
-    // Made like any other file, not as a private one.
-    tempfile::Builder::new()
-        .prefix(name)
-        .suffix(jepa3d_schemas::TEMPORARY_SUFFIX)
-        .make_in(folder, |path| std::fs::File::create_new(path))
-}
-
-/// The bytes of a recording, synced. The writer's thread reports a full disk only to a log, so the
-/// end of the file is looked at.
-fn check_whole(path: &Path) -> std::io::Result<u64> {
-    let mut file = std::fs::File::open(path)?;
+/// The bytes of a recording. The writer's thread reports a full disk only to a log, so the end of the file is looked at; of one
+/// that was cut short, another byte tells why.
+fn check_whole(recording: &TemporaryFile) -> std::io::Result<u64> {
+    let mut file = std::fs::File::open(recording.path())?;
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(64)))?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail)?;
-    if !tail.windows(FOOTER.len()).any(|window| window == FOOTER) {
-        return Err(std::io::Error::other("the recording was cut short, is the disk full?"));
+    if tail.windows(FOOTER.len()).any(|window| window == FOOTER) {
+        return Ok(length);
     }
-    file.sync_all().map(|()| length)
+    let mut end = recording.file();
+    end.seek(SeekFrom::End(0))?;
+    end.write_all(&[0]).and_then(|()| end.sync_all())?;
+    Err(std::io::Error::other("the recording was cut short, is the disk full?"))
 }

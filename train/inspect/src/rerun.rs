@@ -4,10 +4,9 @@
 //! crates that nothing here calls.
 
 pub(crate) use re_sdk::log::TimeColumn;
-pub(crate) use re_sdk::web_viewer;
 pub(crate) use re_sdk::{
-    DEFAULT_SERVER_PORT, EntityPath, MemoryLimit, RecordingStream, RecordingStreamBuilder,
-    RecordingStreamResult, ServerOptions, blueprint, decide_logging_enabled,
+    EntityPath, RecordingStream, RecordingStreamBuilder, RecordingStreamResult, blueprint,
+    decide_logging_enabled,
 };
 pub(crate) use re_sdk_types::DynamicArchetype;
 pub(crate) use re_sdk_types::archetypes::{
@@ -16,3 +15,4 @@ pub(crate) use re_sdk_types::archetypes::{
 };
 pub(crate) use re_sdk_types::components::{self, Color, FillMode, Radius, TransformRelation};
 pub(crate) use re_sdk_types::datatypes::{AnnotationInfo, Quaternion, Rgba32};
+pub(crate) use re_web_viewer_server::WebViewerData;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use jepa3d_loader::{MaskKind, PatchesFrom};
 use jepa3d_schemas::UpAxis;
-use jepa3d_train::{CONFIG_FILE, FrozenEncoder, LAST_FILE, Logged, PretrainConfig, read_metrics};
+use jepa3d_train::{
+    FrozenEncoder, LAST_FILE, Logged, METRICS_FILE, PretrainConfig, read_metrics, read_run_config,
+};
 
 use super::masked::{DrawAt, MaskedCloud, draw};
 use super::select::{Query, Selection};
@@ -38,6 +40,8 @@ pub struct RunView {
     pub(crate) up_axis: UpAxis,
     /// Where the errors of predictions come from; none without checkpoint or clouds.
     pub(crate) checkpoint: Option<String>,
+    /// Steps of that checkpoint, 0 without.
+    trained: u64,
 }
 
 /// What a recording shows.
@@ -66,15 +70,15 @@ impl RunView {
     /// is a checkpoint, the errors of its predictions.
     ///
     /// # Errors
-    /// Fails if the folder has no config or record, the dataset is not the one that was trained on or has
+    /// Fails if the folder has no config, its record cannot be read, the dataset is not the one that was trained on or has
     /// no such samples, or the stored groups do not serve the config.
     pub fn open(folder: &Path, data: Option<&Path>, query: &RunQuery) -> Result<Self> {
-        let config = PretrainConfig::load(&folder.join(CONFIG_FILE), &[])?;
-        let log = read_metrics(folder)?;
+        let config = read_run_config(folder)?;
+        let log = read_log(folder)?;
         let name = folder.canonicalize().map_err(|e| Error::io(folder, e))?;
         let name = name.file_name().map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned());
         let (clouds, draws, up_axis, checkpoint) = (Vec::new(), Vec::new(), UpAxis::Y, None);
-        let mut run = Self { name, config, log, clouds, draws, up_axis, checkpoint };
+        let mut run = Self { name, config, log, clouds, draws, up_axis, checkpoint, trained: 0 };
         if let Some(data) = data {
             run.read_clouds(folder, data, query)?;
         }
@@ -91,9 +95,9 @@ impl RunView {
         self.clouds.len()
     }
 
-    /// Steps of the record.
+    /// Steps of the record, or of the checkpoint.
     pub(crate) fn steps(&self) -> u64 {
-        self.log.iter().map(|entry| entry.step).max().unwrap_or(0)
+        self.log.iter().map(|entry| entry.step).max().unwrap_or(0).max(self.trained)
     }
 
     /// Target blocks of a draw.
@@ -139,6 +143,8 @@ impl RunView {
         self.check_groups(&shown)?;
         self.up_axis = self.config.data.up_axis.unwrap_or(shown.manifest().up_axis);
         let encoder = self.encoder(folder, &shown)?;
+        // A record may lack what the checkpoint was trained for.
+        self.trained = encoder.as_ref().and_then(FrozenEncoder::step).unwrap_or(0);
         let mut clouds = self.read(&shown)?;
         let count = clouds.len();
         if encoder.is_some() {
@@ -172,7 +178,7 @@ impl RunView {
         if !path.exists() {
             return Ok(None);
         }
-        let encoder = FrozenEncoder::open(folder, "cpu")?;
+        let encoder = FrozenEncoder::open(folder, None, "cpu")?;
         let found = &shown.manifest().fingerprint;
         match encoder.fingerprint() {
             Some(trained) if trained != found => Err(Error::Checkpoint {
@@ -206,6 +212,12 @@ impl RunView {
             .map(|epoch| DrawAt { epoch, step: epoch * steps, batch: epoch * steps * accumulate })
             .collect()
     }
+}
+
+/// The record of a run; one without has no lines.
+fn read_log(folder: &Path) -> Result<Vec<Logged>> {
+    let is_there = folder.join(METRICS_FILE).symlink_metadata().is_ok();
+    Ok(if is_there { read_metrics(folder)? } else { Vec::new() })
 }
 
 /// `count` epochs from 0 to `newest`, or the first ones where there are not that many.

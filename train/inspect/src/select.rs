@@ -1,9 +1,12 @@
 //! Which samples are looked at, and reading them with their views, row group by row group.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, CatalogRow, Manifest, Sample, ShardReader, Table, View, ViewGroup, ViewReader, read_catalog,
+    CATALOG_FILE, CatalogRow, Error as DataError, Manifest, Sample, ShardEntry, ShardReader, Table, View,
+    ViewGroup, ViewReader, file_hash, read_catalog,
 };
 
 use crate::error::{Error, Result};
@@ -56,6 +59,8 @@ pub struct Selection {
     manifest: Manifest,
     picks: Vec<Picks>,
     grouping: usize,
+    /// Files that are those that were prepared; compared once, before anything of them is decoded.
+    checked: RefCell<BTreeSet<String>>,
 }
 
 impl Selection {
@@ -72,8 +77,8 @@ impl Selection {
         if query.grouping >= manifest.shape.R.max(1) {
             return Err(range("grouping", &format!("below R = {}", manifest.shape.R), query.grouping));
         }
-        let mut selection =
-            Self { folder: folder.to_owned(), manifest, picks: Vec::new(), grouping: query.grouping };
+        let (folder, picks, checked) = (folder.to_owned(), Vec::new(), RefCell::default());
+        let mut selection = Self { folder, manifest, picks, grouping: query.grouping, checked };
         selection.check_split(query.split.as_deref())?;
         selection.picks = match &query.sample {
             Some(id) => vec![selection.find(id, query.split.as_deref())?],
@@ -115,12 +120,12 @@ impl Selection {
     /// Reads the samples one after the other; a row group is in memory at a time.
     ///
     /// # Errors
-    /// Fails if a shard cannot be read or `visit` fails.
+    /// Fails if a shard cannot be read or is not the one that was prepared, or `visit` fails.
     pub fn visit(&self, visit: &mut dyn FnMut(&Specimen) -> Result<()>) -> Result<()> {
         let mut index = 0;
         for picks in &self.picks {
             let mut views = self.open_views(&picks.file)?;
-            for_each_group(&self.folder.join(&picks.file), &picks.rows, &mut |sample| {
+            for_each_group(&self.check(&self.manifest.shards, &picks.file)?, &picks.rows, &mut |sample| {
                 let views =
                     views.as_mut().map_or(Ok(Vec::new()), |index| index.views_of(&sample.sample_id))?;
                 visit(&Specimen { index, split: picks.split.clone(), sample, views })?;
@@ -136,7 +141,21 @@ impl Selection {
         let Some(views) = &self.manifest.views else { return Ok(None) };
         let file = Table::Views.file_beside(file);
         let is_listed = views.shards.iter().any(|shard| shard.file == file);
-        is_listed.then(|| ViewIndex::open(&self.folder.join(&file))).transpose()
+        is_listed.then(|| ViewIndex::open(&self.check(&views.shards, &file)?)).transpose()
+    }
+
+    /// The path of a listed file, which is the one that was prepared.
+    fn check(&self, shards: &[ShardEntry], file: &str) -> Result<PathBuf> {
+        let path = self.folder.join(file);
+        let entry = shards.iter().find(|entry| entry.file == file);
+        if let Some(entry) = entry.filter(|_| !self.checked.borrow().contains(file)) {
+            let (_, hash) = file_hash(&path).map_err(|e| Error::io(&path, e))?;
+            if hash != entry.hash {
+                return Err(DataError::contract(&path, "content hash", &entry.hash, hash).into());
+            }
+            self.checked.borrow_mut().insert(file.to_owned());
+        }
+        Ok(path)
     }
 
     fn check_split(&self, split: Option<&str>) -> Result<()> {
@@ -188,7 +207,8 @@ impl Selection {
             return Err(Error::Quarantined { folder, id: id.to_owned(), stage });
         }
         for shard in self.manifest.shards.iter().filter(|shard| shard.split == row.split) {
-            if let Some(row) = row_of(&ShardReader::open(&self.folder.join(&shard.file))?, id)? {
+            let path = self.check(&self.manifest.shards, &shard.file)?;
+            if let Some(row) = row_of(&ShardReader::open(&path)?, id)? {
                 return Ok(Picks { file: shard.file.clone(), split: shard.split.clone(), rows: vec![row] });
             }
         }
