@@ -6,7 +6,7 @@
 mod commands;
 mod presets;
 
-use std::io::IsTerminal;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -64,11 +64,12 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| PrintableLog)
+        .with_ansi(false)
         .without_time()
         .log_internal_errors(false)
         .init();
+    report_large_files();
     let result = match cli.command {
         Command::Prepare(args) => prepare::run(&args),
         Command::Verify(args) => verify::run(&args),
@@ -90,6 +91,27 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Standard error as a log writes to it: a line each time, in which nothing steers a terminal. One that cannot be written ends
+/// no run.
+struct PrintableLog;
+
+impl Write for PrintableLog {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        commands::tell(String::from_utf8_lossy(line).trim_end());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes a write beyond a limit on the size of files an error that names the file, instead of the end of the process.
+fn report_large_files() {
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::signal::SIGXFSZ, Default::default());
 }
 
 /// The chain of causes in one line; a cause that the message above it quotes is not repeated.

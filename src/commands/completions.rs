@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{Conclusion, print};
+use super::{Conclusion, print_raw};
 
 /// Arguments of `completions`.
 #[derive(clap::Args)]
@@ -15,6 +15,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Conclusion> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "jepa3d", &mut script);
-    print(String::from_utf8_lossy(&script))?;
+    print_raw(String::from_utf8_lossy(&script))?;
     Ok(Conclusion::Done)
 }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use jepa3d_schemas::printable;
 use jepa3d_torch::Conversion;
 
-use super::{Conclusion, print, print_json, tell};
+use super::{Conclusion, check_target, print, print_json, tell};
 
 /// Arguments of `convert`.
 #[derive(clap::Args)]
@@ -20,6 +21,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
+    check_target("--to", &args.to)?;
     let done = jepa3d_torch::convert(&args.checkpoint, &args.to)?;
     for warning in &done.changes.warnings {
         tell(format_args!("warning: {warning}"));
@@ -40,7 +42,7 @@ fn text(done: &Conversion) -> String {
         "wrote {}: {} tensors\n\
          encoder    {:.2} M parameters, width {}, {} blocks\n\
          predictor  {:.2} M parameters, width {}, {} blocks\n",
-        done.to.display(),
+        printable(&done.to.display().to_string()),
         done.tensors,
         million(done.encoder_parameters),
         sizes.width,

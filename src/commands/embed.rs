@@ -1,13 +1,15 @@
 //! `jepa3d embed`: features of a frozen encoder for any other tool.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jepa3d_loader::PreparedDataset;
-use jepa3d_train::{FrozenEncoder, Pooling};
+use jepa3d_schemas::printable;
+use jepa3d_train::{FrozenEncoder, Pooling, PretrainConfig};
 use serde::Serialize;
 
-use super::{Conclusion, MachineArgs, print, print_json};
+use super::{Conclusion, MachineArgs, check_target, print, print_json};
+use crate::presets::{self, Verb};
 
 /// Arguments of `embed`.
 #[derive(clap::Args)]
@@ -20,6 +22,9 @@ pub(crate) struct Args {
     /// The Parquet file.
     #[arg(long, value_name = "F.parquet")]
     out: PathBuf,
+    /// What the encoder is, where the checkpoint does not say (one that `convert` made): a preset or a .toml file.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<PathBuf>,
     /// How tokens become one vector.
     #[arg(long, value_enum, default_value_t = Pool::MaxMean)]
     pool: Pool,
@@ -50,17 +55,25 @@ impl From<Pool> for Pooling {
 
 #[derive(Serialize)]
 struct EmbedReport<'a> {
-    out: &'a std::path::Path,
+    out: &'a Path,
     samples: usize,
     width: usize,
     pooling: &'static str,
     encoder: &'a str,
 }
 
+/// The config that `--preset` names.
+pub(crate) fn read_preset(preset: Option<&Path>) -> anyhow::Result<Option<PretrainConfig>> {
+    let Some(preset) = preset else { return Ok(None) };
+    Ok(Some(PretrainConfig::parse(&presets::resolve(Verb::Pretrain, preset)?, &[])?))
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
+    check_target("--out", &args.out)?;
     jepa3d_train::use_threads(super::threads(args.machine.threads));
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
-    let encoder = FrozenEncoder::open(&args.run, &args.machine.device)?;
+    let preset = read_preset(args.preset.as_deref())?;
+    let encoder = FrozenEncoder::open(&args.run, preset.as_ref(), &args.machine.device)?;
     let pooling = Pooling::from(args.pool);
     let set = encoder.features(&dataset, &args.splits, pooling)?;
     let (samples, width) = (set.len(), set.width);
@@ -69,10 +82,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     if args.machine.json {
         print_json(&EmbedReport { out: &args.out, samples, width, pooling, encoder })?;
     } else {
-        print(format!(
-            "{}: {samples} samples, {width} numbers each, {pooling}, {encoder}\n",
-            args.out.display()
-        ))?;
+        let out = args.out.display();
+        let line = format!("{out}: {samples} samples, {width} numbers each, {pooling}, {encoder}");
+        print(printable(&line) + "\n")?;
     }
     Ok(Conclusion::Done)
 }

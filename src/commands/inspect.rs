@@ -7,10 +7,11 @@ use jepa3d_inspect::{
     Query, RunQuery, RunView, Selection, Sheet, Shown, contact_sheet, mask_sheet, plot_curves,
     save_recording, serve_recording, spawn_viewer,
 };
-use jepa3d_train::METRICS_FILE;
+use jepa3d_schemas::printable;
+use jepa3d_train::{LAST_FILE, METRICS_FILE, use_threads};
 use serde::Serialize;
 
-use super::{Conclusion, print, print_json, tell};
+use super::{Conclusion, check_target, print, print_json, tell, threads};
 
 /// Arguments of `inspect`.
 #[derive(clap::Args)]
@@ -73,12 +74,18 @@ struct InspectSummary<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
+    let targets =
+        [("--contact-sheet", &args.contact_sheet), ("--curves", &args.curves), ("--save", &args.save)];
+    for (option, file) in targets {
+        file.as_deref().map_or(Ok(()), |file| check_target(option, file))?;
+    }
+    use_threads(threads(None));
     let folder = args.folder.display();
     let has = |file: &str| args.folder.join(file).exists();
     if has(jepa3d_schemas::MANIFEST_FILE) {
         return dataset(args);
     }
-    if has(METRICS_FILE) {
+    if has(METRICS_FILE) || has(LAST_FILE) {
         return pretraining(args);
     }
     bail!("{folder}: not a complete prepared dataset: no {}", jepa3d_schemas::MANIFEST_FILE);
@@ -156,14 +163,14 @@ fn report(args: &Args, summary: &InspectSummary<'_>) -> anyhow::Result<()> {
     for WrittenFile { file, bytes, bytes_per_sample } in
         [&summary.contact_sheet, &summary.recording].into_iter().flatten()
     {
-        let (file, samples) = (file.display(), summary.samples);
+        let (file, samples) = (printable(&file.display().to_string()), summary.samples);
         print(match samples {
             0 => format!("{file}: {bytes} bytes\n"),
             _ => format!("{file}: {samples} samples, {bytes} bytes, {bytes_per_sample} a sample\n"),
         })?;
     }
     if let Some(WrittenFile { file, bytes, .. }) = &summary.curves {
-        print(format!("{}: {bytes} bytes\n", file.display()))?;
+        print(format!("{}: {bytes} bytes\n", printable(&file.display().to_string())))?;
     }
     Ok(())
 }

@@ -14,8 +14,10 @@ pub(crate) mod teacher;
 pub(crate) mod verify;
 
 use std::io::Write;
+use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use jepa3d_schemas::{TemporaryFile, printable, printable_json, printable_lines, remove_temporaries_of};
 
 /// How a command that could run ended.
 pub(crate) enum Conclusion {
@@ -39,23 +41,57 @@ pub(crate) struct MachineArgs {
     json: bool,
 }
 
-/// The number of threads asked for, or that of the machine.
+/// The number of threads asked for, or that of the cores that this process may use: more would only wait for each other.
 pub(crate) fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    bound_threads("--threads", asked.unwrap_or(cores), cores)
+}
+
+/// At most as many threads as `cores`, with a word if a setting asks for more.
+pub(crate) fn bound_threads(setting: &str, asked: usize, cores: usize) -> usize {
+    if asked > cores {
+        tell(format_args!(
+            "note: {setting} {asked}: this process may use {cores} cores, and so many threads"
+        ));
+    }
+    asked.clamp(1, cores.max(1))
+}
+
+/// Refuses a file that could not be written in the end, before any work is done for it; clears away what a process that was
+/// killed left half-written of it.
+pub(crate) fn check_target(option: &str, path: &Path) -> anyhow::Result<()> {
+    let file = path.display();
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let found = if folder.exists() { "a file" } else { "none" };
+        bail!("{option} {file}: expected a folder {}, found {found}", folder.display());
+    }
+    if path.file_name().is_none() || (path.exists() && !path.is_file()) {
+        let found = if path.is_dir() { "a folder" } else { "something else" };
+        bail!("{option} {file}: expected the name of a file, found {found}");
+    }
+    remove_temporaries_of(path)?;
+    TemporaryFile::create(path).with_context(|| format!("{option} {file}"))?;
+    Ok(())
 }
 
 /// Prints a report as one JSON object on standard output.
 pub(crate) fn print_json(report: &impl serde::Serialize) -> anyhow::Result<()> {
-    print(serde_json::to_string(report)? + "\n")
+    print_raw(printable_json(&serde_json::to_string(report)?) + "\n")
 }
 
 /// Writes a line to standard error; a log that cannot be written, say on a full disk, ends no run.
 pub(crate) fn tell(line: impl std::fmt::Display) {
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("{}\n", printable(&line.to_string())).as_bytes());
 }
 
-/// Writes text to standard output; a reader that has seen enough and left is no error.
-pub(crate) fn print(text: impl AsRef<str>) -> anyhow::Result<()> {
+/// Writes lines to standard output; a reader that has seen enough and left is no error.
+pub(crate) fn print(lines: impl AsRef<str>) -> anyhow::Result<()> {
+    print_raw(printable_lines(lines.as_ref()))
+}
+
+/// Writes text of our own to standard output as it stands.
+pub(crate) fn print_raw(text: impl AsRef<str>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_ref().as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("standard output"),

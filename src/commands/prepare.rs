@@ -9,6 +9,7 @@ use jepa3d_pipeline::{
     PlanPart, PrepareConfig, PreparePlan, PrepareReport, PrepareRequest, QuarantineRow, WarningCount,
     read_quarantine,
 };
+use jepa3d_schemas::printable;
 use serde::Serialize;
 
 use super::progress::Meter;
@@ -182,7 +183,8 @@ fn dry_run(plan: &PreparePlan, json: bool) -> anyhow::Result<()> {
     }
     let mut text = format!("# plan {}\n{}\n", plan.hash, plan.config.to_toml());
     for Row { task, file, objects, first, last, .. } in rows {
-        text += &format!("# task {task}: {file}, {objects} objects, {first} to {last}\n");
+        let line = format!("# task {task}: {file}, {objects} objects, {first} to {last}");
+        text += &(printable(&line) + "\n");
     }
     print(text)
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, bail};
 use jepa3d_train::{Event, PretrainConfig, PretrainRequest, RunOutcome, Scalars, Trainer};
 
-use super::{Conclusion, print, tell};
+use super::{Conclusion, bound_threads, print, tell, threads};
 use crate::presets::{self, Verb};
 
 /// Arguments of `pretrain`.
@@ -52,13 +52,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     if args.abort_on_collapse {
         sets.push("monitor.abort_on_collapse=true".to_owned());
     }
-    let config = PretrainConfig::parse(&presets::resolve(Verb::Pretrain, &args.config)?, &sets)?;
+    let mut config = PretrainConfig::parse(&presets::resolve(Verb::Pretrain, &args.config)?, &sets)?;
     if args.dry_run {
         print(config.to_toml())?;
         return Ok(Conclusion::Done);
     }
     let preset = config.preset.clone();
-    jepa3d_train::use_threads(super::threads(args.threads));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    config.data.threads = bound_threads("data.threads", config.data.threads, cores);
+    jepa3d_train::use_threads(threads(args.threads));
     let request = PretrainRequest {
         config,
         data: args.data.clone(),

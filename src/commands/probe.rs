@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::bail;
 use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{Evaluation, Extent, ProbeColumn, ProbeConfig, ProbeTable, Solver, print_columns, probe};
+use jepa3d_schemas::printable;
 use jepa3d_train::{FrozenEncoder, Pooling, read_metrics};
 use serde::Serialize;
 
-use super::embed::Pool;
+use super::embed::{Pool, read_preset};
 use super::{Conclusion, MachineArgs, print, print_json, tell};
 
 /// Arguments of `probe`.
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// Folder of the prepared dataset.
     #[arg(long)]
     data: PathBuf,
+    /// What the encoders are whose checkpoints do not say it (those that `convert` made): a preset or a .toml file.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<PathBuf>,
     /// C of the SVM on features as they are.
     #[arg(long, default_value_t = ProbeConfig::default().raw_c)]
     c: f64,
@@ -91,11 +95,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let pooling = Pooling::from(args.pool);
     let mut splits = vec![args.train_split.clone()];
     splits.extend(args.test_split.clone());
+    let preset = read_preset(args.preset.as_deref())?;
     for path in &args.runs {
-        let encoder = FrozenEncoder::open(path, &args.machine.device)?;
+        let encoder = FrozenEncoder::open(path, preset.as_ref(), &args.machine.device)?;
         report.pretrained.push(probe(&encoder.features(&dataset, &splits, pooling)?, &config)?);
         report.seeds.push(encoder.config().run.seed);
-        report.presets.push(encoder.config().preset.clone());
+        report.presets.push(printable(&encoder.config().preset));
         report.seconds.push(seconds(path));
         if !args.no_random {
             let random = FrozenEncoder::random(encoder.config(), &dataset, &args.machine.device)?;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jepa3d_schemas::remove_temporaries;
+
 use super::{Conclusion, print, print_json, tell};
 
 /// Arguments of `stats`.
@@ -25,6 +27,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         print(stats.to_string())?;
     }
     if let Some(out) = &args.plots {
+        remove_temporaries(out)?;
         for plot in jepa3d_pipeline::plots(&args.folder, out)? {
             tell(format_args!("wrote {}", plot.display()));
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use jepa3d_loader::PreparedDataset;
+use jepa3d_schemas::printable;
 use jepa3d_teachers::{CacheReport, MeanStd, PosResample, Teacher, TokenPool, VitConfig, cache_teacher};
 use serde::Serialize;
 
@@ -152,7 +153,7 @@ fn line(args: &Args, report: &TeacherReport<'_>) -> String {
     };
     format!(
         "{}/teachers/{name}: {kept}{} views, {} valid, {} numbers each, {:.1} MB, {seconds:.1} s\n",
-        args.folder.display(),
+        printable(&args.folder.display().to_string()),
         cache.views,
         cache.valid,
         cache.width,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use jepa3d_schemas::printable;
 
 use super::{Conclusion, print, print_json, threads};
 
@@ -26,7 +27,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     if args.json {
         print_json(&report)?;
     } else {
-        let problems: String = report.problems.iter().map(|problem| format!("{problem}\n")).collect();
+        let problems: String =
+            report.problems.iter().map(|problem| printable(&problem.to_string()) + "\n").collect();
         let (rows, shards) = (report.rows, report.manifest.shards.len());
         let verdict = match report.problems.len() {
             0 => "all good".to_owned(),

@@ -185,3 +185,16 @@ pub(crate) fn test_data(relative: &str) -> Option<PathBuf> {
     eprintln!("skipped: no test data at {}", path.display());
     None
 }
+
+/// The binary under a shell that first runs `before`, for limits that only a shell sets.
+pub(crate) fn limited(before: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("{before}; exec \"$@\""))
+        .arg("sh")
+        .arg(env!("CARGO_BIN_EXE_jepa3d"))
+        .args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}

@@ -147,21 +147,25 @@ fn a_viewer_is_served_that_talks_to_this_machine_alone() {
     let mut serving = command(&["inspect", text(dir.path()), "--limit", "1", "--serve"]).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(serving.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    let response = line.split_once("http://").map(|(_, url)| {
-        let host = url.split('/').next().unwrap();
-        let mut stream = TcpStream::connect(host).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        response
-    });
+    let ask = |path: &str, host: &str| {
+        let at = line.split_once("http://").map(|(_, url)| url.split('/').next().unwrap().to_owned())?;
+        let mut stream = TcpStream::connect(&at).ok()?;
+        let host = host.replace("PORT", at.split_once(':')?.1);
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").ok()?;
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).ok()?;
+        Some(String::from_utf8_lossy(&response).into_owned())
+    };
+    let page = ask("/", "localhost:PORT");
+    let recording = ask("/recording.rrd", "127.0.0.1:PORT");
+    let rebound = ask("/recording.rrd", "evil.example:PORT");
     serving.kill().unwrap();
     serving.wait().unwrap();
-    let response = response.unwrap_or_else(|| panic!("no address: {line}"));
-    assert!(
-        response.starts_with("HTTP/1.1 200 OK\r\nContent-Security-Policy: default-src 'self'"),
-        "{response}"
-    );
-    assert!(response.contains("re_viewer.js"), "{response}");
-    assert!(line.contains("http://127.0.0.1:"), "{line}");
+    let page = page.unwrap_or_else(|| panic!("no address: {line}"));
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\nContent-Security-Policy: default-src 'self'"), "{page}");
+    assert!(page.contains("re_viewer.js"), "{page}");
+    let body = recording.unwrap().split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert!(body.starts_with("RRF2"), "{:?}", body.get(..20));
+    assert!(rebound.unwrap().starts_with("HTTP/1.1 403 Forbidden\r\nContent-Security-Policy: "));
+    assert!(line.contains("http://127.0.0.1:") && line.contains("%2Frecording.rrd"), "{line}");
 }

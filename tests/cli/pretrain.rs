@@ -12,7 +12,7 @@ use super::output_folder::SmallDisk;
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/pretrain/point-jepa-region-small.toml");
 
 /// Sizes that the small set serves; about a hundred steps of a few milliseconds.
-const TINY: [&str; 14] = [
+pub(super) const TINY: [&str; 14] = [
     "data.groups=8",
     "data.group_size=8",
     "model.tokenizer=[8, 8, 16]",
@@ -29,22 +29,22 @@ const TINY: [&str; 14] = [
     "monitor.probe_every=6",
 ];
 
-struct Place {
-    dir: tempfile::TempDir,
+pub(super) struct Place {
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         prepare_small(&dir.path().join("data"), &[]).expect(0);
         Self { dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn command(&self, out: &Path, args: &[&str]) -> Command {
+    pub(super) fn command(&self, out: &Path, args: &[&str]) -> Command {
         let mut command = command(&["pretrain", CONFIG, "--threads", "2", "--data"]);
         command.arg(self.path("data")).arg("--out").arg(out);
         for set in TINY {
@@ -55,23 +55,23 @@ impl Place {
         command
     }
 
-    fn pretrain(&self, out: &str, args: &[&str]) -> Run {
+    pub(super) fn pretrain(&self, out: &str, args: &[&str]) -> Run {
         finish(self.command(&self.path(out), args))
     }
 }
 
-fn last(out: &Path) -> Vec<u8> {
+pub(super) fn last(out: &Path) -> Vec<u8> {
     std::fs::read(out.join("last.safetensors")).unwrap()
 }
 
 /// The record without its timings.
-fn record(out: &Path) -> Vec<String> {
+pub(super) fn record(out: &Path) -> Vec<String> {
     let lines = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     lines.lines().map(|line| line.split(",\"samples_per_s\"").next().unwrap().to_owned()).collect()
 }
 
 #[track_caller]
-fn assert_same(found: &Path, want: &Path) {
+pub(super) fn assert_same(found: &Path, want: &Path) {
     assert_eq!(record(found), record(want));
     assert!(last(found) == last(want), "other bytes in last.safetensors");
 }
@@ -183,7 +183,10 @@ fn what_cannot_run_says_why_with_exit_code_2() {
         assert!(run.stderr.lines().any(|line| line.starts_with("error: ")), "{}", run.stderr);
         assert!(run.stderr.contains(says), "{says:?} in {}", run.stderr);
     };
-    refused(place.pretrain("run", &["--set", "model.widht=3"]), "unknown field `widht`");
+    refused(
+        place.pretrain("run", &["--set", "model.widht=3"]),
+        "error: --set model.widht=3: unknown field `widht`, expected one of ",
+    );
     refused(
         place.pretrain("run", &["--set", "data.groups=9"]),
         "config: data.groups x data.group_size: expected at most the stored 8 x 8 of R = 2, found 9 x 8",

@@ -15,7 +15,8 @@ pub(crate) enum Rule {
     Finds,
     /// It refuses, or makes what it makes of a sound file because it does not read this one or repairs it.
     RefusesOrRepeats,
-    /// Damage in a mere record stops nothing: it works, makes the same, and says which file lost what.
+    /// Damage in a mere record stops nothing: it works, says which file lost what, and goes on to the same; only what is drawn
+    /// of the record lacks what was lost.
     WorksAndTells,
 }
 
@@ -77,7 +78,8 @@ impl Tally {
         let counts = self.0.entry((kind.to_owned(), reader.name)).or_default();
         counts.tried += 1;
         let is_named = ran.says(file);
-        let difference = describe_difference(made, expected);
+        let draws_record = reader.rule == Rule::WorksAndTells && !reader.continues && is_named;
+        let difference = describe_difference(made, expected).filter(|_| !draws_record);
         let fault = match (ran.death(), ran.is_done()) {
             (Some(death), _) => death,
             (None, false) if !is_named => format!("refused without its name: {}", ran.ending()),
