@@ -111,8 +111,8 @@ pub(crate) fn read_columns(
     let parsed = match extension(path).as_str() {
         "obj" => obj_shape(&bytes, &mut companions, options.textures),
         "gltf" | "glb" => gltf_shape(&bytes, &mut companions, options.textures),
-        "off" => off::parse(&bytes).and_then(|mesh| require_surface(mesh, budget)).map_err(ReadFault::from),
-        "stl" => stl::parse(&bytes).and_then(|mesh| require_surface(mesh, budget)).map_err(ReadFault::from),
+        "off" => off::parse(&bytes).and_then(|mesh| charge_surface(mesh, budget)).map_err(ReadFault::from),
+        "stl" => stl::parse(&bytes).and_then(|mesh| charge_surface(mesh, budget)).map_err(ReadFault::from),
         "ply" => ply::parse_within(&bytes, budget).map_err(ReadFault::from),
         "pcd" => pcd::parse_within(&bytes, budget).map(wrap_points).map_err(ReadFault::from),
         "npy" => npy::parse_within(&bytes, columns, budget).map(wrap_points).map_err(ReadFault::from),
@@ -138,8 +138,8 @@ fn obj_shape(
     companions: &mut Companions<'_>,
     textures: bool,
 ) -> Result<Parsed<Shape>, ReadFault> {
-    let mesh = obj::fill_materials(obj::parse(bytes)?, companions, textures)?;
-    Ok(require_surface(mesh, companions.budget)?)
+    let file = obj::parse_within(bytes, companions.budget)?;
+    Ok(require_surface(obj::fill_materials(file, companions, textures)?)?)
 }
 
 /// The mesh of a glTF file with its materials.
@@ -148,9 +148,7 @@ fn gltf_shape(
     companions: &mut Companions<'_>,
     textures: bool,
 ) -> Result<Parsed<Shape>, ReadFault> {
-    let budget = companions.budget;
-    let mesh = gltf::parse_with(bytes, textures, companions)?;
-    Ok(require_surface(mesh, budget)?)
+    Ok(require_surface(gltf::parse_with(bytes, textures, companions)?)?)
 }
 
 fn unsupported(path: &Path) -> Error {
@@ -161,22 +159,22 @@ fn unsupported(path: &Path) -> Error {
     }
 }
 
-/// A mesh as a shape, charged to the budget; refuses one without faces, since there is no surface to sample.
-fn require_surface(mesh: Parsed<Mesh>, budget: &Budget) -> Result<Parsed<Shape>, ParseError> {
+/// A mesh as a shape; refuses one without faces, since there is no surface to sample.
+fn require_surface(mesh: Parsed<Mesh>) -> Result<Parsed<Shape>, ParseError> {
     let Parsed { geometry: mesh, warnings } = mesh;
     if mesh.triangles.is_empty() {
         let found = format!("no faces ({} vertices)", mesh.positions.len());
         return Err(ParseError::file("a surface to sample", found));
     }
-    let doubles = mesh.positions.as_flattened().len();
-    let indices = [&mesh.triangles, &mesh.normal_corners, &mesh.uv_corners].map(|t| t.as_flattened().len());
-    let singles = indices.iter().sum::<usize>()
-        + mesh.normals.as_flattened().len()
-        + mesh.uvs.as_flattened().len()
-        + mesh.triangle_materials.len();
-    budget.charge_values(doubles as u64, 8, "positions")?;
-    budget.charge_values(singles as u64, 4, "triangles and their attributes")?;
     Ok(Parsed { geometry: Shape::Mesh(mesh), warnings })
+}
+
+/// As [`require_surface`], of a mesh that takes a small multiple of its file, which is charged afterwards.
+fn charge_surface(mesh: Parsed<Mesh>, budget: &Budget) -> Result<Parsed<Shape>, ParseError> {
+    let (positions, triangles) = (mesh.geometry.positions.len(), mesh.geometry.triangles.len());
+    budget.charge_values(positions as u64, 24, "positions")?;
+    budget.charge_values(triangles as u64, 12, "triangles")?;
+    require_surface(mesh)
 }
 
 /// A cloud as a shape.

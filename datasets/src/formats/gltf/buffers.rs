@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::document::Document;
-use super::extensions::MESHOPT;
+use super::extensions::{MESHOPT, uses_meshopt};
 use crate::budget::Budget;
 use crate::error::ParseError;
 use crate::formats::ascii::quote;
@@ -55,7 +55,7 @@ impl<'a> Buffers<'a> {
                 },
                 // Only the first buffer may be the binary chunk; more would multiply it.
                 (None, Some(chunk)) if i == 0 => BufferBytes::Chunk(chunk),
-                (None, _) if buffer.extensions.meshopt.is_some() => {
+                (None, _) if buffer.extensions.meshopt.is_some() || uses_meshopt(document) => {
                     return Err(missing(MESHOPT.into()).into());
                 }
                 (None, _) => return Err(missing("no binary chunk".into()).into()),

@@ -8,6 +8,11 @@ use crate::error::ParseError;
 /// What errors call data compressed by meshoptimizer.
 pub(super) const MESHOPT: &str = "data compressed by EXT_meshopt_compression (meshopt), which is not read";
 
+/// Whether some data of a document may be compressed by meshoptimizer.
+pub(super) fn uses_meshopt(document: &Document) -> bool {
+    document.extensions_used.iter().any(|name| name.ends_with("_meshopt_compression"))
+}
+
 /// Extensions that are read.
 const READ: [&str; 5] = [
     "EXT_mesh_gpu_instancing",

@@ -33,6 +33,9 @@ use super::read_fault::ReadFault;
 use crate::budget::Budget;
 use crate::error::ParseError;
 
+/// Bytes that an object of the JSON may take, with what is made of it: a node is the largest.
+const BYTES_OF_OBJECT: usize = 512;
+
 /// Reads a glTF or GLB file that needs no other file, without textures.
 ///
 /// # Errors
@@ -66,6 +69,9 @@ fn read_scene(
     budget: &Budget,
 ) -> Result<Parsed<Mesh>, ReadFault> {
     let container = open_container(bytes)?;
+    // Every object of the JSON becomes one of ours, which a few bytes may ask for.
+    let objects = memchr::memchr_iter(b'{', &container.text).count() as u64;
+    budget.charge_values(objects, BYTES_OF_OBJECT, "the objects of the JSON")?;
     let document = read_document(&container.text)?;
     let mut warnings = container.warnings;
     warnings.extend(check_extensions(&document)?);

@@ -23,6 +23,14 @@ pub(super) struct LocalPrimitive {
     pub(super) triangles: Vec<[u32; 3]>,
 }
 
+impl LocalPrimitive {
+    /// Bytes that it takes in a mesh, once for each place.
+    pub(super) fn placed_bytes(&self) -> u64 {
+        // Positions of doubles, normals, texture coordinates and a colour; three tables of corners and a material.
+        (self.positions.len() * (24 + 12 + 8 + 3) + self.triangles.len() * (3 * 12 + 4)) as u64
+    }
+}
+
 /// How the indices of a primitive make triangles.
 #[derive(Clone, Copy)]
 enum TriangleOrder {

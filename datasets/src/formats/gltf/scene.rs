@@ -154,6 +154,7 @@ impl<'a> SceneMesh<'a> {
     ) -> Result<(), ParseError> {
         let start = PrimitiveStart { vertex: self.mesh.positions.len(), triangle: self.mesh.triangles.len() };
         self.check_size(local)?;
+        self.buffers.budget.charge(local.placed_bytes(), "the vertices and triangles of a mesh")?;
         for (i, &position) in local.positions.iter().enumerate() {
             let placed = placement.of_vertex(i).transform_point3(position);
             if !placed.is_finite() {

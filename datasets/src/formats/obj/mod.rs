@@ -17,6 +17,7 @@ mod tests;
 use self::finish::finish;
 use self::reader::ObjReader;
 use super::ascii::{Lines, decode};
+use crate::budget::Budget;
 use crate::error::ParseError;
 
 pub use self::file::ObjFile;
@@ -32,11 +33,33 @@ pub(super) use self::materials::fill_materials;
 /// Fails (naming the line) if a coordinate is missing, malformed or not finite, or a face names a
 /// vertex that is not there; fails if there are no vertices.
 pub fn parse(bytes: &[u8]) -> Result<ObjFile, ParseError> {
+    parse_within(bytes, &Budget::default())
+}
+
+/// Lines that are read between two looks at what they take.
+const LINES_AT_ONCE: usize = 4096;
+/// Length of a line that is looked at by itself.
+const LONG_LINE: usize = 1 << 16;
+
+/// As [`parse`], charging the mesh to `budget` as it grows.
+///
+/// # Errors
+/// Fails as [`parse`] does, or if the budget does not suffice.
+pub(super) fn parse_within(bytes: &[u8], budget: &Budget) -> Result<ObjFile, ParseError> {
     let text = decode(bytes);
     let mut reader = ObjReader::default();
     let mut lines = Lines::new(&text);
     let mut joined = Vec::new();
+    let (mut charged, mut read) = (0, 0usize);
     while let Some((number, line)) = lines.next() {
+        read += 1;
+        if read.is_multiple_of(LINES_AT_ONCE) {
+            charge_growth(&reader, &mut charged, budget)?;
+        }
+        if line.len() > LONG_LINE {
+            // Two bytes may be a corner, and a corner a triangle.
+            budget.charge_values(line.len() as u64 / 2, 36, &format!("line {number}"))?;
+        }
         if is_continued(line) {
             join_continued(line, &mut lines, &mut joined);
             reader.read_line(number, &joined)?;
@@ -44,7 +67,16 @@ pub fn parse(bytes: &[u8]) -> Result<ObjFile, ParseError> {
             reader.read_line(number, line)?;
         }
     }
+    charge_growth(&reader, &mut charged, budget)?;
     finish(reader, bytes.is_empty())
+}
+
+/// Charges what the mesh has taken since it was charged last.
+fn charge_growth(reader: &ObjReader, charged: &mut u64, budget: &Budget) -> Result<(), ParseError> {
+    let bytes = reader.mesh_bytes();
+    budget.charge(bytes.saturating_sub(*charged), "the mesh")?;
+    *charged = bytes;
+    Ok(())
 }
 
 /// Whether a line ends in a backslash that continues it.

@@ -55,6 +55,18 @@ pub(super) struct ObjReader {
 }
 
 impl ObjReader {
+    /// Bytes of the tables so far.
+    pub(super) fn mesh_bytes(&self) -> u64 {
+        let mesh = &self.mesh;
+        let doubles = mesh.positions.as_flattened().len() + self.colors.as_flattened().len();
+        let corners = [&mesh.triangles, &mesh.normal_corners, &mesh.uv_corners];
+        let singles = corners.iter().map(|table| table.as_flattened().len()).sum::<usize>()
+            + mesh.normals.as_flattened().len()
+            + mesh.uvs.as_flattened().len()
+            + mesh.triangle_materials.len();
+        (8 * doubles + 4 * singles) as u64
+    }
+
     /// Takes one logical line.
     ///
     /// # Errors

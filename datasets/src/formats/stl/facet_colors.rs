@@ -11,7 +11,10 @@ const HIGHEST: u16 = 1 << 15;
 
 /// Gives facets the colours that their attribute words hold; a warning if words or facets are left.
 pub(super) fn color_facets(mesh: &mut Mesh, header: &[u8], words: &[u16]) -> Option<Warning> {
+    let are_empty = words.iter().all(|word| *word == 0);
     let own: Vec<Option<[u8; 3]>> = match object_color(header) {
+        // Writers that know the header alone leave every word empty, and mean no black object.
+        Some(object) if are_empty => vec![Some(object); words.len()],
         Some(object) => {
             let color = |&word: &u16| if word & HIGHEST == 0 { bytes_of(word) } else { object };
             words.iter().map(|word| Some(color(word))).collect()

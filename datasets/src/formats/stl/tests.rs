@@ -111,6 +111,7 @@ fn attribute_words_are_colours_where_the_file_says_so() {
     // Magics: the colour of the object, and of facets that have one of their own (red lowest).
     let magics = b"COLOR=\xff\x00\x00\xff,MATERIAL=";
     assert_eq!(colors(magics, &[0x801f, 0x03e0, 0x001f]), (vec![red, Some([0, 255, 0]), red], vec![]));
+    assert_eq!(colors(magics, &[0, 0]), (vec![red, red], vec![]));
     // VisCAM: the highest bit says that there is one (blue lowest).
     assert_eq!(colors(b"", &[0xfc00, 0x801f]), (vec![red, Some([0, 0, 255])], vec![]));
     let partly = "1 of 2 facets have no colour; they are light grey".to_owned();

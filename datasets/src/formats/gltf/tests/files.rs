@@ -77,6 +77,25 @@ fn images_outside_the_data_folder_are_warnings() {
 }
 
 #[test]
+fn objects_and_instances_are_charged_before_they_are_made() {
+    let nodes = format!(r#"{{"asset":{{"version":"2.0"}},"nodes":[{}{{}}]}}"#, "{},".repeat(5000));
+    let read = |bytes: &[u8], budget: u64| {
+        let fault = read_scene(bytes, false, &mut NoFiles, &Budget::new(budget)).err();
+        fault.map(|fault| fault.in_file(Path::new("a.glb")).to_string()).unwrap_or_default()
+    };
+    assert!(read(nodes.as_bytes(), 1 << 20).contains("for the objects of the JSON"));
+    assert_eq!(read(nodes.as_bytes(), 4 << 20), "");
+    let mut file = Builder::new();
+    file.square(0.0, &[], None);
+    let places = file.floats(&[[0.0; 3]; 1000], "VEC3");
+    file.json["nodes"][0]["extensions"] =
+        json!({"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": places}}});
+    let error = read(&file.glb(), 100_000);
+    assert!(error.contains("for the vertices and triangles of a mesh"), "{error}");
+    assert_eq!(read(&file.glb(), 1 << 20), "");
+}
+
+#[test]
 fn byte_order_marks_and_padding_change_nothing() {
     let mut file = Builder::new();
     file.square(0.0, &[], None);

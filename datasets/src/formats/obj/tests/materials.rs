@@ -208,6 +208,19 @@ fn textures_beyond_the_budget_refuse_the_object() {
     assert!(error.contains(found) && error.contains("run.max_object_mb"), "{error}");
 }
 
+#[test]
+fn meshes_beyond_the_budget_are_refused_as_they_grow() {
+    let case = Case::new();
+    let many = format!("v 0 0 0\nv 1 0 0\nv 1 1 0\n{}", "f 1 2 3\n".repeat(10_000));
+    assert!(case.try_read(many.as_bytes(), &Budget::new(1 << 20)).is_ok());
+    let error = case.try_read(many.as_bytes(), &Budget::new(100_000)).unwrap_err().to_string();
+    assert!(error.contains("a.obj: expected at most 0 MiB") && error.contains("for the mesh"), "{error}");
+    let wide = format!("v 0 0 0\nv 1 0 0\nv 1 1 0\nf {}\n", "1 2 3 ".repeat(20_000));
+    assert!(case.try_read(wide.as_bytes(), &Budget::default()).is_ok());
+    let error = case.try_read(wide.as_bytes(), &Budget::new(1 << 20)).unwrap_err().to_string();
+    assert!(error.contains("for line 4"), "{error}");
+}
+
 /// A pipe beside the file would hold up a reader for ever.
 #[cfg(unix)]
 #[test]
