@@ -88,10 +88,9 @@ package:
 test-kill:
 	$(CARGO) test --release --locked --workspace --test cli --test hostile -- --ignored kill --nocapture
 
-# Damage, hostile files, errors of the machine and races, tried on the binary from outside; then mutated files in process.
+# Damage, hostile files, errors of the machine and races, tried on the binary from outside; mutated shards in process.
 test-hostile:
 	$(CARGO) test --release --locked --workspace --test hostile -- --ignored --skip kill --nocapture
-	$(CARGO) test --release --locked --workspace --lib -- --ignored hostile_ --nocapture
 
 # Depth, ids and visible points against brute-force rays, on all meshes at full size.
 test-render:
