@@ -30,6 +30,7 @@ pub fn save_recording<'a>(shown: impl Into<Shown<'a>>, path: &Path) -> Result<u6
     let file = TemporaryFile::create(path)?;
     let stream = builder(shown)?.save(file.path()).map_err(failed)?;
     log_all(shown, &stream)?;
+    // Writes all that is left. To flush before would wait for ever for a writer that has failed.
     drop(stream);
     let bytes = check_whole(&file).map_err(|e| Error::io(path, e))?;
     file.rename(path)?;
@@ -76,7 +77,8 @@ pub fn serve_recording<'a>(shown: impl Into<Shown<'a>>) -> Result<Served> {
 pub fn spawn_viewer<'a>(shown: impl Into<Shown<'a>>) -> Result<()> {
     let shown = shown.into();
     let stream = builder(shown)?.spawn().map_err(failed)?;
-    log_all(shown, &stream)
+    log_all(shown, &stream)?;
+    stream.flush_blocking().map_err(failed)
 }
 
 fn builder(shown: Shown<'_>) -> Result<RecordingStreamBuilder> {
@@ -99,7 +101,7 @@ fn log_all(shown: Shown<'_>, stream: &RecordingStream) -> Result<()> {
         Shown::Dataset(selection) => log_samples(selection, stream)?,
         Shown::Run(run) => log_run(run, stream).map_err(failed)?,
     }
-    stream.flush_blocking().map_err(failed)
+    Ok(())
 }
 
 /// Logs all samples, then the blueprint, which names the cameras that were found.
