@@ -24,7 +24,7 @@ impl TemporaryFile {
     /// Creates an empty file beside `target`, under a name that no other process or call uses.
     ///
     /// # Errors
-    /// Fails if the folder is missing or the disk refuses; the error names the temporary file.
+    /// Fails if the folder is missing or the disk refuses; the error names the target.
     pub fn create(target: &Path) -> Result<Self> {
         loop {
             let path = name_beside(target);
@@ -32,7 +32,7 @@ impl TemporaryFile {
             if file.as_ref().is_err_and(|e| e.kind() == ErrorKind::AlreadyExists) {
                 continue; // of a process elsewhere, or one long dead, with our number
             }
-            let file = file.map_err(|e| Error::io(&path, e))?;
+            let file = file.map_err(|e| Error::io(target, e))?;
             // Where files cannot be locked, none is ever taken for left over.
             let is_cleared = matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists();
             if !is_cleared {

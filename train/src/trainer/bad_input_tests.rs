@@ -215,7 +215,7 @@ fn configs_out_of_range_name_the_key() {
         ("", "model.kind=3", "unknown field `kind`"),
         ("", "model.depth=two", "invalid type: string \"two\", expected usize"),
         ("", "masking.kind=cube", "unknown variant `cube`, expected one of `runs`, `region`, `random`"),
-        ("[model\n", "run.seed=1", "line 1, column "),
+        ("[model\n", "run.seed=1", "line 2, column 7 (`[model`): "),
     ] {
         let error = load(text, set);
         let start = if text.is_empty() { format!("--set {set}: ") } else { start.clone() };
