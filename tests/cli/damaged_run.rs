@@ -103,11 +103,11 @@ fn a_damaged_record_stops_no_run() {
     lines.push("{\"step\":".to_owned());
     let damaged = lines.concat();
     std::fs::write(&path, &damaged).unwrap();
-    std::fs::write(out.join("config.toml"), "preset = \"po").unwrap();
     // Shown as far as it reads.
     let (curves, run) = (place.path("curves.png"), super::harness::text(&out).to_owned());
     let shown = jepa3d(&["inspect", &run, "--curves", super::harness::text(&curves)]).expect(0);
     assert!(shown.stderr.contains("metrics.jsonl: 2 lines cannot be read (6, 9)"), "{}", shown.stderr);
+    std::fs::write(out.join("config.toml"), "preset = \"po").unwrap();
     let resumed = finish(place.command(&out, &["--resume"])).expect(0);
     let says = &resumed.stderr;
     assert!(

@@ -94,7 +94,7 @@ fn what_a_killed_process_left_half_written_is_cleared_by_the_next() {
 fn names_from_outside_do_not_steer_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let (data, out) = (dir.path().join("data"), dir.path().join("out"));
-    let odd = "a\u{1b}]0;owned\u{7}\u{1b}[2J\r\nb\u{9b}31m\u{202e}";
+    let odd = "a\u{1b}]0;owned\u{7}\u{1b}[2J\r\nzz\u{9b}31m\u{202e}";
     for i in 0..3 {
         write(&data.join(odd).join(format!("{odd}{i}.xyz")), super::harness::cloud(300, i));
     }
@@ -116,11 +116,11 @@ fn names_from_outside_do_not_steer_a_terminal() {
         let text = format!("{}{}", run.stdout, run.stderr);
         let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!text.contains(steers), "{text:?}");
-        assert!(!text.lines().any(|line| line.starts_with('b')), "a line of its own: {text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("zz")), "a line of its own: {text:?}");
     }
     let quarantined = &runs[0].stderr;
     assert!(
-        quarantined.contains("a\\u{1b}]0;owned\\u{7}\\u{1b}[2J\\r\\nb\\u{9b}31m\\u{202e}"),
+        quarantined.contains("a\\u{1b}]0;owned\\u{7}\\u{1b}[2J\\r\\nzz\\u{9b}31m\\u{202e}"),
         "{quarantined}"
     );
     // As an argument of --set, TOML has a say first; the line stays one.
