@@ -273,6 +273,11 @@ fn views_that_are_whole_and_wrong_are_found() {
     forge(&out, at, &|groups| drop(groups[0].remove(1)));
     let found = verify(&out).expect(1).stdout;
     assert!(found.contains(&format!("catalog.parquet: views of {id}: expected 2, found Some(3)")), "{found}");
+    let mut manifest = Manifest::read(&good).unwrap();
+    manifest.views.as_mut().unwrap().shards[at].split = "other".to_owned();
+    manifest.write(&good).unwrap();
+    let found = verify(&good).expect(1).stdout;
+    assert!(found.contains(&format!("{name}: split: expected \"")), "{found}");
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -241,7 +241,6 @@ fn hostile_texts(sound: &str) -> Vec<(&'static str, Vec<u8>)> {
         let (start, rest) = sound.split_once("\"config\": {").unwrap();
         format!("{start}\"config\": {value}, \"more\": {{{rest}").into_bytes()
     };
-    let twice = sound.replacen("\"shards\": [", "\"shards\": [], \"shards\": [", 1);
     vec![
         ("nothing", Vec::new()),
         ("half of it", sound.as_bytes()[..sound.len() / 2].to_vec()),
@@ -252,7 +251,6 @@ fn hostile_texts(sound: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("lists in lists", deep("[", "]").into_bytes()),
         ("lists in lists inside", with_config(&deep("[", "]"))),
         ("objects in objects inside", with_config(&deep("{\"a\":", "}").replacen(":}", ":0}", 1))),
-        ("a key twice", twice.into_bytes()),
         ("100 MB of text inside", with_config(&format!("\"{}\"", "a".repeat(100_000_000)))),
         ("100 MB of brackets", vec![b'['; 100_000_000]),
     ]
@@ -266,6 +264,9 @@ fn texts_that_are_no_manifest() {
     for (case, bytes) in hostile_texts(&sound) {
         stage.face(case, "manifest.json", &|stage| write(&stage.manifest(), &bytes));
     }
+    // The last of two counts, as in any JSON; the sound one comes last.
+    let twice = sound.replacen("\"shards\": [", "\"shards\": [], \"shards\": [", 1);
+    stage.bear("a key twice", false, &|stage| write(&stage.manifest(), &twice));
     stage.conclude();
 }
 

@@ -41,6 +41,12 @@ fn open(
     let name = |file: &str| file.split_once('/').map_or(String::new(), |(_, name)| name.to_owned());
     let points = points.filter(|points| name(&points.file) == name(&shard.file));
     let points = points.ok_or("expected a points shard of the same name, found none")?;
+    if points.split != shard.split {
+        return Err(format!(
+            "split: expected {:?} as of {}, found {:?}",
+            points.split, points.file, shard.split
+        ));
+    }
     let reader = ShardReader::open(&folder.join(&points.file)).map_err(|e| e.to_string())?;
     let views = ViewReader::open(&folder.join(&shard.file)).map_err(|e| e.to_string())?;
     match (reader.row_groups(), views.row_groups()) {
