@@ -11,7 +11,7 @@ use super::harness::{Random, count_from, jepa3d};
 use super::manifest_text::{read_unsigned, replace_in_shard};
 
 fn mutations() -> usize {
-    count_from("JEPA3D_HOSTILE_MUTATIONS", 60)
+    count_from("JEPA3D_HOSTILE_MUTATIONS", 40)
 }
 
 /// Changes bytes in one of several ways; half of the places are in the footer.
