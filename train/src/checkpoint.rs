@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use jepa3d_schemas::{check_seal, seal_safetensors, write_atomically};
+use jepa3d_schemas::{check_seal, read_regular, seal_safetensors, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,6 @@ use crate::error::{Error, Result};
 use crate::monitor::{Alarms, BestProbe, MonitorState};
 use crate::nn::{HostTensor, NamedTensors, Parameters};
 use crate::optim::{AdamW, SavedMoments};
-use crate::run_file::read_regular;
 
 /// Newest checkpoint of a run folder.
 pub const LAST_FILE: &str = "last.safetensors";

@@ -22,6 +22,7 @@ mod checkpoint;
 mod config;
 #[cfg(all(test, feature = "cuda"))]
 mod cuda_tests;
+mod damaged_file;
 mod device;
 mod error;
 mod features;
@@ -35,7 +36,6 @@ mod nn;
 mod optim;
 mod request;
 mod run_config;
-mod run_file;
 mod run_folder;
 mod schedule;
 mod step_inputs;

@@ -3,17 +3,16 @@
 use std::io::Read;
 use std::path::Path;
 
-use jepa3d_schemas::{ConfigText, Error as DataError, source_hash, write_atomically};
+use jepa3d_schemas::{
+    ConfigText, Error as DataError, check_hashed_toml, hashed_toml, open_regular, write_atomically,
+};
 
 use crate::config::PretrainConfig;
+use crate::damaged_file::set_aside;
 use crate::error::Result;
-use crate::run_file::{open_regular, set_aside};
 
 /// The resolved config inside a run folder.
 pub(crate) const CONFIG_FILE: &str = "config.toml";
-
-/// What stands before the hash, a comment for TOML.
-const MARK: &str = "# hash of the lines above: ";
 
 /// Bytes of a config, at most.
 const MOST: u64 = 1 << 20;
@@ -29,9 +28,7 @@ pub(crate) fn write_run_config(folder: &Path, config: &PretrainConfig) -> Result
         let beside = set_aside(&path)?;
         tracing::warn!("{damage}; written anew, the file as it was: {}", beside.display());
     }
-    let toml = config.to_toml();
-    let hash = source_hash(&[toml.as_bytes()]);
-    Ok(write_atomically(&path, format!("{toml}{MARK}{hash}\n").as_bytes())?)
+    Ok(write_atomically(&path, hashed_toml(&config.to_toml()).as_bytes())?)
 }
 
 /// Reads the config of the run folder `folder`.
@@ -54,24 +51,15 @@ fn read_text(path: &Path) -> Result<ConfigText, DataError> {
     Ok(ConfigText { origin: path.to_owned(), toml })
 }
 
-/// Compares a config with its last line; one from before there were hashes has no comments at all.
+/// Compares a config with the hash in its last line; one from before there were hashes has no comments at all.
 fn check_hash(text: &ConfigText) -> Result<(), DataError> {
-    let path = &text.origin;
-    let toml = &text.toml;
-    let end = toml.strip_suffix('\n').unwrap_or(toml);
-    let (above, last) = end.rfind('\n').map_or(("", end), |at| end.split_at(at + 1));
-    match last.strip_prefix(MARK) {
-        Some(expected) => {
-            let found = source_hash(&[above.as_bytes()]);
-            let is_same = found == expected && toml.ends_with('\n');
-            is_same.then_some(()).ok_or_else(|| DataError::contract(path, "content hash", expected, found))
-        }
-        None => match toml.lines().find(|line| line.contains('#')) {
-            None => Ok(()),
-            Some(line) => {
-                Err(DataError::contract(path, "last line", "the hash of the lines above", line.trim()))
-            }
-        },
+    let ConfigText { origin, toml } = text;
+    if check_hashed_toml(origin, toml.as_bytes())? {
+        return Ok(());
+    }
+    match toml.lines().find(|line| line.contains('#')) {
+        None => Ok(()),
+        Some(line) => Err(DataError::contract(origin, "last line", "the hash of the file", line.trim())),
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, CatalogRow, Error as DataError, Manifest, Sample, ShardEntry, ShardReader, Table, View,
-    ViewGroup, ViewReader, file_hash, read_catalog,
+    CATALOG_FILE, CatalogRow, Manifest, Sample, ShardEntry, ShardReader, Table, View, ViewGroup, ViewReader,
+    read_catalog,
 };
 
 use crate::error::{Error, Result};
@@ -146,16 +146,13 @@ impl Selection {
 
     /// The path of a listed file, which is the one that was prepared.
     fn check(&self, shards: &[ShardEntry], file: &str) -> Result<PathBuf> {
-        let path = self.folder.join(file);
-        let entry = shards.iter().find(|entry| entry.file == file);
-        if let Some(entry) = entry.filter(|_| !self.checked.borrow().contains(file)) {
-            let (_, hash) = file_hash(&path).map_err(|e| Error::io(&path, e))?;
-            if hash != entry.hash {
-                return Err(DataError::contract(&path, "content hash", &entry.hash, hash).into());
-            }
+        if let Some(entry) = shards.iter().find(|entry| entry.file == file)
+            && !self.checked.borrow().contains(file)
+        {
+            entry.check_file(&self.folder)?;
             self.checked.borrow_mut().insert(file.to_owned());
         }
-        Ok(path)
+        Ok(self.folder.join(file))
     }
 
     fn check_split(&self, split: Option<&str>) -> Result<()> {

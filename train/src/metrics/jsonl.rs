@@ -7,13 +7,13 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{Error as DataError, write_atomically};
+use jepa3d_schemas::{Error as DataError, open_regular, write_atomically};
 
 use super::Scalars;
 use super::line::format_line;
 use super::record::{METRICS_FILE, MetricsRecord, read_record};
+use crate::damaged_file::copy_aside;
 use crate::error::Result;
-use crate::run_file::{copy_aside, open_regular};
 
 /// The open record.
 #[derive(Debug)]

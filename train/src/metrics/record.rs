@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use jepa3d_schemas::Error as DataError;
+use jepa3d_schemas::{Error as DataError, open_regular};
 
 use super::line::{Logged, parse_line};
 use crate::error::Result;
-use crate::run_file::open_regular;
 
 /// Name of the record within a run folder.
 pub const METRICS_FILE: &str = "metrics.jsonl";

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use jepa3d_schemas::{Error as DataError, check_seal, seal_safetensors, write_atomically};
+use jepa3d_schemas::{Error as DataError, check_seal, read_regular, seal_safetensors, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(crate) struct SafetensorsState {
 /// Fails if the file is not one (cut short, a wrong header) or not as it was written (by the hash it carries), or a tensor has an element type that
 /// PyTorch checkpoints of these models do not have.
 pub(crate) fn read_safetensors(path: &Path) -> Result<SafetensorsState> {
-    let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
+    let bytes = read_regular(path).map_err(|e| DataError::io(path, e))?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| DataError::contract(path, "file", "a whole safetensors file", e))?;
     let is_checked = check_seal(path, &bytes)?;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
-use jepa3d_schemas::Error as DataError;
+use jepa3d_schemas::{Error as DataError, open_regular};
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::Result;
@@ -41,7 +41,7 @@ enum StorageSource {
 /// cut short, compressed or big-endian, or its pickle is malformed.
 pub(crate) fn open(path: &Path) -> Result<(Pickled, Storages<'_>)> {
     let io = |e| DataError::io(path, e);
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = open_regular(path).map_err(io)?;
     let file_len = file.metadata().map_err(io)?.len();
     let mut start = Vec::new();
     file.by_ref().take(OLD_MAGIC.len() as u64).read_to_end(&mut start).map_err(io)?;
