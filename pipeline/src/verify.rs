@@ -20,7 +20,7 @@ use crate::config::PrepareConfig;
 use crate::error::{Rejected, Result};
 use crate::pool::build_pool;
 use crate::shard_footer::PLAN_KEY;
-use listing::Listing;
+use listing::SetListing;
 use rows::check_sample;
 use tables::{ShardContents, check_tables};
 use teachers::check_teachers;
@@ -114,7 +114,7 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
         correspondences += checked.correspondences;
         problems.extend(checked.problems);
     }
-    let Listing { problems: listed, mut notes, .. } = Listing::check(folder, &manifest, &config);
+    let SetListing { problems: listed, mut notes, .. } = SetListing::check(folder, &manifest, &config);
     problems.extend(listed);
     if manifest.quarantine_hash.is_none() {
         notes.push(NO_HASHES.to_owned());

@@ -73,9 +73,9 @@ fn an_unknown_name_is_an_error_that_knows_better() {
 }
 
 #[test]
-fn errors_in_a_preset_name_it() {
+fn errors_in_a_setting_name_it() {
     let run = jepa3d(&["prepare", "synthetic", "--out", "x", "--set", "groups.centres=3"]).expect(2);
-    assert!(run.stderr.contains("error: synthetic: unknown field `centres`"), "{}", run.stderr);
+    assert!(run.stderr.contains("error: --set groups.centres=3: unknown field `centres`"), "{}", run.stderr);
 }
 
 #[test]

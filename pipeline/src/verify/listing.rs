@@ -15,7 +15,7 @@ use crate::plan::{POINTS_FOLDER, VIEWS_FOLDER};
 use crate::quarantine::QUARANTINE_FILE;
 
 /// What a folder holds besides what its manifests name.
-pub(super) struct Listing<'a> {
+pub(super) struct SetListing<'a> {
     folder: &'a Path,
     manifest: &'a Manifest,
     /// Files among the shards, which readers that take a whole folder would mix in.
@@ -24,7 +24,7 @@ pub(super) struct Listing<'a> {
     pub notes: Vec<String>,
 }
 
-impl<'a> Listing<'a> {
+impl<'a> SetListing<'a> {
     /// Looks at every file of the dataset in `folder`.
     pub(super) fn check(folder: &'a Path, manifest: &'a Manifest, config: &PrepareConfig) -> Self {
         let mut listing = Self { folder, manifest, problems: Vec::new(), notes: Vec::new() };
