@@ -28,7 +28,7 @@ const FOOTER: &[u8] = b"RRF2FOOT";
 pub fn save_recording<'a>(shown: impl Into<Shown<'a>>, path: &Path) -> Result<u64> {
     let shown = shown.into();
     let file = TemporaryFile::create(path)?;
-    let stream = builder(shown)?.save(file.path()).map_err(failed)?;
+    let stream = builder(shown)?.save(file.path()).map_err(|e| failed(format!("{}: {e}", path.display())))?;
     log_all(shown, &stream)?;
     // Writes all that is left. To flush before would wait for ever for a writer that has failed.
     drop(stream);
