@@ -21,6 +21,7 @@ mod kill_commands;
 mod left_overs;
 mod limits;
 mod module_circles;
+mod other_groups;
 mod output_folder;
 mod preset_names;
 mod presets;

@@ -36,6 +36,9 @@ pub struct RunState {
     pub steps_per_epoch: u64,
     /// Fingerprint of the dataset.
     pub fingerprint: String,
+    /// The groups that it learned from, in words; absent in older files and where clouds are cropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grouping: Option<String>,
     /// What the teacher's cache was made from, where the method learns from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,

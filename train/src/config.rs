@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 pub use cross::{CrossConfig, Method, TeacherConfig};
 use data::BatchPlan;
 pub use data::DataConfig;
+pub(crate) use data::stored_grouping;
 pub use hybrid::HybridConfig;
 pub use model::{ModelConfig, PositionKind, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};

@@ -9,7 +9,7 @@ use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::{ConfigText, FeatureRows, write_features};
 
 use crate::checkpoint::{Checkpoint, LAST_FILE, RunState, read};
-use crate::config::{Method, PretrainConfig, TargetKind};
+use crate::config::{Method, PretrainConfig, TargetKind, stored_grouping};
 use crate::device::open_device;
 use crate::error::{Error, Result};
 use crate::features::{FeatureExtractor, Pooling};
@@ -27,6 +27,8 @@ pub struct FrozenEncoder {
     source: String,
     step: Option<u64>,
     fingerprint: Option<String>,
+    /// The groups that it learned from, in words, where the checkpoint says so.
+    grouping: Option<String>,
 }
 
 /// The config of a checkpoint: that of the folder around it, which must be the one it was trained with.
@@ -86,8 +88,9 @@ impl FrozenEncoder {
         let step = state.as_ref().map(|state| state.step);
         let said = step.map_or("unknown".to_owned(), |step| step.to_string());
         let source = format!("{} after step {said}", file.display());
-        let fingerprint = state.map(|state| state.fingerprint);
-        Ok(Self { model, config, device, source, step, fingerprint })
+        let (fingerprint, grouping) =
+            state.map_or((None, None), |state| (Some(state.fingerprint), state.grouping));
+        Ok(Self { model, config, device, source, step, fingerprint, grouping })
     }
 
     /// Random weights of a config and its seed: what training starts from, calibrated if the config says so.
@@ -101,7 +104,8 @@ impl FrozenEncoder {
             MonitorSubset::read(config, dataset, &device)?.calibrate(&model)?;
         }
         let source = format!("random weights of seed {}", config.run.seed);
-        Ok(Self { model, config: config.clone(), device, source, step: None, fingerprint: None })
+        let (step, fingerprint, grouping) = (None, None, None);
+        Ok(Self { model, config: config.clone(), device, source, step, fingerprint, grouping })
     }
 
     /// The config it was built from.
@@ -152,7 +156,20 @@ impl FrozenEncoder {
         Ok(Some((errors / variance)?.to_vec1()?))
     }
 
-    /// Pooled features of every sample of `splits` (none: all splits), in stored order.
+    /// A warning by name, if a dataset holds other groups than the encoder learned from: its features are then of little use.
+    pub fn grouping_warning(&self, dataset: &PreparedDataset) -> Option<String> {
+        let (learned, stored) = (self.grouping.as_ref()?, stored_grouping(dataset));
+        let Self { source, .. } = self;
+        (*learned != stored).then(|| {
+            format!(
+                "grouping-differs: {source} learned from {learned}, the dataset holds {stored}: prepare it with the groups \
+                 that the encoder knows"
+            )
+        })
+    }
+
+    /// Pooled features of every sample of `splits` (none: all splits), in stored order; a
+    /// [`FrozenEncoder::grouping_warning`] is logged.
     ///
     /// # Errors
     /// Fails if a shard does, or the stored groups do not serve the model.
@@ -162,6 +179,9 @@ impl FrozenEncoder {
         splits: &[String],
         pooling: Pooling,
     ) -> Result<FeatureSet> {
+        if let Some(warning) = self.grouping_warning(dataset) {
+            tracing::warn!("{warning}");
+        }
         let extractor =
             FeatureExtractor { model: &self.model, data: &self.config.data, device: &self.device, pooling };
         extractor.extract(dataset, splits)
@@ -195,6 +215,8 @@ impl FrozenEncoder {
             ("jepa3d.fingerprint", dataset.fingerprint().to_owned()),
             ("jepa3d.config", self.config.to_toml()),
         ];
-        Ok(write_features(path, &rows, metadata.map(|(k, v)| (k.to_owned(), v)).into_iter().collect())?)
+        let warning = self.grouping_warning(dataset).map(|text| ("jepa3d.warnings", text));
+        let metadata = metadata.into_iter().chain(warning).map(|(key, value)| (key.to_owned(), value));
+        Ok(write_features(path, &rows, metadata.collect())?)
     }
 }

@@ -24,6 +24,7 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
     let (model, parameters) = PretrainModel::new(&config, &Device::Cpu).unwrap();
     let state = RunState {
         teacher: None,
+        grouping: None,
         tool_version: "0".into(),
         step: 5,
         steps_per_epoch: 2,

@@ -98,6 +98,8 @@ pub(crate) struct RunOrigin {
     pub steps_per_epoch: u64,
     /// What the teacher's cache was made from.
     pub teacher: Option<String>,
+    /// The groups, in words; none where clouds are cropped.
+    pub grouping: Option<String>,
 }
 
 /// Checks that a checkpoint belongs to this config and dataset.

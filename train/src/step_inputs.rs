@@ -82,7 +82,8 @@ impl StepInputs {
             InputSource::Masked | InputSource::Hybrid => None,
         };
         let fingerprint = self.dataset.fingerprint().to_owned();
-        RunOrigin { fingerprint, steps_per_epoch: self.steps_per_epoch(), teacher }
+        let grouping = self.config.data.learned_grouping(&self.dataset);
+        RunOrigin { fingerprint, steps_per_epoch: self.steps_per_epoch(), teacher, grouping }
     }
 
     /// Waits for the next batch.

@@ -273,10 +273,11 @@ impl Trainer {
     }
 
     fn state(&self) -> RunState {
-        let RunOrigin { fingerprint, steps_per_epoch, teacher } = self.inputs.origin();
+        let RunOrigin { fingerprint, steps_per_epoch, teacher, grouping } = self.inputs.origin();
         let MonitorState { alarms, first_position, best } = self.evaluation.state.clone();
         RunState {
             teacher,
+            grouping,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             step: self.step,
             steps_per_epoch,

@@ -4,7 +4,7 @@ use jepa3d_grouping::CellEdge;
 use jepa3d_loader::{
     Augment, EvalConfig, LoaderConfig, PatchesFrom, PointSubset, PreparedDataset, ViewConfig,
 };
-use jepa3d_schemas::UpAxis;
+use jepa3d_schemas::{ShapeLetters, UpAxis};
 use serde::{Deserialize, Serialize};
 
 /// What the loader hands out.
@@ -108,6 +108,17 @@ impl DataConfig {
         }
     }
 
+    /// The groups that a model learns from in a dataset, in words; `None` where clouds are cropped, as stored ones are not.
+    pub(crate) fn learned_grouping(&self, dataset: &PreparedDataset) -> Option<String> {
+        match (self.patches_from, self.subset) {
+            (PatchesFrom::Shard, _) => Some(stored_grouping(dataset)),
+            (PatchesFrom::Online, PointSubset::Crop) => None,
+            (PatchesFrom::Online, _) => {
+                Some(format!("N {}, G {}, K {}, patches", self.points, self.groups, self.group_size))
+            }
+        }
+    }
+
     /// How samples are read for evaluation: stored order and grouping, no augmentation.
     ///
     /// Batches of one where clouds may have different numbers of voxel blocks: others must not decide which count.
@@ -119,6 +130,18 @@ impl DataConfig {
             batch: if is_uneven { 1 } else { 64 },
             up_axis: self.up_axis,
             threads: self.threads,
+        }
+    }
+}
+
+/// The stored groups of a dataset, in words.
+pub(crate) fn stored_grouping(dataset: &PreparedDataset) -> String {
+    let ShapeLetters { N: points, G: groups, K: size, .. } = dataset.shape();
+    match dataset.cell_edge() {
+        None => format!("N {points}, G {groups}, K {size}, patches"),
+        Some(CellEdge::Auto) => format!("N {points}, G {groups}, K {size}, voxel blocks"),
+        Some(CellEdge::Fixed(edge)) => {
+            format!("N {points}, G {groups}, K {size}, voxel blocks of edge {edge}")
         }
     }
 }
