@@ -11,7 +11,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{completions, convert, embed, inspect, prepare, pretrain, probe, stats, teacher, verify};
+use commands::{
+    completions, convert, embed, fewshot, inspect, prepare, pretrain, probe, stats, teacher, verify,
+};
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
 /// kernel and takes a fifth of the time to prepare small clouds in page faults.
@@ -45,6 +47,8 @@ enum Command {
     Embed(embed::Args),
     /// What frozen features are worth, beside random weights of the same architecture.
     Probe(probe::Args),
+    /// N-way k-shot episodes on frozen features, beside random weights.
+    Fewshot(fewshot::Args),
     /// Look at samples: a picture, or the rerun viewer.
     Inspect(inspect::Args),
     /// Turn an official PyTorch checkpoint into ours, or ours into one.
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Fewshot(args) => fewshot::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Presets(args) => commands::presets::run(&args),

@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod embed;
+pub(crate) mod fewshot;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
 pub(crate) mod presets;

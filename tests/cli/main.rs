@@ -11,6 +11,7 @@ mod convert;
 mod crate_edges;
 mod damaged_run;
 mod documents;
+mod fewshot;
 mod foreign_readers;
 mod harness;
 mod house_rules;

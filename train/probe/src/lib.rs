@@ -1,6 +1,7 @@
 //! What frozen features are worth: probes with linear SVMs, nearest neighbours and few labels, and collapse monitors.
 //!
 //! - [`probe`] measures a [`FeatureSet`] as a [`ProbeConfig`] says; [`print_columns`] puts tables side by side.
+//! - [`few_shot`] measures it on the n-way k-shot episodes of an [`EpisodeList`].
 //! - [`effective_rank`], [`PositionBasis::share`], [`cloud_share`] and [`explained_share`] tell whether an encoder collapses.
 //!
 //! Everything is a pure function of the features and their ids: no run seed, the same bits on any number of threads.
@@ -26,10 +27,13 @@
 
 mod cholesky;
 mod config;
+mod draw_episodes;
+mod episodes;
 mod error;
 mod examples;
 mod features;
 mod few_labels;
+mod few_shot;
 mod knn;
 mod newton;
 mod one_vs_one;
@@ -44,9 +48,12 @@ mod svm;
 mod table;
 
 pub use config::{Evaluation, Extent, ProbeConfig};
+pub use draw_episodes::EpisodeConfig;
+pub use episodes::EpisodeList;
 pub use error::{Error, Result};
 pub use examples::Examples;
 pub use features::{FeatureSet, is_validation};
+pub use few_shot::{FewShotColumn, FewShotLine, few_shot, print_few_shot};
 pub use position::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share};
 pub use rank::{effective_rank, fixed_subset};
 pub use report::{ProbeColumn, print_columns};

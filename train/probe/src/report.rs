@@ -32,18 +32,7 @@ pub fn print_columns(columns: &[ProbeColumn<'_>]) -> String {
         row.extend(columns.iter().map(|column| print_cell(column, &line.name)));
         rows.push(row);
     }
-    let widths: Vec<usize> = (0..=columns.len())
-        .map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut out = String::new();
-    for row in &rows {
-        let mut text = format!("{:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            let _ = write!(text, "  {cell:>width$}");
-        }
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
+    let mut out = align_rows(&rows);
     out.push('\n');
     out.push_str(&print_settings(first));
     for column in columns {
@@ -52,19 +41,40 @@ pub fn print_columns(columns: &[ProbeColumn<'_>]) -> String {
     out
 }
 
+/// Rows of equally many cells as lines: names to the left, numbers to the right, two blanks between columns.
+pub(crate) fn align_rows(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> =
+        (0..columns).map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0)).collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut text = String::new();
+        for (c, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            let _ = if c == 0 { write!(text, "{cell:<width$}") } else { write!(text, "  {cell:>width$}") };
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Mean and deviation, to a tenth.
+pub(crate) fn print_spread(mean: f64, deviation: f64) -> String {
+    format!("{mean:.1} +- {deviation:.1}")
+}
+
 fn print_cell(column: &ProbeColumn<'_>, name: &str) -> String {
     let lines: Vec<_> =
         column.tables.iter().filter_map(|t| t.lines.iter().find(|line| line.name == name)).collect();
     match lines.as_slice() {
         [] => "-".to_owned(),
-        [line] => line.deviation.map_or_else(
-            || format!("{:.1}", line.value),
-            |deviation| format!("{:.1} +- {deviation:.1}", line.value),
-        ),
+        [line] => line
+            .deviation
+            .map_or_else(|| format!("{:.1}", line.value), |deviation| print_spread(line.value, deviation)),
         _ => {
             let values: Vec<f64> = lines.iter().map(|line| line.value).collect();
             let MeanDeviation { mean, deviation } = MeanDeviation::measure(&values);
-            format!("{mean:.1} +- {deviation:.1}")
+            print_spread(mean, deviation)
         }
     }
 }
