@@ -1,7 +1,7 @@
 //! What frozen features are worth: probes with linear SVMs, nearest neighbours and few labels, and collapse monitors.
 //!
 //! - [`probe`] measures a [`FeatureSet`] as a [`ProbeConfig`] says; [`print_columns`] puts tables side by side.
-//! - [`few_shot`] measures it on the n-way k-shot episodes of an [`EpisodeList`].
+//! - [`few_shot()`] measures it on the n-way k-shot episodes of an [`EpisodeList`].
 //! - [`effective_rank`], [`PositionBasis::share`], [`cloud_share`] and [`explained_share`] tell whether an encoder collapses.
 //!
 //! Everything is a pure function of the features and their ids: no run seed, the same bits on any number of threads.
