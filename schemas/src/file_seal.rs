@@ -10,13 +10,12 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::self_hash::{BLANK, hash_around};
 
 /// Key of the hash in the metadata: BLAKE3, hex.
 const HASH_KEY: &str = "jepa3d.blake3";
 /// Key that tells a file whose hash got lost from one that never had any.
 const SEALED_KEY: &str = "jepa3d.sealed";
-/// Hexadecimal digits of a hash.
-const DIGITS: usize = 64;
 /// Bytes before the header, which hold its length.
 const LENGTH: usize = 8;
 
@@ -30,7 +29,7 @@ const METADATA: &str = "{\"__metadata__\":{";
 pub fn seal_safetensors(mut file: Vec<u8>) -> Vec<u8> {
     let end = find_header(&file).expect("a file that was just made has a header").end;
     let header = file[LENGTH..end].trim_ascii_end();
-    let own = format!("\"{HASH_KEY}\":\"{}\",\"{SEALED_KEY}\":\"whole file\"", "0".repeat(DIGITS));
+    let own = format!("\"{HASH_KEY}\":\"{BLANK}\",\"{SEALED_KEY}\":\"whole file\"");
     let comma = |is_followed: bool| if is_followed { "," } else { "" };
     let (at, text) = match header.strip_prefix(METADATA.as_bytes()) {
         Some(rest) => (METADATA.len(), format!("{own}{}", comma(rest.first() != Some(&b'}')))),
@@ -42,7 +41,7 @@ pub fn seal_safetensors(mut file: Vec<u8>) -> Vec<u8> {
     let length = (new.len() as u64).to_le_bytes();
     file.splice(..end, length.into_iter().chain(new));
     let hash = blake3::hash(&file).to_hex();
-    file[start..start + DIGITS].copy_from_slice(hash.as_bytes());
+    file[start..start + BLANK.len()].copy_from_slice(hash.as_bytes());
     file
 }
 
@@ -91,15 +90,6 @@ fn find_header(file: &[u8]) -> Option<Range<usize>> {
     (end <= file.len()).then_some(LENGTH..end)
 }
 
-/// The hash of a file whose own hash stands in `place`.
-fn hash_around(file: &[u8], place: Range<usize>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&file[..place.start]);
-    hasher.update(&[b'0'; DIGITS]);
-    hasher.update(&file[place.end..]);
-    hasher.finalize().to_hex().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +133,7 @@ mod tests {
         let mut sealed = seal_safetensors(file(HEADERS[0]));
         *sealed.last_mut().unwrap() ^= 1;
         let error = check_seal(Path::new("a"), &sealed).unwrap_err().to_string();
-        let words: Vec<&str> = error.split([' ', ',']).filter(|word| word.len() == DIGITS).collect();
+        let words: Vec<&str> = error.split([' ', ',']).filter(|word| word.len() == BLANK.len()).collect();
         assert!(error.starts_with("a: content hash: expected ") && words.len() == 2, "{error}");
     }
 }

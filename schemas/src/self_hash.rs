@@ -3,6 +3,7 @@
 //! The hash is 64 hex digits of BLAKE3 that stand in the file itself, after a marker; it is taken over all bytes with
 //! zeros in its place. Neither the order of keys nor the form of numbers has a part in it.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Serialize;
@@ -28,10 +29,10 @@ pub(crate) fn find_place(bytes: &[u8], marker: &[u8]) -> Option<usize> {
     (bytes.len() >= start + BLANK.len()).then_some(start)
 }
 
-/// The hash of all bytes with a blank at `place`.
-fn hash_around(bytes: &[u8], place: usize) -> String {
+/// The hash of all bytes with a blank in the place of `own`, where their hash stands.
+pub(crate) fn hash_around(bytes: &[u8], own: Range<usize>) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&bytes[..place]).update(BLANK.as_bytes()).update(&bytes[place + BLANK.len()..]);
+    hasher.update(&bytes[..own.start]).update(BLANK.as_bytes()).update(&bytes[own.end..]);
     hasher.finalize().to_hex().to_string()
 }
 
@@ -40,7 +41,8 @@ fn hash_around(bytes: &[u8], place: usize) -> String {
 /// # Errors
 /// Fails if they are not those that were written.
 pub(crate) fn check_place(path: &Path, bytes: &[u8], place: usize) -> Result<()> {
-    let (found, stated) = (hash_around(bytes, place), &bytes[place..place + BLANK.len()]);
+    let own = place..place + BLANK.len();
+    let (found, stated) = (hash_around(bytes, own.clone()), &bytes[own]);
     if found.as_bytes() == stated {
         return Ok(());
     }
@@ -59,11 +61,11 @@ fn check(path: &Path, bytes: &[u8], marker: &[u8]) -> Result<bool> {
 /// Text that ends with the marker, a blank and `rest`, with the hash in its place.
 fn fill_in(mut text: String, marker: &[u8], rest: &str) -> String {
     text += &String::from_utf8_lossy(marker);
-    let place = text.len();
+    let own = text.len()..text.len() + BLANK.len();
     text += BLANK;
     text += rest;
-    let hash = hash_around(text.as_bytes(), place);
-    text.replace_range(place..place + BLANK.len(), &hash);
+    let hash = hash_around(text.as_bytes(), own.clone());
+    text.replace_range(own, &hash);
     text
 }
 

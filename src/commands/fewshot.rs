@@ -84,10 +84,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     for path in &args.runs {
         let encoder = FrozenEncoder::open(path, preset.as_ref(), &args.machine.device)?;
         let features = encoder.features(&dataset, &splits, pooling)?;
-        if episodes.is_none() {
-            episodes = Some(draw(args, &features, &dataset)?);
-        }
-        let Some(list) = &episodes else { continue };
+        let list = match &mut episodes {
+            Some(list) => list,
+            none => none.insert(draw(args, &features, &dataset)?),
+        };
         tell(format_args!("encoder: {}", encoder.source()));
         columns.push(FewShotColumn { title: path.display().to_string(), lines: few_shot(&features, list)? });
         if !args.no_random {
@@ -105,9 +105,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
 /// The splits that episodes are made of.
 fn splits(args: &Args, given: Option<&EpisodeList>) -> Vec<String> {
     match given {
-        // A validation part is one of the split of the labelled samples.
-        Some(list) if list.query_split.starts_with("validation part") => vec![list.support_split.clone()],
-        Some(list) => vec![list.support_split.clone(), list.query_split.clone()],
+        Some(list) => list.splits(),
         None => std::iter::once(args.train_split.clone()).chain(args.test_split.clone()).collect(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jepa3d_schemas::Draws;
 
 use crate::config::Evaluation;
-use crate::episodes::{Episode, EpisodeClass, EpisodeList, FORMAT};
+use crate::episodes::{Episode, EpisodeClass, EpisodeList, FORMAT, validation_part};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSet, is_validation};
 
@@ -85,7 +85,7 @@ impl EpisodeList {
             });
         }
         let query_split = match &config.evaluation {
-            Evaluation::Validation => format!("validation part of {}", config.support_split),
+            Evaluation::Validation => validation_part(&config.support_split),
             Evaluation::Split(split) => split.clone(),
         };
         Ok(Self {

@@ -61,6 +61,15 @@ pub struct EpisodeClass {
 }
 
 impl EpisodeList {
+    /// The splits that its samples are from.
+    pub fn splits(&self) -> Vec<String> {
+        let mut splits = vec![self.support_split.clone()];
+        if self.query_split != validation_part(&self.support_split) {
+            splits.push(self.query_split.clone());
+        }
+        splits
+    }
+
     /// Reads a list.
     ///
     /// # Errors
@@ -113,4 +122,9 @@ impl Episode {
         let twice = ids.windows(2).find(|pair| pair[0] == pair[1])?;
         Some(format!("{place}: {} twice", twice[0]))
     }
+}
+
+/// What a list calls the part of a split that is held out by hash of the id.
+pub(crate) fn validation_part(split: &str) -> String {
+    format!("validation part of {split}")
 }

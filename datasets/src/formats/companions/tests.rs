@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// `root/{Images/A.PNG, models/m.mtl}` and `secret.png` beside the root.
+/// `data/{Images/A.PNG, models/m.mtl}` and `secret.png` beside the root.
 fn folders() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("root");
+    let root = dir.path().join("data");
     fs::create_dir_all(root.join("models")).unwrap();
     fs::create_dir_all(root.join("Images")).unwrap();
     fs::write(root.join("Images/A.PNG"), b"a").unwrap();
@@ -46,8 +46,8 @@ fn nothing_outside_the_root_is_found() {
         "../../secret.png",
         "..\\..\\secret.png",
         "x/../../../secret.png",
-        "../../root/../secret.png",
-        "../../root/Images/A.PNG",
+        "../../data/../secret.png",
+        "../../data/Images/A.PNG",
         &absolute,
         &file,
         "/etc/passwd",

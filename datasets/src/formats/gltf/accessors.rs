@@ -77,6 +77,16 @@ impl AccessorRows {
     }
 }
 
+/// Where rows lie.
+#[derive(Clone, Copy)]
+struct RowPlace {
+    view: usize,
+    /// Of the first row, within the view.
+    byte_offset: u64,
+    /// Bytes from row to row.
+    stride: usize,
+}
+
 /// How the rows of an accessor lie in a buffer view.
 #[derive(Clone, Copy)]
 struct RowLayout {
@@ -149,7 +159,7 @@ impl Buffers<'_> {
         Ok(vec![0.0; layout.count * layout.width])
     }
 
-    /// The rows in a buffer view, one each stride of the view.
+    /// The rows of an accessor in a buffer view, one each stride of the view.
     fn strided_rows(
         &self,
         index: usize,
@@ -158,11 +168,23 @@ impl Buffers<'_> {
         layout: RowLayout,
     ) -> Result<Vec<f64>, ParseError> {
         let out = || ParseError::file(format!("accessor {index} inside its buffer view"), "one that is not");
-        let (size, count) = (layout.size(), layout.count);
         let stride = self.document.buffer_views.get(view).and_then(|view| view.byte_stride);
-        let stride = stride.map_or(Ok(size), usize::try_from).map_err(|_| out())?;
+        let stride = stride.map_or(Ok(layout.size()), usize::try_from).map_err(|_| out())?;
+        let place = RowPlace { view, byte_offset, stride };
+        self.rows_in_view(place, layout, out)
+    }
+
+    /// The rows at a place; `out` is the error of those that are not wholly inside their view.
+    fn rows_in_view(
+        &self,
+        place: RowPlace,
+        layout: RowLayout,
+        out: impl Fn() -> ParseError,
+    ) -> Result<Vec<f64>, ParseError> {
+        let RowPlace { view, byte_offset, stride } = place;
+        let (size, count) = (layout.size(), layout.count);
         let offset = usize::try_from(byte_offset).map_err(|_| out())?;
-        let data = self.view(view)?.get(offset..).ok_or_else(out)?;
+        let data = self.view(view)?.get(offset..).ok_or_else(&out)?;
         let last = count.saturating_sub(1).checked_mul(stride);
         let needed = if count == 0 { Some(0) } else { last.and_then(|start| start.checked_add(size)) };
         if stride < size || needed.is_none_or(|needed| needed > data.len()) {
@@ -189,8 +211,14 @@ impl Buffers<'_> {
         let component = code.and_then(Component::of_code);
         let component =
             component.ok_or_else(|| unknown_type(index, "sparse indices", &format!("{code:?}")))?;
+        let out = || {
+            let expected = format!("sparse rows of accessor {index} inside their view");
+            ParseError::file(expected, "some that are not")
+        };
+        // Such rows lie one after the other, whatever the view's stride.
         let packed = |part: &SparsePart, layout: RowLayout| {
-            self.packed_rows(index, part.buffer_view, part.byte_offset, layout)
+            let SparsePart { buffer_view: view, byte_offset, .. } = *part;
+            self.rows_in_view(RowPlace { view, byte_offset, stride: layout.size() }, layout, out)
         };
         let rows = packed(&sparse.indices, RowLayout { component, width: 1, count })?;
         let replacements = packed(&sparse.values, RowLayout { count, ..layout })?;
@@ -206,26 +234,6 @@ impl Buffers<'_> {
             slot.copy_from_slice(replacement);
         }
         Ok(())
-    }
-
-    /// The rows in a buffer view without a stride.
-    fn packed_rows(
-        &self,
-        index: usize,
-        view: usize,
-        byte_offset: u64,
-        layout: RowLayout,
-    ) -> Result<Vec<f64>, ParseError> {
-        let out = || {
-            ParseError::file(
-                format!("sparse rows of accessor {index} inside their view"),
-                "some that are not",
-            )
-        };
-        let offset = usize::try_from(byte_offset).map_err(|_| out())?;
-        let needed = layout.count.checked_mul(layout.size()).ok_or_else(out)?;
-        let data = self.view(view)?.get(offset..).and_then(|data| data.get(..needed)).ok_or_else(out)?;
-        Ok(data.chunks_exact(layout.component.size()).map(|b| layout.component.read(b)).collect())
     }
 }
 

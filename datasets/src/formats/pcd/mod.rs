@@ -94,12 +94,9 @@ impl<'a> PcdReader<'a> {
     fn new(header: &'a PcdHeader) -> Result<Self, ParseError> {
         let names: Vec<Option<&str>> =
             header.fields.iter().map(|f| (f.count == 1).then_some(f.name.as_str())).collect();
-        let NamedColumns { roles, mut warnings } = {
-            let named = NamedColumns::from_names(&names);
-            named
-                .require_position(&header.fields.iter().map(|f| Some(f.name.as_str())).collect::<Vec<_>>())?;
-            named
-        };
+        let named = NamedColumns::from_names(&names);
+        named.require_position(&header.fields.iter().map(|f| Some(f.name.as_str())).collect::<Vec<_>>())?;
+        let NamedColumns { roles, mut warnings } = named;
         let use_of = |(field, role): (&PcdField, &Option<ColumnRole>)| match role {
             _ if field.is_packed_color() => FieldUse::PackedColor,
             Some(role) => FieldUse::Number(*role),
