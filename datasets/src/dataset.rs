@@ -1,6 +1,6 @@
 //! The one trait all readers implement: a lazy, random-access list of objects.
 
-use jepa3d_schemas::{Object, UpAxis};
+use jepa3d_schemas::{Object, PointClasses, UpAxis};
 
 use crate::budget::Budget;
 use crate::error::Result;
@@ -37,6 +37,11 @@ pub trait Dataset: Send + Sync {
     /// Class names of annotated boxes; a box label is an index into this list.
     fn box_classes(&self) -> &[String] {
         &[]
+    }
+
+    /// What point labels mean, where points have labels of known meaning.
+    fn point_classes(&self) -> Option<PointClasses> {
+        None
     }
 
     /// The axis that points up.

@@ -50,5 +50,7 @@ pub use budget::Budget;
 pub use config::DatasetConfig;
 pub use dataset::Dataset;
 pub use error::Error;
-pub use nuscenes::{NuScenesConfig, NuScenesTable, NuScenesUnit, parse_lidar, parse_nuscenes_table};
+pub use nuscenes::{
+    NuScenesConfig, NuScenesPointLabels, NuScenesTable, NuScenesUnit, parse_lidar, parse_nuscenes_table,
+};
 pub use synthetic::SyntheticConfig;

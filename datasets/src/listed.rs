@@ -3,7 +3,7 @@
 //! ShapeNet, ModelNet, ShapeNetPart and ScanObjectNN differ in how they list and read objects;
 //! what they answer from the listing is the same, and stands here once.
 
-use jepa3d_schemas::{Object, Shape, UpAxis, Warning};
+use jepa3d_schemas::{Object, PointClasses, Shape, UpAxis, Warning};
 
 use crate::budget::Budget;
 use crate::dataset::Dataset;
@@ -43,6 +43,11 @@ pub(crate) trait Listed: Send + Sync {
     /// What was found when it was opened.
     fn facts(&self) -> &Facts;
 
+    /// What the labels of points mean.
+    fn parts(&self) -> Option<PointClasses> {
+        None
+    }
+
     /// Reads the geometry of one object, charging what it decodes to `budget`.
     ///
     /// # Errors
@@ -75,6 +80,10 @@ impl<T: Listed> Dataset for T {
 
     fn classes(&self) -> &[String] {
         &self.facts().classes
+    }
+
+    fn point_classes(&self) -> Option<PointClasses> {
+        self.parts()
     }
 
     fn up_axis(&self) -> UpAxis {

@@ -156,6 +156,7 @@ fn empty_manifest(plan: &PreparePlan) -> Manifest {
         shape: plan.config.points_shape(),
         classes: plan.dataset.classes().to_vec(),
         box_classes: plan.dataset.box_classes().to_vec(),
+        point_classes: plan.dataset.point_classes(),
         splits: BTreeMap::new(),
         notes: plan.dataset.notes(),
         quarantine_hash: None,

@@ -9,6 +9,7 @@ use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 use crate::footer::SCHEMA_VERSION;
 use crate::object::UpAxis;
+use crate::point_classes::PointClasses;
 use crate::regular_file::read_regular;
 use crate::self_hash::{hashed_json, parse_hashed_json};
 use crate::shard_entry::{ShardEntry, check_names};
@@ -102,6 +103,9 @@ pub struct Manifest {
     /// Class names of annotated boxes; a box label is an index into this list.
     #[serde(default)]
     pub box_classes: Vec<String>,
+    /// What point labels mean, where the clouds have any and the reader of the dataset knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_classes: Option<PointClasses>,
     /// Counts by split.
     pub splits: BTreeMap<String, SplitCounts>,
     /// What the reader of the dataset says of it as a whole, such as which files it left out, one sentence each.
@@ -151,7 +155,8 @@ impl Manifest {
     /// # Errors
     /// Fails if there is none (the dataset is not complete), it does not parse, its bytes are not those that were
     /// written, its schema version is not the one of this tool, an older tool wrote it that did not state all of its
-    /// facts, or it names a shard that is no plain, regular file of its table's folder.
+    /// facts, or it names a shard that is no plain, regular file of its table's folder or
+    /// point labels that contradict themselves.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST_FILE);
         let bytes = read_regular(&path).map_err(|e| Error::io(&path, e))?;
@@ -169,7 +174,11 @@ impl Manifest {
             return Err(Error::contract(&path, "self_hash", "the hash of the file", "none"));
         }
         manifest.check_shards(folder, &path)?;
-        Ok(manifest)
+        let fault = |classes: &PointClasses| classes.find_fault(manifest.classes.len());
+        match manifest.point_classes.as_ref().and_then(fault) {
+            None => Ok(manifest),
+            Some(found) => Err(Error::contract(&path, "point_classes", "labels of points by class", found)),
+        }
     }
 
     fn check_shards(&self, folder: &Path, path: &Path) -> Result<()> {
@@ -194,6 +203,7 @@ impl Manifest {
             shape: ShapeLetters::default(),
             classes: Vec::new(),
             box_classes: Vec::new(),
+            point_classes: None,
             splits: BTreeMap::new(),
             notes: Vec::new(),
             quarantine_hash: None,

@@ -17,6 +17,9 @@ pub enum NuScenesUnit {
     /// One keyframe: the whole lidar cloud, in the lidar frame of the keyframe. No class.
     #[default]
     Scene,
+    /// One sector of a keyframe, turned so that it looks along +x, without boxes and photos: those behind the car are
+    /// `train`, those before it `test`.
+    Sector,
     /// One lidar file, keyframes and the sweeps between them, in its own lidar frame. No class, no boxes, no photos.
     Sweep,
     /// One annotated box of a keyframe: the points in it, in the frame of the box. With a class.
@@ -32,6 +35,27 @@ pub enum NuScenesClasses {
     Detection,
     /// The 23 annotated categories.
     Fine,
+}
+
+/// Where the labels of points come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NuScenesPointLabels {
+    /// Points have no labels.
+    #[default]
+    None,
+    /// `lidarseg` where `lidarseg.json` is, else `boxes`; none where units are no keyframes, or nothing is annotated.
+    Auto,
+    /// The files of the lidarseg extension: the 16 classes of its challenge, 0 where it ignores a point.
+    Lidarseg,
+    /// The class of the smallest annotated box around a point, counted from 1; 0 (background) in none.
+    Boxes,
+}
+
+impl NuScenesPointLabels {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// Settings of the nuScenes reader.
@@ -53,6 +77,13 @@ pub struct NuScenesConfig {
     pub cameras: Vec<String>,
     /// Unit `scene`: whether a keyframe gets its annotated boxes; default true.
     pub boxes: bool,
+    /// Units `scene` and `sector`: where the labels of points come from: `none` (the default), `auto`, `lidarseg` or
+    /// `boxes`. Points of joined sweeps have none.
+    #[serde(skip_serializing_if = "NuScenesPointLabels::is_none")]
+    pub point_labels: NuScenesPointLabels,
+    /// Unit `sector`: sectors of a keyframe, an even number; default 8.
+    #[serde(skip_serializing_if = "is_default_sectors")]
+    pub sectors: u32,
     /// Unit `box`: boxes with fewer lidar points in their keyframe (the table's `num_lidar_pts`)
     /// are not listed. Default 32.
     pub min_box_points: u32,
@@ -75,12 +106,21 @@ impl Default for NuScenesConfig {
             remove_close: 1.0,
             cameras: CAMERAS.map(str::to_owned).to_vec(),
             boxes: true,
+            point_labels: NuScenesPointLabels::None,
+            sectors: DEFAULT_SECTORS,
             min_box_points: 32,
             box_margin: 0.0,
             classes: NuScenesClasses::Detection,
             splits: None,
         }
     }
+}
+
+/// Sectors of a keyframe unless told otherwise.
+const DEFAULT_SECTORS: u32 = 8;
+
+fn is_default_sectors(sectors: &u32) -> bool {
+    *sectors == DEFAULT_SECTORS
 }
 
 /// More sweeps than a scene of 20 s holds are a slip of the pen, and would read the scene for each keyframe.
@@ -90,8 +130,8 @@ impl NuScenesConfig {
     /// Checks what the types cannot.
     ///
     /// # Errors
-    /// Fails if a length is negative or not finite, `sweeps` exceeds 400, a camera is named twice
-    /// or the version is no plain folder name.
+    /// Fails if a length is negative or not finite, `sweeps` exceeds 400, `sectors` is odd or out of
+    /// range, points of no keyframes are to have labels, a camera is named twice or the version is no plain folder name.
     pub(super) fn check(&self) -> Result<()> {
         let problem = |key, expected: &str, found: String| {
             Err(Error::Config { key, expected: expected.to_owned(), found })
@@ -111,6 +151,14 @@ impl NuScenesConfig {
         }
         if self.sweeps > MAX_SWEEPS {
             return problem("sweeps", "0 to 400", self.sweeps.to_string());
+        }
+        if !self.sectors.is_multiple_of(2) || !(2..=64).contains(&self.sectors) {
+            return problem("sectors", "an even number from 2 to 64", self.sectors.to_string());
+        }
+        let is_told = matches!(self.point_labels, NuScenesPointLabels::Lidarseg | NuScenesPointLabels::Boxes);
+        if is_told && matches!(self.unit, NuScenesUnit::Sweep | NuScenesUnit::Box) {
+            let found = format!("labels of points with unit {:?}", self.unit);
+            return problem("point_labels", "none or auto where units are no keyframes", found);
         }
         for (i, camera) in self.cameras.iter().enumerate() {
             if self.cameras[..i].contains(camera) {
@@ -140,6 +188,11 @@ mod tests {
             (
                 "{\"remove_close\":-1}",
                 "dataset.remove_close: expected a length in metres, 0 or more, found -1",
+            ),
+            ("{\"sectors\":7}", "dataset.sectors: expected an even number from 2 to 64, found 7"),
+            (
+                "{\"unit\":\"box\",\"point_labels\":\"boxes\"}",
+                "dataset.point_labels: expected none or auto where units are no keyframes, found labels of points with unit Box",
             ),
             ("{\"sweeps\":401}", "dataset.sweeps: expected 0 to 400, found 401"),
             ("{\"cameras\":[\"A\",\"A\"]}", "dataset.cameras: expected each camera once, found \"A\" twice"),

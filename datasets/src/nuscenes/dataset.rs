@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jepa3d_schemas::{Object, UpAxis};
+use jepa3d_schemas::{Object, PointClasses, UpAxis};
 
 use super::config::NuScenesConfig;
 use super::lidar_cloud::{LidarCloud, LidarFile};
@@ -12,8 +12,9 @@ use super::tables::TableFolder;
 use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::split::Split;
 
-/// A kind of object: keyframes, lidar files or annotated boxes, numbered by rows.
+/// A kind of object: keyframes, sectors of them, lidar files or annotated boxes, numbered by rows.
 pub(super) trait ObjectUnit: Send + Sync + Sized {
     /// Reads the tables that this unit alone needs.
     ///
@@ -33,6 +34,30 @@ pub(super) trait ObjectUnit: Send + Sync + Sized {
     /// Fails if they do not, naming the table and its row.
     fn check(&self, _row: u32) -> Result<()> {
         Ok(())
+    }
+
+    /// Labels the points of the cloud of a row, where they have labels.
+    ///
+    /// # Errors
+    /// Fails if the labels are missing or malformed.
+    fn label_points(
+        &self,
+        _recording: &Recording,
+        _row: u32,
+        _cloud: &mut LidarCloud,
+        _budget: &Budget,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// The split of a row.
+    fn split(&self, recording: &Recording, row: u32) -> Split {
+        recording.split(self.lidar_file(recording, row).keyframe)
+    }
+
+    /// What the labels of points mean.
+    fn point_classes(&self) -> Option<PointClasses> {
+        None
     }
 
     /// The object that a row makes of the cloud of its lidar file.
@@ -116,7 +141,7 @@ impl<U: ObjectUnit> Dataset for NuScenes<U> {
     }
 
     fn split(&self, index: usize) -> &str {
-        self.recording.split(self.lidar_file(index).keyframe).name()
+        self.unit.split(&self.recording, self.listed[index].row).name()
     }
 
     fn source(&self, index: usize) -> String {
@@ -131,6 +156,10 @@ impl<U: ObjectUnit> Dataset for NuScenes<U> {
         self.unit.box_classes()
     }
 
+    fn point_classes(&self) -> Option<PointClasses> {
+        self.unit.point_classes()
+    }
+
     fn up_axis(&self) -> UpAxis {
         UpAxis::Z
     }
@@ -141,7 +170,8 @@ impl<U: ObjectUnit> Dataset for NuScenes<U> {
 
     fn get_within(&self, index: usize, budget: &Budget) -> Result<Object> {
         self.unit.check(self.listed[index].row)?;
-        let cloud = self.recording.read_cloud(self.lidar_file(index), budget)?;
+        let mut cloud = self.recording.read_cloud(self.lidar_file(index), budget)?;
+        self.unit.label_points(&self.recording, self.listed[index].row, &mut cloud, budget)?;
         Ok(self.unit.object(&self.recording, &self.listed[index], cloud))
     }
 }

@@ -185,7 +185,10 @@ impl<'a> FrameReader<'a> {
                 }
                 &mut self.camera_frames[keyframe * self.cameras + camera as usize]
             }
-            Channel::Lidar | Channel::Other => &mut self.small.keyframes[keyframe].lidar,
+            Channel::Lidar | Channel::Other => {
+                self.small.keyframes[keyframe].lidar_token = r.token;
+                &mut self.small.keyframes[keyframe].lidar
+            }
         };
         if *place != NO_ROW {
             let found = format!("a second one of sample {}", r.sample_token);

@@ -1,13 +1,15 @@
 //! Unit `scene`: one object a keyframe, the whole lidar cloud with its photos and annotated boxes.
 
-use jepa3d_schemas::{BoxLabel, Object, Warning, WarningKind};
+use jepa3d_schemas::{BoxLabel, Object, PointClasses, Warning, WarningKind};
 
 use super::boxes::{AnnotatedBoxes, BoxRow};
 use super::classes::class_names;
 use super::dataset::{ListedObject, ObjectUnit};
 use super::lidar_cloud::{LidarCloud, LidarFile};
+use super::point_labels::PointLabels;
 use super::recording::Recording;
 use super::tables::TableFolder;
+use crate::budget::Budget;
 use crate::error::Result;
 
 /// Keyframes; ids are `<scene name>/<timestamp>-<sample token>`.
@@ -16,12 +18,15 @@ pub(super) struct KeyframeUnit {
     /// Rows of `boxes` of each keyframe, in the order of the table.
     boxes_of_keyframe: Vec<Vec<u32>>,
     box_classes: Vec<String>,
+    labels: PointLabels,
+    point_classes: Option<PointClasses>,
 }
 
 impl ObjectUnit for KeyframeUnit {
     fn read(folder: &TableFolder, recording: &Recording) -> Result<Self> {
         let config = &recording.config;
-        let boxes = if config.boxes {
+        let labels = PointLabels::read(folder, recording)?;
+        let boxes = if config.boxes || matches!(labels, PointLabels::Boxes) {
             AnnotatedBoxes::read(folder, config.classes, 0, &recording.keyframe_rows)?.rows
         } else {
             Vec::new()
@@ -30,7 +35,10 @@ impl ObjectUnit for KeyframeUnit {
         for (row, annotated) in boxes.iter().enumerate() {
             boxes_of_keyframe[annotated.keyframe as usize].push(row as u32);
         }
-        Ok(Self { boxes, boxes_of_keyframe, box_classes: class_names(config.classes) })
+        let labels = labels.without_empty_boxes(boxes.len());
+        let point_classes = labels.classes(config.classes);
+        let box_classes = class_names(config.classes);
+        Ok(Self { boxes, boxes_of_keyframe, box_classes, labels, point_classes })
     }
 
     fn ids(&self, recording: &Recording) -> Vec<String> {
@@ -42,12 +50,30 @@ impl ObjectUnit for KeyframeUnit {
         LidarFile { keyframe: row, frame: recording.keyframe(row).lidar }
     }
 
+    fn label_points(
+        &self,
+        recording: &Recording,
+        row: u32,
+        cloud: &mut LidarCloud,
+        budget: &Budget,
+    ) -> Result<()> {
+        self.labels.label(recording, row, self.boxes_of(row), cloud, budget)
+    }
+
+    fn point_classes(&self) -> Option<PointClasses> {
+        self.point_classes.clone()
+    }
+
+    fn note(&self, recording: &Recording) -> Option<String> {
+        self.labels.note(&recording.config)
+    }
+
     fn object(&self, recording: &Recording, listed: &ListedObject, mut cloud: LidarCloud) -> Object {
         let chain = &recording.chain;
         let lidar = chain.frame(recording.keyframe(listed.row).lidar);
         let photos = recording.photos(listed.row, &chain.global_from_sensor(lidar), None);
         let lidar_from_global = chain.sensor_from_global(lidar);
-        let rows = self.boxes_of_keyframe[listed.row as usize].iter().map(|&row| &self.boxes[row as usize]);
+        let rows = self.boxes_of(listed.row).filter(|_| recording.config.boxes);
         let usable = rows.clone().filter(|annotated| annotated.fault.is_none());
         let boxes: Vec<BoxLabel> =
             usable.map(|annotated| annotated.in_lidar_frame(&lidar_from_global)).collect();
@@ -59,6 +85,13 @@ impl ObjectUnit for KeyframeUnit {
 
     fn box_classes(&self) -> &[String] {
         &self.box_classes
+    }
+}
+
+impl KeyframeUnit {
+    /// The boxes of a keyframe, in the order of the table.
+    fn boxes_of(&self, keyframe: u32) -> impl Iterator<Item = &BoxRow> + Clone {
+        self.boxes_of_keyframe[keyframe as usize].iter().map(|&row| &self.boxes[row as usize])
     }
 }
 

@@ -15,13 +15,15 @@ const ROW: usize = 20;
 /// One sweep of the lidar, in its own frame.
 ///
 /// # Shapes
-/// `positions [P,3]`, `intensity [P]`.
+/// `positions [P,3]`, `intensity [P]`, `rows [P]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LidarSweep {
     /// Points in metres.
     pub positions: Vec<[f64; 3]>,
     /// Return intensity of each point.
     pub intensity: Vec<f32>,
+    /// Row of the file of each point.
+    pub rows: Vec<u32>,
     /// Rows left out because a coordinate or the intensity was not finite.
     pub dropped: usize,
 }
@@ -37,15 +39,20 @@ pub fn parse_lidar(bytes: &[u8]) -> Result<LidarSweep, ParseError> {
         return Err(ParseError::file(expected, found));
     }
     let count = bytes.len() / ROW;
-    let mut sweep =
-        LidarSweep { positions: Vec::with_capacity(count), intensity: Vec::with_capacity(count), dropped: 0 };
-    for row in bytes.chunks_exact(ROW) {
+    let mut sweep = LidarSweep {
+        positions: Vec::with_capacity(count),
+        intensity: Vec::with_capacity(count),
+        rows: Vec::with_capacity(count),
+        dropped: 0,
+    };
+    for (number, row) in bytes.chunks_exact(ROW).enumerate() {
         let value =
             |i: usize| f32::from_le_bytes([row[4 * i], row[4 * i + 1], row[4 * i + 2], row[4 * i + 3]]);
         let [x, y, z, intensity] = [value(0), value(1), value(2), value(3)];
         if [x, y, z, intensity].iter().all(|v| v.is_finite()) {
             sweep.positions.push([f64::from(x), f64::from(y), f64::from(z)]);
             sweep.intensity.push(intensity);
+            sweep.rows.push(number as u32);
         } else {
             sweep.dropped += 1;
         }
@@ -55,7 +62,7 @@ pub fn parse_lidar(bytes: &[u8]) -> Result<LidarSweep, ParseError> {
 
 /// Bytes of memory that the points of a file of `length` bytes take.
 pub(super) fn sweep_bytes(length: usize) -> u64 {
-    (length / ROW * size_of::<([f64; 3], f32)>()) as u64
+    (length / ROW * size_of::<([f64; 3], f32, u32)>()) as u64
 }
 
 /// The bytes of a lidar file; `expected` says what a missing one would have been.
@@ -86,7 +93,7 @@ mod tests {
         let sweep = parse_lidar(&bytes(&rows)).unwrap();
         assert_eq!(sweep.positions, vec![[1.5, -2.0, 0.25], [f64::from(0.1_f32), 0.0, f64::from(-1e30_f32)]]);
         assert_eq!(sweep.intensity, vec![17.0, 0.0]);
-        assert_eq!(sweep.dropped, 2);
+        assert_eq!((sweep.rows, sweep.dropped), (vec![0, 3], 2));
     }
 
     #[test]
@@ -108,6 +115,7 @@ mod tests {
             if let Ok(sweep) = parse_lidar(&bytes) {
                 prop_assert_eq!(sweep.positions.len() + sweep.dropped, bytes.len() / ROW);
                 prop_assert_eq!(sweep.positions.len(), sweep.intensity.len());
+                prop_assert_eq!(sweep.positions.len(), sweep.rows.len());
             }
         }
     }

@@ -28,6 +28,10 @@ pub(super) struct LidarFile {
 #[derive(Default)]
 pub(super) struct LidarCloud {
     pub(super) points: PointCloud,
+    /// Rows of the lidar file that its own points are, which stand before those of joined sweeps.
+    pub(super) rows: Vec<u32>,
+    /// Rows of the lidar file.
+    pub(super) file_rows: usize,
     /// Bytes that decide the cloud: each file, followed by its transform.
     pub(super) parts: Vec<Vec<u8>>,
     pub(super) warnings: Vec<Warning>,
@@ -60,12 +64,12 @@ impl LidarCloud {
             budget.charge(sweep_bytes(bytes.len()), "the points").map_err(|e| e.in_file(&path))?;
             let mut sweep = parse_lidar(&bytes).map_err(|e| e.in_file(&path))?;
             cloud.parts.push(bytes);
-            if sweep.dropped > 0 {
-                let text = format!("{}: {} rows were not finite and dropped", frame.filename, sweep.dropped);
-                cloud.warnings.push(Warning::new(WarningKind::PointsNotFinite, text));
-            }
+            cloud.warnings.extend(dropped_rows(&frame.filename, &sweep));
+            let file_rows = sweep.rows.len() + sweep.dropped;
             close += remove_close(&mut sweep, config.remove_close);
-            if number > 0 {
+            if number == 0 {
+                (cloud.rows, cloud.file_rows) = (std::mem::take(&mut sweep.rows), file_rows);
+            } else {
                 let lidar_from_sweep = lidar_from_global * chain.global_from_sensor(frame);
                 cloud.parts.push(affine_bytes(&lidar_from_sweep));
                 move_points(&mut sweep, &lidar_from_sweep);
@@ -116,6 +120,12 @@ fn hash_parts(mut parts: Vec<Vec<u8>>, photos: &[Photo]) -> String {
     source_hash(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
+/// What to say of rows that are no points.
+fn dropped_rows(file: &str, sweep: &LidarSweep) -> Option<Warning> {
+    let text = format!("{file}: {} rows were not finite and dropped", sweep.dropped);
+    (sweep.dropped > 0).then(|| Warning::new(WarningKind::PointsNotFinite, text))
+}
+
 fn empty_cloud() -> PointCloud {
     PointCloud { intensity: Some(Vec::new()), ..PointCloud::default() }
 }
@@ -146,10 +156,15 @@ fn remove_close(sweep: &mut LidarSweep, radius: f64) -> usize {
     let before = sweep.positions.len();
     let keeps = |p: &[f64; 3]| p[0].abs() >= radius || p[1].abs() >= radius;
     let kept: Vec<bool> = sweep.positions.iter().map(keeps).collect();
-    let (mut by_position, mut by_intensity) = (kept.iter(), kept.iter());
-    sweep.positions.retain(|_| by_position.next().copied().unwrap_or(true));
-    sweep.intensity.retain(|_| by_intensity.next().copied().unwrap_or(true));
+    keep_marked(&mut sweep.positions, &kept);
+    keep_marked(&mut sweep.intensity, &kept);
+    keep_marked(&mut sweep.rows, &kept);
     before - sweep.positions.len()
+}
+
+fn keep_marked<T>(values: &mut Vec<T>, is_kept: &[bool]) {
+    let mut marks = is_kept.iter();
+    values.retain(|_| marks.next().copied().unwrap_or(true));
 }
 
 fn move_points(sweep: &mut LidarSweep, a_from_b: &DAffine3) {
@@ -178,11 +193,13 @@ mod tests {
                 [3.0, 0.1, 0.0],
             ],
             intensity: vec![0.0, 1.0, 2.0, 3.0, 4.0],
+            rows: vec![0, 1, 2, 4, 9],
             dropped: 0,
         };
         assert_eq!(remove_close(&mut sweep.clone(), 0.0), 0);
         assert_eq!(remove_close(&mut sweep, 1.0), 2);
         assert_eq!(sweep.intensity, [1.0, 2.0, 4.0]);
+        assert_eq!(sweep.rows, [1, 2, 9]);
         assert_eq!(sweep.positions.len(), 3);
     }
 }

@@ -16,9 +16,12 @@ mod frames;
 mod keyframe_unit;
 mod lidar;
 mod lidar_cloud;
+mod lidarseg;
+mod point_labels;
 mod pose;
 mod recording;
 mod rows;
+mod sector_unit;
 mod splits;
 mod stream;
 mod sweep_unit;
@@ -32,15 +35,16 @@ use std::path::Path;
 use self::box_unit::BoxUnit;
 use self::dataset::NuScenes;
 use self::keyframe_unit::KeyframeUnit;
+use self::sector_unit::SectorUnit;
 use self::sweep_unit::SweepUnit;
 use crate::dataset::Dataset;
 use crate::error::Result;
 
-pub use self::config::{NuScenesConfig, NuScenesUnit};
+pub use self::config::{NuScenesConfig, NuScenesPointLabels, NuScenesUnit};
 pub use self::lidar::parse_lidar;
 pub use self::rows::{NuScenesTable, parse_nuscenes_table};
 
-/// Opens the tables of `root/<version>` as a list of keyframes, lidar files or annotated boxes, as
+/// Opens the tables of `root/<version>` as a list of keyframes, sectors of them, lidar files or annotated boxes, as
 /// [`NuScenesConfig::unit`] says; no lidar file is opened.
 ///
 /// # Errors
@@ -48,6 +52,7 @@ pub use self::rows::{NuScenesTable, parse_nuscenes_table};
 pub(crate) fn open_nuscenes(root: &Path, config: &NuScenesConfig) -> Result<Box<dyn Dataset>> {
     Ok(match config.unit {
         NuScenesUnit::Scene => Box::new(NuScenes::<KeyframeUnit>::open(root, config)?),
+        NuScenesUnit::Sector => Box::new(NuScenes::<SectorUnit>::open(root, config)?),
         NuScenesUnit::Sweep => Box::new(NuScenes::<SweepUnit>::open(root, config)?),
         NuScenesUnit::Box => Box::new(NuScenes::<BoxUnit>::open(root, config)?),
     })

@@ -31,11 +31,13 @@ pub enum NuScenesTable {
     Instance,
     /// Boxes.
     SampleAnnotation,
+    /// Files of a label for each point, where the lidarseg extension is.
+    Lidarseg,
 }
 
 impl NuScenesTable {
     /// All tables, in the order they are read.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Scene,
         Self::Sample,
         Self::Sensor,
@@ -45,6 +47,7 @@ impl NuScenesTable {
         Self::Category,
         Self::Instance,
         Self::SampleAnnotation,
+        Self::Lidarseg,
     ];
 
     /// Name of the table; its file is this name with `.json`.
@@ -59,6 +62,7 @@ impl NuScenesTable {
             Self::Category => "category",
             Self::Instance => "instance",
             Self::SampleAnnotation => "sample_annotation",
+            Self::Lidarseg => "lidarseg",
         }
     }
 }
@@ -78,6 +82,7 @@ pub fn parse_nuscenes_table(table: NuScenesTable, bytes: &[u8]) -> Result<usize,
         NuScenesTable::Category => stream_rows(bytes, |_, _: CategoryRow| Ok(())),
         NuScenesTable::Instance => stream_rows(bytes, |_, _: InstanceRow| Ok(())),
         NuScenesTable::SampleAnnotation => stream_rows(bytes, |_, _: SampleAnnotationRow| Ok(())),
+        NuScenesTable::Lidarseg => stream_rows(bytes, |_, _: LidarsegRow| Ok(())),
     };
     result.map_err(|error| match error {
         StreamError::Parse(problem) => problem,
@@ -155,6 +160,17 @@ pub(super) struct TokenColumn {
 pub(super) struct CategoryRow {
     pub(super) token: Token,
     pub(super) name: String,
+    /// Its number in files of labels, with the lidarseg extension.
+    #[serde(default)]
+    pub(super) index: Option<u8>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LidarsegRow {
+    pub(super) sample_data_token: Token,
+    /// Below the root.
+    #[serde(deserialize_with = "relative_path")]
+    pub(super) filename: Box<str>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -255,7 +271,7 @@ mod tests {
     proptest! {
         #[test]
         fn mutated_tables_give_rows_or_an_error(
-            table in 0_usize..9,
+            table in 0_usize..10,
             at in proptest::collection::vec((0_usize..SAMPLE_DATA.len(), any::<u8>()), 0..4),
             end in 0_usize..=SAMPLE_DATA.len(),
         ) {
@@ -269,7 +285,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_rows_or_an_error(table in 0_usize..9, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_give_rows_or_an_error(table in 0_usize..10, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = parse_nuscenes_table(NuScenesTable::ALL[table], &bytes);
         }
     }

@@ -17,7 +17,7 @@ use super::rows::{CalibratedSensorRow, NuScenesTable, SampleRow, SceneRow, Senso
 use super::stream::{stream_all_rows, stream_rows};
 use super::token::{Token, TokenIndex};
 use crate::error::{Error, FilePlace, ParseError, Result};
-use crate::files::{is_folder, open_file};
+use crate::files::{is_file, is_folder, open_file};
 
 /// A row number that means "none".
 pub(super) const NO_ROW: u32 = u32::MAX;
@@ -51,6 +51,14 @@ impl TableFolder {
     /// Path of a table.
     pub(super) fn path(&self, table: NuScenesTable) -> PathBuf {
         self.folder.join(table.name()).with_extension("json")
+    }
+
+    /// Whether a table is there.
+    ///
+    /// # Errors
+    /// Fails if the machine does.
+    pub(super) fn has(&self, table: NuScenesTable) -> Result<bool> {
+        is_file(&self.path(table))
     }
 
     /// Hands each row of a table and its number to `each`; returns the number of rows.
@@ -103,6 +111,8 @@ pub(super) struct Keyframe {
     pub(super) scene: u32,
     /// Row of its lidar frame.
     pub(super) lidar: u32,
+    /// Token of its lidar file.
+    pub(super) lidar_token: Token,
 }
 
 /// What a row of `sample_data` was recorded with.
@@ -179,7 +189,8 @@ fn read_keyframes(folder: &TableFolder, scene_rows: &TokenIndex) -> Result<(Vec<
     folder.read(NuScenesTable::Sample, |row, r: SampleRow| {
         rows.insert(r.token, keyframes.len() as u32, row)?;
         let scene = scene_rows.resolve(r.scene_token, "scene", row)?;
-        keyframes.push(Keyframe { token: r.token, timestamp: r.timestamp, scene, lidar: NO_ROW });
+        let SampleRow { token, timestamp, .. } = r;
+        keyframes.push(Keyframe { token, timestamp, scene, lidar: NO_ROW, lidar_token: Token::NONE });
         Ok(())
     })?;
     Ok((keyframes, rows))

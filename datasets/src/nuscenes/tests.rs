@@ -2,4 +2,5 @@
 
 mod drive;
 mod golden;
+mod labels;
 mod reading;

@@ -13,7 +13,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::Shape;
+use jepa3d_schemas::{PointClasses, Shape};
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
@@ -70,6 +70,11 @@ impl ShapeNetPart {
 impl Listed for ShapeNetPart {
     fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    fn parts(&self) -> Option<PointClasses> {
+        let parts = self.categories.parts.iter().map(|range| range.clone().into()).collect();
+        Some(PointClasses { names: parts::part_names(), parts, ignored: None })
     }
 
     fn read(&self, index: usize, budget: &Budget) -> Result<Geometry> {

@@ -30,6 +30,17 @@ pub(super) fn parts_of_synset(synset: &str) -> Option<Range<i16>> {
     Some(CATEGORIES[place].2..end)
 }
 
+/// A name for each of the 50 parts; the benchmark itself only numbers them.
+pub(super) fn part_names() -> Vec<String> {
+    let of_category = |(synset, name, first): &(&str, &str, i16)| {
+        let parts = parts_of_synset(synset).unwrap_or_default();
+        let names: Vec<String> =
+            parts.map(|part| format!("{} part {}", name.to_lowercase(), part - first)).collect();
+        names
+    };
+    CATEGORIES.iter().flat_map(of_category).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +59,10 @@ mod tests {
             (50, Some(30..36), Some(47..50))
         );
         assert_eq!(parts_of_synset("02942699"), None);
+        let names = part_names();
+        assert_eq!(
+            (names.len(), names[31].as_str(), names[49].as_str()),
+            (50, "motorbike part 1", "table part 2")
+        );
     }
 }

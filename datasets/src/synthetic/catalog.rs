@@ -45,6 +45,13 @@ pub(super) fn first_part(name: &str) -> i16 {
     CATEGORIES.iter().take_while(|c| c.name != name).map(|c| c.parts.len() as i16).sum()
 }
 
+/// The name of every part label, whatever categories are chosen.
+pub(super) fn part_names() -> Vec<String> {
+    let names =
+        |category: &Category| category.parts.iter().map(|part| format!("{} {part}", category.name)).collect();
+    CATEGORIES.iter().flat_map(|category| -> Vec<String> { names(category) }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +69,7 @@ mod tests {
             assert_eq!(first_part(c.name), next);
             next += c.parts.len() as i16;
         }
+        let names = part_names();
+        assert_eq!((names.len() as i16, names[first_part("bed") as usize].starts_with("bed ")), (next, true));
     }
 }

@@ -24,13 +24,13 @@ mod vehicles;
 #[cfg(test)]
 mod tests;
 
-use jepa3d_schemas::{Draws, Mesh, Object, Shape, UpAxis, source_hash};
+use jepa3d_schemas::{Draws, Mesh, Object, PointClasses, Shape, UpAxis, source_hash};
 
 use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::split::Split;
-use catalog::{Category, first_part};
+use catalog::{Category, first_part, part_names};
 pub use config::SyntheticConfig;
 use disturb::{add_normals, disturb};
 use sketch::Sketch;
@@ -91,6 +91,15 @@ impl Dataset for Synthetic {
 
     fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    fn point_classes(&self) -> Option<PointClasses> {
+        let range = |category: &&Category| {
+            let first = first_part(category.name);
+            (first..first + category.parts.len() as i16).into()
+        };
+        let parts = self.categories.iter().map(range).collect();
+        Some(PointClasses { names: part_names(), parts, ignored: None })
     }
 
     fn up_axis(&self) -> UpAxis {

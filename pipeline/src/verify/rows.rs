@@ -34,12 +34,9 @@ pub(super) fn check_sample(
         let radius = points(sample).map(|p| p.iter().map(|x| x * x).sum::<f32>().sqrt()).fold(0.0, f32::max);
         ensure(radius <= 1.0 + 1e-5, "radius", "at most 1".into(), radius.to_string())?;
     }
-    if let Some(label) = sample.label {
-        let class = usize::try_from(label).ok().and_then(|l| manifest.classes.get(l));
-        let found = format!("label {label}, category {:?}", sample.category);
-        ensure(class == sample.category.as_ref(), "label", format!("the class {class:?}"), found)?;
-    }
+    check_label(sample, manifest)?;
     check_boxes(sample, manifest)?;
+    check_point_labels(sample, manifest)?;
     let normals = sample.normals.iter().flat_map(|normals| normals.as_chunks::<3>().0);
     if let Some(odd) = find_odd_normal(normals.copied()) {
         return Err(format!("normals: expected finite ones of length 1, found {odd:?}"));
@@ -48,6 +45,19 @@ pub(super) fn check_sample(
         return Err("centers: expected finite numbers, found NaN or infinity".to_owned());
     }
     (0..shape.R).try_for_each(|r| check_grouping(sample, r, shape, config.groups.kind))
+}
+
+/// The label names the category.
+fn check_label(sample: &Sample, manifest: &Manifest) -> Result<(), String> {
+    let Some(label) = sample.label else { return Ok(()) };
+    let class = usize::try_from(label).ok().and_then(|l| manifest.classes.get(l));
+    match class == sample.category.as_ref() {
+        true => Ok(()),
+        false => {
+            let found = format!("label {label}, category {:?}", sample.category);
+            Err(format!("label: expected the class {class:?}, found {found}"))
+        }
+    }
 }
 
 /// Boxes have finite centres, positive edges, unit quaternions and a class.
@@ -67,6 +77,21 @@ fn check_boxes(sample: &Sample, manifest: &Manifest) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Labels of points are negative or have a name, and are parts of the sample's class.
+fn check_point_labels(sample: &Sample, manifest: &Manifest) -> Result<(), String> {
+    let Some(classes) = &manifest.point_classes else { return Ok(()) };
+    let class = sample.label.and_then(|label| usize::try_from(label).ok());
+    let parts = class.and_then(|class| classes.parts.get(class));
+    let legal = parts.map_or(0..classes.names.len(), |parts| parts.indices());
+    let mut labels = sample.point_labels.iter().flatten();
+    match labels.find(|&&label| usize::try_from(label).is_ok_and(|label| !legal.contains(&label))) {
+        None => Ok(()),
+        Some(label) => {
+            Err(format!("point_labels: expected {} to below {}, found {label}", legal.start, legal.end))
+        }
+    }
 }
 
 fn points(sample: &Sample) -> impl Iterator<Item = [f32; 3]> + '_ {

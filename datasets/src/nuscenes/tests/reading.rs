@@ -183,7 +183,7 @@ fn missing_tables_and_files_say_where_they_come_from() {
     ));
     assert!(dataset.get(0).is_ok() && dataset.get(2).is_ok());
 
-    for table in NuScenesTable::ALL {
+    for table in NuScenesTable::ALL.into_iter().filter(|&table| table != NuScenesTable::Lidarseg) {
         let folder = drive();
         let boxes = NuScenesConfig { unit: NuScenesUnit::Box, ..config(0) };
         std::fs::remove_file(folder.path().join(format!("v1.0-mini/{}.json", table.name()))).unwrap();
