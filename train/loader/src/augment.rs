@@ -133,7 +133,7 @@ pub(crate) fn turn_upright(from: UpAxis, to: UpAxis) -> Option<[[f32; 3]; 3]> {
 }
 
 /// Rotation by `angle` about `up`, counter-clockwise seen from its tip, rows of `a_from_b`.
-fn rotate_about(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
+pub(crate) fn rotate_about(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
     let (sin, cos) = (libm::sin(angle), libm::cos(angle));
     match up {
         UpAxis::X => [[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]],

@@ -1,5 +1,6 @@
 //! A ready batch, and the places in it that samples are written to.
 
+use crate::batch_points::BatchPoints;
 use crate::masking::PatchPlaces;
 
 /// Samples as the model takes them: flat, contiguous f32.
@@ -30,8 +31,12 @@ pub struct Batch {
     pub(crate) keys: Vec<String>,
     /// One view of every sample, where the method reads views.
     pub views: Option<BatchViews>,
+    /// Points of every sample with their labels, where they are asked for.
+    pub points: Option<BatchPoints>,
     /// `[B,G]`, voxel blocks only: the cells of their grids. Their patches are in units of the cell's edge.
     pub cells: Option<Vec<[i32; 3]>>,
+    /// `[B]`, voxel blocks only: the edge of the cells of each sample.
+    pub edges: Option<Vec<f32>>,
 }
 
 /// Where the patches of one sample go.
@@ -44,6 +49,8 @@ pub(crate) struct PatchSlot<'a> {
     pub counts: &'a mut Vec<u16>,
     /// Voxel blocks append `G` grid cells.
     pub cells: &'a mut Vec<[i32; 3]>,
+    /// Voxel blocks append the edge of those cells.
+    pub edges: &'a mut Vec<f32>,
 }
 
 /// One view of every sample of a batch, and the patches that it shows.
@@ -99,7 +106,8 @@ impl Batch {
         // Every value is overwritten, so those of a recycled batch may stay.
         self.patches.resize(rows * groups * size * 3, 0.0);
         self.centers.resize(rows * groups * 3, 0.0);
-        (self.counts, self.cells, self.views) = (None, None, None);
+        (self.counts, self.cells, self.edges) = (None, None, None);
+        (self.views, self.points) = (None, None);
     }
 
     /// Points of a patch `K`.
@@ -115,6 +123,7 @@ impl Batch {
             centers: &mut self.centers.as_chunks_mut().0[at * groups..][..groups],
             counts: self.counts.get_or_insert_default(),
             cells: self.cells.get_or_insert_default(),
+            edges: self.edges.get_or_insert_default(),
         }
     }
 
@@ -127,6 +136,7 @@ impl Batch {
     pub(crate) fn finish(&mut self) {
         self.counts.take_if(|counts| counts.is_empty());
         self.cells.take_if(|cells| cells.is_empty());
+        self.edges.take_if(|edges| edges.is_empty());
     }
 
     /// Cuts every sample to the fewest blocks that one of them has; `choose` picks which for (sample's key, blocks

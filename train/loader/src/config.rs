@@ -1,24 +1,34 @@
 //! What is loaded and how, in training and for evaluation.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use jepa3d_grouping::CellEdge;
 use jepa3d_schemas::UpAxis;
 
 use crate::augment::Augment;
+use crate::batch_points::PointScope;
+use crate::corruption::Corruption;
 use crate::dataset::PreparedDataset;
 use crate::error::{Error, Result, out_of_range};
 use crate::patch_source::{PatchesFrom, PointSubset};
+use crate::selection::SampleSelection;
 
 /// What is loaded, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderConfig {
     /// The split. Default `train`.
     pub split: String,
+    /// The samples of the split that are loaded. Default all.
+    pub samples: Option<SampleSelection>,
     /// Samples of a batch (on each rank). Default 128.
     pub batch: usize,
     /// Threads that decode and gather; the batches do not depend on it. Default 1.
     pub threads: usize,
     /// Stored groupings or fresh ones. Default stored.
     pub patches_from: PatchesFrom,
+    /// Stored groupings that every sample is drawn from, the first ones; 0: all. Default 0.
+    pub groupings: usize,
     /// Points `N` of a fresh grouping; stored ones have their own. Default 1024.
     pub points: usize,
     /// Which points those are. Default the farthest.
@@ -27,6 +37,8 @@ pub struct LoaderConfig {
     pub repeat: usize,
     /// What of one view of every sample is loaded. Default none.
     pub views: Option<ViewConfig>,
+    /// Which points are loaded with their labels. Default none.
+    pub label_points: Option<PointScope>,
     /// Centers `G`: with stored groupings the first of their centers, at most as many as stored. Default 64.
     pub groups: usize,
     /// Points `K` of a patch: with stored groupings the nearest ones, at most as many as stored. Default 32.
@@ -53,13 +65,16 @@ impl Default for LoaderConfig {
     fn default() -> Self {
         Self {
             split: "train".into(),
+            samples: None,
             batch: 128,
             threads: 1,
             patches_from: PatchesFrom::Shard,
+            groupings: 0,
             points: 1024,
             subset: PointSubset::Farthest,
             repeat: 1,
             views: None,
+            label_points: None,
             groups: 64,
             group_size: 32,
             shuffle_buffer: 8192,
@@ -92,6 +107,10 @@ impl LoaderConfig {
         }
         self.augment.check(self.patches_from)?;
         self.check_patches(dataset)?;
+        if self.label_points == Some(PointScope::Cloud) && self.patches_from == PatchesFrom::Online {
+            let expected = "\"shard\" where all points of clouds are labelled";
+            return Err(out_of_range("data.patches_from", expected, "online"));
+        }
         self.check_views(dataset)
     }
 
@@ -103,6 +122,12 @@ impl LoaderConfig {
             let expected = format!("at most the stored {} x {} of R = {}", shape.G, shape.K, shape.R);
             let found = format!("{} x {}", self.groups, self.group_size);
             return Err(out_of_range("data.groups x data.group_size", expected, found));
+        }
+        let most = if is_stored { shape.R } else { 0 };
+        if self.groupings > most {
+            let expected =
+                format!("at most {most} stored groupings of clouds with data.patches_from = \"shard\"");
+            return Err(out_of_range("data.groupings", expected, self.groupings));
         }
         if !is_stored && dataset.cell_edge().is_some() {
             let expected = "\"shard\" for voxel blocks";
@@ -127,9 +152,22 @@ impl LoaderConfig {
     }
 }
 
-/// How samples are read for evaluation: each once, with its canonical stored grouping and unchanged.
+/// A grouping of every cloud from a random start, as one of several votes takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreshStart {
+    /// Points `N` of the grouping; a smaller cloud is taken whole.
+    pub points: usize,
+    /// Seed of the starts.
+    pub seed: u64,
+}
+
+/// How samples are read for evaluation: each once, with its canonical grouping, stored or made afresh.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalConfig {
+    /// The samples that are read, of one split. Default all.
+    pub samples: Option<SampleSelection>,
+    /// Groups every cloud afresh instead of its canonical stored grouping. Default not.
+    pub fresh: Option<FreshStart>,
     /// Samples of a batch; the last one may be smaller. Default 128.
     pub batch: usize,
     /// Threads; the batches do not depend on it. Default 1.
@@ -140,11 +178,77 @@ pub struct EvalConfig {
     pub group_size: usize,
     /// Clouds are turned so that this axis is up. Default as they are stored.
     pub up_axis: Option<UpAxis>,
+    /// Which points are loaded with their labels. Default none.
+    pub label_points: Option<PointScope>,
+    /// Points `N` of a canonical grouping that is made of every stored cloud, as preparation makes it; a cloud of fewer
+    /// points is taken whole. Default none: the stored grouping.
+    pub regroup: Option<usize>,
+    /// Changes every stored cloud before it is grouped, so it needs `regroup`. Default none.
+    pub corruption: Option<Corruption>,
+    /// Only samples of these ids. Default all.
+    pub ids: Option<Arc<BTreeSet<String>>>,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { batch: 128, threads: 1, groups: 64, group_size: 32, up_axis: None }
+        Self {
+            samples: None,
+            fresh: None,
+            batch: 128,
+            threads: 1,
+            groups: 64,
+            group_size: 32,
+            up_axis: None,
+            label_points: None,
+            regroup: None,
+            corruption: None,
+            ids: None,
+        }
+    }
+}
+
+impl EvalConfig {
+    /// Checks what does not need a look at the shards.
+    ///
+    /// # Errors
+    /// Fails if a number is 0, the stored groupings are smaller than what is asked for and not made afresh, or a cloud is
+    /// to be corrupted under a stored grouping.
+    pub(crate) fn check(&self, dataset: &PreparedDataset) -> Result<()> {
+        if self.label_points.is_some() && self.regroup.is_some() {
+            let expected = "stored groupings where points come with their labels";
+            return Err(out_of_range("EvalConfig::regroup", expected, "fresh ones"));
+        }
+        if self.regroup.is_none() {
+            if self.corruption.is_some() {
+                let expected = "a fresh grouping where clouds are corrupted";
+                return Err(out_of_range("EvalConfig::regroup", expected, "the stored one"));
+            }
+            return self.loading().check(dataset);
+        }
+        let numbers = [self.threads, self.groups, self.group_size, self.regroup.unwrap_or(1)];
+        match numbers.contains(&0) {
+            true => Err(out_of_range("threads, G, K and N of a fresh grouping", "at least 1", 0)),
+            false => Ok(()),
+        }
+    }
+
+    /// What the loader's threads are asked for.
+    pub(crate) fn loading(&self) -> LoaderConfig {
+        let points = self.fresh.map(|fresh| fresh.points).or(self.regroup);
+        LoaderConfig {
+            split: String::new(),
+            batch: self.batch,
+            threads: self.threads,
+            patches_from: points.map(|_| PatchesFrom::Online).unwrap_or_default(),
+            points: points.unwrap_or(1),
+            seed: self.fresh.map_or(0, |fresh| fresh.seed),
+            label_points: self.label_points,
+            groups: self.groups,
+            group_size: self.group_size,
+            shuffle_buffer: 0,
+            up_axis: self.up_axis,
+            ..LoaderConfig::default()
+        }
     }
 }
 

@@ -17,8 +17,10 @@
 
 mod augment;
 mod batch;
+mod batch_points;
 mod batch_positions;
 mod config;
+mod corruption;
 mod dataset;
 mod epoch_order;
 mod error;
@@ -29,12 +31,15 @@ mod patches;
 mod picture;
 mod resample;
 mod sample_key;
+mod selection;
 mod shuffle_quality;
 mod teacher_cache;
 
 pub use augment::{Augment, Per};
 pub use batch::{Batch, BatchViews};
-pub use config::{EvalConfig, LoaderConfig, ViewConfig};
+pub use batch_points::{BatchPoints, PointScope};
+pub use config::{EvalConfig, FreshStart, LoaderConfig, ViewConfig};
+pub use corruption::{Corruption, CorruptionKind, SEVERITIES};
 pub use dataset::{PreparedDataset, RowGroupAt};
 pub use epoch_order::{EpochOrder, RowAt};
 pub use error::{Error, Result};
@@ -44,5 +49,6 @@ pub use patch_source::{PatchesFrom, PointSubset};
 pub use patches::{PatchMaker, SamplePatches};
 pub use picture::{PICTURE_SIZE, Picture, background};
 pub use resample::{Axis, Bicubic, resample};
+pub use selection::{ListedSample, SampleSelection};
 pub use shuffle_quality::{ShuffleQuality, resident_rows, shuffle_quality};
 pub use teacher_cache::{CachedView, TeacherCache, check_teacher_name};

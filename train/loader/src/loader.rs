@@ -12,10 +12,14 @@
 
 mod batch_maker;
 mod epoch_plan;
+#[cfg(test)]
+mod eval_tests;
 mod held_groups;
 mod lock;
 #[cfg(test)]
 mod patch_tests;
+#[cfg(test)]
+mod point_tests;
 mod row_group;
 mod row_group_views;
 mod sample_maker;
@@ -33,8 +37,9 @@ use std::thread::JoinHandle;
 use crate::batch::Batch;
 use crate::batch_positions::BatchPositions;
 use crate::config::{EvalConfig, LoaderConfig};
-use crate::dataset::PreparedDataset;
+use crate::dataset::{PreparedDataset, RowGroupAt};
 use crate::error::{Error, Result};
+use crate::selection::SampleSelection;
 use batch_maker::{BatchMaker, RowOrder};
 use lock::lock;
 
@@ -57,7 +62,7 @@ impl Loader {
     pub fn start(dataset: &Arc<PreparedDataset>, config: LoaderConfig, first_batch: u64) -> Result<Self> {
         config.check(dataset)?;
         let row_groups = dataset.row_groups(&[&config.split])?;
-        let samples = config.repeat * row_groups.iter().map(|group| group.rows).sum::<usize>();
+        let samples = config.repeat * count_rows(&row_groups, config.samples.as_ref());
         let (rank, world) = (config.rank, config.world);
         let positions = BatchPositions { samples, batch: config.batch, rank, world, drop_last: true };
         positions.check()?;
@@ -139,8 +144,12 @@ impl Drop for Loader {
     }
 }
 
-/// Visits every sample of the splits (of all splits, without names) once, in stored order, with its
-/// canonical grouping and nothing changed.
+fn count_rows(row_groups: &[RowGroupAt], samples: Option<&SampleSelection>) -> usize {
+    samples.map_or_else(|| row_groups.iter().map(|group| group.rows).sum(), SampleSelection::len)
+}
+
+/// Visits every sample of the splits (of all splits, without names) that `config` wants once, in stored order, with its
+/// canonical grouping.
 ///
 /// # Errors
 /// Fails as [`Loader::start`] and [`Loader::next`] do, and if `visit` fails.
@@ -150,23 +159,21 @@ pub fn for_each_in_order<E: From<Error>>(
     config: &EvalConfig,
     mut visit: impl FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
-    let loading = LoaderConfig {
-        split: String::new(),
-        batch: config.batch,
-        threads: config.threads,
-        groups: config.groups,
-        group_size: config.group_size,
-        shuffle_buffer: 0,
-        up_axis: config.up_axis,
-        ..LoaderConfig::default()
-    };
-    loading.check(dataset)?;
+    config.check(dataset)?;
     let row_groups = dataset.row_groups(splits)?;
-    let samples: usize = row_groups.iter().map(|group| group.rows).sum();
+    let selection = match &config.ids {
+        Some(ids) => Some(SampleSelection::new(dataset.find_rows(&row_groups, ids)?)),
+        None => config.samples.clone(),
+    };
+    if selection.as_ref().is_some_and(SampleSelection::is_empty) {
+        return Ok(());
+    }
+    let samples = count_rows(&row_groups, selection.as_ref());
+    let loading = LoaderConfig { samples: selection, ..config.loading() };
     let positions = BatchPositions { samples, batch: config.batch, rank: 0, world: 1, drop_last: false };
     positions.check()?;
     let maker = BatchMaker::new(dataset, loading, row_groups, positions, RowOrder::Stored);
-    let mut loader = Loader::spawn(maker, 0)?;
+    let mut loader = Loader::spawn(maker.evaluate(config), 0)?;
     for _ in 0..loader.maker.end().unwrap_or(0) {
         visit(loader.next()?)?;
     }

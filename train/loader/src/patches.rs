@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::patch_source::{PatchesFrom, PointSubset};
 use crate::sample_key::SampleKey;
 use crop::{CropSize, crop_cloud};
-use fresh_grouping::{CloudGrouper, GroupingSize};
+use fresh_grouping::{CloudGrouper, GroupingSize, GroupingStart};
 
 /// Makes the patches of clouds of one dataset as a [`LoaderConfig`] asks for.
 #[derive(Clone, Debug)]
@@ -119,11 +119,13 @@ impl PatchMaker {
             ..SamplePatches::default()
         };
         let mut scratch = PatchScratch::new(true);
+        let mut edges = Vec::new();
         let mut slot = PatchSlot {
             patches: &mut made.patches,
             centers: &mut made.centers,
             counts: &mut made.counts,
             cells: &mut made.cells,
+            edges: &mut edges,
         };
         made.points = match self.config.patches_from {
             PatchesFrom::Shard => self.cut_sample(sample, number, &cloud, &mut scratch, &mut slot)?,
@@ -182,9 +184,38 @@ impl PatchMaker {
         if let Some(BlockGrid { cells, edge }) = grouping.grid {
             out.patches.as_flattened_mut().iter_mut().for_each(|x| *x /= edge);
             out.cells.extend_from_slice(&cells[..groups]);
+            out.edges.push(edge);
         }
         out.counts.extend(grouping.counts.iter().take(groups).map(|&count| count.min(size as u16)));
         points
+    }
+
+    /// The axis that points up in the stored clouds.
+    pub(crate) fn up(&self) -> UpAxis {
+        self.up
+    }
+
+    /// Writes the patches of the canonical grouping that preparation would store of a cloud to `out`; what is drawn to
+    /// change the cloud follows the grouping, as it does a stored one.
+    ///
+    /// # Errors
+    /// Fails if the cloud has fewer points than centers or than a patch; the error names the sample.
+    pub(crate) fn cut_canonical(
+        &self,
+        cloud: &SourceCloud<'_>,
+        scratch: &mut PatchScratch,
+        out: &mut PatchSlot<'_>,
+    ) -> Result<()> {
+        let LoaderConfig { points, groups, group_size, .. } = self.config;
+        let size = GroupingSize { points, groups, group_size };
+        let found = scratch.grouper.group(cloud.points, size, GroupingStart { draws: None }, |_| ());
+        let found = found.map_err(|e| refuse(cloud.id, &e))?;
+        if self.turn.is_some() {
+            cloud.change.apply(found.points, &[], || cloud.key.draws("jitter"));
+        }
+        copy_points(found.points, &found.centers, out.centers);
+        gather(found.points, &found.patches, group_size, out);
+        Ok(())
     }
 
     /// Writes the patches of a fresh grouping of the changed cloud, or of a part of it, to `out`; gives the points that it
@@ -207,7 +238,12 @@ impl PatchMaker {
         }
         let size = GroupingSize { points: count, groups, group_size };
         let change = |points: &mut [[f32; 3]]| cloud.change.apply(points, &[], || cloud.key.draws("jitter"));
-        let found = scratch.grouper.group(points, size, cloud.key.draws("regroup"), change);
+        let found = scratch.grouper.group(
+            points,
+            size,
+            GroupingStart { draws: Some(cloud.key.draws("regroup")) },
+            change,
+        );
         let found = found.map_err(|e| refuse(cloud.id, &e))?;
         copy_points(found.points, &found.centers, out.centers);
         gather(found.points, &found.patches, group_size, out);

@@ -14,8 +14,9 @@ use super::sample_maker::{EpochSample, GroupingChoice, SampleMaker};
 use super::view_maker::ViewMaker;
 use crate::augment::{CloudChange, Per};
 use crate::batch::{Batch, BatchViews};
+use crate::batch_points::BatchPoints;
 use crate::batch_positions::BatchPositions;
-use crate::config::LoaderConfig;
+use crate::config::{EvalConfig, LoaderConfig};
 use crate::dataset::{PreparedDataset, RowGroupAt};
 use crate::epoch_order::{EpochOrder, RowAt};
 use crate::error::{Error, Result};
@@ -60,7 +61,8 @@ impl BatchMaker {
     ) -> Self {
         let is_shuffled = order != RowOrder::Stored;
         let held_rows = Arc::<HeldRows>::default();
-        let is_kept = is_shuffled && config.shuffle_buffer >= positions.samples / config.repeat;
+        let rows: usize = row_groups.iter().map(|group| group.rows).sum();
+        let is_kept = is_shuffled && config.shuffle_buffer >= rows;
         let views = config.views.clone();
         Self {
             columns: ReadColumns::choose(&config, dataset.cell_edge().is_some()),
@@ -73,10 +75,15 @@ impl BatchMaker {
             samples: SampleMaker {
                 patches: PatchMaker::new(dataset.manifest(), &config),
                 grouping: match is_shuffled {
-                    true => GroupingChoice::Drawn(dataset.shape().R),
+                    true => GroupingChoice::Drawn(match config.groupings {
+                        0 => dataset.shape().R,
+                        first => first,
+                    }),
                     false => GroupingChoice::Canonical,
                 },
                 views: views.map(|config| ViewMaker { config, background: background(dataset.manifest()) }),
+                points: config.label_points,
+                corruption: None,
             },
             kept: is_kept.then(|| Arc::new(HeldGroups::new(row_groups.len(), true, Arc::clone(&held_rows)))),
             dataset: Arc::clone(dataset),
@@ -88,6 +95,15 @@ impl BatchMaker {
             held_rows,
             pool: Mutex::default(),
         }
+    }
+
+    /// For evaluation: clouds are corrupted, or grouped from random starts, as `config` says.
+    pub fn evaluate(mut self, config: &EvalConfig) -> Self {
+        self.samples.corruption = config.corruption;
+        if config.fresh.is_some() {
+            self.samples.grouping = GroupingChoice::Drawn(1);
+        }
+        self
     }
 
     /// Makes the batches `first`, `first + stride`, .. until the other end of `out` is gone, there
@@ -112,7 +128,7 @@ impl BatchMaker {
 
     fn plan(&self, epoch: u64) -> Arc<EpochPlan> {
         self.plans.get_or_make(epoch, || {
-            let (order, start) = match self.order {
+            let (mut order, start): (Vec<RowAt>, u64) = match self.order {
                 RowOrder::Shuffled { first } => {
                     let repeat = self.config.repeat as u64;
                     let times = epoch * repeat..(epoch + 1) * repeat;
@@ -120,6 +136,9 @@ impl BatchMaker {
                 }
                 RowOrder::Stored => (self.rows.stored_rows(), 0),
             };
+            if let Some(samples) = &self.config.samples {
+                order.retain(|row| samples.contains(row));
+            }
             let entered = start.saturating_sub(epoch * self.positions.steps_per_epoch());
             let groups = self.kept.clone().unwrap_or_else(|| {
                 Arc::new(HeldGroups::new(self.row_groups.len(), false, Arc::clone(&self.held_rows)))
@@ -189,6 +208,7 @@ impl BatchMaker {
     ) -> Result<()> {
         let shared = self.draw_shared_change(batch.number);
         batch.views = self.config.views.as_ref().map(|_| BatchViews::default());
+        batch.points = self.config.label_points.map(|_| BatchPoints::default());
         let once = self.positions.samples / self.config.repeat;
         for (i, (group, row)) in rows.enumerate() {
             let id = name_time(&group.sample_ids[row], (first + i) / once);

@@ -33,13 +33,13 @@ fn fewer_centers_and_neighbours_are_the_first_ones_and_more_are_refused() {
     assert_eq!(error, expected);
 }
 
-fn squared(a: &[f32; 3], b: &[f32; 3]) -> f32 {
+pub(super) fn squared(a: &[f32; 3], b: &[f32; 3]) -> f32 {
     let [x, y, z] = [0, 1, 2].map(|i| a[i] - b[i]);
     (x * x + y * y) + z * z
 }
 
 /// Farthest point sampling by definition.
-fn farthest(points: &[[f32; 3]], count: usize, start: usize) -> Vec<usize> {
+pub(super) fn farthest(points: &[[f32; 3]], count: usize, start: usize) -> Vec<usize> {
     let mut chosen = vec![start];
     while chosen.len() < count {
         let distance = |p: &[f32; 3]| chosen.iter().map(|&c| squared(p, &points[c])).fold(f32::MAX, f32::min);

@@ -1,6 +1,8 @@
 //! A decoded row group: the clouds, labels, groupings and views of its samples.
 
-use jepa3d_schemas::ShardReader;
+use std::path::Path;
+
+use jepa3d_schemas::{ListColumn, ShardReader};
 
 use super::row_group_views::RowGroupViews;
 use super::stored_groupings::StoredGroupings;
@@ -15,6 +17,8 @@ pub(super) struct ReadColumns {
     points: Vec<&'static str>,
     has_groupings: bool,
     has_views: bool,
+    /// Labels of points.
+    has_labels: bool,
 }
 
 impl ReadColumns {
@@ -25,10 +29,14 @@ impl ReadColumns {
         if has_groupings {
             points.extend(["center_indices", "patch_indices", "patch_counts", "centers"]);
         }
-        if has_groupings && (config.augment.normalize || has_blocks) {
+        let has_labels = config.label_points.is_some();
+        if has_labels {
+            points.push("point_labels");
+        }
+        if has_groupings && (config.augment.normalize || has_blocks || has_labels) {
             points.push("subset");
         }
-        Self { points, has_groupings, has_views: config.views.is_some() }
+        Self { points, has_groupings, has_views: config.views.is_some(), has_labels }
     }
 }
 
@@ -44,6 +52,8 @@ pub(super) struct DecodedRowGroup {
     pub groupings: Option<StoredGroupings>,
     /// Where views are asked for.
     pub views: Option<RowGroupViews>,
+    /// A label for every point, where they are asked for.
+    point_labels: Option<ListColumn<i16>>,
 }
 
 impl DecodedRowGroup {
@@ -51,6 +61,11 @@ impl DecodedRowGroup {
     pub fn points(&self, row: usize) -> &[[f32; 3]] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
         self.points[start..self.ends[row]].as_chunks().0
+    }
+
+    /// The labels of the points of a row `[S]`, where they are asked for.
+    pub fn point_labels(&self, row: usize) -> Option<&[i16]> {
+        self.point_labels.as_ref()?.row(row)
     }
 
     /// Reads and checks a row group of `dataset`, the bytes of its shard before.
@@ -69,6 +84,10 @@ impl DecodedRowGroup {
         if let Some(&end) = points.ends.iter().find(|&&end| end % 3 != 0) {
             return Err(breach(&path, "points", "three coordinates a point", end));
         }
+        let point_labels = match columns.has_labels {
+            true => Some(take_point_labels(group.point_labels.take(), &points, &path)?),
+            false => None,
+        };
         if let (Some(groupings), Some(edge)) = (&mut groupings, dataset.cell_edge()) {
             groupings.locate_blocks(&points, edge, &path)?;
         }
@@ -85,6 +104,29 @@ impl DecodedRowGroup {
             points: points.values,
             ends: points.ends,
             groupings,
+            point_labels,
         })
+    }
+}
+
+/// The labels of points, of which every cloud must have as many as points.
+fn take_point_labels(
+    column: Option<ListColumn<i16>>,
+    points: &ListColumn<f32>,
+    path: &Path,
+) -> Result<ListColumn<i16>> {
+    let labels = require_column(path, "point_labels", column)?;
+    let is_short = |row: &usize| {
+        3 * labels.row(*row).map_or(0, <[i16]>::len) != points.row(*row).map_or(0, <[f32]>::len)
+    };
+    match (0..points.ends.len()).find(is_short) {
+        None => Ok(labels),
+        Some(row) => {
+            let found = match labels.row(row) {
+                None => "none (the dataset was prepared without labels of points)".to_owned(),
+                Some(labels) => labels.len().to_string(),
+            };
+            Err(breach(path, format!("column point_labels, row {row}"), "a label for every point", found))
+        }
     }
 }

@@ -4,7 +4,9 @@ use super::row_group::DecodedRowGroup;
 use super::row_group_views::EncodedView;
 use super::view_maker::{AskedPatches, ViewMaker};
 use crate::augment::CloudChange;
-use crate::batch::Batch;
+use crate::batch::{Batch, PatchSlot};
+use crate::batch_points::PointScope;
+use crate::corruption::{Corruption, IntactCloud};
 use crate::error::Result;
 use crate::patches::{PatchMaker, PatchScratch, SourceCloud};
 use crate::sample_key::SampleKey;
@@ -31,12 +33,16 @@ pub(super) struct SampleMaker {
     pub grouping: GroupingChoice,
     /// Where views are asked for.
     pub views: Option<ViewMaker>,
+    /// Which points come with their labels.
+    pub points: Option<PointScope>,
+    /// Of clouds that are grouped afresh, before they are.
+    pub corruption: Option<Corruption>,
 }
 
 impl SampleMaker {
     /// Memory for one thread.
     pub fn scratch(&self) -> PatchScratch {
-        PatchScratch::new(self.views.is_some())
+        PatchScratch::new(self.views.is_some() || self.points.is_some())
     }
 
     /// Adds a sample to `batch`.
@@ -59,22 +65,77 @@ impl SampleMaker {
             visible: view.as_ref().map_or(&[], |view| view.points),
             change,
         };
-        let at = batch.sample_ids.len();
         batch.sample_ids.push(cloud.id.to_owned());
         batch.labels.push(group.labels[row]);
+        self.add_patches(sample, &cloud, scratch, batch)?;
+        self.add_view(view.as_ref(), key, scratch, batch)
+    }
+
+    /// Adds the patches of the sample that was named last, and its labelled points.
+    fn add_patches(
+        &self,
+        sample: &EpochSample<'_>,
+        cloud: &SourceCloud<'_>,
+        scratch: &mut PatchScratch,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let EpochSample { group, row, key } = *sample;
+        let at = batch.sample_ids.len() - 1;
         match &group.groupings {
             Some(stored) => {
                 let number = match self.grouping {
                     GroupingChoice::Drawn(count) => key.choose_grouping(count),
                     GroupingChoice::Canonical => 0,
                 };
-                self.patches.cut_stored(&cloud, &stored.get(row, number), scratch, &mut batch.slot(at));
+                let grouping = stored.get(row, number);
+                let points = self.patches.cut_stored(cloud, &grouping, scratch, &mut batch.slot(at));
+                let is_part = self.points == Some(PointScope::Grouping);
+                let chosen = if is_part { grouping.subset } else { &[] };
+                if let (Some(out), Some(labels)) = (&mut batch.points, group.point_labels(row)) {
+                    out.add_chosen(points, chosen, labels);
+                }
             }
-            None => {
-                self.patches.cut_fresh(&cloud, scratch, &mut batch.slot(at))?;
-            }
+            None => self.add_fresh(sample, cloud, scratch, batch)?,
         }
-        self.add_view(view.as_ref(), key, scratch, batch)
+        Ok(())
+    }
+
+    /// Adds the patches of a fresh grouping, and the labelled points that it is of.
+    fn add_fresh(
+        &self,
+        sample: &EpochSample<'_>,
+        cloud: &SourceCloud<'_>,
+        scratch: &mut PatchScratch,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let at = batch.sample_ids.len() - 1;
+        if self.grouping == GroupingChoice::Canonical {
+            return self.cut_canonical(cloud, scratch, &mut batch.slot(at));
+        }
+        let points = self.patches.cut_fresh(cloud, scratch, &mut batch.slot(at))?;
+        if let (Some(out), Some(labels)) = (&mut batch.points, sample.group.point_labels(sample.row)) {
+            out.add_positions(points);
+            let origins = scratch.members.as_ref().map_or(&[][..], |members| members.origins());
+            out.add_labels(origins, labels);
+        }
+        Ok(())
+    }
+
+    /// Writes the patches of the canonical fresh grouping to `out`: of a cloud that is corrupted before, where that is asked for.
+    fn cut_canonical(
+        &self,
+        cloud: &SourceCloud<'_>,
+        scratch: &mut PatchScratch,
+        out: &mut PatchSlot<'_>,
+    ) -> Result<()> {
+        let Some(corruption) = self.corruption else {
+            return self.patches.cut_canonical(cloud, scratch, out);
+        };
+        let intact = IntactCloud { id: cloud.id, points: cloud.points, up: self.patches.up() };
+        let made = corruption.apply(&intact, out.centers.len().max(out.patches.len() / out.centers.len()));
+        let SourceCloud { id, key, visible, change, .. } = *cloud;
+        let corrupted = SourceCloud { id, key, points: &made, visible, change };
+        self.patches.cut_canonical(&corrupted, scratch, out)
     }
 
     /// Adds the view of the sample that was added last, and which of its patches the view shows.

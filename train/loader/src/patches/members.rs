@@ -39,6 +39,11 @@ impl PatchMembers {
         };
     }
 
+    /// Which points of the stored cloud were grouped; empty if they are all of them, in order.
+    pub(crate) fn origins(&self) -> &[u32] {
+        &self.origins
+    }
+
     /// `[G,K]` indices into the stored cloud.
     pub(crate) fn trace(&self) -> Cow<'_, [u32]> {
         match self.origins.as_slice() {
