@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::svm::Solver;
 
 /// What is classified; the classifiers are fitted on other samples.
@@ -12,6 +13,20 @@ pub enum Evaluation {
     Validation,
     /// Another split, say `test`; the whole training split is the training part. Nothing is ever chosen on it.
     Split(String),
+}
+
+impl Evaluation {
+    /// Refuses to classify what was learnt from.
+    pub(crate) fn check(&self, training_split: &str) -> Result<()> {
+        match self {
+            Self::Split(split) if split == training_split => Err(Error::Features {
+                what: "split to classify".to_owned(),
+                expected: "another than the one that is learnt from".to_owned(),
+                found: training_split.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How much is measured.
@@ -53,6 +68,17 @@ pub struct ProbeConfig {
     pub pooling: String,
     /// Where FPS started, as it is printed.
     pub fps_start: String,
+    /// What classes are called where one is named; without a name its number stands.
+    #[serde(skip)]
+    pub class_names: Vec<String>,
+}
+
+impl ProbeConfig {
+    /// What a class is called.
+    pub(crate) fn name_class(&self, class: i32) -> String {
+        let name = usize::try_from(class).ok().and_then(|class| self.class_names.get(class));
+        name.cloned().unwrap_or_else(|| format!("class {class}"))
+    }
 }
 
 impl Default for ProbeConfig {
@@ -71,6 +97,7 @@ impl Default for ProbeConfig {
             draws: 10,
             pooling: "concat[max, mean]".to_owned(),
             fps_start: "stored".to_owned(),
+            class_names: Vec::new(),
         }
     }
 }

@@ -22,6 +22,13 @@ pub(crate) struct FewLabels<'a> {
     pub validation: Examples<'a>,
 }
 
+/// A class with too few samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooSmall {
+    pub class: i32,
+    pub samples: usize,
+}
+
 impl FewLabels<'_> {
     /// Share of the validation part that is classified correctly for each of `draws` draws of `count` labels a class.
     ///
@@ -33,17 +40,22 @@ impl FewLabels<'_> {
     pub(crate) fn accuracies(&self, count: usize, draws: usize) -> Result<Vec<f64>> {
         let classes = self.pool.classes();
         let members: Vec<Vec<usize>> = classes.iter().map(|&class| self.members(class)).collect();
-        for (class, members) in classes.iter().zip(&members) {
-            if members.len() < count {
-                return Err(Error::Features {
-                    what: format!("class {class} of the training part"),
-                    expected: format!("at least {count} samples"),
-                    found: members.len().to_string(),
-                });
-            }
+        if let Some(TooSmall { class, samples }) = self.find_too_small(count) {
+            return Err(Error::Features {
+                what: format!("class {class} of the training part"),
+                expected: format!("at least {count} samples"),
+                found: samples.to_string(),
+            });
         }
         let one = |draw: usize| self.score(&draw_rows(&classes, &members, count, draw));
         (0..draws).into_par_iter().map(one).collect()
+    }
+
+    /// The smallest class of the pool, the first of equals, if it has fewer than `count` samples.
+    pub(crate) fn find_too_small(&self, count: usize) -> Option<TooSmall> {
+        let classes = self.pool.classes().into_iter();
+        let sizes = classes.map(|class| TooSmall { class, samples: self.members(class).len() });
+        sizes.min_by_key(|class| class.samples).filter(|class| class.samples < count)
     }
 
     /// Rows of a class, ascending by id.

@@ -50,6 +50,11 @@ pub fn few_shot(features: &FeatureSet, list: &EpisodeList) -> Result<Vec<FewShot
     let table = SampleTable::new(features, list)?;
     let accuracies: Vec<f64> =
         list.episodes.par_iter().map(|episode| table.score(episode)).collect::<Result<_>>()?;
+    Ok(sum_up_episodes(list, &accuracies))
+}
+
+/// Lines over the episodes of a list, of which `accuracies` says the share of queries that were classified correctly.
+pub fn sum_up_episodes(list: &EpisodeList, accuracies: &[f64]) -> Vec<FewShotLine> {
     let mut lines: Vec<FewShotLine> = Vec::new();
     for (Episode { way, shot, .. }, accuracy) in list.episodes.iter().zip(accuracies) {
         match lines.iter_mut().find(|line| line.way == *way && line.shot == *shot) {
@@ -67,7 +72,7 @@ pub fn few_shot(features: &FeatureSet, list: &EpisodeList) -> Result<Vec<FewShot
         let spread = MeanDeviation::measure(&line.accuracies);
         (line.mean, line.deviation) = (spread.mean, spread.deviation);
     }
-    Ok(lines)
+    lines
 }
 
 /// Standardised features by id.
@@ -147,12 +152,17 @@ pub fn print_few_shot(columns: &[FewShotColumn], list: &EpisodeList) -> String {
         );
         rows.push(row);
     }
+    align_rows(&rows) + "\n" + &describe_few_shot(columns, list)
+}
+
+/// How columns were measured, a fact a line.
+pub fn describe_few_shot(columns: &[FewShotColumn], list: &EpisodeList) -> String {
+    let Some(first) = columns.first() else { return String::new() };
     let folds = first.lines.first().map_or(0, |line| line.accuracies.len());
     let queries =
         list.episodes.first().and_then(|e| e.classes.first()).map_or(0, |class| class.queries.len());
-    let mut text = align_rows(&rows);
-    text += &format!(
-        "\naccuracies in percent, mean and deviation over {folds} episodes, {queries} queries a class; episodes of seed {}, \
+    let mut text = format!(
+        "accuracies in percent, mean and deviation over {folds} episodes, {queries} queries a class; episodes of seed {}, \
          labelled samples from {}, queries from {}\n\
          frozen features, standardised by the labelled split without queries; SVM one-vs-one, hinge loss, C = {FEW_LABELS_C}\n",
         list.seed, list.support_split, list.query_split,

@@ -30,15 +30,29 @@ pub(crate) fn nearest_neighbours(examples: Examples<'_>, queries: &[f32], k: usi
             found: format!("k {k}, {n} examples, width {width}, {} query values", queries.len()),
         });
     }
-    let known = normalise_rows(examples.values, width);
+    Ok(judge_similarities(examples.values, queries, width, |_, row| elect(row, examples.labels, k)))
+}
+
+/// What `judge` makes of the number of each query and its cosines with all examples, in the order of the queries.
+///
+/// # Shapes
+/// `examples [n,width]` with n > 0, `queries [m,width]` -> `[m]`; `judge` sees `[n]`.
+pub(crate) fn judge_similarities<T: Send>(
+    examples: &[f32],
+    queries: &[f32],
+    width: usize,
+    judge: impl Fn(usize, &[f32]) -> T + Sync,
+) -> Vec<T> {
+    let known = normalise_rows(examples, width);
     let mut found = Vec::with_capacity(queries.len() / width);
     for part in queries.chunks(QUERIES * width) {
         let part = normalise_rows(part, width);
         let similarities = product(Matrix::new(&part, width), Matrix::new(&known, width).transpose());
-        let vote = |row: &[f32]| elect(row, examples.labels, k);
-        found.extend(similarities.par_chunks_exact(n).map(vote).collect::<Vec<_>>());
+        let rows = similarities.par_chunks_exact(known.len() / width).enumerate();
+        let start = found.len();
+        found.extend(rows.map(|(i, row)| judge(start + i, row)).collect::<Vec<_>>());
     }
-    Ok(found)
+    found
 }
 
 /// Scales rows to length 1; a zero row stays 0.

@@ -2,6 +2,9 @@
 //!
 //! - [`probe`] measures a [`FeatureSet`] as a [`ProbeConfig`] says; [`print_columns`] puts tables side by side.
 //! - [`few_shot()`] measures it on the n-way k-shot episodes of an [`EpisodeList`].
+//! - [`PointConfusion`] and [`PartScores`] judge labels of single points, of scenes and of parts of objects.
+//! - [`retrieve`] ranks a gallery for every query, by cosine; [`principal_plane`] lays features into a plane to look at.
+//! - [`CleanClassifiers`] are fitted on clean features and judge corrupted ones; [`CorruptionErrors`] sums that up.
 //! - [`effective_rank`], [`PositionBasis::share`], [`cloud_share`] and [`explained_share`] tell whether an encoder collapses.
 //!
 //! Everything is a pure function of the features and their ids: no run seed, the same bits on any number of threads.
@@ -27,6 +30,7 @@
 
 mod cholesky;
 mod config;
+mod confusion;
 mod draw_episodes;
 mod episodes;
 mod error;
@@ -38,30 +42,53 @@ mod knn;
 mod newton;
 mod one_vs_one;
 mod one_vs_rest;
+mod part_iou;
+mod parts;
+mod point_confusion;
 mod position;
 mod primal;
+mod principal_plane;
 mod rank;
 mod report;
+mod retrieval;
+mod robustness;
+mod robustness_report;
 mod smo;
 mod statistics;
 mod svm;
 mod table;
 
 pub use config::{Evaluation, Extent, ProbeConfig};
+pub use confusion::Confusion;
 pub use draw_episodes::EpisodeConfig;
-pub use episodes::EpisodeList;
+pub use episodes::{Episode, EpisodeClass, EpisodeList};
 pub use error::{Error, Result};
 pub use examples::Examples;
 pub use features::{FeatureSet, is_validation};
-pub use few_shot::{FewShotColumn, FewShotLine, few_shot, print_few_shot};
+pub use few_shot::{
+    FewShotColumn, FewShotLine, describe_few_shot, few_shot, print_few_shot, sum_up_episodes,
+};
+pub use part_iou::{PartScores, ShapeIou, best_part, shape_iou};
+pub use parts::Choice;
+pub use point_confusion::{PointConfusion, PointScores};
 pub use position::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share};
+pub use principal_plane::{PrincipalPlane, principal_plane};
 pub use rank::{effective_rank, fixed_subset};
-pub use report::{ProbeColumn, print_columns};
-pub use statistics::explained_share;
+pub use report::{ProbeColumn, align_rows, describe_columns, print_columns};
+pub use retrieval::{Retrieval, RetrievalScores, RetrievedQuery, retrieve};
+pub use robustness::{
+    CleanClassifiers, CorruptionErrors, Judge, JudgedAccuracy, RobustnessLine, RobustnessTable,
+};
+pub use robustness_report::{ERRORS_NOTE, RobustnessColumn, RobustnessRow, SeedSpread, print_robustness};
+pub use statistics::{MeanDeviation, explained_share};
 pub use svm::{LinearSvm, Solver};
-pub use table::{Choice, ProbeLine, ProbeTable, probe};
+pub use table::{ProbeLine, ProbeTable, probe};
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod retrieval_tests;
+#[cfg(test)]
+mod segmentation_tests;
 #[cfg(test)]
 mod table_tests;

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use crate::config::Evaluation;
 use crate::few_labels::FEW_LABELS_C;
+use crate::parts::Choice;
 use crate::statistics::MeanDeviation;
 use crate::svm::Solver;
-use crate::table::{Choice, ProbeTable};
+use crate::table::{ProbeLine, ProbeTable};
 
 /// The probes of one encoder: one table a seed.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,23 @@ pub struct ProbeColumn<'a> {
     pub seeds: &'a [u64],
     /// Tables with the same lines.
     pub tables: &'a [ProbeTable],
+}
+
+impl ProbeColumn<'_> {
+    /// A line of the table: of one table with its deviation over draws, of several with mean and deviation over them.
+    pub fn measure_line(&self, name: &str) -> Option<ProbeLine> {
+        let lines: Vec<&ProbeLine> =
+            self.tables.iter().filter_map(|t| t.lines.iter().find(|line| line.name == name)).collect();
+        match lines.as_slice() {
+            [] => None,
+            [line] => Some((*line).clone()),
+            _ => {
+                let values: Vec<f64> = lines.iter().map(|line| line.value).collect();
+                let MeanDeviation { mean, deviation } = MeanDeviation::measure(&values);
+                Some(ProbeLine { name: name.to_owned(), value: mean, deviation: Some(deviation) })
+            }
+        }
+    }
 }
 
 /// The columns side by side, then how they were measured.
@@ -32,8 +50,19 @@ pub fn print_columns(columns: &[ProbeColumn<'_>]) -> String {
         row.extend(columns.iter().map(|column| print_cell(column, &line.name)));
         rows.push(row);
     }
-    let mut out = align_rows(&rows);
-    out.push('\n');
+    align_rows(&rows) + "\n" + &describe_columns(columns)
+}
+
+/// How columns were measured, a fact a line.
+pub fn describe_columns(columns: &[ProbeColumn<'_>]) -> String {
+    let Some(first) = columns.iter().find_map(|column| column.tables.first()) else { return String::new() };
+    let mut out = String::new();
+    for left_out in &first.left_out {
+        let _ = writeln!(out, "left out: {left_out}");
+    }
+    for column in columns {
+        out.push_str(&print_deviation(column));
+    }
     out.push_str(&print_settings(first));
     for column in columns {
         out.push_str(&print_choices(column));
@@ -42,7 +71,7 @@ pub fn print_columns(columns: &[ProbeColumn<'_>]) -> String {
 }
 
 /// Rows of equally many cells as lines: names to the left, numbers to the right, two blanks between columns.
-pub(crate) fn align_rows(rows: &[Vec<String>]) -> String {
+pub fn align_rows(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
         (0..columns).map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0)).collect();
@@ -64,19 +93,22 @@ pub(crate) fn print_spread(mean: f64, deviation: f64) -> String {
 }
 
 fn print_cell(column: &ProbeColumn<'_>, name: &str) -> String {
-    let lines: Vec<_> =
-        column.tables.iter().filter_map(|t| t.lines.iter().find(|line| line.name == name)).collect();
-    match lines.as_slice() {
-        [] => "-".to_owned(),
-        [line] => line
-            .deviation
-            .map_or_else(|| format!("{:.1}", line.value), |deviation| print_spread(line.value, deviation)),
-        _ => {
-            let values: Vec<f64> = lines.iter().map(|line| line.value).collect();
-            let MeanDeviation { mean, deviation } = MeanDeviation::measure(&values);
-            print_spread(mean, deviation)
-        }
+    match column.measure_line(name) {
+        None => "-".to_owned(),
+        Some(ProbeLine { value, deviation: Some(deviation), .. }) => print_spread(value, deviation),
+        Some(ProbeLine { value, .. }) => format!("{value:.1}"),
     }
+}
+
+/// What the deviations of a column are over.
+fn print_deviation(column: &ProbeColumn<'_>) -> String {
+    let over = match column.tables {
+        [] => return String::new(),
+        [table] if table.lines.iter().all(|line| line.deviation.is_none()) => return String::new(),
+        [table] => format!("{} draws of the labels", table.config.draws),
+        tables => format!("{} seeds", tables.len()),
+    };
+    format!("{}: +- over {over}\n", column.title)
 }
 
 /// What all columns share.

@@ -2,14 +2,16 @@
 
 /// Mean and standard deviation of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct MeanDeviation {
+pub struct MeanDeviation {
+    /// Mean.
     pub mean: f64,
     /// With `n - 1`; 0 for a single number.
     pub deviation: f64,
 }
 
 impl MeanDeviation {
-    pub(crate) fn measure(values: &[f64]) -> Self {
+    /// Of a sample; 0 and 0 for none.
+    pub fn measure(values: &[f64]) -> Self {
         let n = values.len().max(1) as f64;
         let mean = values.iter().sum::<f64>() / n;
         let square: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();

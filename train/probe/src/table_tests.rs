@@ -89,9 +89,15 @@ fn what_cannot_be_measured_is_said() {
     assert_eq!(fails(&one), "features: classes of the training part: expected at least 2, found 1");
     let mut rare = set.clone();
     rare.labels.iter_mut().skip(40).filter(|label| **label == Some(12)).for_each(|label| *label = None);
-    assert!(
-        fails(&rare).starts_with("features: class 12 of the training part: expected at least 20 samples")
-    );
+    let class_names = (0..14).map(|i| format!("thing {i}")).collect();
+    let table = probe(&rare, &ProbeConfig { class_names, ..ProbeConfig::default() }).unwrap();
+    assert_eq!(table.value("20 labels a class"), None);
+    assert!(table.value("5 labels a class").is_some());
+    let [left_out] = table.left_out.as_slice() else { panic!("{:?}", table.left_out) };
+    assert!(left_out.starts_with("20 labels a class: thing 12 has "), "{left_out}");
+    let printed =
+        print_columns(&[ProbeColumn { title: "e", seeds: &[1], tables: std::slice::from_ref(&table) }]);
+    assert!(printed.contains(&format!("left out: {left_out}\n")), "{printed}");
     let mut wrong = set.clone();
     wrong.values[7 * WIDTH + 2] = f32::INFINITY;
     assert_eq!(fails(&wrong), "features: row 7 (thing/00007), column 2: expected a finite number, found inf");
@@ -124,6 +130,8 @@ fn columns_stand_side_by_side_with_how_they_were_measured() {
     let mean = (a.lines[0].value + b.lines[0].value) / 2.0;
     assert!(lines[1].starts_with("kNN-20") && lines[1].contains(&format!("{mean:.1} +- ")), "{text}");
     assert!(lines[2].contains(&format!("{:.1} +- {:.1}", a.lines[1].value, a.lines[1].deviation.unwrap())));
+    let over = "random weights: +- over 3 draws of the labels\npretrained: +- over 2 seeds\n";
+    assert!(text.contains(over), "{text}");
     assert!(text.contains("pooling concat[max, mean]; FPS start stored; SVM one-vs-one"), "{text}");
     assert!(text.ends_with("random weights, seed 1\npretrained, seed 1\npretrained, seed 2\n"), "{text}");
     assert_eq!(print_columns(&[]), "");
