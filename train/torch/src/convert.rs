@@ -6,8 +6,9 @@ use jepa3d_schemas::Error as DataError;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::heads::CheckpointHead;
 use crate::names::{Changes, OfficialState, OurState, export, import};
-use crate::official::{OfficialTensor, PointJepaSizes, STUDENT, list_tensors};
+use crate::official::{ENCODER, OfficialTensor, PointJepaSizes, STUDENT};
 use crate::safetensors_file::{SafetensorsState, read_safetensors, write_safetensors};
 use crate::state::StateDict;
 use crate::torch_read::read_torch;
@@ -24,9 +25,13 @@ pub struct Conversion {
     pub tensors: usize,
     /// Parameters of tokenizer, positions and encoder.
     pub encoder_parameters: usize,
+    /// Parameters of the head of a downstream task; 0 in pretraining.
+    pub head_parameters: usize,
     /// Parameters of the predictor, with the norm that the official class declares and never uses.
     pub predictor_parameters: usize,
-    /// The model's sizes.
+    /// What stands on the encoder.
+    pub head: CheckpointHead,
+    /// The model's sizes; of the predictor only in pretraining.
     pub sizes: PointJepaSizes,
     /// What is not as it was.
     pub changes: Changes,
@@ -47,17 +52,13 @@ enum CheckpointKind {
 ///
 /// # Errors
 /// Fails if not exactly one of the two names ends in `.safetensors`, a file cannot be read or
-/// written, or its tensors are not those of a Point-JEPA model: one error names all that differ.
+/// written, or its tensors are not those of a Point-JEPA model, a classifier or a
+/// part-segmentation model on it: one error names all that differ.
 pub fn convert(from: &Path, to: &Path) -> Result<Conversion> {
-    let (source, target) = (read_kind(from)?, read_kind(to)?);
-    if (source == CheckpointKind::Safetensors) == (target == CheckpointKind::Safetensors) {
-        let expected =
-            if source == CheckpointKind::Safetensors { ".ckpt, .pth or .pt" } else { ".safetensors" };
-        return Err(DataError::contract(to, "name", format!("one ending in {expected}"), ending(to)).into());
-    }
-    let (tensors, sizes, changes) = if source == CheckpointKind::Safetensors {
+    let (source, target) = read_kinds(from, to)?;
+    let (tensors, head, sizes, changes) = if source == CheckpointKind::Safetensors {
         let SafetensorsState { state, is_checked } = read_safetensors(from)?;
-        let OfficialState { state, order, sizes, mut changes } = export(from, state)?;
+        let OfficialState { state, order, head, sizes, mut changes } = export(from, state)?;
         if !is_checked {
             let name = from.display();
             changes.warnings.push(format!("{name}: carries no hash, so damage in it cannot be found"));
@@ -67,13 +68,13 @@ pub fn convert(from: &Path, to: &Path) -> Result<Conversion> {
             _ => Wrapper::Plain,
         };
         write_torch(to, &state, &order, wrapper)?;
-        (state.len(), sizes, changes)
+        (state.len(), head, sizes, changes)
     } else {
-        let OurState { state, sizes, changes } = import(from, read_torch(from)?)?;
+        let OurState { state, head, sizes, changes } = import(from, read_torch(from)?)?;
         write_safetensors(to, &state)?;
-        (state.len(), sizes, changes)
+        (state.len(), head, sizes, changes)
     };
-    let official = list_tensors(&sizes);
+    let official = head.list_tensors(&sizes);
     let count = |prefixes: &[&str]| {
         let is_part = |e: &&OfficialTensor| prefixes.iter().any(|p| e.name.starts_with(p)) && !e.is_buffer();
         official.iter().filter(is_part).map(|e| e.shape.iter().product::<usize>()).sum()
@@ -82,11 +83,24 @@ pub fn convert(from: &Path, to: &Path) -> Result<Conversion> {
         from: from.to_owned(),
         to: to.to_owned(),
         tensors,
-        encoder_parameters: count(&["tokenizer.", "positional_encoding.", STUDENT]),
+        encoder_parameters: count(&["tokenizer.", "positional_encoding.", STUDENT, ENCODER]),
+        head_parameters: count(&["cls_head.", "label_embedding.", "upsampling.", "seg_head."]),
         predictor_parameters: count(&["predictor."]),
+        head,
         sizes,
         changes,
     })
+}
+
+/// What both names promise, of which one must be ours.
+fn read_kinds(from: &Path, to: &Path) -> Result<(CheckpointKind, CheckpointKind)> {
+    let (source, target) = (read_kind(from)?, read_kind(to)?);
+    let is_ours = |kind| kind == CheckpointKind::Safetensors;
+    if is_ours(source) != is_ours(target) {
+        return Ok((source, target));
+    }
+    let expected = if is_ours(source) { ".ckpt, .pth or .pt" } else { ".safetensors" };
+    Err(DataError::contract(to, "name", format!("one ending in {expected}"), ending(to)).into())
 }
 
 /// Updates of the moving average, which are the optimiser's steps.

@@ -1,6 +1,6 @@
 //! Official PyTorch checkpoints to ours, and back, without Python.
 //!
-//! `.ckpt` (Lightning), `.pth` and `.pt` to `.safetensors` and the reverse. Nothing in a checkpoint
+//! `.ckpt` (Lightning), `.pth` and `.pt` to `.safetensors` and the reverse: pretraining, classification and part segmentation. Nothing in a checkpoint
 //! is ever run; what comes back is loaded by the official class with `strict=True`.
 //!
 //! ```no_run
@@ -20,6 +20,7 @@
 mod bad_input_tests;
 mod convert;
 mod error;
+mod heads;
 mod names;
 mod official;
 mod pickle;
@@ -34,5 +35,6 @@ mod torch_write;
 
 pub use convert::{Conversion, convert};
 pub use error::{Error, Result};
+pub use heads::CheckpointHead;
 pub use names::Changes;
 pub use official::PointJepaSizes;

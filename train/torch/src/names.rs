@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jepa3d_schemas::Error as DataError;
 
 use crate::error::Result;
-use crate::official::{ONLINE, OfficialTensor, PointJepaSizes, STUDENT, list_tensors};
+use crate::heads::CheckpointHead;
+use crate::official::{ENCODER, ONLINE, OfficialTensor, PointJepaSizes, STUDENT};
 use crate::state::{ElementType, StateDict, TensorData};
 
 /// Where point2vec's files, and early ones of Point-JEPA, put the tokenizer.
@@ -25,6 +26,10 @@ pub struct Changes {
     pub added: Vec<String>,
     /// Older names that were replaced by today's.
     pub renamed: usize,
+    /// Counters of batches that no file of ours holds, added as 0.
+    pub counters: usize,
+    /// Moments of the optimiser that were left out.
+    pub moments: usize,
     /// Tensors of halves or doubles that became 32-bit floats.
     pub converted: usize,
     /// What a reader of the result should know.
@@ -35,6 +40,7 @@ pub struct Changes {
 #[derive(Debug)]
 pub(crate) struct OurState {
     pub state: StateDict,
+    pub head: CheckpointHead,
     pub sizes: PointJepaSizes,
     pub changes: Changes,
 }
@@ -45,11 +51,13 @@ pub(crate) struct OfficialState {
     pub state: StateDict,
     /// Its names as the official class orders them.
     pub order: Vec<String>,
+    pub head: CheckpointHead,
     pub sizes: PointJepaSizes,
     pub changes: Changes,
 }
 
-/// Makes `state`, as read from the file `path`, one of ours: exactly the names of [`list_tensors`].
+/// Makes `state`, as read from the file `path`, one of ours: exactly the names of
+/// [`CheckpointHead::list_tensors`].
 ///
 /// Older names are replaced; `teacher.online_model.*`, which repeats `student.*`, is dropped;
 /// halves and doubles become 32-bit floats; NaN running statistics become 0 and 1, with a warning.
@@ -60,10 +68,18 @@ pub(crate) struct OfficialState {
 pub(crate) fn import(path: &Path, mut state: StateDict) -> Result<OurState> {
     let mut changes = Changes::default();
     rename(&mut state, &mut changes);
+    let head = CheckpointHead::read(&state);
+    if head != CheckpointHead::Predictor {
+        drop_moments(&mut state, &mut changes);
+    }
     drop_repeated(&mut state, &mut changes);
-    let sizes = PointJepaSizes::read(&state);
-    let official = list_tensors(&sizes);
-    check(path, &state, &sizes, &official)?;
+    let encoder = if head == CheckpointHead::Predictor { STUDENT } else { ENCODER };
+    let sizes = PointJepaSizes::read(&state, encoder);
+    let official = head.list_tensors(&sizes);
+    if head != CheckpointHead::Predictor {
+        add_counters(&mut state, &official, &mut changes);
+    }
+    check(path, &state, &head.describe(&sizes), &official)?;
     for entry in &official {
         let Some(tensor) = state.get_mut(&entry.name) else { continue };
         if tensor.element != entry.element
@@ -74,7 +90,7 @@ pub(crate) fn import(path: &Path, mut state: StateDict) -> Result<OurState> {
         }
         repair(entry, tensor, &mut changes);
     }
-    Ok(OurState { state, sizes, changes })
+    Ok(OurState { state, head, sizes, changes })
 }
 
 /// Makes `state`, one of ours, one that the official class loads.
@@ -82,7 +98,11 @@ pub(crate) fn import(path: &Path, mut state: StateDict) -> Result<OurState> {
 /// # Errors
 /// Fails as [`import`] does.
 pub(crate) fn export(path: &Path, state: StateDict) -> Result<OfficialState> {
-    let OurState { mut state, sizes, mut changes } = import(path, state)?;
+    let OurState { mut state, head, sizes, mut changes } = import(path, state)?;
+    if head != CheckpointHead::Predictor {
+        let order = head.list_tensors(&sizes).into_iter().map(|entry| entry.name).collect();
+        return Ok(OfficialState { state, order, head, sizes, changes });
+    }
     let repeated: Vec<(String, TensorData)> = (state.range(STUDENT.to_owned()..))
         .map_while(|(name, tensor)| {
             Some((format!("{ONLINE}{}", name.strip_prefix(STUDENT)?), tensor.clone()))
@@ -91,13 +111,13 @@ pub(crate) fn export(path: &Path, state: StateDict) -> Result<OfficialState> {
     changes.added = repeated.iter().map(|(name, _)| name.clone()).collect();
     changes.added.sort();
     let mut order = Vec::new();
-    for OfficialTensor { name, .. } in list_tensors(&sizes) {
+    for OfficialTensor { name, .. } in head.list_tensors(&sizes) {
         let again = name.strip_prefix(STUDENT).map(|rest| format!("{ONLINE}{rest}"));
         order.push(name);
         order.extend(again);
     }
     state.extend(repeated);
-    Ok(OfficialState { state, order, sizes, changes })
+    Ok(OfficialState { state, order, head, sizes, changes })
 }
 
 fn rename(state: &mut StateDict, changes: &mut Changes) {
@@ -114,6 +134,28 @@ fn rename(state: &mut StateDict, changes: &mut Changes) {
         {
             state.insert(today, tensor);
             changes.renamed += 1;
+        }
+    }
+}
+
+/// What a run of ours is continued with is no part of a model.
+fn drop_moments(state: &mut StateDict, changes: &mut Changes) {
+    let before = state.len();
+    state.retain(|name, _| !name.starts_with("optimizer."));
+    changes.moments = before - state.len();
+}
+
+/// Counters of batches, which the official class asks for and running statistics here do without.
+fn add_counters(state: &mut StateDict, official: &[OfficialTensor], changes: &mut Changes) {
+    for entry in official.iter().filter(|entry| entry.name.ends_with(".num_batches_tracked")) {
+        if !state.contains_key(&entry.name) {
+            let zero = TensorData {
+                element: entry.element,
+                shape: entry.shape.clone(),
+                bytes: Arc::new(vec![0; 8]),
+            };
+            state.insert(entry.name.clone(), zero);
+            changes.counters += 1;
         }
     }
 }
@@ -142,7 +184,7 @@ fn is_convertible(found: ElementType, expected: ElementType) -> bool {
 }
 
 /// All that is wrong with the names, shapes and types, in one error.
-fn check(path: &Path, state: &StateDict, sizes: &PointJepaSizes, official: &[OfficialTensor]) -> Result<()> {
+fn check(path: &Path, state: &StateDict, model: &str, official: &[OfficialTensor]) -> Result<()> {
     let mut missing = Vec::new();
     let (mut shapes, mut types) = (Vec::new(), Vec::new());
     for entry in official {
@@ -171,11 +213,7 @@ fn check(path: &Path, state: &StateDict, sizes: &PointJepaSizes, official: &[Off
     if found.is_empty() {
         return Ok(());
     }
-    let expected = format!(
-        "those of Point-JEPA, width {}, {} blocks, predictor width {}, {} blocks",
-        sizes.width, sizes.depth, sizes.predictor_width, sizes.predictor_depth
-    );
-    Err(DataError::contract(path, "tensors", expected, found.join("; ")).into())
+    Err(DataError::contract(path, "tensors", format!("those of {model}"), found.join("; ")).into())
 }
 
 /// `2 missing: a [3], b [4]`.

@@ -44,17 +44,17 @@ impl PointJepaSizes {
         predictor_position: 128,
     };
 
-    /// Reads the sizes off the tensors; the official one where the tensor that tells it is missing.
-    pub(crate) fn read(state: &StateDict) -> Self {
+    /// Reads the sizes off the tensors, those of the encoder below `encoder`; the official one where the tensor that tells it is missing.
+    pub(crate) fn read(state: &StateDict, encoder: &str) -> Self {
         let tokenizer = "tokenizer.embedding.encoder";
         let rows = |name: &str, official: usize| {
             state.get(name).and_then(|tensor| tensor.shape.first()).copied().unwrap_or(official)
         };
         let official = Self::OFFICIAL;
         Self {
-            width: rows("student.norm.weight", official.width),
-            depth: count_blocks(state, "student.blocks.").unwrap_or(official.depth),
-            mlp: rows("student.blocks.0.mlp.fc1.weight", official.mlp),
+            width: rows(&format!("{encoder}norm.weight"), official.width),
+            depth: count_blocks(state, &format!("{encoder}blocks.")).unwrap_or(official.depth),
+            mlp: rows(&format!("{encoder}blocks.0.mlp.fc1.weight"), official.mlp),
             position: rows("positional_encoding.0.weight", official.position),
             tokenizer: [
                 rows(&format!("{tokenizer}.first_conv.0.weight"), official.tokenizer[0]),
@@ -96,6 +96,9 @@ impl OfficialTensor {
     }
 }
 
+/// Prefix of the encoder's tensors in downstream files.
+pub(crate) const ENCODER: &str = "encoder.";
+
 /// Prefixes of the encoder's tensors: itself, its second name in the official file, its moving average.
 pub(crate) const STUDENT: &str = "student.";
 pub(crate) const ONLINE: &str = "teacher.online_model.";
@@ -122,10 +125,11 @@ pub(crate) fn list_tensors(sizes: &PointJepaSizes) -> Vec<OfficialTensor> {
     list.0
 }
 
-struct TensorList(Vec<OfficialTensor>);
+/// Tensors as they are listed, layer by layer.
+pub(crate) struct TensorList(pub Vec<OfficialTensor>);
 
 impl TensorList {
-    fn float(&mut self, name: &str, shape: &[usize]) {
+    pub(crate) fn float(&mut self, name: &str, shape: &[usize]) {
         self.0.push(OfficialTensor {
             name: name.to_owned(),
             shape: shape.to_vec(),
@@ -133,7 +137,7 @@ impl TensorList {
         });
     }
 
-    fn counter(&mut self, name: &str, shape: &[usize]) {
+    pub(crate) fn counter(&mut self, name: &str, shape: &[usize]) {
         self.0.push(OfficialTensor {
             name: name.to_owned(),
             shape: shape.to_vec(),
@@ -142,28 +146,28 @@ impl TensorList {
     }
 
     /// A linear layer or 1x1 convolution with bias.
-    fn linear(&mut self, name: &str, shape: &[usize]) {
+    pub(crate) fn linear(&mut self, name: &str, shape: &[usize]) {
         self.float(&format!("{name}.weight"), shape);
         self.float(&format!("{name}.bias"), &shape[..1]);
     }
 
-    fn norm(&mut self, name: &str, width: usize) {
+    pub(crate) fn norm(&mut self, name: &str, width: usize) {
         self.linear(name, &[width]);
     }
 
-    fn batch_norm(&mut self, name: &str, width: usize) {
+    pub(crate) fn batch_norm(&mut self, name: &str, width: usize) {
         self.norm(name, width);
         self.float(&format!("{name}.running_mean"), &[width]);
         self.float(&format!("{name}.running_var"), &[width]);
         self.counter(&format!("{name}.num_batches_tracked"), &[]);
     }
 
-    fn positions(&mut self, prefix: &str, hidden: usize, width: usize) {
+    pub(crate) fn positions(&mut self, prefix: &str, hidden: usize, width: usize) {
         self.linear(&format!("{prefix}0"), &[hidden, 3]);
         self.linear(&format!("{prefix}2"), &[width, hidden]);
     }
 
-    fn tokenizer(&mut self, sizes: &PointJepaSizes) {
+    pub(crate) fn tokenizer(&mut self, sizes: &PointJepaSizes) {
         let [first, second, third] = sizes.tokenizer;
         let prefix = "tokenizer.embedding.encoder";
         self.float(&format!("{prefix}.first_conv.0.weight"), &[first, 3, 1]);
@@ -174,7 +178,7 @@ impl TensorList {
         self.linear(&format!("{prefix}.second_conv.3"), &[sizes.width, third, 1]);
     }
 
-    fn transformer(&mut self, prefix: &str, depth: usize, width: usize, mlp: usize) {
+    pub(crate) fn transformer(&mut self, prefix: &str, depth: usize, width: usize, mlp: usize) {
         for block in 0..depth {
             let block = format!("{prefix}blocks.{block}");
             self.norm(&format!("{block}.norm1"), width);
@@ -228,10 +232,10 @@ mod tests {
             crate::state::TensorData::from_f32(&e.shape, &vec![0.0; e.shape.iter().product()])
         };
         let mut state: StateDict = list_tensors(&sizes).iter().map(|e| (e.name.clone(), tensor(e))).collect();
-        assert_eq!(PointJepaSizes::read(&state), sizes);
+        assert_eq!(PointJepaSizes::read(&state, STUDENT), sizes);
         let stray = state["mask_token"].clone();
         state.insert("student.blocks.99999999999.norm1.weight".to_owned(), stray);
-        assert_eq!(PointJepaSizes::read(&state).depth, 3, "no list of a hundred billion blocks");
-        assert_eq!(PointJepaSizes::read(&StateDict::new()), PointJepaSizes::OFFICIAL);
+        assert_eq!(PointJepaSizes::read(&state, STUDENT).depth, 3, "no list of a hundred billion blocks");
+        assert_eq!(PointJepaSizes::read(&StateDict::new(), STUDENT), PointJepaSizes::OFFICIAL);
     }
 }

@@ -250,3 +250,63 @@ fn names_that_promise_nothing() {
     );
     assert!(convert("nowhere.ckpt", "b.safetensors").starts_with("nowhere.ckpt: No such file"));
 }
+
+/// Files of downstream tasks with the names and shapes of the official classes: there and back, strict and complete.
+#[test]
+fn downstream_files_there_and_back() {
+    let parts = CheckpointHead::Parts {
+        classes: 16,
+        embedding: 64,
+        upsampling: [384; 2],
+        hidden: [512, 256],
+        parts: 50,
+    };
+    let classes = CheckpointHead::Classes { hidden: [256; 2], classes: 40 };
+    let sizes = PointJepaSizes { depth: 1, ..PointJepaSizes::OFFICIAL };
+    for (head, count) in [(parts, 32), (classes, 14)] {
+        let state: StateDict = head
+            .list_tensors(&sizes)
+            .iter()
+            .map(|entry| {
+                let size = entry.element.size() * entry.shape.iter().product::<usize>();
+                let bytes = (0..size).map(|i| (i * 7 + entry.name.len()) as u8 & 0x3f).collect();
+                let tensor =
+                    TensorData { element: entry.element, shape: entry.shape.clone(), bytes: Arc::new(bytes) };
+                (entry.name.clone(), tensor)
+            })
+            .collect();
+        let of_head =
+            |name: &&String| !["tokenizer.", "positional_", "encoder."].iter().any(|p| name.starts_with(p));
+        assert_eq!(state.keys().filter(of_head).count(), count);
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let order: Vec<String> = state.keys().cloned().collect();
+        crate::torch_write::write_torch(&path("a.ckpt"), &state, &order, crate::torch_write::Wrapper::Plain)
+            .unwrap();
+        let report = convert(&path("a.ckpt"), &path("b.safetensors")).unwrap();
+        assert_eq!((report.head, report.sizes.depth, report.tensors), (head, 1, state.len()));
+        assert_eq!((report.changes.counters, report.changes.moments), (0, 0));
+        convert(&path("b.safetensors"), &path("c.ckpt")).unwrap();
+        assert_eq!(read_torch(&path("c.ckpt")).unwrap(), state);
+    }
+}
+
+/// What a run of ours lacks is added, what it has beside the model left out; what is missing is named.
+#[test]
+fn downstream_runs_and_what_they_miss() {
+    let head = CheckpointHead::Classes { hidden: [6, 6], classes: 3 };
+    let entries = head.list_tensors(&SMALL);
+    let floats = entries.iter().filter(|entry| entry.element == ElementType::F32);
+    let zeros = |shape: &[usize]| TensorData::from_f32(shape, &vec![0.5; shape.iter().product()]);
+    let mut ours: StateDict = floats.map(|entry| (entry.name.clone(), zeros(&entry.shape))).collect();
+    ours.insert("optimizer.first.cls_head.8.bias".to_owned(), zeros(&[3]));
+    let done = crate::names::export(Path::new("a.safetensors"), ours.clone()).unwrap();
+    assert_eq!((done.changes.counters, done.changes.moments, done.head), (4, 1, head));
+    assert!(done.state.keys().all(|name| !name.starts_with("optimizer.")));
+    assert_eq!(done.state.len(), entries.len());
+    ours.remove("cls_head.1.running_var");
+    assert!(
+        message(import(Path::new("a.safetensors"), ours))
+            .ends_with("a head of 3 classes, found 1 missing: cls_head.1.running_var [6]")
+    );
+}
