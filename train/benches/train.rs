@@ -1,21 +1,24 @@
-//! How long does one training step of Point-JEPA take (forward, backward, AdamW, EMA), and which part of it?
+//! How long does one training step of Point-JEPA take (forward, backward, AdamW, EMA), how long one of the official
+//! classifier on the same encoder, and which part of it?
 //!
-//! `train full|small BATCH STEPS` on random patches (G = 64, K = 32), the official recipe with its dropout, context of 18
+//! `train full|small|finetune-full|finetune-small BATCH STEPS` on random patches (G = 64, K = 32), the official recipe with its dropout, context of 18
 //! patches and 4 x 11 targets, prints one JSON object: median milliseconds of a step after two warming ones, and
 //! medians of its parts. `train_peers.py` runs it in turns with PyTorch.
 
 use std::collections::BTreeMap;
 
-use jepa3d_train::bench::{MaskSize, TrainStep};
-use jepa3d_train::{ModelConfig, OptimConfig, PredictorConfig, PretrainConfig, Result};
+use jepa3d_train::bench::{MaskSize, StepTimes, TrainStep, TuneStep};
+use jepa3d_train::{DownstreamConfig, ModelConfig, OptimConfig, PredictorConfig, PretrainConfig, Result};
 
 /// Steps before the first one that counts.
 const WARMING: usize = 2;
+/// Classes of ModelNet40.
+const CLASSES: usize = 40;
 /// The means of the recipe.
 const MASKS: MaskSize = MaskSize { context: 18, blocks: 4, length: 11 };
 
 fn config(size: &str, batch: usize) -> PretrainConfig {
-    let (width, depth, heads) = if size == "full" { (384, 12, 6) } else { (192, 6, 3) };
+    let (width, depth, heads) = if size.ends_with("full") { (384, 12, 6) } else { (192, 6, 3) };
     let (dropout, attention_dropout, drop_path) = (0.1, 0.05, 0.25);
     let mut config: PretrainConfig = toml::from_str("preset = \"bench\"").expect("all else has a default");
     let model =
@@ -28,6 +31,19 @@ fn config(size: &str, batch: usize) -> PretrainConfig {
     config
 }
 
+/// A step of one of the two kinds.
+fn prepare(size: &str, batch: usize) -> Result<Box<dyn FnMut() -> Result<StepTimes>>> {
+    let config = config(size, batch);
+    if !size.starts_with("finetune-") {
+        let mut step = TrainStep::new(config)?;
+        return Ok(Box::new(move || step.step(MASKS)));
+    }
+    let text = "preset = \"bench\"\nencoder = \"bench\"\n[optim]\ndecay_all = true";
+    let tuning: DownstreamConfig = toml::from_str(text).expect("all else has a default");
+    let mut step = TuneStep::new(tuning, &config, CLASSES)?;
+    Ok(Box::new(move || step.step()))
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -36,14 +52,17 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let [size, batch, steps] = args.as_slice() else {
-        eprintln!("usage: train full|small BATCH STEPS; `make bench-train` runs it against its peer");
+        eprintln!(
+            "usage: train full|small|finetune-full|finetune-small BATCH STEPS; `make bench-train` and `make bench-finetune` \
+             run it against its peer"
+        );
         return Ok(());
     };
     let (batch, steps): (usize, usize) = (batch.parse().expect("BATCH"), steps.parse().expect("STEPS"));
-    let mut step = TrainStep::new(config(size, batch))?;
+    let mut step = prepare(size, batch)?;
     let (mut whole, mut parts, mut loss) = (Vec::new(), BTreeMap::<&str, Vec<f64>>::new(), 0.0);
     for i in 0..WARMING + steps {
-        let times = step.step(MASKS)?;
+        let times = step()?;
         loss = times.loss;
         if i < WARMING {
             continue;

@@ -1,6 +1,6 @@
-"""One Point-JEPA training step in PyTorch: what `train` of these benches does, written for speed.
+"""One training step in PyTorch, of Point-JEPA or of the official classifier: what `train` of these benches does, written for speed.
 
-Usage: train_peer.py full|small [--batch 32] [--steps 10] [--threads 2]
+Usage: train_peer.py full|small|finetune-full|finetune-small [--batch 32] [--steps 10] [--threads 2]
        train_peer.py check            sizes of the official model, and that a loss falls
 Needs: pip install torch numpy
 Model: the official recipe's. A point network makes a token of every patch (3-128-batch norm-256, maximum, 512-batch
@@ -8,6 +8,7 @@ Model: the official recipe's. A point network makes a token of every patch (3-12
        context encoder 18, the predictor answers for 4 blocks of 11; smooth L1 with beta 2 against the layer norm of the
        target encoder's last block. AdamW on everything, then an average of weights.
        full: 12 blocks of 384, predictor 6 of 192, 6 heads; small: 6 of 192, predictor 3 of 96, 3 heads.
+       finetune-*: the same encoder on all 64 tokens and the official head for 40 classes, label smoothing 0.1.
 Fast:  the four target blocks, which do not see each other, are one batch; the 512 x 512 layer behind the first maximum is two
        products, so that global and local features are never concatenated; attention and AdamW are PyTorch's fused ones;
        glibc keeps freed memory instead of giving it back to the kernel.
@@ -30,6 +31,7 @@ from torch.nn import functional as F
 PATCHES, POINTS, CONTEXT, TARGETS, LENGTH = 64, 32, 18, 4, 11
 SIZES = {"full": (384, 12, 6, 192, 6, 6), "small": (192, 6, 3, 96, 3, 3)}
 DROPOUT, ATTENTION_DROPOUT, DEPTH_DROPOUT = 0.1, 0.05, 0.25
+CLASSES, FINETUNE = 40, "finetune-"
 
 
 def keep_freed_memory():
@@ -152,13 +154,35 @@ class Model(nn.Module):
         return loss
 
 
+class Classifier(nn.Module):
+    """The encoder on all tokens, maximum and mean of them, two hidden layers of 256."""
+
+    def __init__(self, size):
+        super().__init__()
+        width, depth, heads, *_ = SIZES[size]
+        self.tokens, self.places = PatchTokens(width), positions(width)
+        self.trunk, self.norm = Trunk(width, depth, heads), nn.LayerNorm(width)
+        hidden = lambda inputs: (nn.Linear(inputs, 256, bias=False), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.5))
+        self.head = nn.Sequential(*hidden(2 * width), *hidden(256), nn.Linear(256, CLASSES))
+        self.train()
+
+    def loss(self, patches, centers, labels, mark):
+        seen = self.norm(self.trunk(self.tokens(patches), self.places(centers)))
+        scores = self.head(torch.cat([seen.amax(1), seen.mean(1)], -1))
+        loss = F.cross_entropy(scores, labels, label_smoothing=0.1)
+        mark("forward")
+        return loss
+
+
 class Run:
     """A model, its optimiser, and batches of random patches to step on."""
 
     def __init__(self, size, batch):
         torch.manual_seed(0)
         self.rng = np.random.default_rng(0)
-        self.model = Model(size)
+        self.is_finetuned = size.startswith(FINETUNE)
+        self.model = Classifier(size.removeprefix(FINETUNE)) if self.is_finetuned else Model(size)
+        self.labels = torch.arange(batch) % CLASSES
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=1e-3, weight_decay=0.05, fused=True)
         self.centers = F.normalize(torch.randn(batch, PATCHES, 3), dim=-1)
@@ -173,11 +197,15 @@ class Run:
         return torch.from_numpy(rest[start : start + CONTEXT]), torch.from_numpy(targets)
 
     def step(self, mark=lambda part: None):
-        loss = self.model.loss(self.patches, self.centers, *self.masks(), mark)
+        asked = (self.labels,) if self.is_finetuned else self.masks()
+        loss = self.model.loss(self.patches, self.centers, *asked, mark)
         loss.backward()
         mark("backward")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.is_finetuned:
+            mark("update")
+            return loss.item()
         with torch.no_grad():
             torch._foreach_lerp_(list(self.model.target.parameters()), list(self.model.trunk.parameters()), 0.0005)
         mark("update")
@@ -226,7 +254,7 @@ def check():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("size", choices=(*SIZES, "check"))
+    parser.add_argument("size", choices=(*SIZES, *(FINETUNE + size for size in SIZES), "check"))
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)

@@ -1,9 +1,11 @@
-"""One Point-JEPA training step, ours against PyTorch, in turns on the same number of threads.
+"""One training step of Point-JEPA or of the official classifier, ours against PyTorch, in turns on as many threads.
 
-Usage: train_peers.py BENCH [--rounds 3] [--steps 10] [--batch 32] [--threads 2]
+Usage: train_peers.py BENCH [--task pretrain|finetune] [--rounds 3] [--steps 10] [--batch 32] [--threads 2]
 Needs: the packages of train_peer.py (torch numpy), which says what the peer does to be fast.
 Step:  forward, backward, AdamW and EMA on random patches (G = 64, K = 32), context 18, targets 4 x 11, dropout 0.1, attention
        dropout 0.05, stochastic depth up to 0.25, f32. full: 12 blocks of 384, predictor 6 of 192; small: 6 of 192, predictor 3 of 96.
+       finetune: the same encoder on all 64 tokens, dropout as above, the official head for 40 classes, label smoothing 0.1; forward,
+       backward and AdamW of everything.
 In the time: nothing but the step: no loading, no masks' sequencing. Each run warms up, then the median step counts; the
        median of the rounds is printed.
 Prints one JSON object a line, samples per second, ratio = ours / peer, and both split by part in milliseconds; notes go
@@ -44,20 +46,23 @@ def split(runs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench")
+    parser.add_argument("--task", choices=("pretrain", "finetune"), default="pretrain")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--size", choices=("full", "small"), help="only this one")
     args = parser.parse_args()
+    prefix, name = ("finetune-", "finetune") if args.task == "finetune" else ("", "train")
     for size in [args.size] if args.size else ["full", "small"]:
+        whole = prefix + size
         mine, theirs = [], []
         for i in range(args.rounds):
-            mine.append(ours(args, size))
-            theirs.append(peer(args, size))
+            mine.append(ours(args, whole))
+            theirs.append(peer(args, whole))
             print(f"{size}, round {i}: {mine[-1]['samples_per_s']:.1f} against {theirs[-1]['samples_per_s']:.1f}", file=sys.stderr)
         a, b = (statistics.median(r["samples_per_s"] for r in runs) for runs in (mine, theirs))
-        print(json.dumps({"case": f"train step {size}, batch {args.batch}, {args.threads} threads", "ours": round(a, 2),
+        print(json.dumps({"case": f"{name} step {size}, batch {args.batch}, {args.threads} threads", "ours": round(a, 2),
                           "peer": round(b, 2), "unit": "samples/s", "ratio": round(a / b, 2), "ours_ms": split(mine),
                           "peer_ms": split(theirs)}), flush=True)
 

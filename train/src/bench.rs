@@ -1,10 +1,11 @@
-//! One training step on synthetic patches, for `benches/train.rs`: the model itself is private.
+//! One training step on synthetic patches, for `benches/train.rs`: the models themselves are private.
 
 use candle_core::{Device, Tensor};
-use jepa3d_loader::Masks;
+use jepa3d_loader::{Batch, Masks};
 use jepa3d_schemas::Draws;
 
 use crate::config::PretrainConfig;
+use crate::downstream::{Classifier, DownstreamConfig, DownstreamModel, EncoderPhase};
 use crate::error::Result;
 use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::nn::{ForwardPass, Parameters};
@@ -50,17 +51,9 @@ impl TrainStep {
         config.check()?;
         let (model, parameters) = PretrainModel::new(&config, &Device::Cpu)?;
         let optimizer = AdamW::new(&config.optim, &parameters)?;
-        let mut draws = Draws::new(config.run.seed, "bench", "train step");
         let (b, g, k) = (config.optim.batch, config.data.groups, config.data.group_size);
-        let mut normal = |count: usize, std: f64| -> Vec<f32> {
-            (0..count).map(|_| (std * draws.normal()) as f32).collect()
-        };
-        let patches = Tensor::from_vec(normal(b * g * k * 3, 0.08), (b, g, k, 3), &Device::Cpu)?;
-        let mut centers = normal(b * g * 3, 1.0);
-        for center in centers.as_chunks_mut::<3>().0 {
-            let length = center.iter().map(|x| x * x).sum::<f32>().sqrt();
-            center.iter_mut().for_each(|x| *x /= length);
-        }
+        let RandomPatches { patches, centers } = RandomPatches::draw(&config);
+        let patches = Tensor::from_vec(patches, (b, g, k, 3), &Device::Cpu)?;
         let centers = Tensor::from_vec(centers, (b, g, 3), &Device::Cpu)?;
         let points = PatchTensors { patches, centers, counts: None };
         Ok(Self { config, model, parameters, optimizer, points, steps: 0 })
@@ -104,5 +97,76 @@ impl TrainStep {
             context: left[start..start + context].repeat(b),
             targets: targets.repeat(b),
         }
+    }
+}
+
+/// A batch of patches of a real cloud's extent about centers on the unit sphere.
+struct RandomPatches {
+    patches: Vec<f32>,
+    centers: Vec<f32>,
+}
+
+impl RandomPatches {
+    fn draw(config: &PretrainConfig) -> Self {
+        let mut draws = Draws::new(config.run.seed, "bench", "train step");
+        let (b, g, k) = (config.optim.batch, config.data.groups, config.data.group_size);
+        let mut normal = |count: usize, std: f64| -> Vec<f32> {
+            (0..count).map(|_| (std * draws.normal()) as f32).collect()
+        };
+        let patches = normal(b * g * k * 3, 0.08);
+        let mut centers = normal(b * g * 3, 1.0);
+        for center in centers.as_chunks_mut::<3>().0 {
+            let length = center.iter().map(|x| x * x).sum::<f32>().sqrt();
+            center.iter_mut().for_each(|x| *x /= length);
+        }
+        Self { patches, centers }
+    }
+}
+
+/// A classifier, its optimiser and one batch of random patches.
+pub struct TuneStep {
+    config: DownstreamConfig,
+    model: Classifier,
+    parameters: Parameters,
+    optimizer: AdamW,
+    batch: Batch,
+    steps: u64,
+}
+
+impl TuneStep {
+    /// The architecture of `encoder` below the head of `config`, and a label of `classes` for every sample.
+    ///
+    /// # Errors
+    /// Fails if a config is out of range.
+    pub fn new(mut config: DownstreamConfig, encoder: &PretrainConfig, classes: usize) -> Result<Self> {
+        (config.data.groups, config.data.group_size) = (encoder.data.groups, encoder.data.group_size);
+        let labels: Vec<i32> = (0..classes as i32).collect();
+        let (model, parameters) = Classifier::new(&config, encoder, &labels, &Device::Cpu)?;
+        let optimizer = AdamW::new(&config.optim, &parameters)?;
+        let RandomPatches { patches, centers } = RandomPatches::draw(encoder);
+        let (rows, groups) = (encoder.optim.batch, encoder.data.groups);
+        let labels = (0..rows).map(|row| Some((row % classes) as i32)).collect();
+        let mut batch = Batch::default();
+        (batch.rows, batch.groups, batch.labels) = (rows, groups, labels);
+        (batch.patches, batch.centers) = (patches, centers);
+        Ok(Self { config, model, parameters, optimizer, batch, steps: 0 })
+    }
+
+    /// Forward, backward and AdamW of everything; how long each took.
+    ///
+    /// # Errors
+    /// Fails if a tensor operation does.
+    pub fn step(&mut self) -> Result<StepTimes> {
+        let pass = ForwardPass::new(self.steps, false);
+        let loss = self.model.loss(&self.batch, EncoderPhase::Trained, &pass)?;
+        pass.watch.lap("forward");
+        let gradients = ParameterGradients::backward(&loss, &pass.tape, &self.parameters)?;
+        pass.watch.lap("backward");
+        let o = &self.config.optim;
+        let rates = UpdateRates { learning_rate: o.lr, weight_decay: o.weight_decay, gradient_scale: 1.0 };
+        self.optimizer.update(&self.parameters, &gradients, rates)?;
+        pass.watch.lap("update");
+        self.steps += 1;
+        Ok(StepTimes { loss: loss.to_scalar()?, parts: pass.watch.laps() })
     }
 }

@@ -1,21 +1,19 @@
-//! Checkpoints: one safetensors file with every parameter under its official name, the optimiser's moments, and the
-//! state of the run, written aside and renamed, so that it is whole or absent.
-//!
-//! Weights of 1x1 convolutions have the official shape `[o, i, 1]` in the file. Moments are named
-//! `optimizer.first.<name>` and `optimizer.second.<name>`; a file without them serves evaluation. The file carries a hash of
-//! itself, which every reader compares.
+//! Checkpoints of pretraining runs: where a run stands, beside its parameters and moments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use jepa3d_schemas::{check_seal, read_regular, seal_safetensors, write_atomically};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::checkpoint_file::write;
+use crate::checkpoint_file::{
+    CheckpointFile, DOWNSTREAM_KEYS, StateEntry, not_a_checkpoint, read_file, take_moments,
+};
 use crate::error::{Error, Result};
 use crate::monitor::{Alarms, BestProbe, MonitorState};
-use crate::nn::{HostTensor, NamedTensors, Parameters};
-use crate::optim::{AdamW, SavedMoments};
+use crate::nn::{NamedTensors, Parameters};
+use crate::optim::AdamW;
 
 /// Newest checkpoint of a run folder.
 pub const LAST_FILE: &str = "last.safetensors";
@@ -39,6 +37,9 @@ pub struct RunState {
     /// The groups that it learned from, in words; absent in older files and where clouds are cropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grouping: Option<String>,
+    /// The axis that was up in the clouds that it learned from; absent in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_axis: Option<UpAxis>,
     /// What the teacher's cache was made from, where the method learns from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
@@ -100,53 +101,6 @@ mod exact_best {
     }
 }
 
-/// Writes a checkpoint; with the optimiser it can be resumed from.
-///
-/// # Errors
-/// Fails if the file cannot be written; what was there before stays.
-pub(crate) fn write(
-    path: &Path,
-    parameters: &Parameters,
-    optimizer: Option<&AdamW>,
-    state: &RunState,
-) -> Result<()> {
-    let mut tensors = parameters.values()?;
-    if let Some(optimizer) = optimizer {
-        for SavedMoments { name, first, second } in optimizer.save(parameters)? {
-            tensors.insert(format!("optimizer.first.{name}"), first);
-            tensors.insert(format!("optimizer.second.{name}"), second);
-        }
-    }
-    let bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
-        .into_iter()
-        .map(|(name, tensor)| {
-            let dims = official_shape(&name, tensor.dims);
-            (name, (dims, tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect()))
-        })
-        .collect();
-    let views = bytes
-        .iter()
-        .map(|(name, (dims, bytes))| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| not_a_checkpoint(path, e))?;
-    let text = serde_json::to_string(state).expect("a state serialises");
-    let metadata = HashMap::from([(STATE_KEY.to_owned(), text)]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| not_a_checkpoint(path, e))?;
-    Ok(write_atomically(path, &seal_safetensors(file))?)
-}
-
-/// Official 1x1 convolutions have a last dimension of one.
-fn official_shape(name: &str, mut dims: Vec<usize>) -> Vec<usize> {
-    if is_convolution(name) && dims.len() == 2 {
-        dims.push(1);
-    }
-    dims
-}
-
-fn is_convolution(name: &str) -> bool {
-    name.contains("_conv.") && name.ends_with(".weight")
-}
-
 /// An opened checkpoint.
 pub(crate) struct Checkpoint {
     /// Parameters and moments; 1x1 convolutions as matrices.
@@ -155,41 +109,25 @@ pub(crate) struct Checkpoint {
     pub state: Option<RunState>,
 }
 
-/// Reads a checkpoint.
+/// Reads the checkpoint of a pretraining run.
 ///
 /// # Errors
-/// Fails if the file cannot be read, is no safetensors file, is not the one that was written (by the hash it carries), or
-/// holds another state than this version writes. A file without a hash is read with a warning.
+/// Fails as [`read_file`] does, or if it holds another state than this version writes, or what follows pretraining.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
-    let bytes = read_regular(path).map_err(|e| Error::io(path, e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
-    if !check_seal(path, &bytes)? {
-        tracing::warn!("{}: carries no hash, so damage in it cannot be found", path.display());
+    let CheckpointFile { tensors, states } = read_file(path)?;
+    if let Some(other) = DOWNSTREAM_KEYS.into_iter().find(|key| states.contains_key(*key)) {
+        let expected = "the checkpoint of a pretraining run".to_owned();
+        return Err(Error::Checkpoint { path: path.to_owned(), expected, found: format!("one of {other}") });
     }
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
-    let text = metadata.metadata().as_ref().and_then(|m| m.get(STATE_KEY));
-    let state =
-        text.map(|text| serde_json::from_str(text)).transpose().map_err(|e| not_a_checkpoint(path, e))?;
-    let mut tensors = NamedTensors::new();
-    for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 {
-            continue; // counters of the official code
-        }
-        let mut dims = view.shape().to_vec();
-        if is_convolution(name) && dims.len() == 3 && dims[2] == 1 {
-            dims.pop();
-        }
-        let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        tensors.insert(name.to_owned(), HostTensor { dims, values });
-    }
+    let parse = |text: &String| serde_json::from_str(text);
+    let state = states.get(STATE_KEY).map(parse).transpose().map_err(|e| not_a_checkpoint(path, e))?;
     Ok(Checkpoint { tensors, state })
 }
 
-fn not_a_checkpoint(path: &Path, reason: impl ToString) -> Error {
-    Error::Checkpoint {
-        path: path.to_owned(),
-        expected: "a safetensors checkpoint".into(),
-        found: reason.to_string(),
+impl RunState {
+    /// As a checkpoint holds it.
+    pub(crate) fn entry(&self) -> StateEntry {
+        StateEntry::new(STATE_KEY, self)
     }
 }
 
@@ -224,38 +162,8 @@ impl Checkpoint {
     ) -> Result<MonitorState> {
         let RunState { step, best, first_position, alarms, .. } = self.state(path)?.clone();
         parameters.set(path, &self.tensors)?;
-        optimizer.restore(self.take_moments(path, parameters)?, parameters, step)?;
+        optimizer.restore(take_moments(&mut self.tensors, path, parameters)?, parameters, |_| step)?;
         Ok(MonitorState { alarms: Alarms(alarms), first_position, best })
-    }
-
-    /// The moments of every trained parameter, in their order.
-    fn take_moments(&mut self, path: &Path, parameters: &Parameters) -> Result<Vec<SavedMoments>> {
-        if !self.tensors.keys().any(|name| name.starts_with("optimizer.")) {
-            return Err(Error::Checkpoint {
-                path: path.to_owned(),
-                expected: "the optimiser's moments".into(),
-                found: "weights alone, which can be evaluated, not continued".into(),
-            });
-        }
-        let mut moments = Vec::new();
-        let mut wrong = Vec::new();
-        for p in parameters.trained() {
-            let mut take = |moment: &str| {
-                let name = format!("optimizer.{moment}.{}", p.name);
-                match self.tensors.remove(&name) {
-                    Some(tensor) if tensor.dims == p.var.dims() => Some(tensor),
-                    other => {
-                        let found = other.map_or("none".to_owned(), |tensor| format!("{:?}", tensor.dims));
-                        wrong.push(format!("{name}: expected {:?}, found {found}", p.var.dims()));
-                        None
-                    }
-                }
-            };
-            if let (Some(first), Some(second)) = (take("first"), take("second")) {
-                moments.push(SavedMoments { name: p.name.clone(), first, second });
-            }
-        }
-        if wrong.is_empty() { Ok(moments) } else { Err(Error::Misfit { path: path.to_owned(), wrong }) }
     }
 }
 

@@ -2,27 +2,31 @@
 
 mod cross;
 mod data;
+mod grouping;
 mod hybrid;
 mod model;
 mod optim;
+mod range;
 mod run;
 mod task;
 
 use std::path::Path;
 
 use jepa3d_loader::{LoaderConfig, MaskingConfig};
-use jepa3d_schemas::{ConfigError, ConfigText, read_config};
+use jepa3d_schemas::{ConfigText, read_config};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub use cross::{CrossConfig, Method, TeacherConfig};
-use data::BatchPlan;
+pub(crate) use data::BatchPlan;
 pub use data::DataConfig;
-pub(crate) use data::stored_grouping;
+pub(crate) use grouping::GroupLetters;
 pub use hybrid::HybridConfig;
 pub use model::{ModelConfig, PositionKind, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
+pub(crate) use optim::{check_amounts, check_optim_rates};
+pub(crate) use range::out_of_range;
 pub use run::{MonitorConfig, TrainRunConfig};
 pub use task::{LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer};
 
@@ -117,7 +121,7 @@ impl PretrainConfig {
     /// What the loader is asked for in training.
     pub fn loader_config(&self) -> LoaderConfig {
         let views = (self.method == Method::Hybrid).then(|| self.hybrid.view());
-        let plan = BatchPlan { batch: self.optim.batch, seed: self.run.seed, views };
+        let plan = BatchPlan { batch: self.optim.batch, seed: self.run.seed, views, samples: None };
         self.data.loader_config(plan)
     }
 
@@ -159,7 +163,8 @@ impl PretrainConfig {
     }
 
     fn check_rates(&self) -> Result<()> {
-        let (m, p, o) = (&self.model, &self.predictor, &self.optim);
+        check_optim_rates(&self.optim)?;
+        let (m, p) = (&self.model, &self.predictor);
         let rates = [
             ("model.dropout", m.dropout),
             ("model.attention_dropout", m.attention_dropout),
@@ -167,8 +172,6 @@ impl PretrainConfig {
             ("predictor.dropout", p.dropout),
             ("predictor.attention_dropout", p.attention_dropout),
             ("predictor.drop_path", p.drop_path),
-            ("optim.betas", o.betas[0]),
-            ("optim.betas", o.betas[1]),
         ];
         for (key, found) in rates {
             if !(0.0..1.0).contains(&found) {
@@ -193,18 +196,13 @@ impl PretrainConfig {
         if let (PredictorKind::Decoder, Some(found)) = (p.kind, drops.into_iter().find(|&rate| rate > 0.0)) {
             return Err(out_of_range("predictor.dropout", "0, as all rates of a decoder", found));
         }
-        self.check_amounts()
+        check_amounts(&self.optim)?;
+        self.check_loss()
     }
 
-    fn check_amounts(&self) -> Result<()> {
-        let (o, l) = (&self.optim, &self.loss);
+    fn check_loss(&self) -> Result<()> {
+        let l = &self.loss;
         for (key, found) in [
-            ("optim.lr_start", o.lr_start),
-            ("optim.lr_end", o.lr_end),
-            ("optim.warmup_epochs", o.warmup_epochs),
-            ("optim.weight_decay", o.weight_decay),
-            ("optim.epsilon", o.epsilon),
-            ("optim.clip", o.clip),
             ("loss.variance", l.variance),
             ("loss.variance_floor", l.variance_floor),
             ("loss.covariance", l.covariance),
@@ -213,12 +211,10 @@ impl PretrainConfig {
                 return Err(out_of_range(key, "a finite number of at least 0", found));
             }
         }
-        for (key, found) in [("optim.lr", o.lr), ("loss.beta", l.beta)] {
-            if !(found.is_finite() && found > 0.0) {
-                return Err(out_of_range(key, "a positive number", found));
-            }
+        match l.beta.is_finite() && l.beta > 0.0 {
+            true => Ok(()),
+            false => Err(out_of_range("loss.beta", "a positive number", l.beta)),
         }
-        Ok(())
     }
 
     fn check_target(&self) -> Result<()> {
@@ -304,9 +300,4 @@ impl PretrainConfig {
         }
         Ok(())
     }
-}
-
-/// A setting that is out of range.
-pub(crate) fn out_of_range(key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
-    ConfigError::setting(key, expected, found).into()
 }

@@ -38,6 +38,18 @@ pub enum Error {
         /// What stands in the way.
         reason: String,
     },
+    /// A dataset holds other groups than an encoder learned from.
+    #[error("{folder}: expected groups as the encoder learned from, {learned}, found {stored}: {hint}", folder = folder.display())]
+    Groups {
+        /// The dataset.
+        folder: PathBuf,
+        /// What the encoder knows.
+        learned: String,
+        /// What the dataset holds.
+        stored: String,
+        /// What can be done.
+        hint: &'static str,
+    },
     /// A number that must be finite is not.
     #[error("step {step}: {what} is {found}; {kept}", kept = kept(*last))]
     NotFinite {
@@ -55,6 +67,20 @@ pub enum Error {
     NoGradient {
         /// Its name.
         parameter: String,
+    },
+    /// An object without a class, though part segmentation reads it.
+    #[error("sample {sample}: expected a class, which part segmentation reads, found none")]
+    NoClass {
+        /// The sample.
+        sample: String,
+    },
+    /// The label of a point has no name.
+    #[error("point_labels: expected {expected}, found {found}")]
+    PointLabel {
+        /// The legal labels.
+        expected: String,
+        /// The label.
+        found: i16,
     },
     /// A tensor operation failed: a device that refused, or shapes that do not fit.
     #[error("tensors: {0}")]

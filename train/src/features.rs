@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use jepa3d_loader::{Batch, PreparedDataset, for_each_in_order};
+use jepa3d_loader::{Batch, EvalConfig, PreparedDataset, for_each_in_order};
 use jepa3d_probe::FeatureSet;
 use serde::{Deserialize, Serialize};
 
@@ -67,31 +67,48 @@ pub(crate) struct FeatureExtractor<'a> {
 }
 
 impl FeatureExtractor<'_> {
-    /// Pooled features of every sample of `splits` (none: all), in stored order, with the stored deterministic grouping.
+    /// Pooled features of every sample of `splits` (none: all) that `eval` wants, in stored order.
     ///
     /// # Errors
     /// Fails if a shard does, or the dataset's groups do not serve the model.
-    pub(crate) fn extract(&self, dataset: &Arc<PreparedDataset>, splits: &[String]) -> Result<FeatureSet> {
-        let mut set = FeatureSet::default();
-        let all: Vec<String> = dataset.splits().into_iter().map(|(name, _)| name.to_owned()).collect();
-        let splits = if splits.is_empty() { &all } else { splits };
-        for split in splits {
-            for_each_in_order::<Error>(
-                dataset,
-                &[split.as_str()],
-                &self.data.eval_config(dataset),
-                |batch| {
-                    let points = patch_tensors(&batch, self.data, self.device)?;
-                    let features = self.model.features(&points)?;
-                    set.width = self.pooling.width(features.dim(2)?);
-                    set.values.extend(self.pooling.pool(&features)?);
-                    set.splits.extend(std::iter::repeat_n(split.clone(), batch.rows));
-                    set.labels.extend(&batch.labels);
-                    set.ids.extend_from_slice(&batch.sample_ids);
-                    Ok(())
-                },
-            )?;
-        }
-        Ok(set)
+    pub(crate) fn extract(
+        &self,
+        dataset: &Arc<PreparedDataset>,
+        splits: &[String],
+        eval: &EvalConfig,
+    ) -> Result<FeatureSet> {
+        Ok(extract_all(&[*self], dataset, splits, eval)?.remove(0))
     }
+
+    /// Adds the features of a batch of `split`.
+    fn add(&self, batch: &Batch, split: &str, set: &mut FeatureSet) -> Result<()> {
+        let features = self.model.features(&patch_tensors(batch, self.data, self.device)?)?;
+        set.width = self.pooling.width(features.dim(2)?);
+        set.values.extend(self.pooling.pool(&features)?);
+        set.splits.extend(std::iter::repeat_n(split.to_owned(), batch.rows));
+        set.labels.extend(&batch.labels);
+        set.ids.extend_from_slice(&batch.sample_ids);
+        Ok(())
+    }
+}
+
+/// What several models that are given the same clouds make of them: the clouds are read and grouped once.
+///
+/// # Errors
+/// Fails as [`FeatureExtractor::extract`] does.
+pub(crate) fn extract_all(
+    extractors: &[FeatureExtractor<'_>],
+    dataset: &Arc<PreparedDataset>,
+    splits: &[String],
+    eval: &EvalConfig,
+) -> Result<Vec<FeatureSet>> {
+    let mut sets = vec![FeatureSet::default(); extractors.len()];
+    let all: Vec<String> = dataset.splits().into_iter().map(|(name, _)| name.to_owned()).collect();
+    let splits = if splits.is_empty() { &all } else { splits };
+    for split in splits {
+        for_each_in_order::<Error>(dataset, &[split.as_str()], eval, |batch| {
+            extractors.iter().zip(&mut sets).try_for_each(|(model, set)| model.add(&batch, split, set))
+        })?;
+    }
+    Ok(sets)
 }

@@ -9,12 +9,13 @@ use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::{ConfigText, FeatureRows, write_features};
 
 use crate::checkpoint::{Checkpoint, LAST_FILE, RunState, read};
-use crate::config::{Method, PretrainConfig, TargetKind, stored_grouping};
+use crate::config::{Method, PretrainConfig, TargetKind};
 use crate::device::open_device;
+use crate::encoder_input::{FittedInput, InputOptions, LearnedInput};
 use crate::error::{Error, Result};
 use crate::features::{FeatureExtractor, Pooling};
 use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
-use crate::monitor::MonitorSubset;
+use crate::monitor::{MonitorSubset, SubsetSource};
 use crate::nn::ForwardPass;
 use crate::run_config::{CONFIG_FILE, read_run_config};
 use crate::run_folder::find_differences;
@@ -27,12 +28,12 @@ pub struct FrozenEncoder {
     source: String,
     step: Option<u64>,
     fingerprint: Option<String>,
-    /// The groups that it learned from, in words, where the checkpoint says so.
-    grouping: Option<String>,
+    learned: LearnedInput,
+    options: InputOptions,
 }
 
 /// The config of a checkpoint: that of the folder around it, which must be the one it was trained with.
-fn find_config(
+pub(crate) fn find_config(
     file: &Path,
     state: Option<&RunState>,
     preset: Option<&PretrainConfig>,
@@ -88,24 +89,60 @@ impl FrozenEncoder {
         let step = state.as_ref().map(|state| state.step);
         let said = step.map_or("unknown".to_owned(), |step| step.to_string());
         let source = format!("{} after step {said}", file.display());
-        let (fingerprint, grouping) =
-            state.map_or((None, None), |state| (Some(state.fingerprint), state.grouping));
-        Ok(Self { model, config, device, source, step, fingerprint, grouping })
+        let learned = LearnedInput::read(state.as_ref(), &config.data)?;
+        let fingerprint = state.map(|state| state.fingerprint);
+        let options = InputOptions::default();
+        Ok(Self { model, config, device, source, step, fingerprint, learned, options })
     }
 
-    /// Random weights of a config and its seed: what training starts from, calibrated if the config says so.
+    /// Random weights of a config and its seed, with the batch-norm statistics of the config's split of `dataset`.
     ///
     /// # Errors
     /// Fails if the dataset does not serve the model.
     pub fn random(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &str) -> Result<Self> {
         let device = open_device(device)?;
         let (model, _) = PretrainModel::new(config, &device)?;
-        if config.model.calibrate {
-            MonitorSubset::read(config, dataset, &device)?.calibrate(&model)?;
-        }
-        let source = format!("random weights of seed {}", config.run.seed);
-        let (step, fingerprint, grouping) = (None, None, None);
-        Ok(Self { model, config: config.clone(), device, source, step, fingerprint, grouping })
+        let learned = LearnedInput::read(None, &config.data)?;
+        let options = InputOptions::default();
+        let (source, config) = (String::new(), config.clone());
+        let drawn = Self { model, config, device, source, step: None, fingerprint: None, learned, options };
+        drawn.randomize(dataset, std::slice::from_ref(&drawn.config.data.split))
+    }
+
+    /// The same encoder, given clouds as `options` say.
+    pub fn with_input(self, options: InputOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Random weights of the same config and seed, given clouds in the same way: what training started from. The running
+    /// statistics of their batch norms are those of `monitor.subset` clouds of `splits` (none: all) of `dataset`, which
+    /// should be the set that this encoder learned from, as its own statistics are of that.
+    ///
+    /// # Errors
+    /// Fails if the dataset does not serve the model.
+    pub fn randomize(&self, dataset: &Arc<PreparedDataset>, splits: &[String]) -> Result<Self> {
+        let FittedInput { eval, .. } = self.fit(dataset)?;
+        let (model, _) = PretrainModel::new(&self.config, &self.device)?;
+        let splits: Vec<&str> = splits.iter().map(String::as_str).collect();
+        let from = SubsetSource { dataset, splits: &splits, eval: &eval };
+        let subset = MonitorSubset::read_from(&from, &self.config, &self.device)?;
+        subset.calibrate(&model)?;
+        let source = format!(
+            "random weights of seed {}, batch-norm statistics of {} clouds of {}",
+            self.config.run.seed,
+            subset.clouds()?,
+            dataset.folder().display()
+        );
+        Ok(Self {
+            model,
+            config: self.config.clone(),
+            device: self.device.clone(),
+            source,
+            step: None,
+            fingerprint: None,
+            learned: self.learned.clone(),
+            options: self.options,
+        })
     }
 
     /// The config it was built from.
@@ -148,43 +185,38 @@ impl FrozenEncoder {
         let points = PatchTensors { patches, centers, counts: None };
         let input = StepInput::Masked(MaskedInput { points, masks: masks.clone() });
         let output = self.model.step(&input, &ForwardPass::new(0, false))?;
-        let rows = b * masks.blocks * masks.target_len;
-        let targets = output.targets.reshape((rows, ()))?;
-        let variance = targets.broadcast_sub(&targets.mean_keepdim(0)?)?.sqr()?.mean_all()?;
-        let errors = (output.scaled_predictions()?.reshape((rows, ()))? - &targets)?.sqr()?.mean(1)?;
-        let variance = f64::from(variance.to_scalar::<f32>()?).max(f64::MIN_POSITIVE);
-        Ok(Some((errors / variance)?.to_vec1()?))
+        Ok(Some(output.row_errors()?))
     }
 
-    /// A warning by name, if a dataset holds other groups than the encoder learned from: its features are then of little use.
-    pub fn grouping_warning(&self, dataset: &PreparedDataset) -> Option<String> {
-        let (learned, stored) = (self.grouping.as_ref()?, stored_grouping(dataset));
-        let Self { source, .. } = self;
-        (*learned != stored).then(|| {
-            format!(
-                "grouping-differs: {source} learned from {learned}, the dataset holds {stored}: prepare it with the groups \
-                 that the encoder knows"
-            )
-        })
+    /// How the clouds of a dataset are read for it.
+    pub(crate) fn fit(&self, dataset: &PreparedDataset) -> Result<FittedInput> {
+        self.learned.fit(&self.config.data, dataset, self.options)
     }
 
-    /// Pooled features of every sample of `splits` (none: all splits), in stored order; a
-    /// [`FrozenEncoder::grouping_warning`] is logged.
+    /// What of a dataset's clouds is changed for it, and what nobody knows, in words: nothing, as a rule.
     ///
     /// # Errors
-    /// Fails if a shard does, or the stored groups do not serve the model.
+    /// Fails if the dataset holds other groups than it learned from and they are not to be made afresh.
+    pub fn describe_input(&self, dataset: &PreparedDataset) -> Result<Vec<String>> {
+        Ok(self.fit(dataset)?.notes)
+    }
+
+    /// What makes features of it.
+    pub(crate) fn extractor(&self, pooling: Pooling) -> FeatureExtractor<'_> {
+        FeatureExtractor { model: &self.model, data: &self.config.data, device: &self.device, pooling }
+    }
+
+    /// Pooled features of every sample of `splits` (none: all splits), in stored order.
+    ///
+    /// # Errors
+    /// Fails if a shard does, or the dataset holds other groups than it learned from and they are not to be made afresh.
     pub fn features(
         &self,
         dataset: &Arc<PreparedDataset>,
         splits: &[String],
         pooling: Pooling,
     ) -> Result<FeatureSet> {
-        if let Some(warning) = self.grouping_warning(dataset) {
-            tracing::warn!("{warning}");
-        }
-        let extractor =
-            FeatureExtractor { model: &self.model, data: &self.config.data, device: &self.device, pooling };
-        extractor.extract(dataset, splits)
+        self.extractor(pooling).extract(dataset, splits, &self.fit(dataset)?.eval)
     }
 
     /// Writes features with what made them in the footer.
@@ -215,8 +247,9 @@ impl FrozenEncoder {
             ("jepa3d.fingerprint", dataset.fingerprint().to_owned()),
             ("jepa3d.config", self.config.to_toml()),
         ];
-        let warning = self.grouping_warning(dataset).map(|text| ("jepa3d.warnings", text));
-        let metadata = metadata.into_iter().chain(warning).map(|(key, value)| (key.to_owned(), value));
+        let notes = self.describe_input(dataset)?.join("; ");
+        let notes = (!notes.is_empty()).then_some(("jepa3d.input", notes));
+        let metadata = metadata.into_iter().chain(notes).map(|(key, value)| (key.to_owned(), value));
         Ok(write_features(path, &rows, metadata.collect())?)
     }
 }

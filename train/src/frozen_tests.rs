@@ -25,6 +25,7 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
     let state = RunState {
         teacher: None,
         grouping: None,
+        up_axis: None,
         tool_version: "0".into(),
         step: 5,
         steps_per_epoch: 2,
@@ -34,7 +35,7 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
         first_position: None,
         alarms: Default::default(),
     };
-    write(&run.path().join(LAST_FILE), &parameters, None, &state).unwrap();
+    write(&run.path().join(LAST_FILE), &parameters, None, &state.entry()).unwrap();
     let encoder = FrozenEncoder::open(run.path(), None, "cpu").unwrap();
     let mut draws = Draws::new(0, "clouds", "frozen");
     let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| draws.normal() as f32).collect() };

@@ -9,7 +9,8 @@
 //! use jepa3d_train::{PretrainConfig, PretrainRequest, Trainer};
 //! let config = PretrainConfig::load("configs/pretrain/3d-jepa-small.toml".as_ref(), &["run.epochs=4".into()])?;
 //! let (data, out) = ("out/synthetic".into(), "out/run".into());
-//! let request = PretrainRequest { config, data, out, resume: true, device: "cpu".into(), is_bf16: false };
+//! let (device, is_bf16, shown) = ("cpu".into(), false, None);
+//! let request = PretrainRequest { config, data, out, resume: true, device, is_bf16, shown };
 //! let outcome = Trainer::new(request)?.run(&AtomicBool::new(false), &mut |event| println!("{event:?}"))?;
 //! println!("{outcome:?}");
 //! # Ok(())
@@ -19,11 +20,14 @@
 #[doc(hidden)]
 pub mod bench;
 mod checkpoint;
+mod checkpoint_file;
 mod config;
 #[cfg(all(test, feature = "cuda"))]
 mod cuda_tests;
 mod damaged_file;
 mod device;
+mod downstream;
+mod encoder_input;
 mod error;
 mod features;
 mod frozen;
@@ -35,12 +39,14 @@ mod monitor;
 mod nn;
 mod optim;
 mod request;
+mod robustness;
 mod run_config;
 mod run_folder;
 mod schedule;
 mod step_inputs;
 mod step_record;
 mod target_encoder;
+mod trained_samples;
 mod trainer;
 
 pub use checkpoint::LAST_FILE;
@@ -50,10 +56,20 @@ pub use config::{
     TargetNorm, TargetTokenizer, TeacherConfig, TrainRunConfig,
 };
 pub use device::use_threads;
+pub use downstream::{
+    DownstreamConfig, DownstreamRequest, EncoderSource, EpisodeSamples, FinetuneResult, FinetuneScores,
+    Finetuner, FrozenPart, HeadConfig, JudgedPoints, LabelBudget, LabelConfig, LengthConfig, SegmentConfig,
+    SegmentHead, SegmentLook, SegmentResult, SegmentRun, SegmentScores, TuningConfig, VoteConfig, VoteScores,
+};
+pub use encoder_input::InputOptions;
 pub use error::{Error, Result};
 pub use features::Pooling;
 pub use frozen::FrozenEncoder;
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, read_metrics};
 pub use request::{Event, PretrainRequest, RunOutcome};
+pub use robustness::{PassesDone, RobustnessPlan, measure_robustness};
 pub use run_config::read_run_config;
+pub use run_folder::config_differences;
+pub use step_inputs::try_first_input;
+pub use trained_samples::{SamplePlan, TrainedLabels, TrainedSamples, TrainedView};
 pub use trainer::Trainer;

@@ -17,9 +17,9 @@ use crate::nn::{HostTensor, Parameter, Parameters};
 /// Elements that one thread takes at a time.
 const PIECE: usize = 1 << 14;
 
-/// Gradients of the trained parameters, in their order.
+/// Gradients of the trained parameters, in their order; none of those that stay as they are.
 #[derive(Debug)]
-pub(crate) struct ParameterGradients(Vec<Tensor>);
+pub(crate) struct ParameterGradients(Vec<Option<Tensor>>);
 
 impl ParameterGradients {
     /// Runs the backward of `loss`, and takes from the tape what kernels left there.
@@ -27,13 +27,30 @@ impl ParameterGradients {
     /// # Errors
     /// Fails if a trained parameter has no gradient.
     pub(crate) fn backward(loss: &Tensor, tape: &Tape, parameters: &Parameters) -> Result<Self> {
+        Self::backward_thawed(loss, tape, parameters, |_| false)
+    }
+
+    /// As [`ParameterGradients::backward`], for those that are not frozen.
+    ///
+    /// # Errors
+    /// Fails if one of them has no gradient.
+    pub(crate) fn backward_thawed(
+        loss: &Tensor,
+        tape: &Tape,
+        parameters: &Parameters,
+        is_frozen: impl Fn(&Parameter) -> bool,
+    ) -> Result<Self> {
         let mut store = loss.backward()?;
-        let take = |p: &Parameter| -> Result<Tensor> {
+        let take = |p: &Parameter| -> Result<Option<Tensor>> {
             let tensor = p.var.as_tensor();
-            if let Some(values) = tape.take(tensor) {
-                return Ok(Tensor::from_vec(values, tensor.shape(), tensor.device())?);
+            if is_frozen(p) {
+                return Ok(None);
             }
-            store.remove(tensor).ok_or_else(|| Error::NoGradient { parameter: p.name.clone() })
+            if let Some(values) = tape.take(tensor) {
+                return Ok(Some(Tensor::from_vec(values, tensor.shape(), tensor.device())?));
+            }
+            let found = store.remove(tensor);
+            found.ok_or_else(|| Error::NoGradient { parameter: p.name.clone() }).map(Some)
         };
         Ok(Self(parameters.trained().map(take).collect::<Result<_>>()?))
     }
@@ -41,21 +58,23 @@ impl ParameterGradients {
     /// Adds other gradients.
     pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
         for (sum, part) in self.0.iter_mut().zip(&other.0) {
-            *sum = (&*sum + part)?;
+            if let (Some(sum), Some(part)) = (sum, part) {
+                *sum = (&*sum + part)?;
+            }
         }
         Ok(())
     }
 
     /// The gradients, in the order of the trained parameters.
     #[cfg(test)]
-    pub(crate) fn all(&self) -> &[Tensor] {
-        &self.0
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Tensor> {
+        self.0.iter().map(|gradient| gradient.as_ref().expect("nothing is frozen"))
     }
 
     /// L2 norm of all gradients together times `scale`.
     pub(crate) fn norm(&self, scale: f64) -> Result<f64> {
         let mut sum = 0.0f64;
-        for gradient in &self.0 {
+        for gradient in self.0.iter().flatten() {
             sum += match gradient.device() {
                 Device::Cpu => sum_of_squares(&gradient.flatten_all()?.to_vec1()?),
                 _ => f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?),
@@ -123,19 +142,20 @@ pub(crate) struct UpdateRates {
     pub gradient_scale: f64,
 }
 
-/// The optimiser: moments of every trained parameter, and how many updates there were.
+/// The optimiser: moments of every trained parameter, and how many updates each has had.
 #[derive(Debug)]
 pub(crate) struct AdamW {
     config: OptimConfig,
     moments: Vec<AdamMoments>,
-    updates: u64,
+    updates: Vec<u64>,
 }
 
 impl AdamW {
     /// Moments of zero.
     pub(crate) fn new(config: &OptimConfig, parameters: &Parameters) -> Result<Self> {
-        let moments = parameters.trained().map(AdamMoments::zero).collect::<Result<_>>()?;
-        Ok(Self { config: config.clone(), moments, updates: 0 })
+        let moments: Vec<AdamMoments> = parameters.trained().map(AdamMoments::zero).collect::<Result<_>>()?;
+        let updates = vec![0; moments.len()];
+        Ok(Self { config: config.clone(), moments, updates })
     }
 
     /// Moments of every trained parameter, for a checkpoint.
@@ -143,12 +163,12 @@ impl AdamW {
         parameters.trained().zip(&self.moments).map(|(p, moments)| moments.save(p)).collect()
     }
 
-    /// Takes over the moments of a checkpoint, in the order of the trained parameters.
+    /// Takes over the moments of a checkpoint, in the order of the trained parameters; `updates` says how many each has had.
     pub(crate) fn restore(
         &mut self,
         saved: Vec<SavedMoments>,
         parameters: &Parameters,
-        updates: u64,
+        updates: impl Fn(&Parameter) -> u64,
     ) -> Result<()> {
         assert_eq!(saved.len(), self.moments.len(), "one pair a trained parameter");
         let pairs = parameters.trained().zip(saved);
@@ -156,20 +176,22 @@ impl AdamW {
             AdamMoments::place(p, saved.first.values, saved.second.values)
         };
         self.moments = pairs.map(place).collect::<Result<_>>()?;
-        self.updates = updates;
+        self.updates = parameters.trained().map(updates).collect();
         Ok(())
     }
 
-    /// One step for every trained parameter.
+    /// One step for every trained parameter that has a gradient; the others stay, and count no update.
     pub(crate) fn update(
         &mut self,
         parameters: &Parameters,
         gradients: &ParameterGradients,
         rates: UpdateRates,
     ) -> Result<()> {
-        self.updates += 1;
-        let corrections = self.config.betas.map(|beta| 1.0 - beta.powi(self.updates as i32));
-        for ((p, moments), gradient) in parameters.trained().zip(&mut self.moments).zip(&gradients.0) {
+        let states = self.moments.iter_mut().zip(&mut self.updates);
+        for ((p, (moments, updates)), gradient) in parameters.trained().zip(states).zip(&gradients.0) {
+            let Some(gradient) = gradient else { continue };
+            *updates += 1;
+            let corrections = self.config.betas.map(|beta| 1.0 - beta.powi(*updates as i32));
             let decays = self.config.decay_all || p.decays;
             let rule = AdamRule {
                 betas: self.config.betas,

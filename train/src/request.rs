@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::PretrainConfig;
 use crate::metrics::Scalars;
+use crate::trained_samples::{SamplePlan, TrainedSamples};
 
 /// What a pretraining run is asked for.
 pub struct PretrainRequest {
@@ -19,6 +20,8 @@ pub struct PretrainRequest {
     pub device: String,
     /// Products in bf16 (devices that are fast at them).
     pub is_bf16: bool,
+    /// Clouds that are handed out as [`Event::Samples`]; they change nothing that is computed.
+    pub shown: Option<SamplePlan>,
 }
 
 /// What the loop reports while it runs.
@@ -41,6 +44,10 @@ pub enum Event {
     Header(String),
     /// What a step left in the record, every `monitor.print_every` steps.
     Step(Scalars),
+    /// What a step left in the record, every step.
+    Record(Scalars),
+    /// Clouds of a step, where they are asked for.
+    Samples(Box<TrainedSamples>),
     /// What an evaluation left in the record: effective rank, kNN-20 and few-label accuracy.
     Probe(Scalars),
     /// A monitor has raised an alarm.

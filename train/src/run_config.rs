@@ -28,7 +28,15 @@ pub(crate) fn write_run_config(folder: &Path, config: &PretrainConfig) -> Result
         let beside = set_aside(&path)?;
         tracing::warn!("{damage}; written anew, the file as it was: {}", beside.display());
     }
-    Ok(write_atomically(&path, hashed_toml(&config.to_toml()).as_bytes())?)
+    write_toml(folder, &config.to_toml())
+}
+
+/// Writes the resolved config of any run.
+///
+/// # Errors
+/// Fails if the disk does.
+pub(crate) fn write_toml(folder: &Path, toml: &str) -> Result<()> {
+    Ok(write_atomically(&folder.join(CONFIG_FILE), hashed_toml(toml).as_bytes())?)
 }
 
 /// Reads the config of the run folder `folder`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use jepa3d_schemas::{FolderLock, remove_temporaries};
+use jepa3d_schemas::{FolderLock, UpAxis, remove_temporaries};
 
 use crate::checkpoint::{BEST_FILE, Checkpoint, LAST_FILE, RunState, read};
 use crate::config::PretrainConfig;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 const LOCK_FILE: &str = ".lock";
 
 /// Settings that may differ when a run is continued: they change no parameter.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "run.max_steps",
     "run.stop_after",
     "run.checkpoint_every",
@@ -23,6 +23,7 @@ const FREE: [&str; 9] = [
     "data.threads",
     "data.prefetch",
     "monitor.patience",
+    "length.print_every",
 ];
 
 /// A run folder that this process alone may write.
@@ -32,11 +33,11 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens a folder for a new run, or finds the checkpoint to continue from.
+    /// Opens a folder for a new run, or one to continue.
     ///
     /// # Errors
-    /// Fails if it holds a run and `resume` is not asked for, another process writes there, or the checkpoint cannot be used.
-    pub(crate) fn open(path: &Path, resume: bool) -> Result<(Self, Option<Checkpoint>)> {
+    /// Fails if it holds a run and `resume` is not asked for, or another process writes there.
+    pub(crate) fn open(path: &Path, resume: bool) -> Result<Self> {
         let last = path.join(LAST_FILE);
         let refuse_other = || {
             let reason =
@@ -52,9 +53,16 @@ impl RunFolder {
             return Err(refuse_other()); // begun by another process meanwhile
         }
         remove_temporaries(path)?;
-        let folder = Self { path: path.to_owned(), _lock: lock };
-        let checkpoint = last.exists().then(|| read(&last)).transpose()?;
-        Ok((folder, checkpoint))
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The checkpoint to continue from, if there is one.
+    ///
+    /// # Errors
+    /// Fails if it cannot be used.
+    pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let last = self.last();
+        last.exists().then(|| read(&last)).transpose()
     }
 
     pub(crate) fn last(&self) -> PathBuf {
@@ -100,6 +108,8 @@ pub(crate) struct RunOrigin {
     pub teacher: Option<String>,
     /// The groups, in words; none where clouds are cropped.
     pub grouping: Option<String>,
+    /// The axis that is up in the clouds as they are learned from.
+    pub up_axis: UpAxis,
 }
 
 /// Checks that a checkpoint belongs to this config and dataset.
@@ -136,7 +146,12 @@ pub(crate) fn check_resume(
 /// The config as a checkpoint keeps it: without what changes no parameter, so that the bytes of a checkpoint do not
 /// tell in how many pieces or with how many threads it was made.
 pub(crate) fn config_to_record(config: &PretrainConfig) -> String {
-    let mut table: toml::Table = config.to_toml().parse().expect("a config is a table");
+    record_without_free(&config.to_toml())
+}
+
+/// The config `toml` of any run as a checkpoint keeps it.
+pub(crate) fn record_without_free(toml: &str) -> String {
+    let mut table: toml::Table = toml.parse().expect("a config is a table");
     for key in FREE {
         let (section, name) = key.split_once('.').expect("keys are dotted");
         if let Some(toml::Value::Table(section)) = table.get_mut(section) {
@@ -144,6 +159,11 @@ pub(crate) fn config_to_record(config: &PretrainConfig) -> String {
         }
     }
     toml::to_string_pretty(&table).expect("a table serialises")
+}
+
+/// The settings in which `now` differs from `before` and that change a parameter, as `key new instead of old`.
+pub fn config_differences(before: &PretrainConfig, now: &PretrainConfig) -> Vec<String> {
+    find_differences(&before.to_toml(), &now.to_toml())
 }
 
 /// The settings that differ and change a parameter, as `key new instead of old`.

@@ -10,12 +10,13 @@ use jepa3d_loader::{
 };
 use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 
-use crate::config::{Method, PretrainConfig, out_of_range};
+use crate::config::{Method, PretrainConfig, TargetKind, out_of_range};
 use crate::error::Result;
 use crate::features::patch_tensors;
 use crate::models::{CrossInput, HybridInput, MaskedInput, StepInput, ViewImages, ViewTargets};
 use crate::nn::PROJECTED;
 use crate::run_folder::RunOrigin;
+use crate::trained_samples::ShownRows;
 
 /// The inputs of a run's steps, one after the other.
 pub(crate) struct StepInputs {
@@ -40,6 +41,8 @@ pub(crate) struct NextInput {
     pub batch: u64,
     /// Seconds that the loader was waited for.
     pub waited: f64,
+    /// What is known of the rows that are shown.
+    pub shown: ShownRows,
 }
 
 impl StepInputs {
@@ -82,19 +85,26 @@ impl StepInputs {
             InputSource::Masked | InputSource::Hybrid => None,
         };
         let fingerprint = self.dataset.fingerprint().to_owned();
-        let grouping = self.config.data.learned_grouping(&self.dataset);
-        RunOrigin { fingerprint, steps_per_epoch: self.steps_per_epoch(), teacher, grouping }
+        let grouping = self.config.data.learned_grouping(&self.dataset).map(|groups| groups.to_string());
+        let up_axis = self.config.data.up_axis.unwrap_or(self.dataset.up_axis());
+        RunOrigin { fingerprint, steps_per_epoch: self.steps_per_epoch(), teacher, grouping, up_axis }
     }
 
-    /// Waits for the next batch.
+    /// Samples of the split, each counted once.
+    pub(crate) fn samples(&self) -> usize {
+        self.loader.samples() / self.config.data.repeat
+    }
+
+    /// Waits for the next batch, whose first `shown` rows are described.
     ///
     /// # Errors
     /// Fails if the loader does, masks leave no context, or the cache lacks a sample.
-    pub(crate) fn next(&mut self) -> Result<NextInput> {
+    pub(crate) fn next(&mut self, shown: usize) -> Result<NextInput> {
         let start = Instant::now();
         let batch = self.loader.next()?;
         let waited = start.elapsed().as_secs_f64();
-        let next = NextInput { input: self.make(&batch)?, batch: batch.number, waited };
+        let shown = self.describe_rows(&batch, shown.min(batch.rows))?;
+        let next = NextInput { input: self.make(&batch)?, batch: batch.number, waited, shown };
         self.loader.recycle(batch);
         Ok(next)
     }
@@ -112,6 +122,26 @@ impl StepInputs {
                 StepInput::Hybrid(HybridInput { points, masks: self.masks(batch)?, views })
             }
         })
+    }
+
+    /// What is known of the first `count` rows of a batch besides their patches.
+    fn describe_rows(&self, batch: &Batch, count: usize) -> Result<ShownRows> {
+        let mut rows = ShownRows {
+            ids: batch.sample_ids[..count].to_vec(),
+            are_latents: self.config.target.kind == TargetKind::Latent,
+            ..ShownRows::default()
+        };
+        for at in 0..count {
+            rows.units.push(batch.edges.as_ref().map_or(1.0, |edges| edges[at]));
+            rows.views.push(match (&self.source, &batch.views) {
+                (InputSource::Cross { teacher }, _) => {
+                    self.choose_views(teacher, batch, at)?.iter().map(|view| view.view).collect()
+                }
+                (_, Some(views)) if views.numbers[at] != u16::MAX => vec![views.numbers[at]],
+                _ => Vec::new(),
+            });
+        }
+        Ok(rows)
     }
 
     fn masks(&self, batch: &Batch) -> Result<Masks> {
@@ -139,19 +169,30 @@ impl StepInputs {
         })
     }
 
-    /// For every sample views drawn without replacement from those that say something; where a sample has fewer, weights
-    /// of 0 stand in.
+    /// Views of sample `at` of a batch, drawn without replacement from those that say something.
+    fn choose_views<'a>(
+        &self,
+        teacher: &'a TeacherCache,
+        batch: &Batch,
+        at: usize,
+    ) -> Result<Vec<CachedView<'a>>> {
+        let (id, key) = (&batch.sample_ids[at], &batch.keys()[at]);
+        let valid: Vec<CachedView<'_>> = teacher.views(id)?.filter(|view| view.valid).collect();
+        let purpose = format!("views of epoch {}", batch.epoch);
+        let mut draws = Draws::new(self.config.run.seed, key, &purpose);
+        let chosen = draws.distinct_sorted(valid.len(), self.config.cross.views.min(valid.len()));
+        Ok(chosen.iter().map(|&at| valid[at as usize]).collect())
+    }
+
+    /// The views that every sample is predicted with; where one has fewer than asked for, weights of 0 stand in.
     fn view_targets(&self, teacher: &TeacherCache, batch: &Batch) -> Result<ViewTargets> {
         let b = batch.rows;
         let count = self.config.cross.views;
         let width = teacher.width();
         let mut rows = ViewTargetRows::default();
-        for (id, key) in batch.sample_ids.iter().zip(batch.keys()) {
-            let valid: Vec<CachedView<'_>> = teacher.views(id)?.filter(|view| view.valid).collect();
-            let purpose = format!("views of epoch {}", batch.epoch);
-            let mut draws = Draws::new(self.config.run.seed, key, &purpose);
-            let chosen = draws.distinct_sorted(valid.len(), count.min(valid.len()));
-            chosen.iter().for_each(|&at| rows.push(&valid[at as usize]));
+        for at in 0..b {
+            let chosen = self.choose_views(teacher, batch, at)?;
+            chosen.iter().for_each(|view| rows.push(view));
             (chosen.len()..count).for_each(|_| rows.push_nothing(width));
         }
         let tensor = |values: Vec<f32>, numbers: usize| -> Result<Tensor> {
@@ -164,6 +205,16 @@ impl StepInputs {
             weights: tensor(rows.weights, 1)?,
         })
     }
+}
+
+/// Makes the first input of a run and nothing more: what fails here would fail the run at its start.
+///
+/// # Errors
+/// Fails as a run does whose dataset does not serve its config, or whose masks leave no context.
+pub fn try_first_input(config: &PretrainConfig, dataset: &Arc<PreparedDataset>) -> Result<()> {
+    config.check()?;
+    StepInputs::start(config, dataset, &Device::Cpu, 0)?.next(0)?;
+    Ok(())
 }
 
 fn open_teacher(config: &PretrainConfig, dataset: &Arc<PreparedDataset>) -> Result<TeacherCache> {

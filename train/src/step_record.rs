@@ -2,6 +2,7 @@
 
 use crate::metrics::Scalars;
 use crate::monitor::StepMeasures;
+use crate::trained_samples::TrainedSamples;
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct StepRecord {
     pub waited: f64,
     /// Seconds of the whole step.
     pub seconds: f64,
+    /// Clouds to be shown.
+    pub shown: Option<Box<TrainedSamples>>,
 }
 
 impl StepRecord {

@@ -26,6 +26,7 @@ use crate::schedule::{ScheduleLength, learning_rate, momentum, weight_decay};
 use crate::step_inputs::{NextInput, StepInputs};
 use crate::step_record::StepRecord;
 use crate::target_encoder::update_target_encoder;
+use crate::trained_samples::{SamplePlan, TrainedSamples};
 
 /// A run in progress.
 pub struct Trainer {
@@ -43,6 +44,8 @@ pub struct Trainer {
     step: u64,
     /// Step of the newest checkpoint.
     saved: Option<u64>,
+    /// Clouds that are handed out.
+    shown: Option<SamplePlan>,
 }
 
 /// What the backward passes of a step give.
@@ -55,6 +58,8 @@ struct StepGradients {
     measures: Vec<StepMeasures>,
     /// Seconds spent waiting for the loader.
     waited: f64,
+    /// Clouds of the first batch.
+    shown: Option<Box<TrainedSamples>>,
 }
 
 /// What an update was made with.
@@ -69,11 +74,12 @@ impl Trainer {
     /// # Errors
     /// Fails if the dataset, the run folder or the checkpoint does not allow it.
     pub fn new(request: PretrainRequest) -> Result<Self> {
-        let PretrainRequest { config, data, out, resume, device, is_bf16 } = request;
+        let PretrainRequest { config, data, out, resume, device, is_bf16, shown } = request;
         config.check()?;
         let device = open_device(&device)?;
         let dataset = Arc::new(PreparedDataset::open(&data)?);
-        let (folder, checkpoint) = RunFolder::open(&out, resume)?;
+        let folder = RunFolder::open(&out, resume)?;
+        let checkpoint = folder.checkpoint()?;
         let step = checkpoint.as_ref().map_or(0, Checkpoint::step);
         let inputs = StepInputs::start(&config, &dataset, &device, step)?;
         let (model, parameters) = PretrainModel::new(&config, &device)?;
@@ -104,6 +110,7 @@ impl Trainer {
             length,
             step,
             saved,
+            shown,
         })
     }
 
@@ -119,7 +126,7 @@ impl Trainer {
         }
         while self.step < end {
             let record = self.step()?;
-            self.log_step(&record, report)?;
+            self.log_step(record, report)?;
             self.save_and_evaluate_when_due(report)?;
             if self.is_collapsed() && self.config.monitor.abort_on_collapse {
                 self.save(report)?;
@@ -162,14 +169,15 @@ impl Trainer {
             samples: self.config.optim.accumulate * self.config.optim.batch,
             waited: gradients.waited,
             seconds: start.elapsed().as_secs_f64(),
+            shown: gradients.shown,
         })
     }
 
     /// Gradients of all batches of a step.
     fn forward_backward(&mut self) -> Result<StepGradients> {
-        let mut sum = self.forward_backward_batch()?;
+        let mut sum = self.forward_backward_batch(true)?;
         for _ in 1..self.config.optim.accumulate {
-            let next = self.forward_backward_batch()?;
+            let next = self.forward_backward_batch(false)?;
             sum.gradients.add(&next.gradients)?;
             sum.loss += next.loss;
             sum.measures.extend(next.measures);
@@ -178,14 +186,17 @@ impl Trainer {
         Ok(sum)
     }
 
-    fn forward_backward_batch(&mut self) -> Result<StepGradients> {
-        let NextInput { input, batch, waited } = self.inputs.next()?;
+    fn forward_backward_batch(&mut self, is_first: bool) -> Result<StepGradients> {
+        let clouds = self.shown.filter(|_| is_first).map_or(0, |plan| plan.clouds_of_step(self.step + 1));
+        let NextInput { input, batch, waited, shown } = self.inputs.next(clouds)?;
         let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
         let pass = ForwardPass::new(dropout, self.is_bf16);
         let output = self.model.step(&input, &pass)?;
         let loss = f64::from(output.loss.to_scalar::<f32>()?) / self.config.optim.accumulate as f64;
         let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;
-        Ok(StepGradients { gradients, loss, measures: vec![StepMeasures::measure(&output)?], waited })
+        let shown = (clouds > 0).then(|| TrainedSamples::select(shown, &input, &output)).transpose()?;
+        let measures = vec![StepMeasures::measure(&output)?];
+        Ok(StepGradients { gradients, loss, measures, waited, shown: shown.map(Box::new) })
     }
 
     /// AdamW with the rates of this step; refuses numbers that are not finite.
@@ -209,9 +220,13 @@ impl Trainer {
     }
 
     /// Records a step; every `monitor.print_every` steps checks its guards and reports it.
-    fn log_step(&mut self, record: &StepRecord, report: &mut dyn FnMut(Event)) -> Result<()> {
+    fn log_step(&mut self, record: StepRecord, report: &mut dyn FnMut(Event)) -> Result<()> {
         let scalars = record.scalars();
         self.metrics.write(&scalars)?;
+        report(Event::Record(scalars.clone()));
+        if let Some(samples) = record.shown {
+            report(Event::Samples(Box::new(TrainedSamples { step: self.step, ..*samples })));
+        }
         let monitor = &self.config.monitor;
         let is_due = self.step.is_multiple_of(monitor.print_every.max(1));
         if is_due {
@@ -248,7 +263,7 @@ impl Trainer {
         found.alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
         found.left_out.into_iter().for_each(|text| report(Event::Header(text)));
         if found.is_best {
-            checkpoint::write(&self.folder.best(), &self.parameters, None, &self.state())?;
+            checkpoint::write(&self.folder.best(), &self.parameters, None, &self.state().entry())?;
         }
         let scalars = Scalars { step: self.step, epoch: self.epoch(), values: found.values };
         self.metrics.write(&scalars)?;
@@ -261,7 +276,7 @@ impl Trainer {
             return Ok(());
         }
         self.metrics.flush()?;
-        let state = self.state();
+        let state = self.state().entry();
         checkpoint::write(&self.folder.last(), &self.parameters, Some(&self.optimizer), &state)?;
         if self.config.run.keep > 0 {
             checkpoint::write(&self.folder.numbered(self.step), &self.parameters, None, &state)?;
@@ -273,11 +288,12 @@ impl Trainer {
     }
 
     fn state(&self) -> RunState {
-        let RunOrigin { fingerprint, steps_per_epoch, teacher, grouping } = self.inputs.origin();
+        let RunOrigin { fingerprint, steps_per_epoch, teacher, grouping, up_axis } = self.inputs.origin();
         let MonitorState { alarms, first_position, best } = self.evaluation.state.clone();
         RunState {
             teacher,
             grouping,
+            up_axis: Some(up_axis),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             step: self.step,
             steps_per_epoch,
@@ -290,10 +306,9 @@ impl Trainer {
     }
 
     fn begin_event(&self) -> Event {
-        let batches = self.length.steps_per_epoch * self.config.optim.accumulate as u64;
         Event::Begin {
             parameters: self.parameters.trained().map(|p| p.var.elem_count()).sum(),
-            samples: batches * self.config.optim.batch as u64,
+            samples: self.inputs.samples() as u64,
             steps_per_epoch: self.length.steps_per_epoch,
             step: self.step,
             steps: self.last_step(),
@@ -313,7 +328,7 @@ impl Trainer {
     }
 
     /// Whether an alarm has stood for as long as `monitor.patience` allows.
-    fn is_collapsed(&self) -> bool {
+    pub fn is_collapsed(&self) -> bool {
         let patience = self.config.monitor.patience;
         self.evaluation.state.alarms.0.values().any(|&count| count >= patience)
     }
@@ -329,3 +344,5 @@ mod fixture;
 mod gradient_tests;
 #[cfg(test)]
 mod resume_tests;
+#[cfg(test)]
+mod shown_tests;

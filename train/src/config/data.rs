@@ -2,10 +2,12 @@
 
 use jepa3d_grouping::CellEdge;
 use jepa3d_loader::{
-    Augment, EvalConfig, LoaderConfig, PatchesFrom, PointSubset, PreparedDataset, ViewConfig,
+    Augment, EvalConfig, LoaderConfig, PatchesFrom, PointSubset, PreparedDataset, SampleSelection, ViewConfig,
 };
-use jepa3d_schemas::{ShapeLetters, UpAxis};
+use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
+
+use super::grouping::GroupLetters;
 
 /// What the loader hands out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +17,9 @@ pub struct DataConfig {
     pub split: String,
     /// Patches as they are stored, or grouped anew at every step.
     pub patches_from: PatchesFrom,
+    /// Stored groupings that every sample is drawn from, the first ones. Left out: all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub groupings: usize,
     /// `N`: points of a grouping that is made at every step.
     pub points: usize,
     /// Which points those are.
@@ -44,6 +49,7 @@ impl Default for DataConfig {
         Self {
             split: "train".into(),
             patches_from: PatchesFrom::Shard,
+            groupings: 0,
             points: 1024,
             subset: PointSubset::Farthest,
             repeat: 1,
@@ -58,6 +64,11 @@ impl Default for DataConfig {
     }
 }
 
+/// Whether a number that may be left out is.
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 /// What of a run decides its batches, besides [`DataConfig`].
 pub(crate) struct BatchPlan {
     /// Samples of a batch.
@@ -65,6 +76,8 @@ pub(crate) struct BatchPlan {
     pub seed: u64,
     /// What of one view of every sample is loaded.
     pub views: Option<ViewConfig>,
+    /// Which samples of the split; none: all.
+    pub samples: Option<SampleSelection>,
 }
 
 impl DataConfig {
@@ -75,6 +88,7 @@ impl DataConfig {
         let Self {
             split,
             patches_from,
+            groupings,
             points,
             subset,
             repeat,
@@ -86,12 +100,15 @@ impl DataConfig {
             up_axis,
             augment,
         } = self.clone();
-        let BatchPlan { batch, seed, views } = plan;
+        let BatchPlan { batch, seed, views, samples } = plan;
         LoaderConfig {
             split,
+            samples,
+            label_points: None,
             batch,
             threads,
             patches_from,
+            groupings,
             points,
             subset,
             repeat,
@@ -108,15 +125,18 @@ impl DataConfig {
         }
     }
 
-    /// The groups that a model learns from in a dataset, in words; `None` where clouds are cropped, as stored ones are not.
-    pub(crate) fn learned_grouping(&self, dataset: &PreparedDataset) -> Option<String> {
-        match (self.patches_from, self.subset) {
-            (PatchesFrom::Shard, _) => Some(stored_grouping(dataset)),
-            (PatchesFrom::Online, PointSubset::Crop) => None,
-            (PatchesFrom::Online, _) => {
-                Some(format!("N {}, G {}, K {}, patches", self.points, self.groups, self.group_size))
-            }
+    /// The groups that a model learns from in a dataset; `None` where clouds are cropped, as stored ones are not.
+    pub(crate) fn learned_grouping(&self, dataset: &PreparedDataset) -> Option<GroupLetters> {
+        match self.patches_from {
+            PatchesFrom::Shard => Some(GroupLetters::read_stored(dataset)),
+            PatchesFrom::Online => self.fresh_grouping(),
         }
+    }
+
+    /// The groups of whole clouds that are made at every step; `None` if none are.
+    pub(crate) fn fresh_grouping(&self) -> Option<GroupLetters> {
+        let is_fresh = self.patches_from == PatchesFrom::Online && self.subset != PointSubset::Crop;
+        is_fresh.then(|| GroupLetters::patches(self.points, self.groups, self.group_size))
     }
 
     /// How samples are read for evaluation: stored order and grouping, no augmentation.
@@ -125,23 +145,15 @@ impl DataConfig {
     pub(crate) fn eval_config(&self, dataset: &PreparedDataset) -> EvalConfig {
         let is_uneven = matches!(dataset.cell_edge(), Some(CellEdge::Fixed(_)));
         EvalConfig {
+            samples: None,
+            fresh: None,
+            label_points: None,
             groups: self.groups,
             group_size: self.group_size,
             batch: if is_uneven { 1 } else { 64 },
             up_axis: self.up_axis,
             threads: self.threads,
-        }
-    }
-}
-
-/// The stored groups of a dataset, in words.
-pub(crate) fn stored_grouping(dataset: &PreparedDataset) -> String {
-    let ShapeLetters { N: points, G: groups, K: size, .. } = dataset.shape();
-    match dataset.cell_edge() {
-        None => format!("N {points}, G {groups}, K {size}, patches"),
-        Some(CellEdge::Auto) => format!("N {points}, G {groups}, K {size}, voxel blocks"),
-        Some(CellEdge::Fixed(edge)) => {
-            format!("N {points}, G {groups}, K {size}, voxel blocks of edge {edge}")
+            ..EvalConfig::default()
         }
     }
 }

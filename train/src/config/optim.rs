@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::range::out_of_range;
+use crate::error::Result;
+
 /// AdamW and its schedules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,6 +54,40 @@ impl Default for OptimConfig {
             epsilon: 1e-8,
             clip: 0.0,
         }
+    }
+}
+
+/// Checks the decay rates of the moments.
+///
+/// # Errors
+/// Fails if one is out of range.
+pub(crate) fn check_optim_rates(o: &OptimConfig) -> Result<()> {
+    match o.betas.into_iter().find(|beta| !(0.0..1.0).contains(beta)) {
+        None => Ok(()),
+        Some(found) => Err(out_of_range("optim.betas", "0 or more, below 1", found)),
+    }
+}
+
+/// Checks rates of learning, decay and clipping.
+///
+/// # Errors
+/// Fails if one is out of range.
+pub(crate) fn check_amounts(o: &OptimConfig) -> Result<()> {
+    for (key, found) in [
+        ("optim.lr_start", o.lr_start),
+        ("optim.lr_end", o.lr_end),
+        ("optim.warmup_epochs", o.warmup_epochs),
+        ("optim.weight_decay", o.weight_decay),
+        ("optim.epsilon", o.epsilon),
+        ("optim.clip", o.clip),
+    ] {
+        if !(found.is_finite() && found >= 0.0) {
+            return Err(out_of_range(key, "a finite number of at least 0", found));
+        }
+    }
+    match o.lr.is_finite() && o.lr > 0.0 {
+        true => Ok(()),
+        false => Err(out_of_range("optim.lr", "a positive number", o.lr)),
     }
 }
 

@@ -20,7 +20,7 @@ const MODALITY: ParameterKind = ParameterKind::Token { std: 0.02 };
 
 /// From patches to features.
 #[derive(Debug)]
-pub(super) struct Backbone {
+pub(crate) struct Backbone {
     pub tokenizer: Tokenizer,
     /// `[1, 1, D]`: added to every token where an encoder serves images too.
     pub modality: Option<Tensor>,
@@ -32,6 +32,11 @@ impl Backbone {
     /// Drawn from the run's seed.
     pub(super) fn new(config: &PretrainConfig, store: &ParameterStore) -> Result<Self> {
         Self::build(config, &store.builder(), &store.builder().pp("student"))
+    }
+
+    /// Below a head, under the names of the official classifier.
+    pub(crate) fn below_head(config: &PretrainConfig, store: &ParameterStore) -> Result<Self> {
+        Self::build(config, &store.builder(), &store.builder().pp("encoder"))
     }
 
     /// The average of a whole backbone, running statistics too.
@@ -56,20 +61,25 @@ impl Backbone {
     }
 
     /// Features of every patch `[B, G, D]` for evaluation: final norm, running statistics, no gradient.
-    pub(super) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
+    pub(crate) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
         let tokens = self.eval_tokens(points)?;
         let positions = self.eval_positions(points)?;
         let last = self.encoder.outputs(&tokens, &positions, &[self.encoder.depth() - 1])?;
         Ok(self.encoder.final_norm(&last[0])?.detach())
     }
 
+    /// Tokens in training; updates the running statistics, so it runs once a batch.
+    pub(crate) fn train_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
+        self.add_modality(self.tokenizer.train(&points.patches, points.counts.as_deref())?)
+    }
+
     /// Tokens with the running statistics; without gradient.
-    pub(super) fn eval_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
+    pub(crate) fn eval_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
         Ok(self.add_modality(self.tokenizer.eval(&points.patches)?)?.detach())
     }
 
     /// Positions; without gradient.
-    pub(super) fn eval_positions(&self, points: &PatchTensors) -> Result<Tensor> {
+    pub(crate) fn eval_positions(&self, points: &PatchTensors) -> Result<Tensor> {
         Ok(self.positions.forward(&points.centers)?.detach())
     }
 

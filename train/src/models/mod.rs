@@ -25,6 +25,7 @@ use cross_jepa::CrossJepa;
 use hybrid_jepa::HybridJepa;
 use masked_jepa::MaskedJepa;
 
+pub(crate) use backbone::Backbone;
 pub(crate) use step::{
     CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, StepOutput, ViewImages, ViewTargets,
 };

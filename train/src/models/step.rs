@@ -28,6 +28,17 @@ pub(crate) enum StepInput {
     Hybrid(HybridInput),
 }
 
+impl StepInput {
+    /// The patches of the batch.
+    pub(crate) fn points(&self) -> &PatchTensors {
+        match self {
+            Self::Masked(input) => &input.points,
+            Self::Cross(input) => &input.points,
+            Self::Hybrid(input) => &input.points,
+        }
+    }
+}
+
 /// Patches, and which of them are hidden.
 #[derive(Clone, Debug)]
 pub(crate) struct MaskedInput {
@@ -100,5 +111,18 @@ impl StepOutput {
         let length = |x: &Tensor| -> Result<Tensor> { Ok(x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?) };
         let scale = (length(&self.targets)? / (length(&self.predictions)? + 1e-12)?)?;
         Ok(self.predictions.broadcast_mul(&scale)?)
+    }
+
+    /// How wrong every prediction is, as a share of the variance of all targets: 0 is exact, 1 no better than their mean.
+    ///
+    /// # Shapes
+    /// `[rows]`, the predictions in their order.
+    pub(crate) fn row_errors(&self) -> Result<Vec<f32>> {
+        let width = self.targets.dim(D::Minus1)?;
+        let targets = self.targets.reshape(((), width))?;
+        let variance = targets.broadcast_sub(&targets.mean_keepdim(0)?)?.sqr()?.mean_all()?;
+        let errors = (self.scaled_predictions()?.reshape(((), width))? - &targets)?.sqr()?.mean(1)?;
+        let variance = f64::from(variance.to_scalar::<f32>()?).max(f64::MIN_POSITIVE);
+        Ok((errors / variance)?.to_vec1()?)
     }
 }

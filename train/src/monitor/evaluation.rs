@@ -109,7 +109,8 @@ impl OnlineEvaluation {
     ) -> Result<Option<String>> {
         let data = &self.config.data;
         let extractor = FeatureExtractor { model, data, device: &self.device, pooling: Pooling::MaxMean };
-        let features = extractor.extract(&self.dataset, std::slice::from_ref(&data.split))?;
+        let eval = data.eval_config(&self.dataset);
+        let features = extractor.extract(&self.dataset, std::slice::from_ref(&data.split), &eval)?;
         let found = online_probe(&features, &data.split)?;
         values.extend(&found.values);
         if step > 0 {

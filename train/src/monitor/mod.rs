@@ -9,4 +9,4 @@ mod subset;
 pub(crate) use alarms::Alarms;
 pub(crate) use evaluation::{BestProbe, MonitorState, OnlineEvaluation};
 pub(crate) use step_measures::StepMeasures;
-pub(crate) use subset::MonitorSubset;
+pub(crate) use subset::{MonitorSubset, SubsetSource};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use jepa3d_loader::{PreparedDataset, for_each_in_order};
+use jepa3d_loader::{EvalConfig, PreparedDataset, for_each_in_order};
 use jepa3d_probe::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share, effective_rank, fixed_subset};
 
 use crate::config::PretrainConfig;
@@ -37,20 +37,37 @@ pub(crate) struct MonitorSubset {
     groups: usize,
 }
 
+/// The clouds that a subset is taken from, and how they are read.
+pub(crate) struct SubsetSource<'a> {
+    pub dataset: &'a Arc<PreparedDataset>,
+    /// Without any, all.
+    pub splits: &'a [&'a str],
+    pub eval: &'a EvalConfig,
+}
+
 impl MonitorSubset {
     /// Reads the samples of the training split with the smallest hashes of their ids.
-    ///
-    /// Clouds with more voxel blocks than others keep their first, which are spread the widest.
     pub(crate) fn read(
         config: &PretrainConfig,
         dataset: &Arc<PreparedDataset>,
         device: &Device,
     ) -> Result<Self> {
+        let (splits, eval) = ([config.data.split.as_str()], config.data.eval_config(dataset));
+        Self::read_from(&SubsetSource { dataset, splits: &splits, eval: &eval }, config, device)
+    }
+
+    /// Reads the samples with the smallest hashes of their ids.
+    ///
+    /// Clouds with more voxel blocks than others keep their first, which are spread the widest.
+    pub(crate) fn read_from(
+        from: &SubsetSource<'_>,
+        config: &PretrainConfig,
+        device: &Device,
+    ) -> Result<Self> {
+        let SubsetSource { dataset, splits, eval } = *from;
         let d = &config.data;
-        let split = [d.split.as_str()];
-        let eval = d.eval_config(dataset);
         let mut ids = Vec::new();
-        for_each_in_order::<Error>(dataset, &split, &eval, |batch| {
+        for_each_in_order::<Error>(dataset, splits, eval, |batch| {
             ids.extend_from_slice(&batch.sample_ids);
             Ok(())
         })?;
@@ -58,7 +75,7 @@ impl MonitorSubset {
         fixed_subset(&ids, config.monitor.subset).into_iter().for_each(|i| is_wanted[i] = true);
         let mut at = 0;
         let mut batches = Vec::new();
-        for_each_in_order::<Error>(dataset, &split, &eval, |batch| {
+        for_each_in_order::<Error>(dataset, splits, eval, |batch| {
             let wanted: Vec<usize> = (0..batch.rows).filter(|&i| is_wanted[at + i]).collect();
             at += batch.rows;
             if !wanted.is_empty() {
@@ -70,6 +87,11 @@ impl MonitorSubset {
         let groups = sizes.into_iter().min().unwrap_or(0);
         let batches = batches.iter().map(|points| first_patches(points, groups)).collect::<Result<_>>()?;
         Ok(Self { batches, basis: PositionBasis::of_monitor(config.model.extent()), groups })
+    }
+
+    /// Clouds that it holds.
+    pub(crate) fn clouds(&self) -> Result<usize> {
+        Ok(self.batches.iter().map(|points| points.centers.dim(0)).sum::<candle_core::Result<usize>>()?)
     }
 
     /// Sets the running statistics of a model's batch norms to those of its patches.

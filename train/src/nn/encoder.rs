@@ -3,6 +3,7 @@
 //! On the CPU a fused kernel runs the blocks; elsewhere, and as the kernel's oracle, the same from
 //! candle's operators.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -147,6 +148,38 @@ impl Encoder {
         self.norm.forward(&x)
     }
 
+    /// The outputs of the named blocks (ascending) before the final norm, in training.
+    pub(crate) fn train_outputs(
+        &self,
+        input: EncoderInput<'_>,
+        pass: &ForwardPass,
+        keep: &[usize],
+    ) -> Result<Vec<Tensor>> {
+        let EncoderInput { tokens, positions, keys } = input;
+        let (mut x, added) = self.place(tokens, positions)?;
+        let mut kept = Vec::new();
+        let mut first = 0;
+        for &last in keep {
+            let part = first..last + 1;
+            let key = pass.next_key();
+            x = match x.device() {
+                Device::Cpu => {
+                    let stack =
+                        Stack { keys: keys.clone(), ..self.part_of_stack(part, Some(key), added.is_some()) };
+                    stack.train(&x, added.as_ref().unwrap_or(&x), &pass.tape)?
+                }
+                _ => {
+                    let bias = keys.as_ref().map(|keys| key_bias(keys, &x)).transpose()?;
+                    let training = ComposedPass { key, is_bf16: pass.is_bf16, key_bias: bias.as_ref() };
+                    self.compose_part(part, &x, added.as_ref(), Some(training))?
+                }
+            };
+            kept.push(x.clone());
+            first = last + 1;
+        }
+        Ok(kept)
+    }
+
     /// Of [`Encoder::train`] the first token alone, `[B, 1, D]`: where nothing is dropped, the last block does no work for
     /// the others.
     pub(crate) fn train_first(&self, tokens: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
@@ -189,6 +222,31 @@ impl Encoder {
             Some(positions) if self.config.positions_every_block => (tokens.clone(), Some(positions.clone())),
             Some(positions) => ((tokens + positions)?, None),
         })
+    }
+
+    /// Some blocks as a stack of their own: their dropout is counted from the first of them.
+    fn part_of_stack(&self, part: Range<usize>, key: Option<u64>, has_positions: bool) -> Stack {
+        let mut stack = self.stack(key, has_positions);
+        stack.blocks = Arc::new(self.tensors[part.clone()].to_vec());
+        if let Some(drop) = &mut stack.drop {
+            drop.path = drop.path[part].to_vec();
+        }
+        stack
+    }
+
+    /// Some blocks from candle's operators.
+    fn compose_part(
+        &self,
+        part: Range<usize>,
+        x: &Tensor,
+        added: Option<&Tensor>,
+        training: Option<ComposedPass<'_>>,
+    ) -> Result<Tensor> {
+        let mut config = self.config.clone();
+        config.rates.path = config.rates.path.get(part.clone()).unwrap_or_default().to_vec();
+        let blocks = self.blocks[part].to_vec();
+        let part = Self { blocks, tensors: Arc::default(), norm: self.norm.clone(), config };
+        Ok(part.compose(x, added, training, &[])?.0)
     }
 
     fn stack(&self, key: Option<u64>, has_positions: bool) -> Stack {

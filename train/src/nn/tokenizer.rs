@@ -3,11 +3,9 @@
 use candle_core::{Tensor, Var};
 use jepa3d_kernels::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_counted};
 
+use super::batch_norm::{MOMENTUM, RunningStats, batch_norm_parameters};
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
-
-/// Share of a batch's statistics in the running ones.
-const MOMENTUM: f64 = 0.1;
 
 /// Patches to tokens.
 #[derive(Debug)]
@@ -16,23 +14,16 @@ pub(crate) struct Tokenizer {
     running: [RunningStats; 2],
 }
 
-/// Running statistics of one batch norm.
-#[derive(Clone, Debug)]
-struct RunningStats {
-    mean: Var,
-    var: Var,
-}
-
 impl Tokenizer {
     /// `channels`: of the first, the lifted, the mixed layer.
     pub(crate) fn new(channels: [usize; 3], width: usize, vb: &ParameterBuilder<'_>) -> Result<Self> {
         let [c1, c2, c3] = channels;
         let (conv1, conv2) = (vb.pp("first_conv"), vb.pp("second_conv"));
         let first = weight(c1, 3, &conv1.pp("0"))?;
-        let ([bn1_weight, bn1_bias], stats1) = batch_norm(c1, &conv1.pp("1"))?;
+        let ([bn1_weight, bn1_bias], stats1) = batch_norm_parameters(c1, &conv1.pp("1"))?;
         let [lift, lift_bias] = convolution(c2, c1, &conv1.pp("3"))?;
         let mix = weight(c3, 2 * c2, &conv2.pp("0"))?;
-        let ([bn2_weight, bn2_bias], stats2) = batch_norm(c3, &conv2.pp("1"))?;
+        let ([bn2_weight, bn2_bias], stats2) = batch_norm_parameters(c3, &conv2.pp("1"))?;
         let [out, out_bias] = convolution(width, c3, &conv2.pp("3"))?;
         let weights = TokenizerWeights {
             first,
@@ -52,8 +43,7 @@ impl Tokenizer {
     /// Takes over the running statistics of another tokenizer.
     pub(crate) fn take_statistics(&self, other: &Self) -> Result<()> {
         for (own, other) in self.running.iter().zip(&other.running) {
-            own.mean.set(other.mean.as_tensor())?;
-            own.var.set(other.var.as_tensor())?;
+            own.copy_from(other)?;
         }
         Ok(())
     }
@@ -110,10 +100,9 @@ impl Tokenizer {
 
     fn follow(&self, stats: &[BatchStats; 2], share: f64) -> Result<()> {
         for (running, batch) in self.running.iter().zip(stats) {
-            for (var, values) in [(&running.mean, &batch.mean), (&running.var, &batch.var)] {
-                let batch = Tensor::from_slice(values, values.len(), var.device())?;
-                var.set(&((var.as_tensor() * (1.0 - share))? + (batch * share)?)?)?;
-            }
+            let device = running.mean.device();
+            let tensor = |values: &[f32]| Tensor::from_slice(values, values.len(), device);
+            running.follow(&tensor(&batch.mean)?, &tensor(&batch.var)?, share)?;
         }
         Ok(())
     }
@@ -130,15 +119,4 @@ fn convolution(outputs: usize, inputs: usize, vb: &ParameterBuilder<'_>) -> Resu
     let bound = 1.0 / (inputs as f64).sqrt();
     let weight = weight(outputs, inputs, vb)?;
     Ok([weight, vb.get_with_hints(outputs, "bias", ParameterKind::Bias { bound })?])
-}
-
-/// Weight and bias of a batch norm, and its running statistics.
-fn batch_norm(channels: usize, vb: &ParameterBuilder<'_>) -> Result<([Tensor; 2], RunningStats)> {
-    let weight = vb.get_with_hints(channels, "weight", ParameterKind::Norm { value: 1.0 })?;
-    let bias = vb.get_with_hints(channels, "bias", ParameterKind::Norm { value: 0.0 })?;
-    let mean = vb.get_with_hints(channels, "running_mean", ParameterKind::Statistic { value: 0.0 })?;
-    let var = vb.get_with_hints(channels, "running_var", ParameterKind::Statistic { value: 1.0 })?;
-    // Both are variables already: no copies are made.
-    let stats = RunningStats { mean: Var::from_tensor(&mean)?, var: Var::from_tensor(&var)? };
-    Ok(([weight, bias], stats))
 }

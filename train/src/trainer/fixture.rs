@@ -67,7 +67,15 @@ impl TrainerFixture {
 
     pub fn request(&self, out: &str, resume: bool, sets: &[&str]) -> PretrainRequest {
         let (data, out) = (self.path("data"), self.path(out));
-        PretrainRequest { config: config(sets), data, out, resume, device: "cpu".into(), is_bf16: false }
+        PretrainRequest {
+            config: config(sets),
+            data,
+            out,
+            resume,
+            device: "cpu".into(),
+            is_bf16: false,
+            shown: None,
+        }
     }
 
     pub fn trainer(&self, out: &str, resume: bool, sets: &[&str]) -> Result<Trainer> {

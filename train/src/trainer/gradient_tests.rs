@@ -43,7 +43,7 @@ fn trainer(place: &TrainerFixture, name: &str, config: PretrainConfig) -> Traine
 
 /// The first batch of a run.
 fn input(trainer: &mut Trainer) -> StepInput {
-    trainer.inputs.next().unwrap().input
+    trainer.inputs.next(0).unwrap().input
 }
 
 fn numbers(t: &Tensor) -> Vec<f32> {

@@ -92,7 +92,7 @@ fn steps_after_a_checkpoint_are_repeated_alike() {
     // Four steps are recorded, three are in the checkpoint.
     for _ in 0..4 {
         let record = killed.step().unwrap();
-        killed.log_step(&record, &mut |_| {}).unwrap();
+        killed.log_step(record, &mut |_| {}).unwrap();
         killed.save_and_evaluate_when_due(&mut |_| {}).unwrap();
     }
     drop(killed);

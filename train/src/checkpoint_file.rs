@@ -1,0 +1,163 @@
+//! Checkpoint files: one safetensors file with every parameter under its official name, the optimiser's moments, and the
+//! state of the run, written aside and renamed, so that it is whole or absent.
+//!
+//! Weights of 1x1 convolutions have the official shape `[o, i, 1]` in the file. Moments are named
+//! `optimizer.first.<name>` and `optimizer.second.<name>`; a file without them serves evaluation. The file carries a hash of
+//! itself, which every reader compares.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use jepa3d_schemas::{check_seal, read_regular, seal_safetensors, write_atomically};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::nn::{HostTensor, NamedTensors, Parameters};
+use crate::optim::{AdamW, SavedMoments};
+
+/// The keys under which runs that follow pretraining keep their states: classification, labels of points.
+pub(crate) const DOWNSTREAM_KEYS: [&str; 2] = ["jepa3d.finetune", "jepa3d.segment"];
+
+/// The state of a run as a file holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StateEntry {
+    /// What kind of run it is of.
+    key: &'static str,
+    json: String,
+}
+
+impl StateEntry {
+    /// A state under the key of its kind.
+    pub(crate) fn new(key: &'static str, state: &impl Serialize) -> Self {
+        Self { key, json: serde_json::to_string(state).expect("a state serialises") }
+    }
+}
+
+/// Writes a checkpoint; with the optimiser it can be resumed from.
+///
+/// # Errors
+/// Fails if the file cannot be written; what was there before stays.
+pub(crate) fn write(
+    path: &Path,
+    parameters: &Parameters,
+    optimizer: Option<&AdamW>,
+    state: &StateEntry,
+) -> Result<()> {
+    let mut tensors = parameters.values()?;
+    if let Some(optimizer) = optimizer {
+        for SavedMoments { name, first, second } in optimizer.save(parameters)? {
+            tensors.insert(format!("optimizer.first.{name}"), first);
+            tensors.insert(format!("optimizer.second.{name}"), second);
+        }
+    }
+    let bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
+        .into_iter()
+        .map(|(name, tensor)| {
+            let dims = official_shape(&name, tensor.dims);
+            (name, (dims, tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        })
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, (dims, bytes))| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| not_a_checkpoint(path, e))?;
+    let metadata = HashMap::from([(state.key.to_owned(), state.json.clone())]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| not_a_checkpoint(path, e))?;
+    Ok(write_atomically(path, &seal_safetensors(file))?)
+}
+
+/// Official 1x1 convolutions have a last dimension of one.
+fn official_shape(name: &str, mut dims: Vec<usize>) -> Vec<usize> {
+    if is_convolution(name) && dims.len() == 2 {
+        dims.push(1);
+    }
+    dims
+}
+
+/// The tokenizer's layers, and those of the part segmentation head.
+fn is_convolution(name: &str) -> bool {
+    let is_layer = ["_conv.", "mlp_convs.", "seg_head."].iter().any(|part| name.contains(part));
+    is_layer && name.ends_with(".weight")
+}
+
+/// What a checkpoint file holds.
+pub(crate) struct CheckpointFile {
+    /// Parameters and moments; 1x1 convolutions as matrices.
+    pub tensors: NamedTensors,
+    /// States of runs, JSON, by key; none in a file that another tool made.
+    pub states: HashMap<String, String>,
+}
+
+/// Reads a checkpoint file.
+///
+/// # Errors
+/// Fails if the file cannot be read, is no safetensors file, or is not the one that was written (by the hash it carries). A
+/// file without a hash is read with a warning.
+pub(crate) fn read_file(path: &Path) -> Result<CheckpointFile> {
+    let bytes = read_regular(path).map_err(|e| Error::io(path, e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
+    if !check_seal(path, &bytes)? {
+        tracing::warn!("{}: carries no hash, so damage in it cannot be found", path.display());
+    }
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
+    let mut tensors = NamedTensors::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            continue; // counters of the official code
+        }
+        let mut dims = view.shape().to_vec();
+        if is_convolution(name) && dims.len() == 3 && dims[2] == 1 {
+            dims.pop();
+        }
+        let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        tensors.insert(name.to_owned(), HostTensor { dims, values });
+    }
+    Ok(CheckpointFile { tensors, states: metadata.metadata().clone().unwrap_or_default() })
+}
+
+pub(crate) fn not_a_checkpoint(path: &Path, reason: impl ToString) -> Error {
+    Error::Checkpoint {
+        path: path.to_owned(),
+        expected: "a safetensors checkpoint".into(),
+        found: reason.to_string(),
+    }
+}
+
+/// Takes the moments of every trained parameter, in their order, out of a checkpoint's tensors.
+///
+/// # Errors
+/// Fails if there are no moments at all, or one is missing or of another shape; the error names all of them.
+pub(crate) fn take_moments(
+    tensors: &mut NamedTensors,
+    path: &Path,
+    parameters: &Parameters,
+) -> Result<Vec<SavedMoments>> {
+    if !tensors.keys().any(|name| name.starts_with("optimizer.")) {
+        return Err(Error::Checkpoint {
+            path: path.to_owned(),
+            expected: "the optimiser's moments".into(),
+            found: "weights alone, which can be evaluated, not continued".into(),
+        });
+    }
+    let mut moments = Vec::new();
+    let mut wrong = Vec::new();
+    for p in parameters.trained() {
+        let mut take = |moment: &str| {
+            let name = format!("optimizer.{moment}.{}", p.name);
+            match tensors.remove(&name) {
+                Some(tensor) if tensor.dims == p.var.dims() => Some(tensor),
+                other => {
+                    let found = other.map_or("none".to_owned(), |tensor| format!("{:?}", tensor.dims));
+                    wrong.push(format!("{name}: expected {:?}, found {found}", p.var.dims()));
+                    None
+                }
+            }
+        };
+        if let (Some(first), Some(second)) = (take("first"), take("second")) {
+            moments.push(SavedMoments { name: p.name.clone(), first, second });
+        }
+    }
+    if wrong.is_empty() { Ok(moments) } else { Err(Error::Misfit { path: path.to_owned(), wrong }) }
+}

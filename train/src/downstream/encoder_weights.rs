@@ -1,0 +1,161 @@
+//! Where the encoder of a run that follows pretraining comes from: a run, a checkpoint, or random weights.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::Device;
+use jepa3d_loader::PreparedDataset;
+use jepa3d_schemas::{UpAxis, source_hash};
+
+use super::config::DownstreamConfig;
+use super::thaw::{TRANSFORMER, is_of_encoder};
+use crate::checkpoint::{Checkpoint, LAST_FILE, read};
+use crate::config::{DataConfig, PretrainConfig};
+use crate::error::{Error, Result};
+use crate::frozen::find_config;
+use crate::models::PretrainModel;
+use crate::monitor::MonitorSubset;
+use crate::nn::{NamedTensors, Parameters};
+
+/// Names of the transformer in pretraining begin with this.
+const PRETRAINED_TRANSFORMER: &str = "student.";
+
+/// Where an encoder comes from.
+#[derive(Clone, Debug)]
+pub enum EncoderSource {
+    /// The newest checkpoint of a run folder, or a checkpoint; `preset` says what it is where the file does not.
+    Pretrained {
+        /// Run folder or checkpoint.
+        path: PathBuf,
+        /// A config of its architecture.
+        preset: Option<Box<PretrainConfig>>,
+    },
+    /// Random weights of this architecture, drawn from the seed of the run that follows.
+    Scratch(Box<PretrainConfig>),
+}
+
+/// An encoder's architecture and weights.
+pub(crate) struct EncoderWeights {
+    /// The config that it was pretrained with.
+    pub config: PretrainConfig,
+    /// Its tensors under the names that they have below a head.
+    tensors: NamedTensors,
+    /// The axis that was up where it learned, as far as anyone says.
+    pub up_axis: Option<UpAxis>,
+    /// In words, the same on every machine: what kind, which step, which bytes.
+    pub origin: String,
+    /// The file, for errors.
+    path: PathBuf,
+}
+
+impl EncoderWeights {
+    /// Reads or draws them.
+    ///
+    /// # Errors
+    /// Fails if there is no checkpoint or config, or they do not fit together or are not as they were written.
+    pub(crate) fn open(
+        source: &EncoderSource,
+        dataset: &Arc<PreparedDataset>,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Self> {
+        match source {
+            EncoderSource::Pretrained { path, preset } => Self::read(path, preset.as_deref()),
+            EncoderSource::Scratch(config) => Self::draw(config, dataset, device, seed),
+        }
+    }
+
+    fn read(path: &Path, preset: Option<&PretrainConfig>) -> Result<Self> {
+        let file = if path.is_dir() { path.join(LAST_FILE) } else { path.to_owned() };
+        if !file.exists() {
+            let reason = format!("no run: expected {LAST_FILE} there, found none");
+            return Err(Error::RunFolder { path: path.to_owned(), reason });
+        }
+        let Checkpoint { tensors, state } = read(&file)?;
+        let config = find_config(&file, state.as_ref(), preset)?;
+        let tensors = rename(tensors);
+        let up_axis = config.data.up_axis.or(state.as_ref().and_then(|state| state.up_axis));
+        let step = state.map_or("unknown".to_owned(), |state| state.step.to_string());
+        let origin = format!("{} after step {step}, weights {}", config.preset, hash(&tensors));
+        Ok(Self { config, tensors, up_axis, origin, path: file })
+    }
+
+    /// What pretraining with this seed begins with, and what `probe` compares it with.
+    fn draw(
+        config: &PretrainConfig,
+        dataset: &Arc<PreparedDataset>,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut config = config.clone();
+        config.run.seed = seed;
+        let (model, parameters) = PretrainModel::new(&config, device)?;
+        if config.model.calibrate {
+            MonitorSubset::read(&config, dataset, device)?.calibrate(&model)?;
+        }
+        let origin = format!("random weights of {}, seed {seed}", config.preset);
+        let up_axis = config.data.up_axis;
+        let path = PathBuf::from("scratch");
+        Ok(Self { tensors: rename(parameters.values()?), config, up_axis, origin, path })
+    }
+
+    /// Fills in what the config leaves to the encoder and the dataset, and gives the architecture with the rates of the config.
+    pub(crate) fn settle(&self, config: &mut DownstreamConfig, dataset: &PreparedDataset) -> PretrainConfig {
+        let data = &mut config.data;
+        for (own, left) in [
+            (&mut data.groups, self.config.data.groups),
+            (&mut data.group_size, self.config.data.group_size),
+            (&mut data.points, dataset.shape().N),
+        ] {
+            if *own == 0 {
+                *own = left;
+            }
+        }
+        data.up_axis = data.up_axis.or(self.up_axis);
+        let mut encoder = self.config.clone();
+        encoder.model.dropout = config.tuning.dropout;
+        encoder.model.attention_dropout = config.tuning.attention_dropout;
+        encoder.model.drop_path = config.tuning.drop_path;
+        encoder
+    }
+
+    /// Sets the encoder's part of a model's parameters; those of the head stay as they are.
+    ///
+    /// # Errors
+    /// Fails if a parameter is missing or of another shape; the error names all of them.
+    pub(crate) fn set(&self, parameters: &Parameters) -> Result<()> {
+        let mut values = parameters.values()?;
+        values.retain(|name, _| !is_of_encoder(name));
+        values.extend(self.tensors.clone());
+        parameters.set(&self.path, &values)
+    }
+}
+
+/// What there is to say of clouds that do not stand as the encoder learned them.
+pub(crate) fn describe_turn(data: &DataConfig, dataset: &PreparedDataset) -> Option<String> {
+    let up = data.up_axis.filter(|&up| up != dataset.up_axis())?;
+    let name = |axis: UpAxis| ['x', 'y', 'z'][axis.index()];
+    let (stored, up) = (name(dataset.up_axis()), name(up));
+    Some(format!(
+        "{stored} is up in these clouds: they are turned by a quarter, to {up} up, as the encoder learned"
+    ))
+}
+
+/// The tensors of the encoder under the names that they have below a head.
+fn rename(tensors: NamedTensors) -> NamedTensors {
+    let renamed = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(PRETRAINED_TRANSFORMER) {
+        Some(rest) => (format!("{TRANSFORMER}{rest}"), tensor),
+        None => (name, tensor),
+    });
+    renamed.filter(|(name, _)| is_of_encoder(name)).collect()
+}
+
+/// A hash of names, shapes and numbers.
+fn hash(tensors: &NamedTensors) -> String {
+    let mut parts = Vec::new();
+    for (name, tensor) in tensors {
+        parts.push(format!("{name} {:?}", tensor.dims).into_bytes());
+        parts.push(tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect());
+    }
+    source_hash(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}

@@ -1,0 +1,38 @@
+//! What follows pretraining: an encoder with a head, trained on labels, and judged once.
+
+mod classifier;
+mod config;
+mod encoder_weights;
+mod episode;
+mod evaluation;
+mod finetune;
+mod label_budget;
+mod request;
+mod sample_parts;
+mod segment;
+mod segment_config;
+mod segment_scores;
+#[cfg(test)]
+mod segment_tests;
+mod segmenter;
+mod state;
+mod task;
+#[cfg(test)]
+mod tests;
+mod thaw;
+mod trainer;
+
+pub(crate) use classifier::Classifier;
+pub use config::{
+    DownstreamConfig, FrozenPart, HeadConfig, LabelConfig, LengthConfig, TuningConfig, VoteConfig,
+};
+pub use encoder_weights::EncoderSource;
+pub use episode::EpisodeSamples;
+pub use finetune::{FinetuneResult, FinetuneScores, Finetuner, VoteScores};
+pub use label_budget::LabelBudget;
+pub use request::DownstreamRequest;
+pub use segment::{SegmentLook, SegmentResult, SegmentRun};
+pub use segment_config::{JudgedPoints, SegmentConfig, SegmentHead};
+pub use segment_scores::SegmentScores;
+pub(crate) use task::DownstreamModel;
+pub(crate) use thaw::EncoderPhase;

@@ -1,0 +1,126 @@
+//! How a frozen encoder is given the clouds of a set: in the groups that it learned from, and standing as those did.
+
+use jepa3d_loader::{EvalConfig, PatchesFrom, PointSubset, PreparedDataset};
+use jepa3d_schemas::UpAxis;
+
+use crate::checkpoint::RunState;
+use crate::config::{DataConfig, GroupLetters};
+use crate::error::{Error, Result};
+
+/// What of a set's clouds is changed for an encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputOptions {
+    /// Stored clouds are grouped as the encoder learned, whatever groups are stored.
+    pub regroup: bool,
+    /// The axis that is up in the clouds that the encoder learned from, where the checkpoint does not say, or to overrule it.
+    pub up_axis: Option<UpAxis>,
+}
+
+/// What an encoder learned from, as far as anyone says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LearnedInput {
+    /// `None` where clouds were cropped, or nobody says.
+    grouping: Option<GroupLetters>,
+    up_axis: Option<UpAxis>,
+}
+
+/// How clouds are read for an encoder, and what there is to say about it.
+#[derive(Clone, Debug)]
+pub(crate) struct FittedInput {
+    pub eval: EvalConfig,
+    pub notes: Vec<String>,
+}
+
+impl LearnedInput {
+    /// What a checkpoint says, or else its config.
+    ///
+    /// # Errors
+    /// Fails if the state says groups that cannot be read.
+    pub(crate) fn read(state: Option<&RunState>, data: &DataConfig) -> Result<Self> {
+        let said = state.and_then(|state| state.grouping.as_ref());
+        let grouping = match said.map(|text| text.parse::<GroupLetters>()).transpose()? {
+            // It saw the first of the patches that were stored.
+            Some(stored) if stored.is_patches() => {
+                Some(GroupLetters::patches(stored.points, data.groups, data.group_size))
+            }
+            None => data.fresh_grouping(),
+            blocks => blocks,
+        };
+        Ok(Self { grouping, up_axis: state.and_then(|state| state.up_axis) })
+    }
+
+    /// How the clouds of `dataset` are read for the encoder.
+    ///
+    /// # Errors
+    /// Fails if the set holds other groups than the encoder learned from and is not to be regrouped, or cannot be: the
+    /// encoder learned from crops or voxel blocks.
+    pub(crate) fn fit(
+        &self,
+        data: &DataConfig,
+        dataset: &PreparedDataset,
+        options: InputOptions,
+    ) -> Result<FittedInput> {
+        let mut eval = data.eval_config(dataset);
+        let mut notes = Vec::new();
+        if options.regroup {
+            eval = EvalConfig { batch: 64, regroup: Some(self.find_points(data, dataset)?), ..eval };
+        } else {
+            notes.extend(self.check_groups(data, dataset)?);
+        }
+        eval.up_axis = options.up_axis.or(data.up_axis).or(self.up_axis);
+        notes.extend(eval.up_axis.filter(|&up| up != dataset.up_axis()).map(|up| {
+            let (folder, stored) = (dataset.folder().display(), name(dataset.up_axis()));
+            format!(
+                "note: {folder}: {stored} is up in these clouds: they are turned by a quarter, to {} up",
+                name(up)
+            )
+        }));
+        Ok(FittedInput { eval, notes })
+    }
+
+    /// `N` of the encoder's own grouping.
+    fn find_points(&self, data: &DataConfig, dataset: &PreparedDataset) -> Result<usize> {
+        let is_cropped = is_cropped(data);
+        match &self.grouping {
+            Some(learned) if learned.is_patches() => Ok(learned.points),
+            None if !is_cropped => Ok(data.points),
+            other => Err(Error::Groups {
+                folder: dataset.folder().to_owned(),
+                learned: other.as_ref().map_or("crops of clouds".to_owned(), GroupLetters::to_string),
+                stored: GroupLetters::read_stored(dataset).to_string(),
+                hint: "--regroup makes patches of whole clouds: prepare the set with the encoder's groups",
+            }),
+        }
+    }
+
+    /// Refuses stored groups that are not the encoder's; says so if nobody knows what those are.
+    fn check_groups(&self, data: &DataConfig, dataset: &PreparedDataset) -> Result<Option<String>> {
+        let stored = GroupLetters::read_stored(dataset);
+        let Some(learned) = &self.grouping else {
+            return Ok((!is_cropped(data)).then(|| {
+                let own = GroupLetters::patches(data.points, data.groups, data.group_size);
+                format!(
+                    "note: the checkpoint does not say what groups it learned from: it is given those of the set, {stored} \
+                     (--regroup: {own})"
+                )
+            }));
+        };
+        if learned.are_in(&stored) {
+            return Ok(None);
+        }
+        let hint = match learned.is_patches() {
+            true => "--regroup makes the encoder's own of the stored clouds",
+            false => "prepare the set with the encoder's groups",
+        };
+        let (learned, stored) = (learned.to_string(), stored.to_string());
+        Err(Error::Groups { folder: dataset.folder().to_owned(), learned, stored, hint })
+    }
+}
+
+fn is_cropped(data: &DataConfig) -> bool {
+    data.patches_from == PatchesFrom::Online && data.subset == PointSubset::Crop
+}
+
+fn name(axis: UpAxis) -> char {
+    ['x', 'y', 'z'][axis.index()]
+}

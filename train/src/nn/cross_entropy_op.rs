@@ -1,0 +1,71 @@
+//! Cross entropy of many rows as one operation on the CPU, forward and backward.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use crate::error::Result;
+
+/// Rows that one thread takes at a time.
+const PIECE: usize = 256;
+
+/// Mean over rows of `(1 - s) (-log p[label]) + s / C sum(-log p)`.
+pub(super) struct RowCrossEntropy {
+    labels: Vec<u32>,
+    smoothing: f32,
+}
+
+impl RowCrossEntropy {
+    pub(super) fn new(labels: &[u32], smoothing: f64) -> Self {
+        Self { labels: labels.to_vec(), smoothing: smoothing as f32 }
+    }
+
+    /// # Shapes
+    /// `scores [n, C]` on the CPU to a scalar.
+    pub(super) fn apply(self, scores: &Tensor) -> Result<Tensor> {
+        Ok(scores.contiguous()?.apply_op1(self)?)
+    }
+
+    fn row(&self, scores: &[f32], label: u32) -> f64 {
+        let largest = scores.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
+        let total: f32 = scores.iter().map(|x| (x - largest).exp()).sum();
+        let log = largest + total.ln();
+        let mean = scores.iter().sum::<f32>() / scores.len() as f32;
+        let named = log - scores[label as usize];
+        f64::from((1.0 - self.smoothing) * named + self.smoothing * (log - mean))
+    }
+}
+
+impl CustomOp1 for RowCrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
+            bail!("cross entropy: expected contiguous f32, found {:?}", layout.shape())
+        };
+        let width = layout.dims()[1];
+        let pieces = values[start..end].par_chunks(PIECE * width).zip(self.labels.par_chunks(PIECE));
+        let pieces = pieces.map(|(rows, labels)| {
+            rows.chunks_exact(width).zip(labels).map(|(row, &label)| self.row(row, label)).sum::<f64>()
+        });
+        let total: f64 = pieces.collect::<Vec<_>>().iter().sum();
+        Ok((CpuStorage::F32(vec![(total / self.labels.len() as f64) as f32]), Shape::from(())))
+    }
+
+    fn bwd(&self, scores: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let width = scores.dim(1)?;
+        let scale = gradient.to_scalar::<f32>()? / self.labels.len() as f32;
+        let mut values = scores.flatten_all()?.to_vec1::<f32>()?;
+        let rows = values.par_chunks_mut(width).zip(&self.labels).with_min_len(PIECE);
+        rows.for_each(|(row, &label)| {
+            let largest = row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
+            row.iter_mut().for_each(|x| *x = (*x - largest).exp());
+            let total: f32 = row.iter().sum();
+            let spread = self.smoothing / width as f32;
+            row.iter_mut().for_each(|x| *x = scale * (*x / total - spread));
+            row[label as usize] -= scale * (1.0 - self.smoothing);
+        });
+        Ok(Some(Tensor::from_vec(values, scores.shape(), scores.device())?))
+    }
+}
