@@ -26,8 +26,17 @@ pub(super) fn blueprint(cameras: &[&str]) -> Blueprint {
 
 /// Panes with folded panels around them. Paused: one sees the first step of the timeline, not the last to arrive.
 pub(super) fn paused(root: ContainerLike, timeline: &str) -> Blueprint {
+    fold(root, timeline, PlayState::Paused)
+}
+
+/// The same for what still grows: one sees the newest.
+pub(super) fn follow(root: ContainerLike, timeline: &str) -> Blueprint {
+    fold(root, timeline, PlayState::Following)
+}
+
+fn fold(root: ContainerLike, timeline: &str, state: PlayState) -> Blueprint {
     let small = PanelState::Collapsed;
-    let time = TimePanel::new().with_state(small).with_timeline(timeline).with_play_state(PlayState::Paused);
+    let time = TimePanel::new().with_state(small).with_timeline(timeline).with_play_state(state);
     Blueprint::new(root)
         .with_auto_views(false)
         .with_auto_layout(false)

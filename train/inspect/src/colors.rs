@@ -85,7 +85,15 @@ pub(crate) fn of_cloud(sample: &Sample, up: UpAxis) -> (Meaning, Vec<Color>) {
     if let Some(intensity) = &sample.intensity {
         return (Meaning::Intensity, ramp(intensity.iter().copied()));
     }
-    (Meaning::Height, ramp(sample.points.iter().skip(up.index()).step_by(3).copied()))
+    (Meaning::Height, of_heights(&sample.points, up))
+}
+
+/// One colour a point, dark to bright along the up axis.
+///
+/// # Shapes
+/// `points [S,3]` -> `[S]`.
+pub(crate) fn of_heights(points: &[f32], up: UpAxis) -> Vec<Color> {
+    ramp(points.iter().skip(up.index()).step_by(3).copied())
 }
 
 /// A patch's colour.

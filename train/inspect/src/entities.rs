@@ -209,9 +209,7 @@ impl Scribe<'_> {
         let c = &view.correspondences;
         let known = || c.point.iter().map(|&point| point as usize).filter(|&point| point < sample.len());
         let colors: Vec<Color> = known().map(|point| place[point]).collect();
-        let dots = rerun::Points2D::new(c.u.iter().zip(&c.v).map(|(&u, &v)| [u, v]))
-            .with_colors(colors.iter().map(paint))
-            .with_radii([rerun::Radius::new_ui_points(DOT)]);
+        let dots = dots(c.u.iter().zip(&c.v).map(|(&u, &v)| [u, v]).collect(), &colors, DOT);
         self.stream.log(camera_path(&view.name, &["correspondences"]), &dots)?;
         let points = positions(&sample.points, known());
         self.log_points(correspondences_path(&view.name), points, &colors, DOT)
@@ -221,6 +219,13 @@ impl Scribe<'_> {
 /// Points in colours, of one size on screen.
 pub(super) fn colored(points: Vec<[f32; 3]>, colors: &[Color], radius: f32) -> rerun::Points3D {
     rerun::Points3D::new(points)
+        .with_colors(colors.iter().map(paint))
+        .with_radii([rerun::Radius::new_ui_points(radius)])
+}
+
+/// Places of an image in colours, of one size on screen.
+pub(super) fn dots(pixels: Vec<[f32; 2]>, colors: &[Color], radius: f32) -> rerun::Points2D {
+    rerun::Points2D::new(pixels)
         .with_colors(colors.iter().map(paint))
         .with_radii([rerun::Radius::new_ui_points(radius)])
 }

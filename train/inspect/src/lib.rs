@@ -6,7 +6,8 @@
 //!
 //! [`Selection`] picks samples of a prepared set, [`contact_sheet`] draws them into one picture, [`save_recording`],
 //! [`serve_recording`] and [`spawn_viewer`] show them in the rerun viewer. A [`RunView`] is the same for a run:
-//! [`mask_sheet`] draws what it hides from its encoder, [`plot_curves`] its record.
+//! [`mask_sheet`] draws what it hides from its encoder, [`plot_curves`] its record. A [`Report`] is what a command found, as a
+//! file for programs and a page for people.
 //!
 //! ```no_run
 //! # fn main() -> jepa3d_inspect::Result<()> {
@@ -28,12 +29,15 @@ mod error;
 mod facts;
 mod groups;
 mod layout;
+mod live;
 mod masked;
 mod panels;
+mod report;
 mod run;
 mod run_sheet;
 mod select;
 mod sheet;
+mod thumbnail;
 
 #[cfg(feature = "rerun")]
 mod blueprint;
@@ -68,8 +72,16 @@ mod tests;
 
 pub use curves::plot_curves;
 pub use error::{Error, Result};
+pub use live::{LeftOut, LiveEnd, LiveFacts, LiveRecording, LiveTarget};
 pub use recording::{Served, save_recording, serve_recording, spawn_viewer};
+pub use report::{
+    CurvePoint, ImageMark, ImageRow, MAX_SCATTER_POINTS, Provenance, REPORT_JSON, REPORT_PAGE, Report,
+    ReportCell, ReportConfusion, ReportCurves, ReportFact, ReportImage, ReportImages, ReportScatter,
+    ReportSection, ReportSeries, ReportTable, ReportText, ScatterPoint, compare_reports, read_report,
+    write_page, write_report,
+};
 pub use run::{RunQuery, RunView, Shown};
 pub use run_sheet::mask_sheet;
 pub use select::{Query, Selection, Specimen};
 pub use sheet::{Sheet, contact_sheet};
+pub use thumbnail::{PointColors, render_samples, render_thumbnail};

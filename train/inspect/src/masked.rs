@@ -1,10 +1,12 @@
 //! Clouds as a run sees them: which patches are context, which are predicted, and how well.
 
+use std::collections::BTreeMap;
+
 use jepa3d_loader::{
     Augment, BatchKey, LoaderConfig, Masks, PatchMaker, PatchPlaces, SamplePatches, draw_masks,
 };
 use jepa3d_schemas::Manifest;
-use jepa3d_train::{FrozenEncoder, PretrainConfig};
+use jepa3d_train::{FrozenEncoder, PretrainConfig, TrainedSamples};
 
 use super::groups::ShownGrouping;
 use super::select::Specimen;
@@ -92,6 +94,58 @@ impl MaskedCloud {
             draws: Vec::new(),
         })
     }
+
+    /// The clouds of a step that was just trained on, named by their places in it, from 1, with its masks as their one draw.
+    ///
+    /// A point that several patches share is that of the patch in which it comes first. Without patches there are none.
+    #[cfg_attr(not(feature = "rerun"), allow(dead_code, reason = "only recordings that grow show steps"))]
+    pub(crate) fn of_step(samples: &TrainedSamples) -> Vec<Self> {
+        let count = samples.ids.len().max(1);
+        let centers = samples.centers.as_chunks::<3>().0;
+        let patches = samples.patches.as_chunks::<3>().0;
+        let (groups, points) = (centers.len() / count, patches.len() / count);
+        let size = points / groups.max(1);
+        let cloud = |at: usize| {
+            let (centers, unit) = (&centers[at * groups..][..groups], samples.units[at]);
+            let patches = &patches[at * points..][..points];
+            let place = |(i, p): (usize, &[f32; 3])| [0, 1, 2].map(|a| centers[i / size][a] + unit * p[a]);
+            let points: Vec<[f32; 3]> = patches.iter().enumerate().map(place).collect();
+            let draw = match &samples.masks {
+                Some(masks) => select_masks(masks, at, groups, samples.errors.as_deref()),
+                None => CloudMasks { roles: vec![PatchRole::Context; groups], errors: None },
+            };
+            Self {
+                id: (at + 1).to_string(),
+                category: None,
+                owners: first_owners(&points, size),
+                points,
+                centers: centers.to_vec(),
+                patches: patches.to_vec(),
+                cells: None,
+                draws: vec![draw],
+            }
+        };
+        let shown = if patches.is_empty() { 0 } else { samples.ids.len() };
+        (0..shown).map(cloud).collect()
+    }
+}
+
+/// Of `points` in patches of `size`, which may hold the same ones, the patch of each; none but for the one in which it comes
+/// first (ties by patch). Places that are this close are one point: they differ by the rounding of their centers.
+#[cfg_attr(not(feature = "rerun"), allow(dead_code, reason = "only recordings that grow show steps"))]
+fn first_owners(points: &[[f32; 3]], size: usize) -> Vec<Option<usize>> {
+    const GRAIN: f32 = 1e-4;
+    let mut first: BTreeMap<[i32; 3], usize> = BTreeMap::new();
+    for (i, point) in points.iter().enumerate() {
+        let rank = |i: usize| (i % size, i / size);
+        let best = first.entry(point.map(|x| (x / GRAIN).round() as i32)).or_insert(i);
+        if rank(i) < rank(*best) {
+            *best = i;
+        }
+    }
+    let mut owners = vec![None; points.len()];
+    first.into_values().for_each(|i| owners[i] = Some(i / size));
+    owners
 }
 
 /// What is left of the augmentation when nothing is drawn: clouds still have the size that the encoder knows.
@@ -159,7 +213,6 @@ fn select_masks(masks: &Masks, sample: usize, groups: usize, errors: Option<&[f3
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::path::Path;
     use std::sync::Arc;
 

@@ -65,9 +65,9 @@ pub fn serve_recording<'a>(shown: impl Into<Shown<'a>>) -> Result<Served> {
     let (stream, memory) = builder(shown)?.memory().map_err(failed)?;
     log_all(shown, &stream)?;
     let recording = memory.drain_as_bytes().map_err(failed)?;
+    let recording = viewer_server::GrowingRecording::whole(recording);
     let port = viewer_server::serve(recording).map_err(failed)?;
-    let recording = viewer_server::RECORDING.trim_start_matches('/');
-    Ok(Served { url: format!("http://127.0.0.1:{port}/?url=http%3A%2F%2F127.0.0.1%3A{port}%2F{recording}") })
+    Ok(Served { url: viewer_server::url(port) })
 }
 
 /// Opens the viewer, which must be installed as `rerun`, and shows a recording in it.

@@ -17,7 +17,7 @@ fn save(folder: &Path, query: &Query, file: &Path) -> u64 {
 }
 
 /// `rerun rrd COMMAND FILE`, `None` (with a note) without the viewer's program of this version.
-fn rrd(command: &[&str], file: &Path) -> Option<String> {
+pub(super) fn rrd(command: &[&str], file: &Path) -> Option<String> {
     let version = Command::new("rerun").arg("--version").output().ok();
     let is_ours = version.is_some_and(|v| String::from_utf8_lossy(&v.stdout).contains("0.36.3"));
     if !is_ours {

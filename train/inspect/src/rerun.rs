@@ -3,7 +3,10 @@
 //! The facade also compiles what viewers read recordings with (a chunk store, queries, a client of remote catalogs, TLS): forty
 //! crates that nothing here calls.
 
-pub(crate) use re_sdk::log::TimeColumn;
+pub(crate) use re_sdk::external::re_log_encoding::{CrateVersion, Encoder, EncodingOptions};
+pub(crate) use re_sdk::external::re_uri::ProxyUri;
+pub(crate) use re_sdk::log::{LogMsg, TimeColumn};
+pub(crate) use re_sdk::sink::{GrpcSink, GrpcSinkConnectionState, LogSink, SinkFlushError};
 pub(crate) use re_sdk::{
     EntityPath, RecordingStream, RecordingStreamBuilder, RecordingStreamResult, blueprint,
     decide_logging_enabled,

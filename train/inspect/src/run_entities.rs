@@ -73,7 +73,8 @@ fn log_metrics(run: &RunView, stream: &RecordingStream) -> Result<(), Box<dyn st
     Ok(())
 }
 
-fn log_masks(
+/// What is hidden of a cloud, and what is seen.
+pub(super) fn log_masks(
     stream: &RecordingStream,
     cloud: &MaskedCloud,
     masks: &CloudMasks,
@@ -101,7 +102,8 @@ fn log_masks(
     log_points(stream, path, cloud.centers.clone(), &colors, CENTER)
 }
 
-fn log_errors(
+/// The hidden patches of a cloud by the errors of their predictions, where those are known.
+pub(super) fn log_errors(
     stream: &RecordingStream,
     cloud: &MaskedCloud,
     masks: &CloudMasks,

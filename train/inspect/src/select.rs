@@ -87,6 +87,30 @@ impl Selection {
         Ok(selection)
     }
 
+    /// Finds some samples of `folder` by their ids, in the order in which they are stored.
+    ///
+    /// # Errors
+    /// Fails if the folder holds no complete prepared dataset, or there is no such sample, or it was not written.
+    pub(crate) fn with_ids(folder: &Path, ids: &BTreeSet<String>) -> Result<Self> {
+        let manifest = Manifest::read(folder)?;
+        let (folder, checked) = (folder.to_owned(), RefCell::default());
+        let mut selection = Self { folder, manifest, picks: Vec::new(), grouping: 0, checked };
+        let mut missing = ids.clone();
+        for shard in selection.manifest.shards.clone() {
+            let path = selection.check(&selection.manifest.shards, &shard.file)?;
+            let found = ids_of(&ShardReader::open(&path)?)?;
+            let rows: Vec<usize> = (0..found.len()).filter(|&row| missing.remove(&found[row])).collect();
+            if !rows.is_empty() {
+                selection.picks.push(Picks { file: shard.file, split: shard.split, rows });
+            }
+        }
+        match missing.first() {
+            // It is nowhere, or quarantined: the search for one sample says which.
+            Some(id) => selection.find(id, None).map(|_| selection),
+            None => Ok(selection),
+        }
+    }
+
     /// The manifest of the dataset.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -122,9 +146,40 @@ impl Selection {
     /// # Errors
     /// Fails if a shard cannot be read or is not the one that was prepared, or `visit` fails.
     pub fn visit(&self, visit: &mut dyn FnMut(&Specimen) -> Result<()>) -> Result<()> {
+        self.visit_picks(&self.picks, true, visit)
+    }
+
+    /// The same without views.
+    ///
+    /// # Errors
+    /// Fails as [`Self::visit`] does.
+    pub(crate) fn visit_clouds(&self, visit: &mut dyn FnMut(&Specimen) -> Result<()>) -> Result<()> {
+        self.visit_picks(&self.picks, false, visit)
+    }
+
+    /// Reads one sample of the dataset, selected or not.
+    ///
+    /// # Errors
+    /// Fails as [`Selection::visit`] does, and if there is no such sample.
+    #[cfg_attr(not(feature = "rerun"), allow(dead_code, reason = "recordings that grow read single samples"))]
+    pub(crate) fn read_sample(&self, id: &str) -> Result<Specimen> {
+        let mut found = None;
+        self.visit_picks(&[self.find(id, None)?], true, &mut |specimen| {
+            found = Some(specimen.clone());
+            Ok(())
+        })?;
+        found.ok_or_else(|| self.no_sample(id, Vec::new()))
+    }
+
+    fn visit_picks(
+        &self,
+        picks: &[Picks],
+        is_with_views: bool,
+        visit: &mut dyn FnMut(&Specimen) -> Result<()>,
+    ) -> Result<()> {
         let mut index = 0;
-        for picks in &self.picks {
-            let mut views = self.open_views(&picks.file)?;
+        for picks in picks {
+            let mut views = if is_with_views { self.open_views(&picks.file)? } else { None };
             for_each_group(&self.check(&self.manifest.shards, &picks.file)?, &picks.rows, &mut |sample| {
                 let views =
                     views.as_mut().map_or(Ok(Vec::new()), |index| index.views_of(&sample.sample_id))?;
@@ -228,15 +283,16 @@ fn range(what: &'static str, expected: &str, found: usize) -> Error {
 
 /// Row of a sample in a shard.
 fn row_of(reader: &ShardReader, id: &str) -> Result<Option<usize>> {
-    let mut start = 0;
+    Ok(ids_of(reader)?.iter().position(|other| other == id))
+}
+
+/// The samples of a shard, in order.
+fn ids_of(reader: &ShardReader) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
     for group in 0..reader.row_groups() {
-        let ids = reader.read_row_group(group, &["sample_id"])?.sample_id.unwrap_or_default();
-        if let Some(row) = ids.iter().position(|other| other == id) {
-            return Ok(Some(start + row));
-        }
-        start += ids.len();
+        ids.extend(reader.read_row_group(group, &["sample_id"])?.sample_id.unwrap_or_default());
     }
-    Ok(None)
+    Ok(ids)
 }
 
 /// Decodes the wanted rows of a shard, in order.

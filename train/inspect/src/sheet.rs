@@ -57,6 +57,13 @@ impl Sheet {
     /// # Errors
     /// Fails if the disk does.
     pub fn write(&self, path: &Path) -> Result<u64> {
+        let bytes = self.encode();
+        write_atomically(path, &bytes)?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// The bytes of the PNG file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let encoder = PngEncoder::new_with_quality(
             Cursor::new(&mut bytes),
@@ -64,8 +71,7 @@ impl Sheet {
             FilterType::Adaptive,
         );
         self.0.write_with_encoder(encoder).expect("a PNG file in memory can be written");
-        write_atomically(path, &bytes)?;
-        Ok(bytes.len() as u64)
+        bytes
     }
 }
 

@@ -6,6 +6,7 @@ use jepa3d_fixtures::viewed_set::{sample, view, write_dataset};
 
 use super::select::{Query, Selection, Specimen};
 use super::sheet::{contact_sheet, strip};
+use super::thumbnail::render_samples;
 use crate::error::Result;
 
 fn read(folder: &Path, query: &Query) -> Result<Vec<Specimen>> {
@@ -143,4 +144,17 @@ fn an_image_that_does_not_decode_is_named() {
     let error = strip(&specimen, jepa3d_schemas::UpAxis::Y).unwrap_err().to_string();
     let expected = "sample a, view 2: image: expected a PNG or JPEG file, found ";
     assert!(error.starts_with(expected), "{error}");
+}
+
+#[test]
+fn samples_are_drawn_by_their_ids_and_an_unknown_one_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write_dataset(dir.path(), true);
+    let wanted = ["b0", "a3"].map(str::to_owned).into();
+    let pictures = render_samples(dir.path(), &wanted, 40).unwrap();
+    assert_eq!(pictures.keys().collect::<Vec<_>>(), ["a3", "b0"]);
+    assert!(pictures.values().all(|png| image::load_from_memory(png).unwrap().width() == 40));
+    let unknown = ["a3", "z9"].map(str::to_owned).into();
+    let error = render_samples(dir.path(), &unknown, 40).unwrap_err().to_string();
+    assert!(error.contains("\"z9\""), "{error}");
 }
