@@ -6,9 +6,10 @@ PYTHON ?= python3
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 JEPA3D = $(TARGET)/release/jepa3d
 
-.PHONY: build demo demo-all shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
+.PHONY: build demo demo-all results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
+	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
 	test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
-	bench-memory bench-loader bench-tokenizer bench-train bench-variants bench-probe figures cuda-check test-cuda
+	bench-memory bench-loader bench-tokenizer bench-train bench-finetune bench-variants bench-probe figures cuda-check test-cuda
 
 # All that follows builds the whole workspace's selection of features: nothing heavy is built twice.
 build:
@@ -26,6 +27,9 @@ demo: build
 	$(JEPA3D) probe $(OUT)/run-3d --data $(OUT)/synthetic --test-split test --labels 1,5,10
 	$(JEPA3D) inspect $(OUT)/run-3d --data $(OUT)/synthetic --curves $(OUT)/run-3d-curves.png \
 		--contact-sheet $(OUT)/run-3d-masks.png --save $(OUT)/run-3d.rrd
+	$(JEPA3D) finetune modelnet40-small --from $(OUT)/run-3d --data $(OUT)/synthetic --out $(OUT)/run-3d-tuned --resume \
+		--test-split test --labels 5 --set length.min_steps=100 --set votes.looks=0
+	@echo "the report of the last line: $(OUT)/run-3d-tuned/report.html"
 
 # The other two variants, one of them after its teacher has embedded the views; then all three side by side.
 demo-all: demo
@@ -68,6 +72,44 @@ shapenet modelnet scanobjectnn nuscenes:
 	done
 	$(JEPA3D) probe $(addprefix $(HERE)/,$(VARIANTS)) --data $(HERE)/prepared --device $(DEVICE) $(PROBE) || \
 		{ test $$? -eq 2 && echo "$@: no probe, for the reason above. Is a class too small? PROBE='--labels 1,5'."; }
+
+# The tables of docs/results.md on what follows pretraining, three seeds each; the same command goes on after a crash.
+# DATA: a folder of ModelNet10 as `prepare modelnet` reads it.
+RESULTS = $(OUT)/results
+SMALL = $(RESULTS)/3d-jepa-small
+results-encoder: build
+	@test -n "$(DATA)" || { echo "make results-*: needs DATA=ModelNet10" >&2; exit 2; }
+	$(JEPA3D) prepare modelnet --data "$(DATA)" --out $(RESULTS)/modelnet
+	$(JEPA3D) pretrain 3d-jepa-small --data $(RESULTS)/modelnet --out $(SMALL) --resume
+
+# Fine-tuning at 1, 5, 10 and 100 percent of the labels: pretrained, from scratch, and a head on random frozen weights.
+TUNE = $(JEPA3D) finetune modelnet40-small --data $(RESULTS)/modelnet --seeds 1,2,3 --resume --set votes.looks=0
+SCRATCH = --from scratch --preset 3d-jepa-small
+results-finetune: results-encoder
+	@set -ex; for labels in 1% 5% 10%; do few="--labels $$labels --set length.min_steps=150"; \
+		$(TUNE) $$few --from $(SMALL) --out $(RESULTS)/tuned-$$labels; \
+		$(TUNE) $$few $(SCRATCH) --set tuning.frozen_epochs=0 --out $(RESULTS)/scratch-$$labels; \
+		$(TUNE) $$few $(SCRATCH) --set tuning.frozen=encoder --set tuning.frozen_epochs=100000 --out $(RESULTS)/random-$$labels; \
+	done
+	$(TUNE) --set run.epochs=6 --from $(SMALL) --out $(RESULTS)/tuned-all
+	$(TUNE) --set run.epochs=6 $(SCRATCH) --set tuning.frozen_epochs=0 --out $(RESULTS)/scratch-all
+	$(TUNE) --set run.epochs=6 $(SCRATCH) --set tuning.frozen=encoder --set tuning.frozen_epochs=100000 --out $(RESULTS)/random-all
+
+# Few-shot episodes on frozen features and by training; neighbours; corrupted clouds.
+results-fewshot: results-encoder
+	$(JEPA3D) fewshot $(SMALL) --data $(RESULTS)/modelnet --ways 5 --shots 10 --finetune few-shot-small --out $(RESULTS)/few-shot
+results-retrieve: results-encoder
+	$(JEPA3D) retrieve $(SMALL) --data $(RESULTS)/modelnet --out $(RESULTS)/neighbours
+results-robustness: results-encoder
+	$(JEPA3D) robustness $(SMALL) --data $(RESULTS)/modelnet --out $(RESULTS)/robustness
+
+# Parts of the built-in set at 5 percent of the labels.
+PARTS = $(JEPA3D) segment parts-small --data $(RESULTS)/synthetic --labels 5% --seeds 1,2,3 --resume
+results-segment: build
+	$(JEPA3D) prepare synthetic --out $(RESULTS)/synthetic
+	$(JEPA3D) pretrain 3d-jepa-small --data $(RESULTS)/synthetic --out $(RESULTS)/parts-encoder --resume
+	$(PARTS) --from $(RESULTS)/parts-encoder --out $(RESULTS)/parts-tuned
+	$(PARTS) $(SCRATCH) --out $(RESULTS)/parts-scratch
 
 test:
 	$(CARGO) test --release --locked --workspace
@@ -143,6 +185,10 @@ bench-loader: build
 # The fused tokenizer against candle's operators and PyTorch, in turns, two threads.
 bench-tokenizer:
 	$(PYTHON) train/kernels/benches/tokenizer_peers.py $$(scripts/bench-binary tokenizer)
+
+# One fine-tuning step of the official classifier against PyTorch, in turns, two threads.
+bench-finetune:
+	$(PYTHON) train/benches/train_peers.py $$(scripts/bench-binary train) --task finetune
 
 # One training step against PyTorch at the full and the small size, in turns, two threads; both split by part.
 bench-train:

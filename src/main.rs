@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    completions, convert, embed, fewshot, inspect, prepare, pretrain, probe, stats, teacher, verify,
+    ablate, completions, convert, embed, fewshot, finetune, inspect, prepare, pretrain, probe, report,
+    retrieve, robustness, segment, stats, teacher, verify,
 };
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
@@ -47,8 +48,20 @@ enum Command {
     Embed(embed::Args),
     /// What frozen features are worth, beside random weights of the same architecture.
     Probe(probe::Args),
+    /// Train an encoder with a classification head on labels; --resume continues.
+    Finetune(finetune::Args),
+    /// Train an encoder with a head that labels points, of parts or scenes; --resume continues.
+    Segment(segment::Args),
     /// N-way k-shot episodes on frozen features, beside random weights.
     Fewshot(fewshot::Args),
+    /// Nearest neighbours by frozen features: mAP, recall, and pictures of what is found.
+    Retrieve(retrieve::Args),
+    /// The reports that other commands left with --out, side by side.
+    Report(report::Args),
+    /// What corrupted clouds cost frozen features, beside random weights.
+    Robustness(robustness::Args),
+    /// Compare variants of a config: pretrained one after the other, probed, in one table.
+    Ablate(ablate::Args),
     /// Look at samples: a picture, or the rerun viewer.
     Inspect(inspect::Args),
     /// Turn an official PyTorch checkpoint into ours, or ours into one.
@@ -82,7 +95,13 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Finetune(args) => finetune::run(&args),
+        Command::Segment(args) => segment::run(&args),
         Command::Fewshot(args) => fewshot::run(&args),
+        Command::Retrieve(args) => retrieve::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Robustness(args) => robustness::run(&args),
+        Command::Ablate(args) => ablate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Presets(args) => commands::presets::run(&args),

@@ -15,6 +15,9 @@ const IS_NEAR: f64 = 0.75;
 pub(crate) enum Verb {
     Prepare,
     Pretrain,
+    Finetune,
+    Segment,
+    Ablate,
 }
 
 impl fmt::Display for Verb {
@@ -22,6 +25,9 @@ impl fmt::Display for Verb {
         f.write_str(match self {
             Self::Prepare => "prepare",
             Self::Pretrain => "pretrain",
+            Self::Finetune => "finetune",
+            Self::Segment => "segment",
+            Self::Ablate => "ablate",
         })
     }
 }
@@ -85,6 +91,22 @@ pub(crate) const PRESETS: &[Preset] = &[
     preset!(Pretrain, "pretrain", "cross-jepa-hybrid"),
     preset!(Pretrain, "pretrain", "cross-jepa-hybrid-small"),
     preset!(Pretrain, "pretrain", "cross-jepa-hybrid-scenes"),
+    preset!(Finetune, "finetune", "modelnet40"),
+    preset!(Finetune, "finetune", "modelnet40-small"),
+    preset!(Finetune, "finetune", "scanobjectnn-pb-t50-rs"),
+    preset!(Finetune, "finetune", "scanobjectnn-obj-bg"),
+    preset!(Finetune, "finetune", "scanobjectnn-obj-only"),
+    preset!(Finetune, "finetune", "scanobjectnn-small"),
+    preset!(Finetune, "finetune", "few-shot"),
+    preset!(Finetune, "finetune", "few-shot-small"),
+    preset!(Segment, "segment", "parts"),
+    preset!(Segment, "segment", "parts-small"),
+    preset!(Segment, "segment", "scenes"),
+    preset!(Ablate, "ablate", "masking"),
+    preset!(Ablate, "ablate", "predictor-width"),
+    preset!(Ablate, "ablate", "target"),
+    preset!(Ablate, "ablate", "groupings"),
+    preset!(Ablate, "ablate", "teacher"),
 ];
 
 /// The config that an argument of a verb means: a file if it ends in `.toml` or holds a separator, else

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jepa3d_schemas::printable;
-use jepa3d_torch::Conversion;
+use jepa3d_torch::{CheckpointHead, Conversion};
 
 use super::{Conclusion, check_target, print, print_json, tell};
 
@@ -40,26 +40,46 @@ fn text(done: &Conversion) -> String {
     let million = |n: usize| n as f64 / 1e6;
     let mut text = format!(
         "wrote {}: {} tensors\n\
-         encoder    {:.2} M parameters, width {}, {} blocks\n\
-         predictor  {:.2} M parameters, width {}, {} blocks\n",
+         encoder    {:.2} M parameters, width {}, {} blocks\n",
         printable(&done.to.display().to_string()),
         done.tensors,
         million(done.encoder_parameters),
         sizes.width,
         sizes.depth,
-        million(done.predictor_parameters),
-        sizes.predictor_width,
-        sizes.predictor_depth,
     );
+    text += &describe_head(done);
     let changes = &done.changes;
     let lines = [
         (changes.dropped.len(), "dropped: teacher.online_model.*, the encoder once more"),
         (changes.added.len(), "added: teacher.online_model.*, the encoder once more"),
         (changes.renamed, "renamed: older names of the tokenizer"),
+        (changes.counters, "added: counters of batches, 0"),
+        (changes.moments, "left out: moments of the optimiser"),
         (changes.converted, "converted to 32-bit floats"),
     ];
     for (count, what) in lines.iter().filter(|line| line.0 > 0) {
         text += &format!("{count} tensors {what}\n");
     }
     text
+}
+
+/// What stands on the encoder.
+fn describe_head(done: &Conversion) -> String {
+    let million = |n: usize| n as f64 / 1e6;
+    let sizes = &done.sizes;
+    match done.head {
+        CheckpointHead::Predictor => format!(
+            "predictor  {:.2} M parameters, width {}, {} blocks\n",
+            million(done.predictor_parameters),
+            sizes.predictor_width,
+            sizes.predictor_depth,
+        ),
+        CheckpointHead::Classes { classes, .. } => {
+            format!("head       {:.2} M parameters, {classes} classes\n", million(done.head_parameters))
+        }
+        CheckpointHead::Parts { classes, parts, .. } => {
+            let count = million(done.head_parameters);
+            format!("head       {count:.2} M parameters, {parts} parts of {classes} classes\n")
+        }
+    }
 }

@@ -7,11 +7,15 @@ use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{
     EpisodeConfig, EpisodeList, Evaluation, FeatureSet, FewShotColumn, few_shot, print_few_shot,
 };
-use jepa3d_train::{FrozenEncoder, Pooling};
+use jepa3d_train::{DownstreamConfig, EncoderSource};
 use serde::Serialize;
 
-use super::embed::{Pool, read_preset};
-use super::{Conclusion, MachineArgs, check_target, print, print_json, tell};
+use super::encoder::EncoderArgs;
+use super::episode_tuning::EpisodeTuning;
+use super::fewshot_report::write_fewshot_report;
+use super::report_folder::{check_report_folder, describe_process};
+use super::{Conclusion, MachineArgs, check_target, print, print_json, tell, threads};
+use crate::presets::{self, Verb};
 
 /// Arguments of `fewshot`.
 #[derive(clap::Args)]
@@ -19,12 +23,12 @@ pub(crate) struct Args {
     /// Run folders or checkpoints.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// What the encoders are whose checkpoints do not say it (those that `convert` made): a preset or a .toml file.
-    #[arg(long, value_name = "NAME")]
-    preset: Option<PathBuf>,
     /// Folder of the prepared dataset.
     #[arg(long)]
     data: PathBuf,
+    /// Leave a report in this folder: report.json and report.html.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Numbers of classes an episode.
     #[arg(long, value_delimiter = ',', default_values_t = EpisodeConfig::default().ways)]
     ways: Vec<usize>,
@@ -52,12 +56,15 @@ pub(crate) struct Args {
     /// Write the episodes that are drawn to this file.
     #[arg(long, value_name = "F.json", conflicts_with = "episodes")]
     write_episodes: Option<PathBuf>,
-    /// How tokens become one vector.
-    #[arg(long, value_enum, default_value_t = Pool::MaxMean)]
-    pool: Pool,
     /// Leave out the random weights of the same architectures and seeds.
     #[arg(long)]
     no_random: bool,
+    #[command(flatten)]
+    encoder: EncoderArgs,
+    /// Also train every encoder on every episode, by this preset of `finetune` (few-shot, few-shot-small) or .toml file; needs
+    /// --out, where each episode leaves a run, so that the same command goes on after a crash.
+    #[arg(long, value_name = "NAME", requires = "out")]
+    finetune: Option<PathBuf>,
     #[command(flatten)]
     machine: MachineArgs,
 }
@@ -74,32 +81,65 @@ struct FewShotReport<'a> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     args.write_episodes.as_deref().map_or(Ok(()), |file| check_target("--write-episodes", file))?;
-    jepa3d_train::use_threads(super::threads(args.machine.threads));
+    args.out.as_deref().map_or(Ok(()), |folder| check_report_folder("--out", folder))?;
+    let threads = threads(args.machine.threads);
+    jepa3d_train::use_threads(threads);
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     let given = args.episodes.as_deref().map(EpisodeList::read).transpose()?;
-    let (pooling, splits) = (Pooling::from(args.pool), splits(args, given.as_ref()));
-    let preset = read_preset(args.preset.as_deref())?;
+    let (pooling, splits) = (args.encoder.pooling(), splits(args, given.as_ref()));
     let mut episodes = given;
-    let mut columns = Vec::new();
+    let (mut columns, mut encoders, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
     for path in &args.runs {
-        let encoder = FrozenEncoder::open(path, preset.as_ref(), &args.machine.device)?;
+        let encoder = args.encoder.open(path, &dataset, &args.machine.device)?;
         let features = encoder.features(&dataset, &splits, pooling)?;
         let list = match &mut episodes {
             Some(list) => list,
             none => none.insert(draw(args, &features, &dataset)?),
         };
         tell(format_args!("encoder: {}", encoder.source()));
-        columns.push(FewShotColumn { title: path.display().to_string(), lines: few_shot(&features, list)? });
+        encoders.push(encoder.source().to_owned());
+        seeds.push(encoder.config().run.seed);
+        let title = path.display().to_string();
+        columns.push(FewShotColumn { title: title.clone(), lines: few_shot(&features, list)? });
+        let tuning = args.tuning(columns.len(), list)?;
+        if let Some(tuning) = &tuning {
+            let source = EncoderSource::Pretrained { path: path.clone(), preset: args.encoder.preset()? };
+            columns.push(tuning.run(&format!("{title}, fine-tuned"), &source)?);
+        }
         if !args.no_random {
-            let random = FrozenEncoder::random(encoder.config(), &dataset, &args.machine.device)?;
+            let random = args.encoder.randomize(&encoder, &dataset, &args.train_split)?;
+            tell(format_args!("beside it: {}", random.source()));
+            encoders.push(random.source().to_owned());
             let lines = few_shot(&random.features(&dataset, &splits, pooling)?, list)?;
             columns.push(FewShotColumn { title: "its random weights".to_owned(), lines });
+            if let Some(tuning) = &tuning {
+                let source = EncoderSource::Scratch(Box::new(encoder.config().clone()));
+                columns.push(tuning.run("trained from its random weights", &source)?);
+            }
         }
     }
     if let Some(list) = &episodes {
+        if let Some(folder) = &args.out {
+            let provenance = describe_process(&dataset, &encoders, &seeds, threads);
+            write_fewshot_report(folder, &dataset, &columns, list, provenance)?;
+        }
         show(args, list, &columns)?;
     }
     Ok(Conclusion::Done)
+}
+
+impl Args {
+    /// How episodes are trained on, for the run that stands in column `number`; none if that is not asked for.
+    fn tuning<'a>(
+        &'a self,
+        number: usize,
+        list: &'a EpisodeList,
+    ) -> anyhow::Result<Option<EpisodeTuning<'a>>> {
+        let (Some(preset), Some(out)) = (&self.finetune, &self.out) else { return Ok(None) };
+        let config = DownstreamConfig::parse(&presets::resolve(Verb::Finetune, preset)?, &[])?;
+        let (data, device) = (&self.data, &self.machine.device);
+        Ok(Some(EpisodeTuning { config, list, data, out: out.join(format!("episodes-{number}")), device }))
+    }
 }
 
 /// The splits that episodes are made of.

@@ -1,17 +1,34 @@
 //! One module a verb, and what they share: outcomes, thread counts, progress.
 
+pub(crate) mod ablate;
 pub(crate) mod completions;
 pub(crate) mod convert;
+mod downstream_report;
 pub(crate) mod embed;
+mod encoder;
+mod episode_tuning;
+mod feature_plane;
 pub(crate) mod fewshot;
+mod fewshot_report;
+pub(crate) mod finetune;
 pub(crate) mod inspect;
+pub(crate) mod live;
 pub(crate) mod prepare;
 pub(crate) mod presets;
 pub(crate) mod pretrain;
 pub(crate) mod probe;
+mod probe_report;
 mod progress;
+pub(crate) mod report;
+mod report_folder;
+pub(crate) mod retrieve;
+mod retrieve_report;
+pub(crate) mod robustness;
+mod robustness_report;
+pub(crate) mod segment;
 pub(crate) mod stats;
 pub(crate) mod teacher;
+mod tuning;
 pub(crate) mod verify;
 
 use std::io::Write;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
+use jepa3d_inspect::LiveFacts;
 use jepa3d_train::{Event, PretrainConfig, PretrainRequest, RunOutcome, Scalars, Trainer};
 
+use super::live::{self, LiveArgs};
 use super::{Conclusion, bound_threads, print, tell, threads};
 use crate::presets::{self, Verb};
 
@@ -39,6 +41,8 @@ pub(crate) struct Args {
     /// Override a key of the config, e.g. optim.lr=3e-4 (repeatable).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    live: LiveArgs,
     /// Print the resolved config, train nothing.
     #[arg(long)]
     dry_run: bool,
@@ -61,6 +65,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     config.data.threads = bound_threads("data.threads", config.data.threads, cores);
     jepa3d_train::use_threads(threads(args.threads));
+    let facts = describe_run(args, &config);
     let request = PretrainRequest {
         config,
         data: args.data.clone(),
@@ -68,11 +73,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         resume: args.resume,
         device: args.device.clone(),
         is_bf16: args.bf16,
+        shown: args.live.plan(),
     };
     let stop = stop_on_signals()?;
     let mut trainer = Trainer::new(request)?;
-    let outcome = trainer.run(&stop, &mut |event| show(&preset, event))?;
-    Ok(finish(args, outcome))
+    let mut live = args.live.open(facts)?;
+    let outcome = trainer.run(&stop, &mut |event| {
+        live::record(&mut live, &event);
+        show(&preset, event);
+    });
+    live::finish(live);
+    Ok(finish(args, outcome?))
+}
+
+/// What a recording says of the run.
+fn describe_run(args: &Args, config: &PretrainConfig) -> LiveFacts {
+    LiveFacts {
+        kind: "pretrain",
+        name: config.preset.clone(),
+        config: config.to_toml(),
+        identity: live::identify("pretrain", &args.out),
+        data: args.data.clone(),
+        up_axis: config.data.up_axis,
+    }
 }
 
 fn finish(args: &Args, outcome: RunOutcome) -> Conclusion {
@@ -89,7 +112,7 @@ fn finish(args: &Args, outcome: RunOutcome) -> Conclusion {
 }
 
 /// SIGINT and SIGTERM ask for a checkpoint and a clean end; a second one ends at once.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone()).context("signals")?;
@@ -98,7 +121,8 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn show(preset: &str, event: Event) {
+/// Tells what a run reports.
+pub(crate) fn show(preset: &str, event: Event) {
     match event {
         Event::Begin { parameters, samples, steps_per_epoch, step, steps } => {
             let from = if step > 0 { format!(", continued after step {step}") } else { String::new() };
@@ -116,6 +140,7 @@ fn show(preset: &str, event: Event) {
         }
         Event::Alarm(text) => tell(format_args!("ALARM {text}")),
         Event::Checkpoint(step) => tell(format_args!("checkpoint after step {step}")),
+        Event::Record(_) | Event::Samples(_) => {}
     }
 }
 
@@ -123,6 +148,7 @@ fn show(preset: &str, event: Event) {
 fn line(values: &[(&str, f64)]) -> String {
     let one = |&(name, value): &(&str, f64)| match name {
         "samples_per_s" | "data_ms" | "step_ms" | "rank" => format!("{name} {value:.1}"),
+        "selection/score" => format!("{name} {:.1} %", 100.0 * value),
         "lr" => format!("{name} {value:.2e}"),
         "tau" => format!("{name} {value:.5}"),
         _ => format!("{name} {value:.4}"),

@@ -1,17 +1,22 @@
 //! `jepa3d probe`: the table of everything that frozen features are measured by, beside random weights.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
+use jepa3d_inspect::{Provenance, ReportScatter};
 use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{Evaluation, Extent, ProbeColumn, ProbeConfig, ProbeTable, Solver, print_columns, probe};
 use jepa3d_schemas::printable;
-use jepa3d_train::{FrozenEncoder, Pooling, read_metrics};
+use jepa3d_train::{FrozenEncoder, read_metrics};
 use serde::Serialize;
 
-use super::embed::{Pool, read_preset};
-use super::{Conclusion, MachineArgs, print, print_json, tell};
+use super::encoder::EncoderArgs;
+use super::feature_plane::project_features;
+use super::probe_report::write_probe_report;
+use super::report_folder::{check_report_folder, describe_process};
+use super::{Conclusion, MachineArgs, print, print_json, tell, threads};
 
 /// Arguments of `probe`.
 #[derive(clap::Args)]
@@ -22,18 +27,15 @@ pub(crate) struct Args {
     /// Folder of the prepared dataset.
     #[arg(long)]
     data: PathBuf,
-    /// What the encoders are whose checkpoints do not say it (those that `convert` made): a preset or a .toml file.
-    #[arg(long, value_name = "NAME")]
-    preset: Option<PathBuf>,
+    /// Leave a report in this folder: report.json and report.html.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// C of the SVM on features as they are.
     #[arg(long, default_value_t = ProbeConfig::default().raw_c)]
     c: f64,
     /// How the SVMs tell several classes apart.
     #[arg(long, value_enum, default_value_t = SolverName::Ovo)]
     solver: SolverName,
-    /// How tokens become one vector.
-    #[arg(long, value_enum, default_value_t = Pool::MaxMean)]
-    pool: Pool,
     /// The split whose samples the classifiers are fitted on.
     #[arg(long, default_value = "train")]
     train_split: String,
@@ -46,9 +48,14 @@ pub(crate) struct Args {
     /// Leave out the random weights of the same architectures and seeds.
     #[arg(long)]
     no_random: bool,
+    /// Random weights alone.
+    #[arg(long, conflicts_with = "no_random")]
+    random: bool,
     /// Only nearest neighbours and the largest number of labels.
     #[arg(long)]
     light: bool,
+    #[command(flatten)]
+    encoder: EncoderArgs,
     #[command(flatten)]
     machine: MachineArgs,
 }
@@ -71,6 +78,8 @@ struct ProbeReport {
     seconds: Vec<Option<f64>>,
     pretrained: Vec<ProbeTable>,
     random: Vec<ProbeTable>,
+    /// What the random weights are, and where their batch-norm statistics are from.
+    random_runs: Vec<String>,
 }
 
 impl ProbeReport {
@@ -88,32 +97,66 @@ impl ProbeReport {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
-    jepa3d_train::use_threads(super::threads(args.machine.threads));
+    args.out.as_deref().map_or(Ok(()), |folder| check_report_folder("--out", folder))?;
+    let threads = threads(args.machine.threads);
+    jepa3d_train::use_threads(threads);
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
-    let config = config(args);
+    let config = config(args, &dataset);
     let mut report = ProbeReport::default();
-    let pooling = Pooling::from(args.pool);
     let mut splits = vec![args.train_split.clone()];
     splits.extend(args.test_split.clone());
-    let preset = read_preset(args.preset.as_deref())?;
+    let mut planes = Vec::new();
+    let mut measure = |encoder: &FrozenEncoder| -> anyhow::Result<ProbeTable> {
+        let features = encoder.features(&dataset, &splits, args.encoder.pooling())?;
+        if args.out.is_some() {
+            planes.push(project_features(&features, &dataset, encoder.source())?);
+        }
+        Ok(probe(&features, &config)?)
+    };
     for path in &args.runs {
-        let encoder = FrozenEncoder::open(path, preset.as_ref(), &args.machine.device)?;
-        report.pretrained.push(probe(&encoder.features(&dataset, &splits, pooling)?, &config)?);
+        let encoder = args.encoder.open(path, &dataset, &args.machine.device)?;
+        if !args.random {
+            report.pretrained.push(measure(&encoder)?);
+        }
         report.seeds.push(encoder.config().run.seed);
         report.presets.push(printable(&encoder.config().preset));
         report.seconds.push(seconds(path));
         if !args.no_random {
-            let random = FrozenEncoder::random(encoder.config(), &dataset, &args.machine.device)?;
-            report.random.push(probe(&random.features(&dataset, &splits, pooling)?, &config)?);
+            let random = args.encoder.randomize(&encoder, &dataset, &args.train_split)?;
+            report.random.push(measure(&random)?);
+            report.random_runs.push(random.source().to_owned());
         }
         report.runs.push(encoder.source().to_owned());
     }
+    let encoders = [&report.runs[..], &report.random_runs].concat();
+    let provenance = describe_process(&dataset, &encoders, &report.seeds, threads);
+    conclude(args, &dataset, &report, planes, provenance)
+}
+
+/// Leaves the report that is asked for, and shows the table.
+fn conclude(
+    args: &Args,
+    dataset: &PreparedDataset,
+    report: &ProbeReport,
+    planes: Vec<ReportScatter>,
+    provenance: Provenance,
+) -> anyhow::Result<Conclusion> {
     for (preset, runs) in report.by_preset() {
-        if runs.iter().any(|&i| report.pretrained[i].width != report.pretrained[runs[0]].width) {
+        let widths = |tables: &[ProbeTable]| {
+            runs.iter().filter_map(|&i| tables.get(i)).map(|table| table.width).collect::<BTreeSet<usize>>()
+        };
+        if widths(&report.pretrained).len() > 1 || widths(&report.random).len() > 1 {
             bail!("runs of {preset}: expected seeds of one architecture, found features of several widths");
         }
     }
-    show(args, &report)
+    let presets = report.by_preset();
+    let groups: Vec<PresetRuns<'_>> =
+        presets.iter().map(|(preset, runs)| PresetRuns::new(preset, runs, report)).collect();
+    let columns = list_columns(&groups);
+    if let Some(folder) = &args.out {
+        write_probe_report(folder, dataset, &columns, planes, provenance)?;
+    }
+    show(args, report, &groups, &columns)
 }
 
 /// What the steps of a run took, by its record.
@@ -123,7 +166,7 @@ fn seconds(run: &Path) -> Option<f64> {
     Some(log.iter().filter_map(|entry| entry.values.get("step_ms")).sum::<f64>() / 1e3)
 }
 
-fn config(args: &Args) -> ProbeConfig {
+fn config(args: &Args, dataset: &PreparedDataset) -> ProbeConfig {
     let evaluation = args.test_split.clone().map_or(Evaluation::Validation, Evaluation::Split);
     ProbeConfig {
         evaluation,
@@ -135,36 +178,47 @@ fn config(args: &Args) -> ProbeConfig {
         },
         raw_c: args.c,
         label_counts: args.labels.clone(),
-        pooling: Pooling::from(args.pool).name().to_owned(),
+        pooling: args.encoder.pooling().name().to_owned(),
+        class_names: dataset.classes().to_vec(),
         ..ProbeConfig::default()
     }
 }
 
-fn show(args: &Args, report: &ProbeReport) -> anyhow::Result<Conclusion> {
+fn show(
+    args: &Args,
+    report: &ProbeReport,
+    groups: &[PresetRuns<'_>],
+    columns: &[ProbeColumn<'_>],
+) -> anyhow::Result<Conclusion> {
     if args.machine.json {
         print_json(report)?;
         return Ok(Conclusion::Done);
     }
     report.runs.iter().for_each(|run| tell(format_args!("encoder: {run}")));
-    let presets = report.by_preset();
-    let groups: Vec<PresetRuns<'_>> =
-        presets.iter().map(|(preset, runs)| PresetRuns::new(preset, runs, report)).collect();
+    report.random_runs.iter().for_each(|run| tell(format_args!("beside it: {run}")));
+    for (group, seconds) in groups.iter().filter_map(|group| Some((group, group.seconds?))) {
+        tell(format_args!("{}: {seconds:.0} s of training", group.preset));
+    }
+    print(print_columns(columns))?;
+    Ok(Conclusion::Done)
+}
+
+/// Pretrained and random weights of every preset.
+fn list_columns<'a>(groups: &'a [PresetRuns<'a>]) -> Vec<ProbeColumn<'a>> {
     let is_one = groups.len() == 1;
     let mut columns = Vec::new();
-    for group in &groups {
+    for group in groups {
         let seeds = &group.seeds;
         let title = if is_one { "pretrained" } else { group.preset };
-        columns.push(ProbeColumn { title, seeds, tables: &group.pretrained });
+        if !group.pretrained.is_empty() {
+            columns.push(ProbeColumn { title, seeds, tables: &group.pretrained });
+        }
         if !group.random.is_empty() {
             let title = if is_one { "random weights" } else { "its random weights" };
             columns.push(ProbeColumn { title, seeds, tables: &group.random });
         }
     }
-    for (group, seconds) in groups.iter().filter_map(|group| Some((group, group.seconds?))) {
-        tell(format_args!("{}: {seconds:.0} s of training", group.preset));
-    }
-    print(print_columns(&columns))?;
-    Ok(Conclusion::Done)
+    columns
 }
 
 /// The runs of one preset.

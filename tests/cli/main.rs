@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers beside the tests unwrap as they do")]
 
+mod ablate;
 mod bad_input;
 mod command_line;
 mod convert;
@@ -12,6 +13,7 @@ mod crate_edges;
 mod damaged_run;
 mod documents;
 mod fewshot;
+mod finetune;
 mod foreign_readers;
 mod harness;
 mod house_rules;
@@ -21,6 +23,7 @@ mod kill;
 mod kill_commands;
 mod left_overs;
 mod limits;
+mod live;
 mod module_circles;
 mod other_groups;
 mod output_folder;
@@ -28,7 +31,10 @@ mod preset_names;
 mod presets;
 mod pretrain;
 mod repair;
+mod reports;
+mod robustness;
 mod same_bytes;
+mod segment;
 mod sources;
 mod tampered;
 mod teacher;

@@ -1,0 +1,143 @@
+//! What all commands ask about a frozen encoder: what it is, how it is given clouds, and its random twin.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jepa3d_loader::PreparedDataset;
+use jepa3d_schemas::UpAxis;
+use jepa3d_train::{FrozenEncoder, InputOptions, Pooling, PretrainConfig};
+
+use super::tell;
+use crate::presets::{self, Verb};
+
+/// What an encoder is and how it is given clouds.
+#[derive(clap::Args)]
+pub(crate) struct EncoderArgs {
+    /// What an encoder is whose checkpoint does not say it (one that `convert` made): a preset or a .toml file.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<PathBuf>,
+    /// How tokens become one vector.
+    #[arg(long, value_enum, default_value_t = Pool::MaxMean)]
+    pool: Pool,
+    /// Group the stored clouds as the encoder learned, whatever groups the set holds; without it, other groups are refused.
+    #[arg(long)]
+    regroup: bool,
+    /// The axis that was up where the encoder learned, if its checkpoint does not say; clouds are turned to it.
+    #[arg(long, value_enum, value_name = "AXIS")]
+    up_axis: Option<UpAxisName>,
+    /// The prepared set whose training split gives random weights their batch-norm statistics: the one that the encoder
+    /// learned from. Default: the one of --data.
+    #[arg(long, value_name = "DIR")]
+    calibrate_on: Option<PathBuf>,
+}
+
+/// How tokens become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Pool {
+    /// Maximum, then mean over tokens: 2 D numbers.
+    MaxMean,
+    /// Mean over tokens: D numbers.
+    Mean,
+}
+
+/// Axes by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum UpAxisName {
+    X,
+    Y,
+    Z,
+}
+
+impl From<UpAxisName> for UpAxis {
+    fn from(axis: UpAxisName) -> Self {
+        match axis {
+            UpAxisName::X => Self::X,
+            UpAxisName::Y => Self::Y,
+            UpAxisName::Z => Self::Z,
+        }
+    }
+}
+
+impl From<Pool> for Pooling {
+    fn from(pool: Pool) -> Self {
+        match pool {
+            Pool::MaxMean => Self::MaxMean,
+            Pool::Mean => Self::Mean,
+        }
+    }
+}
+
+impl EncoderArgs {
+    /// The config that `--preset` names.
+    pub(crate) fn preset(&self) -> anyhow::Result<Option<Box<PretrainConfig>>> {
+        Ok(self.preset.as_deref().map(read_preset).transpose()?.map(Box::new))
+    }
+
+    /// How tokens become one vector.
+    pub(crate) fn pooling(&self) -> Pooling {
+        self.pool.into()
+    }
+
+    /// Opens a run or checkpoint for `dataset`; says what of its clouds is changed for the encoder.
+    pub(crate) fn open(
+        &self,
+        run: &Path,
+        dataset: &PreparedDataset,
+        device: &str,
+    ) -> anyhow::Result<FrozenEncoder> {
+        self.open_with(run, dataset, device, self.regroup)
+    }
+
+    /// As [`EncoderArgs::open`], with groups made afresh whether that is asked for or not.
+    pub(crate) fn open_regrouping(
+        &self,
+        run: &Path,
+        dataset: &PreparedDataset,
+        device: &str,
+    ) -> anyhow::Result<FrozenEncoder> {
+        self.open_with(run, dataset, device, true)
+    }
+
+    fn open_with(
+        &self,
+        run: &Path,
+        dataset: &PreparedDataset,
+        device: &str,
+        regroup: bool,
+    ) -> anyhow::Result<FrozenEncoder> {
+        let preset = self.preset.as_deref().map(read_preset).transpose()?;
+        let options = InputOptions { regroup, up_axis: self.up_axis.map(UpAxis::from) };
+        let encoder = FrozenEncoder::open(run, preset.as_ref(), device)?.with_input(options);
+        encoder.describe_input(dataset)?.into_iter().for_each(tell);
+        Ok(encoder)
+    }
+
+    /// Random weights of the same architecture, with batch-norm statistics of the split `split` of `dataset`, or of the
+    /// encoder's own split of the set that `--calibrate-on` names.
+    pub(crate) fn randomize(
+        &self,
+        encoder: &FrozenEncoder,
+        dataset: &Arc<PreparedDataset>,
+        split: &str,
+    ) -> anyhow::Result<FrozenEncoder> {
+        if let Some(folder) = &self.calibrate_on {
+            let own = Arc::new(PreparedDataset::open(folder)?);
+            return Ok(encoder.randomize(&own, std::slice::from_ref(&encoder.config().data.split))?);
+        }
+        if encoder.fingerprint().is_some_and(|learned| learned != dataset.fingerprint()) {
+            tell(format_args!(
+                "note: random weights take their batch-norm statistics from {}, those of the encoder are of the set that it \
+                 learned from (--calibrate-on DIR)",
+                dataset.folder().display()
+            ));
+        }
+        let has_split = dataset.splits().iter().any(|(name, _)| *name == split);
+        let splits = if has_split { vec![split.to_owned()] } else { Vec::new() };
+        Ok(encoder.randomize(dataset, &splits)?)
+    }
+}
+
+/// The config that `--preset` names.
+pub(crate) fn read_preset(preset: &Path) -> anyhow::Result<PretrainConfig> {
+    Ok(PretrainConfig::parse(&presets::resolve(Verb::Pretrain, preset)?, &[])?)
+}

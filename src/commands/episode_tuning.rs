@@ -1,0 +1,62 @@
+//! Few-shot episodes by training: an encoder and a head on the labelled samples of each, a run folder an episode.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use jepa3d_probe::{Episode, EpisodeList, FewShotColumn, sum_up_episodes};
+use jepa3d_train::{DownstreamConfig, DownstreamRequest, EncoderSource, EpisodeSamples, Finetuner};
+
+use super::tell;
+
+/// How episodes are trained on.
+pub(crate) struct EpisodeTuning<'a> {
+    pub config: DownstreamConfig,
+    pub list: &'a EpisodeList,
+    /// Folder of the prepared dataset.
+    pub data: &'a Path,
+    /// Below which every episode has a folder.
+    pub out: PathBuf,
+    pub device: &'a str,
+}
+
+impl EpisodeTuning<'_> {
+    /// Trains an encoder on every episode, those that were begun before from where they stood.
+    ///
+    /// # Errors
+    /// Fails if the encoder or the list does not serve the dataset, or a folder holds another run.
+    pub(crate) fn run(&self, title: &str, encoder: &EncoderSource) -> anyhow::Result<FewShotColumn> {
+        let mut accuracies = Vec::new();
+        for episode in &self.list.episodes {
+            let accuracy = self.run_episode(episode, encoder)?;
+            let Episode { way, shot, fold, .. } = episode;
+            tell(format_args!("{title}: {way}-way {shot}-shot, fold {fold}: {:.1} %", 100.0 * accuracy));
+            accuracies.push(accuracy);
+        }
+        Ok(FewShotColumn { title: title.to_owned(), lines: sum_up_episodes(self.list, &accuracies) })
+    }
+
+    /// Share of the queries that are classified correctly after the last step.
+    fn run_episode(&self, episode: &Episode, encoder: &EncoderSource) -> anyhow::Result<f64> {
+        let Episode { way, shot, fold, .. } = episode;
+        let kind = match encoder {
+            EncoderSource::Pretrained { .. } => "pretrained",
+            EncoderSource::Scratch(_) => "scratch",
+        };
+        let support_split = self.list.support_split.clone();
+        // Queries of a held-out part are of the same split.
+        let query_split = self.list.splits().pop().unwrap_or_else(|| support_split.clone());
+        let request = DownstreamRequest {
+            config: self.config.clone(),
+            encoder: encoder.clone(),
+            episode: Some(EpisodeSamples { episode: episode.clone(), support_split, query_split }),
+            data: self.data.to_owned(),
+            out: self.out.join(kind).join(format!("{way}-way-{shot}-shot-{fold}")),
+            resume: true,
+            shown: None,
+            device: self.device.to_owned(),
+        };
+        let mut finetuner = Finetuner::new(request)?;
+        finetuner.run(&AtomicBool::new(false), &mut |_| ())?;
+        Ok(finetuner.judge()?.last.accuracy / 100.0)
+    }
+}

@@ -1,0 +1,249 @@
+//! What `finetune` and `segment` share: their arguments, one run a seed, and what each leaves.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, bail};
+use jepa3d_inspect::{LiveFacts, Provenance};
+use jepa3d_loader::PreparedDataset;
+use jepa3d_probe::MeanDeviation;
+use jepa3d_schemas::write_atomically;
+use jepa3d_train::{
+    DownstreamConfig, DownstreamRequest, EncoderSource, Event, PretrainConfig, Result as TrainResult,
+    RunOutcome,
+};
+use serde::Serialize;
+
+use super::encoder::read_preset;
+use super::live::{self, LiveArgs};
+use super::pretrain::{show, stop_on_signals};
+use super::report_folder::describe_process;
+use super::{MachineArgs, bound_threads, print, print_json, tell, threads};
+use crate::presets::{self, Verb};
+
+/// What a run folder holds when its run is done.
+const RESULT_FILE: &str = "result.json";
+/// The value of --from that means random weights.
+const SCRATCH: &str = "scratch";
+
+/// A run that follows pretraining.
+pub(crate) trait TuningRun: Sized {
+    /// What it finds.
+    type Found: Serialize;
+    /// The command that asks for it.
+    const VERB: Verb;
+
+    /// Starts it, or continues it.
+    fn start(request: DownstreamRequest) -> TrainResult<Self>;
+    /// What is worth saying of its samples, a line each.
+    fn notes(&self) -> &[String];
+    /// Trains to the end, or until `stop` is set.
+    fn train(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> TrainResult<RunOutcome>;
+    /// Judges it once it is done.
+    fn judge(&mut self) -> TrainResult<Self::Found>;
+    /// What it found, for people.
+    fn describe(found: &Self::Found) -> String;
+    /// Leaves a report in its folder; `process` says how this process makes one with an encoder and a seed.
+    fn write_report(out: &Path, found: &Self::Found, process: ProcessFacts<'_>) -> anyhow::Result<()>;
+}
+
+/// Says how this process makes a report, given where the encoder came from and the seed.
+pub(crate) type ProcessFacts<'a> = &'a dyn Fn(&str, u64) -> anyhow::Result<Provenance>;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct RunResults<'a, R> {
+    /// One a seed.
+    runs: &'a [R],
+}
+
+/// What runs that follow pretraining have in common.
+#[derive(clap::Args)]
+pub(crate) struct TuningArgs {
+    /// Where the encoder comes from: a run folder, a checkpoint, or `scratch` for random weights.
+    #[arg(long, value_name = "RUN|CHECKPOINT|scratch")]
+    from: PathBuf,
+    /// What the encoder is where the checkpoint does not say (one that `convert` made), and what is trained from scratch instead
+    /// of the config's `encoder`: a preset or a .toml file.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<PathBuf>,
+    /// Folder of the prepared dataset.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the run.
+    #[arg(long)]
+    out: PathBuf,
+    /// Continue the run in --out; starts it if there is none.
+    #[arg(long)]
+    resume: bool,
+    /// How many labels: all, a share of every class like 5%, or a number of every class like 20.
+    #[arg(long, value_name = "LABELS")]
+    labels: Option<String>,
+    /// Judge on this split instead of the fixed fifth of the training split.
+    #[arg(long, value_name = "NAME")]
+    test_split: Option<String>,
+    /// Several runs, one a seed, into seed-N below --out: mean and deviation over them are printed at the end.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    seeds: Vec<u64>,
+    /// Override a key of the config, e.g. optim.lr=3e-4 (repeatable).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Print the resolved config, train nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+/// One run of those that the arguments ask for.
+struct SeedRun {
+    /// Its seed, where several were named.
+    seed: Option<u64>,
+    /// Its folder.
+    out: PathBuf,
+}
+
+/// Runs `tuning` for every seed, and prints what each found; none if one was asked to stop before its end, or only the config
+/// was asked for.
+pub(crate) fn run_seeds<R: TuningRun>(
+    config: &Path,
+    tuning: &TuningArgs,
+    machine: &MachineArgs,
+) -> anyhow::Result<Option<Vec<R::Found>>> {
+    let stop = stop_on_signals()?;
+    let mut results = Vec::new();
+    for place in tuning.runs() {
+        let Some(request) = tuning.request(R::VERB, config, machine, &place)? else { return Ok(None) };
+        let Some(found) = run_seed::<R>(tuning, machine, request, &stop)? else {
+            tell(format_args!("stopped; the same command with --resume continues {}", place.out.display()));
+            return Ok(None);
+        };
+        results.push(found);
+    }
+    if machine.json {
+        print_json(&RunResults { runs: &results })?;
+        return Ok(None);
+    }
+    results.iter().try_for_each(|found| print(R::describe(found)))?;
+    Ok(Some(results))
+}
+
+/// Trains and judges one run; none if it was asked to stop before its end.
+fn run_seed<R: TuningRun>(
+    tuning: &TuningArgs,
+    machine: &MachineArgs,
+    request: DownstreamRequest,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<R::Found>> {
+    let (preset, out) = (request.config.preset.clone(), request.out.clone());
+    let facts = describe_live(R::VERB, &request);
+    let mut run = R::start(request)?;
+    run.notes().iter().for_each(|note| tell(format_args!("note: {note}")));
+    let mut live = tuning.live.open(facts)?;
+    let outcome = run.train(stop, &mut |event| {
+        live::record(&mut live, &event);
+        show(&preset, event);
+    });
+    live::finish(live);
+    if outcome? == RunOutcome::Stopped {
+        return Ok(None);
+    }
+    let found = run.judge()?;
+    let text = serde_json::to_string_pretty(&found)? + "\n";
+    write_atomically(&out.join(RESULT_FILE), text.as_bytes())?;
+    R::write_report(&out, &found, &|encoder, seed| tuning.describe(encoder, seed, machine))?;
+    Ok(Some(found))
+}
+
+/// What a recording says of a run.
+fn describe_live(verb: Verb, request: &DownstreamRequest) -> LiveFacts {
+    let kind = if verb == Verb::Segment { "segment" } else { "finetune" };
+    LiveFacts {
+        kind,
+        name: request.config.preset.clone(),
+        config: request.config.to_toml(),
+        identity: live::identify(kind, &request.out),
+        data: request.data.clone(),
+        up_axis: request.config.data.up_axis,
+    }
+}
+
+/// Mean and deviation over seeds; nothing for one.
+pub(crate) fn describe_spread(measures: &[(&str, Vec<f64>)]) -> String {
+    let mut text = String::new();
+    for (name, values) in measures.iter().filter(|(_, values)| values.len() > 1) {
+        let MeanDeviation { mean, deviation } = MeanDeviation::measure(values);
+        let _ = writeln!(text, "{name}: {mean:.1} +- {deviation:.1} % over {} seeds", values.len());
+    }
+    text
+}
+
+impl TuningArgs {
+    /// The runs that are asked for, one after the other.
+    fn runs(&self) -> Vec<SeedRun> {
+        let seed_run = |&seed: &u64| SeedRun { seed: Some(seed), out: self.out.join(format!("seed-{seed}")) };
+        match self.seeds.is_empty() {
+            true => vec![SeedRun { seed: None, out: self.out.clone() }],
+            false => self.seeds.iter().map(seed_run).collect(),
+        }
+    }
+
+    /// The request that the arguments mean; none if only the config was asked for, which is printed then.
+    fn request(
+        &self,
+        verb: Verb,
+        config: &Path,
+        machine: &MachineArgs,
+        place: &SeedRun,
+    ) -> anyhow::Result<Option<DownstreamRequest>> {
+        let mut sets = self.sets.clone();
+        sets.extend(place.seed.map(|seed| format!("run.seed={seed}")));
+        sets.extend(self.labels.as_ref().map(|labels| format!("labels.budget=\"{labels}\"")));
+        sets.extend(self.test_split.as_ref().map(|split| format!("labels.test_split=\"{split}\"")));
+        let mut config = DownstreamConfig::parse(&presets::resolve(verb, config)?, &sets)?;
+        if self.dry_run {
+            print(config.to_toml())?;
+            return Ok(None);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        config.data.threads = bound_threads("data.threads", config.data.threads, cores);
+        jepa3d_train::use_threads(threads(machine.threads));
+        let (data, out, resume) = (self.data.clone(), place.out.clone(), self.resume);
+        let encoder = self.encoder(&config)?;
+        let device = machine.device.clone();
+        Ok(Some(DownstreamRequest {
+            config,
+            encoder,
+            episode: None,
+            data,
+            out,
+            resume,
+            device,
+            shown: self.live.plan(),
+        }))
+    }
+
+    /// How the report of a run was made.
+    fn describe(&self, encoder: &str, seed: u64, machine: &MachineArgs) -> anyhow::Result<Provenance> {
+        let dataset = PreparedDataset::open(&self.data)?;
+        Ok(describe_process(&dataset, &[encoder.to_owned()], &[seed], threads(machine.threads)))
+    }
+
+    fn encoder(&self, config: &DownstreamConfig) -> anyhow::Result<EncoderSource> {
+        let preset = self.preset.as_deref().map(read_preset).transpose()?.map(Box::new);
+        if self.from != Path::new(SCRATCH) {
+            return Ok(EncoderSource::Pretrained { path: self.from.clone(), preset });
+        }
+        if self.from.exists() {
+            bail!(
+                "--from {SCRATCH}: expected random weights, found a file of this name: write ./{SCRATCH} for it"
+            );
+        }
+        let of_config = || -> anyhow::Result<Box<PretrainConfig>> {
+            let text = presets::resolve(Verb::Pretrain, Path::new(&config.encoder)).context("encoder")?;
+            Ok(Box::new(PretrainConfig::parse(&text, &[])?))
+        };
+        Ok(EncoderSource::Scratch(preset.map_or_else(of_config, Ok)?))
+    }
+}

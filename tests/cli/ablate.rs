@@ -1,0 +1,118 @@
+//! Ablations: every plan that is built in, runs that are killed and go on to the same bytes, plans that do not serve.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::harness::{Run, command, files_below, finish, jepa3d, text, write};
+use super::pretrain::{Place, TINY};
+
+const PLAN: &str = r#"
+name = "two widths"
+base = "point-jepa-region-small"
+seeds = [1, 2]
+[probe]
+labels = [1]
+light = true
+[grid]
+"predictor.width" = [8, 16]
+"#;
+
+fn ablate(place: &Place, plan: &str, out: &Path, args: &[&str]) -> std::process::Command {
+    let mut command = command(&["ablate", plan, "--threads", "2", "--data"]);
+    command.arg(place.path("data")).arg("--out").arg(out);
+    let (width, rest): (Vec<&str>, Vec<&str>) =
+        TINY.iter().partition(|set| set.starts_with("predictor.width"));
+    assert_eq!(width.len(), 1);
+    for set in rest.iter().chain(&["run.epochs=2", "optim.warmup_epochs=1", "monitor.probe_every=2"]) {
+        command.args(["--set", set]);
+    }
+    command.args(args);
+    command
+}
+
+/// Everything that must not depend on the pieces a run was made in.
+fn bytes(out: &Path) -> Vec<(String, Vec<u8>)> {
+    let is_kept = |name: &str| {
+        ["ablation.json", "result.json", "last.safetensors"].iter().any(|kept| name.ends_with(kept))
+    };
+    let files = files_below(out).into_iter();
+    let named =
+        files.map(|file| (text(file.strip_prefix(out).unwrap()).to_owned(), std::fs::read(&file).unwrap()));
+    named.filter(|(name, _)| is_kept(name)).collect()
+}
+
+#[test]
+fn a_killed_ablation_goes_on_to_the_same_bytes_and_another_plan_is_refused() {
+    let place = Place::new();
+    let plan = place.path("plan.toml");
+    write(&plan, PLAN);
+    let run =
+        |out: &str, args: &[&str]| -> Run { finish(ablate(&place, text(&plan), &place.path(out), args)) };
+    let straight = run("straight", &[]).expect(0);
+    for line in
+        ["random weights", "predictor.width=8 ", "predictor.width=16", "mean +- deviation over seeds 1, 2"]
+    {
+        assert!(straight.stdout.contains(line), "{line}: {}", straight.stdout);
+    }
+    let out = place.path("pieces");
+    for millis in [150, 400, 700] {
+        let mut child = ablate(&place, text(&plan), &out, &[]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(millis));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let found = run("pieces", &["--json"]).expect(0).json();
+    assert_eq!(found["lines"].as_array().unwrap().len(), 3);
+    let want = bytes(&place.path("straight"));
+    assert!(want.len() == 1 + 2 + 4 * 2, "{}", want.len());
+    assert!(bytes(&out) == want, "other bytes");
+    // What is there is not made again; damage is.
+    let result = out.join("predictor.width=8/seed-1/result.json");
+    write(&result, "{}");
+    run("pieces", &[]).expect(0);
+    assert!(bytes(&out) == want, "other bytes");
+    write(&plan, PLAN.replace("seeds = [1, 2]", "seeds = [1]\nset = [\"optim.lr=3e-4\"]"));
+    let refused = run("pieces", &[]).expect(2);
+    assert!(refused.stderr.contains("optim.lr 0.0003 instead of 0.001"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_run_that_cannot_run_on_is_named_and_the_others_go_on() {
+    let place = Place::new();
+    let plan = place.path("plan.toml");
+    let wild = "\n[[variants]]\nname = \"tame\"\n[[variants]]\nname = \"wild\"\nset = [\"optim.lr=1e30\", \"optim.clip=0\"]\n";
+    write(&plan, PLAN.split("[grid]").next().unwrap().to_owned() + wild);
+    let run =
+        finish(ablate(&place, text(&plan), &place.path("out"), &["--set", "predictor.width=8"])).expect(1);
+    assert!(run.stdout.contains("wild: seed 2 failed: "), "{}", run.stdout);
+    let tame = run.stdout.lines().find(|line| line.starts_with("tame")).unwrap();
+    assert!(tame.contains(" +- ") && !tame.contains('('), "{tame}");
+}
+
+#[test]
+fn every_plan_is_valid_and_what_a_set_does_not_serve_is_named_before_anything_runs() {
+    let place = Place::new();
+    let dry = |plan: &str, sets: &[&str]| {
+        finish(ablate(&place, plan, &place.path("out"), &[&["--dry-run"], sets].concat()))
+    };
+    let narrow = ["--set", "predictor.width=8"];
+    for (plan, sets) in
+        [("masking", &narrow[..]), ("predictor-width", &[]), ("target", &narrow), ("groupings", &narrow)]
+    {
+        let list = dry(plan, sets).expect(0).stdout;
+        assert!(list.contains("seeds 1, 2, 3"), "{plan}: {list}");
+    }
+    let refused = dry("masking", &["--set", "data.groupings=3"]).expect(2).stderr;
+    let expected = "variant \"region 65\": config: data.groupings: expected at most 2 stored groupings";
+    assert!(refused.contains(expected), "{refused}");
+    let run = jepa3d(&[
+        "ablate",
+        "teacher",
+        "--data",
+        text(&place.path("data")),
+        "--out",
+        text(&place.path("out")),
+    ]);
+    assert!(run.expect(2).stderr.contains("variant \"hog\""));
+    assert!(!place.path("out").exists(), "nothing was begun");
+}

@@ -1,0 +1,79 @@
+//! `segment` with the real binary: parts of the built-in set, stopped and continued to the same bytes; what cannot be segmented.
+
+use std::path::Path;
+
+use super::harness::{Run, jepa3d, prepare_folder, prepare_small, text};
+
+/// A preset on a tiny set, two epochs of a tiny encoder.
+fn segment(data: &Path, out: &Path, args: &[&str]) -> Run {
+    let sets = [
+        "data.groups=8",
+        "data.group_size=8",
+        "run.epochs=2",
+        "length.min_steps=0",
+        "head.hidden=8",
+        "segment.upsampling=8",
+        "labels.select_every=1",
+        "labels.selection=0.5",
+    ];
+    let encoder = out.with_extension("toml");
+    let tiny = "preset = \"tiny\"\n[model]\ntokenizer = [4, 8, 8]\nwidth = 12\ndepth = 3\nheads = 2\n";
+    std::fs::write(&encoder, tiny).unwrap();
+    let mut all = vec!["segment", "parts-small", "--from", "scratch", "--preset", text(&encoder)];
+    all.extend(["--data", text(data), "--out", text(out), "--json"]);
+    sets.iter().for_each(|set| all.extend(["--set", set]));
+    jepa3d(&[&all, args].concat())
+}
+
+#[test]
+fn parts_of_the_built_in_set_in_one_piece_or_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    prepare_small(&path("data"), &[]).expect(0);
+    let whole = segment(&path("data"), &path("whole"), &[]).expect(0).json();
+    let whole = &whole["runs"][0];
+    let parts = &whole["last"]["scores"]["parts"];
+    assert_eq!(parts["categories"].as_array().unwrap().len(), 16);
+    assert_eq!(parts["shapes"], whole["n_evaluation"]);
+    assert!(whole["point_classes"][0].as_str().unwrap().starts_with("airplane "));
+    let stopped = segment(&path("data"), &path("two"), &["--set", "run.stop_after=3"]).expect(0);
+    assert!(
+        stopped.stderr.contains("stopped; the same command with --resume continues"),
+        "{}",
+        stopped.stderr
+    );
+    let again = segment(&path("data"), &path("two"), &["--resume"]).expect(0).json();
+    assert_eq!(&again["runs"][0], whole);
+    for file in ["last.safetensors", "best.safetensors", "result.json"] {
+        let read = |out: &str| std::fs::read(path(out).join(file)).unwrap();
+        assert!(read("whole") == read("two"), "{file}");
+    }
+    // An official file and back: what the class of the paper loads is what the run wrote.
+    let convert =
+        |from: &str, to: &str| jepa3d(&["convert", text(&path(from)), "--to", text(&path(to))]).expect(0);
+    let said = convert("whole/last.safetensors", "theirs.ckpt").stdout;
+    assert!(
+        said.contains("parts of 16 classes") && said.contains("left out: moments of the optimiser"),
+        "{said}"
+    );
+    convert("theirs.ckpt", "ours.safetensors");
+    convert("ours.safetensors", "again.ckpt");
+    assert!(std::fs::read(path("theirs.ckpt")).unwrap() == std::fs::read(path("again.ckpt")).unwrap());
+}
+
+#[test]
+fn points_without_labels_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let clouds = path("raw/train");
+    std::fs::create_dir_all(&clouds).unwrap();
+    let line = |i: i32| format!("{} {} {}\n", f64::from(i).sin(), f64::from(i).cos(), f64::from(i % 7));
+    std::fs::write(clouds.join("a.xyz"), (0..300).map(line).collect::<String>()).unwrap();
+    prepare_folder(&path("raw"), &path("data"), &[]).expect(0);
+    let refused = segment(&path("data"), &path("out"), &[]).expect(2).stderr;
+    assert!(
+        refused.contains("point_classes: expected what the labels of points mean, found none"),
+        "{refused}"
+    );
+    assert!(!path("out").exists(), "nothing was begun");
+}
