@@ -20,7 +20,6 @@ pub(crate) fn write_finetune_report(
     report.add_fact("mean over classes", format!("{:.1} %", result.last.mean_class_accuracy));
     report.add_fact("trained on", format!("{} samples (labels: {})", result.n_train, result.labels));
     report.add(ReportSection::Table(tabulate_classification(result)));
-    report.add(ReportSection::Table(tabulate_classes(&result.last)));
     report.add(ReportSection::Confusion(ReportConfusion {
         caption: "Which class was taken for which".to_owned(),
         classes: result.last.confusion.classes.clone(),
@@ -82,22 +81,6 @@ fn tabulate_classification(result: &FinetuneResult) -> ReportTable {
     };
     let header = ["percent", "of samples", "mean over classes"].map(str::to_owned).to_vec();
     ReportTable { caption: "Accuracy".to_owned(), header, rows, note }
-}
-
-fn tabulate_classes(scores: &FinetuneScores) -> ReportTable {
-    let accuracies = scores.confusion.class_accuracies();
-    let rows = scores.confusion.classes.iter().zip(&accuracies).zip(&scores.confusion.counts);
-    let rows = rows.map(|((name, accuracy), counts)| {
-        let share =
-            accuracy.map_or_else(|| ReportCell::text("-"), |share| ReportCell::number(100.0 * share, 1));
-        vec![ReportCell::text(name), share, ReportCell::number(counts.iter().sum::<u64>() as f64, 0)]
-    });
-    ReportTable {
-        caption: "Classes".to_owned(),
-        header: ["class", "percent", "samples"].map(str::to_owned).to_vec(),
-        rows: rows.collect(),
-        note: "after the last step".to_owned(),
-    }
 }
 
 /// The measures of a look by name, in percent.

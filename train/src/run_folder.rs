@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 const LOCK_FILE: &str = ".lock";
 
 /// Settings that may differ when a run is continued: they change no parameter.
-const FREE: [&str; 10] = [
+const FREE: [&str; 12] = [
     "run.max_steps",
     "run.stop_after",
     "run.checkpoint_every",
@@ -24,6 +24,8 @@ const FREE: [&str; 10] = [
     "data.prefetch",
     "monitor.patience",
     "length.print_every",
+    "votes.looks",
+    "votes.seed",
 ];
 
 /// A run folder that this process alone may write.
