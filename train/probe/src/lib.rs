@@ -3,7 +3,7 @@
 //! - [`probe`] measures a [`FeatureSet`] as a [`ProbeConfig`] says; [`print_columns`] puts tables side by side.
 //! - [`few_shot()`] measures it on the n-way k-shot episodes of an [`EpisodeList`].
 //! - [`PointConfusion`] and [`PartScores`] judge labels of single points, of scenes and of parts of objects.
-//! - [`retrieve`] ranks a gallery for every query, by cosine; [`principal_plane`] lays features into a plane to look at.
+//! - [`retrieve`] ranks a gallery for every query, by cosine; [`principal_plane()`] lays features into a plane to look at.
 //! - [`CleanClassifiers`] are fitted on clean features and judge corrupted ones; [`CorruptionErrors`] sums that up.
 //! - [`effective_rank`], [`PositionBasis::share`], [`cloud_share`] and [`explained_share`] tell whether an encoder collapses.
 //!
