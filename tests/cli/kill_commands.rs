@@ -98,11 +98,36 @@ fn kill_runs(wanted: usize) {
     assert_eq!(half_written(&out), [""; 0].map(PathBuf::from));
 }
 
+fn kill_tuning(wanted: usize) {
+    let place = Place::new();
+    place.pretrain("run", &["--set", "run.stop_after=1"]).expect(0);
+    let (run, data) = (place.path("run"), place.path("data"));
+    let start = |out: &Path| {
+        let mut all =
+            vec!["finetune", "modelnet40-small", "--from", text(&run), "--data", text(&data), "--resume"];
+        for set in ["run.epochs=3", "length.min_steps=0", "labels.selection=0.5", "labels.select_every=1"] {
+            all.extend(["--set", set]);
+        }
+        all.extend(["--set", "optim.batch=8", "--set", "run.checkpoint_every=1", "--out", text(out)]);
+        command(&all)
+    };
+    let (straight, out) = (place.path("straight"), place.path("tuned"));
+    finish(start(&straight)).expect(0);
+    let restart = || std::fs::remove_dir_all(&out).unwrap();
+    survive(&Victim { start: &|| start(&out), check: &|| (), restart: &restart }, wanted, 4);
+    for file in ["last.safetensors", "best.safetensors", "result.json"] {
+        let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(read(&straight) == read(&out), "{file}");
+    }
+    assert_eq!(half_written(&out), [""; 0].map(PathBuf::from));
+}
+
 #[test]
 fn a_few_kills_lose_nothing_that_follows_a_preparation() {
     kill_teachers(2);
     kill_files(1);
     kill_runs(2);
+    kill_tuning(2);
 }
 
 #[test]
@@ -111,4 +136,5 @@ fn many_kills_lose_nothing_that_follows_a_preparation() {
     kill_teachers(60);
     kill_files(30);
     kill_runs(60);
+    kill_tuning(60);
 }
