@@ -54,6 +54,11 @@ pub(super) fn class_names(scheme: NuScenesClasses) -> Vec<String> {
     }
 }
 
+/// The categories of boxes, each with its detection class if it has one.
+pub(super) fn box_categories() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    FINE.into_iter()
+}
+
 /// The label of a category, or `None` if the scheme has no class for it.
 pub(super) fn find_label(category: &str, scheme: NuScenesClasses) -> Option<u16> {
     let fine = FINE.binary_search_by_key(&category, |&(name, _)| name).ok()?;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use jepa3d_schemas::{PointClasses, Warning, WarningKind};
 
+use super::classes::box_categories;
 use super::lidar_cloud::LidarCloud;
 use super::recording::Recording;
 use super::rows::{CategoryRow, LidarsegRow, NuScenesTable};
@@ -40,32 +41,9 @@ const CLASSES: [&str; 17] = [
 /// The label of what the challenge ignores.
 const IGNORED: i16 = 0;
 
-/// The categories with their class, or none where they are ignored.
-const CATEGORIES: [(&str, Option<&str>); 32] = [
+/// The categories that no box has, with their class, or none where they are ignored; those of boxes have their detection class.
+const BEYOND_BOXES: [(&str, Option<&str>); 9] = [
     ("noise", None),
-    ("animal", None),
-    ("human.pedestrian.adult", Some("pedestrian")),
-    ("human.pedestrian.child", Some("pedestrian")),
-    ("human.pedestrian.construction_worker", Some("pedestrian")),
-    ("human.pedestrian.personal_mobility", None),
-    ("human.pedestrian.police_officer", Some("pedestrian")),
-    ("human.pedestrian.stroller", None),
-    ("human.pedestrian.wheelchair", None),
-    ("movable_object.barrier", Some("barrier")),
-    ("movable_object.debris", None),
-    ("movable_object.pushable_pullable", None),
-    ("movable_object.trafficcone", Some("traffic_cone")),
-    ("static_object.bicycle_rack", None),
-    ("vehicle.bicycle", Some("bicycle")),
-    ("vehicle.bus.bendy", Some("bus")),
-    ("vehicle.bus.rigid", Some("bus")),
-    ("vehicle.car", Some("car")),
-    ("vehicle.construction", Some("construction_vehicle")),
-    ("vehicle.emergency.ambulance", None),
-    ("vehicle.emergency.police", None),
-    ("vehicle.motorcycle", Some("motorcycle")),
-    ("vehicle.trailer", Some("trailer")),
-    ("vehicle.truck", Some("truck")),
     ("flat.driveable_surface", Some("driveable_surface")),
     ("flat.other", Some("other_flat")),
     ("flat.sidewalk", Some("sidewalk")),
@@ -76,6 +54,11 @@ const CATEGORIES: [(&str, Option<&str>); 32] = [
     ("vehicle.ego", None),
 ];
 
+/// The 32 categories with their class, or none where they are ignored.
+fn categories() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    box_categories().chain(BEYOND_BOXES)
+}
+
 /// What the labels of points mean.
 pub(super) fn lidarseg_classes() -> PointClasses {
     let names = CLASSES.map(str::to_owned).to_vec();
@@ -84,7 +67,7 @@ pub(super) fn lidarseg_classes() -> PointClasses {
 
 /// The label of a category; `None` if it is none of the 32.
 fn find_class(category: &str) -> Option<i16> {
-    let (_, class) = CATEGORIES.iter().find(|(name, _)| *name == category)?;
+    let (_, class) = categories().find(|(name, _)| *name == category)?;
     let place = class.and_then(|class| CLASSES.iter().position(|name| *name == class));
     Some(place.map_or(IGNORED, |place| place as i16))
 }
@@ -178,7 +161,7 @@ mod tests {
     #[test]
     fn every_class_of_the_challenge_is_reached() {
         let mut counts = [0; 17];
-        for (name, _) in CATEGORIES {
+        for (name, _) in categories() {
             counts[find_class(name).unwrap() as usize] += 1;
         }
         // What is ignored first; then barrier bicycle bus car construction motorcycle pedestrian cone trailer truck, surfaces.
