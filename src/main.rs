@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
     ablate, completions, convert, embed, fewshot, finetune, inspect, prepare, pretrain, probe, report,
-    retrieve, robustness, segment, stats, teacher, verify,
+    retrieve, robustness, segment, stats, teacher, tuning, verify,
 };
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the
@@ -49,9 +49,9 @@ enum Command {
     /// What frozen features are worth, beside random weights of the same architecture.
     Probe(probe::Args),
     /// Train an encoder with a classification head on labels; --resume continues.
-    Finetune(finetune::Args),
+    Finetune(tuning::TuningArgs),
     /// Train an encoder with a head that labels points, of parts or scenes; --resume continues.
-    Segment(segment::Args),
+    Segment(tuning::TuningArgs),
     /// N-way k-shot episodes on frozen features, beside random weights.
     Fewshot(fewshot::Args),
     /// Nearest neighbours by frozen features: mAP, recall, and pictures of what is found.

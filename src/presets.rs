@@ -20,15 +20,22 @@ pub(crate) enum Verb {
     Ablate,
 }
 
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Verb {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Prepare => "prepare",
             Self::Pretrain => "pretrain",
             Self::Finetune => "finetune",
             Self::Segment => "segment",
             Self::Ablate => "ablate",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

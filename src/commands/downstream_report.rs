@@ -15,10 +15,13 @@ pub(crate) fn write_finetune_report(
     how: &str,
     provenance: Provenance,
 ) -> anyhow::Result<()> {
-    let mut report = Report::new(format!("{}: labels of objects", result.preset), provenance);
+    let mut report = Report::new(format!("{}: labels of objects", result.facts.preset), provenance);
     report.add_fact("accuracy, last step", format!("{:.1} %", result.last.accuracy));
     report.add_fact("mean over classes", format!("{:.1} %", result.last.mean_class_accuracy));
-    report.add_fact("trained on", format!("{} samples (labels: {})", result.n_train, result.labels));
+    report.add_fact(
+        "trained on",
+        format!("{} samples (labels: {})", result.facts.n_train, result.facts.labels),
+    );
     report.add(ReportSection::Table(tabulate_classification(result)));
     report.add(ReportSection::Confusion(ReportConfusion {
         caption: "Which class was taken for which".to_owned(),
@@ -38,7 +41,7 @@ pub(crate) fn write_segment_report(
     how: &str,
     provenance: Provenance,
 ) -> anyhow::Result<()> {
-    let mut report = Report::new(format!("{}: labels of points", result.preset), provenance);
+    let mut report = Report::new(format!("{}: labels of points", result.facts.preset), provenance);
     for (name, value) in measures_of(&result.last) {
         report.add_fact(name, format!("{value:.1} %"));
     }

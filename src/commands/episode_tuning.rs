@@ -1,10 +1,15 @@
 //! Few-shot episodes by training: an encoder and a head on the labelled samples of each, a run folder an episode.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{Episode, EpisodeList, FewShotColumn, sum_up_episodes};
-use jepa3d_train::{DownstreamConfig, DownstreamRequest, EncoderSource, EpisodeSamples, Finetuner};
+use jepa3d_train::{
+    DownstreamConfig, DownstreamRequest, DownstreamRun, EncoderSource, EncoderWeights, EpisodeSamples,
+    Finetuner,
+};
 
 use super::tell;
 
@@ -12,8 +17,7 @@ use super::tell;
 pub(crate) struct EpisodeTuning<'a> {
     pub config: DownstreamConfig,
     pub list: &'a EpisodeList,
-    /// Folder of the prepared dataset.
-    pub data: &'a Path,
+    pub dataset: &'a Arc<PreparedDataset>,
     /// Below which every episode has a folder.
     pub out: PathBuf,
     pub device: &'a str,
@@ -25,9 +29,11 @@ impl EpisodeTuning<'_> {
     /// # Errors
     /// Fails if the encoder or the list does not serve the dataset, or a folder holds another run.
     pub(crate) fn run(&self, title: &str, encoder: &EncoderSource) -> anyhow::Result<FewShotColumn> {
+        let (kind, seed) = (name_kind(encoder), self.config.run.seed);
+        let encoder = Arc::new(EncoderWeights::open(encoder, self.dataset, self.device, seed)?);
         let mut accuracies = Vec::new();
         for episode in &self.list.episodes {
-            let accuracy = self.run_episode(episode, encoder)?;
+            let accuracy = self.run_episode(episode, &encoder, kind)?;
             let Episode { way, shot, fold, .. } = episode;
             tell(format_args!("{title}: {way}-way {shot}-shot, fold {fold}: {:.1} %", 100.0 * accuracy));
             accuracies.push(accuracy);
@@ -36,20 +42,21 @@ impl EpisodeTuning<'_> {
     }
 
     /// Share of the queries that are classified correctly after the last step.
-    fn run_episode(&self, episode: &Episode, encoder: &EncoderSource) -> anyhow::Result<f64> {
+    fn run_episode(
+        &self,
+        episode: &Episode,
+        encoder: &Arc<EncoderWeights>,
+        kind: &str,
+    ) -> anyhow::Result<f64> {
         let Episode { way, shot, fold, .. } = episode;
-        let kind = match encoder {
-            EncoderSource::Pretrained { .. } => "pretrained",
-            EncoderSource::Scratch(_) => "scratch",
-        };
         let support_split = self.list.support_split.clone();
         // Queries of a held-out part are of the same split.
         let query_split = self.list.splits().pop().unwrap_or_else(|| support_split.clone());
         let request = DownstreamRequest {
             config: self.config.clone(),
-            encoder: encoder.clone(),
+            encoder: Arc::clone(encoder),
             episode: Some(EpisodeSamples { episode: episode.clone(), support_split, query_split }),
-            data: self.data.to_owned(),
+            dataset: Arc::clone(self.dataset),
             out: self.out.join(kind).join(format!("{way}-way-{shot}-shot-{fold}")),
             resume: true,
             shown: None,
@@ -58,5 +65,13 @@ impl EpisodeTuning<'_> {
         let mut finetuner = Finetuner::new(request)?;
         finetuner.run(&AtomicBool::new(false), &mut |_| ())?;
         Ok(finetuner.judge()?.last.accuracy / 100.0)
+    }
+}
+
+/// Below which folder the runs of an encoder stand.
+fn name_kind(encoder: &EncoderSource) -> &'static str {
+    match encoder {
+        EncoderSource::Pretrained { .. } => "pretrained",
+        EncoderSource::Scratch(_) => "scratch",
     }
 }

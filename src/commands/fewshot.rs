@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         seeds.push(encoder.config().run.seed);
         let title = path.display().to_string();
         columns.push(FewShotColumn { title: title.clone(), lines: few_shot(&features, list)? });
-        let tuning = args.tuning(columns.len(), list)?;
+        let tuning = args.tuning(columns.len(), list, &dataset)?;
         if let Some(tuning) = &tuning {
             let source = EncoderSource::Pretrained { path: path.clone(), preset: args.encoder.preset()? };
             columns.push(tuning.run(&format!("{title}, fine-tuned"), &source)?);
@@ -134,11 +134,12 @@ impl Args {
         &'a self,
         number: usize,
         list: &'a EpisodeList,
+        dataset: &'a Arc<PreparedDataset>,
     ) -> anyhow::Result<Option<EpisodeTuning<'a>>> {
         let (Some(preset), Some(out)) = (&self.finetune, &self.out) else { return Ok(None) };
         let config = DownstreamConfig::parse(&presets::resolve(Verb::Finetune, preset)?, &[])?;
-        let (data, device) = (&self.data, &self.machine.device);
-        Ok(Some(EpisodeTuning { config, list, data, out: out.join(format!("episodes-{number}")), device }))
+        let (out, device) = (out.join(format!("episodes-{number}")), &self.machine.device);
+        Ok(Some(EpisodeTuning { config, list, dataset, out, device }))
     }
 }
 

@@ -1,31 +1,18 @@
 //! `jepa3d finetune`: an encoder and a classification head, trained on labels, judged once.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 
-use jepa3d_train::{
-    DownstreamRequest, Event, FinetuneResult, FinetuneScores, Finetuner, Result as TrainResult, RunOutcome,
-};
+use jepa3d_inspect::Provenance;
+use jepa3d_train::{DownstreamFacts, FinetuneResult, FinetuneScores, Finetuner};
 
 use super::downstream_report::write_finetune_report;
-use super::tuning::{ProcessFacts, TuningArgs, TuningRun, describe_spread, run_seeds};
-use super::{Conclusion, MachineArgs, print};
+use super::tuning::{TuningArgs, TuningRun, describe_judgement, describe_spread, run_seeds};
+use super::{Conclusion, print};
 use crate::presets::Verb;
 
-/// Arguments of `finetune`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Name of a preset (`jepa3d presets` lists them) or path of a .toml file.
-    config: PathBuf,
-    #[command(flatten)]
-    tuning: TuningArgs,
-    #[command(flatten)]
-    machine: MachineArgs,
-}
-
-pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
-    if let Some(results) = run_seeds::<Finetuner>(&args.config, &args.tuning, &args.machine)? {
+pub(crate) fn run(args: &TuningArgs) -> anyhow::Result<Conclusion> {
+    if let Some(results) = run_seeds::<Finetuner>(args)? {
         let measure =
             |of: fn(&FinetuneScores) -> f64| results.iter().map(|r| of(&r.last)).collect::<Vec<_>>();
         print(describe_spread(&[
@@ -37,31 +24,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
 }
 
 impl TuningRun for Finetuner {
-    type Found = FinetuneResult;
     const VERB: Verb = Verb::Finetune;
 
-    fn start(request: DownstreamRequest) -> TrainResult<Self> {
-        Self::new(request)
-    }
-
-    fn notes(&self) -> &[String] {
-        self.notes()
-    }
-
-    fn train(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> TrainResult<RunOutcome> {
-        self.run(stop, report)
-    }
-
-    fn judge(&mut self) -> TrainResult<FinetuneResult> {
-        Finetuner::judge(self)
+    fn facts(found: &FinetuneResult) -> &DownstreamFacts {
+        &found.facts
     }
 
     fn describe(found: &FinetuneResult) -> String {
         describe(found)
     }
 
-    fn write_report(out: &Path, found: &FinetuneResult, process: ProcessFacts<'_>) -> anyhow::Result<()> {
-        write_finetune_report(out, found, &describe(found), process(&found.encoder, found.seed)?)
+    fn write_report(out: &Path, found: &FinetuneResult, provenance: Provenance) -> anyhow::Result<()> {
+        write_finetune_report(out, found, &describe(found), provenance)
     }
 }
 
@@ -84,14 +58,5 @@ fn describe(result: &FinetuneResult) -> String {
             vote.accuracy
         );
     }
-    let selection = match result.n_selection {
-        0 => "nothing selected".to_owned(),
-        count => format!("the selected step is the best on {count} others of the training split"),
-    };
-    let _ = writeln!(
-        text,
-        "judged once, at the end, on {} samples ({}); trained on {} (labels: {}); {selection}\n{}; seed {}",
-        result.n_evaluation, result.evaluated, result.n_train, result.labels, result.encoder, result.seed
-    );
-    text
+    text + &describe_judgement(&result.facts, "")
 }

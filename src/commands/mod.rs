@@ -28,7 +28,7 @@ mod robustness_report;
 pub(crate) mod segment;
 pub(crate) mod stats;
 pub(crate) mod teacher;
-mod tuning;
+pub(crate) mod tuning;
 pub(crate) mod verify;
 
 use std::io::Write;

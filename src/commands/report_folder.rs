@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use jepa3d_inspect::{Provenance, REPORT_JSON, REPORT_PAGE, ReportFact, ReportTable};
 use jepa3d_loader::PreparedDataset;
+use jepa3d_probe::align_rows;
 use jepa3d_schemas::printable;
 
 use super::check_target;
@@ -67,19 +68,7 @@ fn processor_name() -> String {
 pub(crate) fn print_table(table: &ReportTable) -> String {
     let mut rows = vec![table.header.iter().map(|name| printable(name)).collect::<Vec<_>>()];
     rows.extend(table.rows.iter().map(|row| row.iter().map(|cell| printable(&cell.text)).collect()));
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
-    let mut out = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, &width))| match c {
-            0 => format!("{cell:<width$}"),
-            _ => format!("  {cell:>width$}"),
-        });
-        out += cells.collect::<String>().trim_end();
-        out.push('\n');
-    }
-    out
+    align_rows(&rows)
 }
 
 #[cfg(test)]

@@ -1,32 +1,18 @@
 //! `jepa3d segment`: an encoder and a head that labels points, trained on labels of points, judged once.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 
-use jepa3d_train::{
-    DownstreamRequest, Event, JudgedPoints, Result as TrainResult, RunOutcome, SegmentLook, SegmentResult,
-    SegmentRun,
-};
+use jepa3d_inspect::Provenance;
+use jepa3d_train::{DownstreamFacts, JudgedPoints, SegmentLook, SegmentResult, SegmentRun};
 
 use super::downstream_report::write_segment_report;
-use super::tuning::{ProcessFacts, TuningArgs, TuningRun, describe_spread, run_seeds};
-use super::{Conclusion, MachineArgs, print};
+use super::tuning::{TuningArgs, TuningRun, describe_judgement, describe_spread, run_seeds};
+use super::{Conclusion, print};
 use crate::presets::Verb;
 
-/// Arguments of `segment`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Name of a preset (`jepa3d presets` lists them) or path of a .toml file.
-    config: PathBuf,
-    #[command(flatten)]
-    tuning: TuningArgs,
-    #[command(flatten)]
-    machine: MachineArgs,
-}
-
-pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
-    if let Some(results) = run_seeds::<SegmentRun>(&args.config, &args.tuning, &args.machine)? {
+pub(crate) fn run(args: &TuningArgs) -> anyhow::Result<Conclusion> {
+    if let Some(results) = run_seeds::<SegmentRun>(args)? {
         let iou = results.iter().map(|result| 100.0 * result.last.scores.selection()).collect();
         print(describe_spread(&[("mIoU (by instance, where objects have parts), last step", iou)]))?;
     }
@@ -34,31 +20,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
 }
 
 impl TuningRun for SegmentRun {
-    type Found = SegmentResult;
     const VERB: Verb = Verb::Segment;
 
-    fn start(request: DownstreamRequest) -> TrainResult<Self> {
-        Self::new(request)
-    }
-
-    fn notes(&self) -> &[String] {
-        self.notes()
-    }
-
-    fn train(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> TrainResult<RunOutcome> {
-        self.run(stop, report)
-    }
-
-    fn judge(&mut self) -> TrainResult<SegmentResult> {
-        SegmentRun::judge(self)
+    fn facts(found: &SegmentResult) -> &DownstreamFacts {
+        &found.facts
     }
 
     fn describe(found: &SegmentResult) -> String {
         describe(found)
     }
 
-    fn write_report(out: &Path, found: &SegmentResult, process: ProcessFacts<'_>) -> anyhow::Result<()> {
-        write_segment_report(out, found, &describe(found), process(&found.encoder, found.seed)?)
+    fn write_report(out: &Path, found: &SegmentResult, provenance: Provenance) -> anyhow::Result<()> {
+        write_segment_report(out, found, &describe(found), provenance)
     }
 }
 
@@ -78,20 +51,11 @@ fn describe(result: &SegmentResult) -> String {
             let _ = writeln!(text, "  {name:<24} {:>5.1} %", 100.0 * value);
         }
     }
-    let selection = match result.n_selection {
-        0 => "nothing selected".to_owned(),
-        count => format!("the selected step is the best on {count} others of the training split"),
-    };
     let judged = match result.judged {
-        JudgedPoints::Grouping => "the points of the stored grouping",
-        JudgedPoints::Cloud => "all stored points",
+        JudgedPoints::Grouping => ", the points of the stored grouping",
+        JudgedPoints::Cloud => ", all stored points",
     };
-    let _ = writeln!(
-        text,
-        "judged once, at the end, on {} samples ({}), {judged}; trained on {} (labels: {}); {selection}\n{}; seed {}",
-        result.n_evaluation, result.evaluated, result.n_train, result.labels, result.encoder, result.seed
-    );
-    text
+    text + &describe_judgement(&result.facts, judged)
 }
 
 /// The measures of one look.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
@@ -10,8 +11,8 @@ use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::MeanDeviation;
 use jepa3d_schemas::write_atomically;
 use jepa3d_train::{
-    DownstreamConfig, DownstreamRequest, EncoderSource, Event, PretrainConfig, Result as TrainResult,
-    RunOutcome,
+    DownstreamConfig, DownstreamFacts, DownstreamRequest, DownstreamRun, EncoderSource, EncoderWeights,
+    PretrainConfig, RunOutcome,
 };
 use serde::Serialize;
 
@@ -27,29 +28,18 @@ const RESULT_FILE: &str = "result.json";
 /// The value of --from that means random weights.
 const SCRATCH: &str = "scratch";
 
-/// A run that follows pretraining.
-pub(crate) trait TuningRun: Sized {
-    /// What it finds.
-    type Found: Serialize;
+/// A run that follows pretraining, as its command asks for it.
+pub(crate) trait TuningRun: DownstreamRun<Found: Serialize> {
     /// The command that asks for it.
     const VERB: Verb;
 
-    /// Starts it, or continues it.
-    fn start(request: DownstreamRequest) -> TrainResult<Self>;
-    /// What is worth saying of its samples, a line each.
-    fn notes(&self) -> &[String];
-    /// Trains to the end, or until `stop` is set.
-    fn train(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> TrainResult<RunOutcome>;
-    /// Judges it once it is done.
-    fn judge(&mut self) -> TrainResult<Self::Found>;
+    /// How it was made, and on what.
+    fn facts(found: &Self::Found) -> &DownstreamFacts;
     /// What it found, for people.
     fn describe(found: &Self::Found) -> String;
-    /// Leaves a report in its folder; `process` says how this process makes one with an encoder and a seed.
-    fn write_report(out: &Path, found: &Self::Found, process: ProcessFacts<'_>) -> anyhow::Result<()>;
+    /// Leaves a report in its folder.
+    fn write_report(out: &Path, found: &Self::Found, provenance: Provenance) -> anyhow::Result<()>;
 }
-
-/// Says how this process makes a report, given where the encoder came from and the seed.
-pub(crate) type ProcessFacts<'a> = &'a dyn Fn(&str, u64) -> anyhow::Result<Provenance>;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -58,9 +48,11 @@ struct RunResults<'a, R> {
     runs: &'a [R],
 }
 
-/// What runs that follow pretraining have in common.
+/// Arguments of `finetune` and `segment`.
 #[derive(clap::Args)]
 pub(crate) struct TuningArgs {
+    /// Name of a preset (`jepa3d presets` lists them) or path of a .toml file.
+    config: PathBuf,
     /// Where the encoder comes from: a run folder, a checkpoint, or `scratch` for random weights.
     #[arg(long, value_name = "RUN|CHECKPOINT|scratch")]
     from: PathBuf,
@@ -94,6 +86,8 @@ pub(crate) struct TuningArgs {
     dry_run: bool,
     #[command(flatten)]
     live: LiveArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
 }
 
 /// One run of those that the arguments ask for.
@@ -104,24 +98,27 @@ struct SeedRun {
     out: PathBuf,
 }
 
-/// Runs `tuning` for every seed, and prints what each found; none if one was asked to stop before its end, or only the config
-/// was asked for.
-pub(crate) fn run_seeds<R: TuningRun>(
-    config: &Path,
-    tuning: &TuningArgs,
-    machine: &MachineArgs,
-) -> anyhow::Result<Option<Vec<R::Found>>> {
+/// Runs what is asked for, for every seed, and prints what each found; none if one was asked to stop before its end, only the
+/// config was asked for, or all is printed as JSON.
+pub(crate) fn run_seeds<R: TuningRun>(args: &TuningArgs) -> anyhow::Result<Option<Vec<R::Found>>> {
+    let places = args.runs();
+    if args.dry_run {
+        places.iter().try_for_each(|place| print(args.config::<R>(place)?.to_toml()))?;
+        return Ok(None);
+    }
     let stop = stop_on_signals()?;
+    jepa3d_train::use_threads(threads(args.machine.threads));
+    let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     let mut results = Vec::new();
-    for place in tuning.runs() {
-        let Some(request) = tuning.request(R::VERB, config, machine, &place)? else { return Ok(None) };
-        let Some(found) = run_seed::<R>(tuning, machine, request, &stop)? else {
+    for place in &places {
+        let request = args.request::<R>(place, &dataset)?;
+        let Some(found) = run_seed::<R>(args, request, &stop)? else {
             tell(format_args!("stopped; the same command with --resume continues {}", place.out.display()));
             return Ok(None);
         };
         results.push(found);
     }
-    if machine.json {
+    if args.machine.json {
         print_json(&RunResults { runs: &results })?;
         return Ok(None);
     }
@@ -131,17 +128,17 @@ pub(crate) fn run_seeds<R: TuningRun>(
 
 /// Trains and judges one run; none if it was asked to stop before its end.
 fn run_seed<R: TuningRun>(
-    tuning: &TuningArgs,
-    machine: &MachineArgs,
+    args: &TuningArgs,
     request: DownstreamRequest,
     stop: &AtomicBool,
 ) -> anyhow::Result<Option<R::Found>> {
-    let (preset, out) = (request.config.preset.clone(), request.out.clone());
+    let (preset, out, dataset) =
+        (request.config.preset.clone(), request.out.clone(), Arc::clone(&request.dataset));
     let facts = describe_live(R::VERB, &request);
-    let mut run = R::start(request)?;
+    let mut run = R::new(request)?;
     run.notes().iter().for_each(|note| tell(format_args!("note: {note}")));
-    let mut live = tuning.live.open(facts)?;
-    let outcome = run.train(stop, &mut |event| {
+    let mut live = args.live.open(facts)?;
+    let outcome = run.run(stop, &mut |event| {
         live::record(&mut live, &event);
         show(&preset, event);
     });
@@ -152,21 +149,36 @@ fn run_seed<R: TuningRun>(
     let found = run.judge()?;
     let text = serde_json::to_string_pretty(&found)? + "\n";
     write_atomically(&out.join(RESULT_FILE), text.as_bytes())?;
-    R::write_report(&out, &found, &|encoder, seed| tuning.describe(encoder, seed, machine))?;
+    let facts = R::facts(&found);
+    let threads = threads(args.machine.threads);
+    let provenance = describe_process(&dataset, std::slice::from_ref(&facts.encoder), &[facts.seed], threads);
+    R::write_report(&out, &found, provenance)?;
     Ok(Some(found))
 }
 
 /// What a recording says of a run.
 fn describe_live(verb: Verb, request: &DownstreamRequest) -> LiveFacts {
-    let kind = if verb == Verb::Segment { "segment" } else { "finetune" };
+    let kind = verb.name();
     LiveFacts {
         kind,
         name: request.config.preset.clone(),
         config: request.config.to_toml(),
         identity: live::identify(kind, &request.out),
-        data: request.data.clone(),
+        data: request.dataset.folder().to_owned(),
         up_axis: request.config.data.up_axis,
     }
+}
+
+/// Under which conditions a run was judged, for people; `points` says which points of a sample were.
+pub(crate) fn describe_judgement(facts: &DownstreamFacts, points: &str) -> String {
+    let selection = match facts.n_selection {
+        0 => "nothing selected".to_owned(),
+        count => format!("the selected step is the best on {count} others of the training split"),
+    };
+    format!(
+        "judged once, at the end, on {} samples ({}){points}; trained on {} (labels: {}); {selection}\n{}; seed {}\n",
+        facts.n_evaluation, facts.evaluated, facts.n_train, facts.labels, facts.encoder, facts.seed
+    )
 }
 
 /// Mean and deviation over seeds; nothing for one.
@@ -189,45 +201,36 @@ impl TuningArgs {
         }
     }
 
-    /// The request that the arguments mean; none if only the config was asked for, which is printed then.
-    fn request(
-        &self,
-        verb: Verb,
-        config: &Path,
-        machine: &MachineArgs,
-        place: &SeedRun,
-    ) -> anyhow::Result<Option<DownstreamRequest>> {
+    /// The config of a run.
+    fn config<R: TuningRun>(&self, place: &SeedRun) -> anyhow::Result<DownstreamConfig> {
         let mut sets = self.sets.clone();
         sets.extend(place.seed.map(|seed| format!("run.seed={seed}")));
         sets.extend(self.labels.as_ref().map(|labels| format!("labels.budget=\"{labels}\"")));
         sets.extend(self.test_split.as_ref().map(|split| format!("labels.test_split=\"{split}\"")));
-        let mut config = DownstreamConfig::parse(&presets::resolve(verb, config)?, &sets)?;
-        if self.dry_run {
-            print(config.to_toml())?;
-            return Ok(None);
-        }
+        Ok(DownstreamConfig::parse(&presets::resolve(R::VERB, &self.config)?, &sets)?)
+    }
+
+    /// The request of a run.
+    fn request<R: TuningRun>(
+        &self,
+        place: &SeedRun,
+        dataset: &Arc<PreparedDataset>,
+    ) -> anyhow::Result<DownstreamRequest> {
+        let mut config = self.config::<R>(place)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.data.threads = bound_threads("data.threads", config.data.threads, cores);
-        jepa3d_train::use_threads(threads(machine.threads));
-        let (data, out, resume) = (self.data.clone(), place.out.clone(), self.resume);
-        let encoder = self.encoder(&config)?;
-        let device = machine.device.clone();
-        Ok(Some(DownstreamRequest {
+        let (source, device) = (self.encoder(&config)?, self.machine.device.clone());
+        let encoder = Arc::new(EncoderWeights::open(&source, dataset, &device, config.run.seed)?);
+        Ok(DownstreamRequest {
             config,
             encoder,
             episode: None,
-            data,
-            out,
-            resume,
+            dataset: Arc::clone(dataset),
+            out: place.out.clone(),
+            resume: self.resume,
             device,
             shown: self.live.plan(),
-        }))
-    }
-
-    /// How the report of a run was made.
-    fn describe(&self, encoder: &str, seed: u64, machine: &MachineArgs) -> anyhow::Result<Provenance> {
-        let dataset = PreparedDataset::open(&self.data)?;
-        Ok(describe_process(&dataset, &[encoder.to_owned()], &[seed], threads(machine.threads)))
+        })
     }
 
     fn encoder(&self, config: &DownstreamConfig) -> anyhow::Result<EncoderSource> {

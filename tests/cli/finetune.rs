@@ -53,6 +53,12 @@ fn a_pretrained_encoder_is_tuned_in_one_piece_or_two() {
     let read = |out: &str| std::fs::read(place.path(out).join("last.safetensors")).unwrap();
     assert!(read("whole") == read("seen"));
     assert!(std::fs::metadata(place.path("seen.rrd")).unwrap().len() > 1000);
+    // A folder that holds another kind of run is refused, and stays as it is.
+    let config = || std::fs::read(place.path("run/config.toml")).unwrap();
+    let before = config();
+    let refused = finetune(&place, &place.path("run"), &["--resume"]).expect(2).stderr;
+    assert!(refused.contains("expected the state of jepa3d.finetune, found jepa3d"), "{refused}");
+    assert!(config() == before);
     // What a fine-tuning run leaves is no encoder to begin with, and says so.
     let tuned = place.path("whole");
     let refused = finetune(&place, &place.path("other"), &["--from", text(&tuned)]).expect(2).stderr;

@@ -1,7 +1,7 @@
 //! Checkpoints of pretraining runs: where a run stands, beside its parameters and moments.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
@@ -86,16 +86,16 @@ mod exact {
 }
 
 /// Like [`exact`], for the best probe.
-mod exact_best {
+pub(crate) mod exact_best {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::BestProbe;
 
-    pub(super) fn serialize<S: Serializer>(best: &Option<BestProbe>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(best: &Option<BestProbe>, to: S) -> Result<S::Ok, S::Error> {
         best.map(|best| (best.step, best.accuracy.to_string())).serialize(to)
     }
 
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<BestProbe>, D::Error> {
+    pub(crate) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<BestProbe>, D::Error> {
         let best = Option::<(u64, super::WrittenNumber)>::deserialize(from)?;
         best.map(|(step, written)| Ok(BestProbe { step, accuracy: written.value()? })).transpose()
     }
@@ -107,6 +107,19 @@ pub(crate) struct Checkpoint {
     pub tensors: NamedTensors,
     /// The state of the run; `None` in a file that another tool made.
     pub state: Option<RunState>,
+}
+
+/// The newest checkpoint of a run folder, or the checkpoint that a path is itself.
+///
+/// # Errors
+/// Fails if there is none.
+pub(crate) fn find_checkpoint(path: &Path) -> Result<PathBuf> {
+    let file = if path.is_dir() { path.join(LAST_FILE) } else { path.to_owned() };
+    if file.exists() {
+        return Ok(file);
+    }
+    let reason = format!("no run: expected {LAST_FILE} there, found none");
+    Err(Error::RunFolder { path: path.to_owned(), reason })
 }
 
 /// Reads the checkpoint of a pretraining run.

@@ -26,7 +26,7 @@ pub use hybrid::HybridConfig;
 pub use model::{ModelConfig, PositionKind, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub(crate) use optim::{check_amounts, check_optim_rates};
-pub(crate) use range::out_of_range;
+pub(crate) use range::{BoundedCount, check_rates, out_of_range};
 pub use run::{MonitorConfig, TrainRunConfig};
 pub use task::{LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer};
 
@@ -127,27 +127,24 @@ impl PretrainConfig {
 
     fn check_sizes(&self) -> Result<()> {
         let (d, m, p) = (&self.data, &self.model, &self.predictor);
-        for (key, found, low, high) in [
-            ("run.epochs", self.run.epochs as usize, 1, 1 << 20),
-            ("data.groups", d.groups, 2, 1 << 16),
-            ("data.group_size", d.group_size, 1, 1 << 12),
-            ("data.threads", d.threads, 1, 256),
-            ("data.repeat", d.repeat, 1, 1 << 20),
-            ("model.width", m.width, 1, 1 << 14),
-            ("model.depth", m.depth, 1, 256),
-            ("model.tokenizer", m.tokenizer.into_iter().min().unwrap_or(0), 1, 1 << 14),
-            ("predictor.width", p.width, 1, 1 << 14),
-            ("predictor.depth", p.depth, 1, 256),
-            ("masking.blocks", self.masking.blocks, 1, d.groups),
-            ("optim.batch", self.optim.batch, 2, 1 << 16),
-            ("optim.accumulate", self.optim.accumulate, 1, 1 << 12),
-            ("monitor.subset", self.monitor.subset, 4, 1 << 20),
-            ("monitor.patience", self.monitor.patience as usize, 1, 1 << 20),
-        ] {
-            if !(low..=high).contains(&found) {
-                return Err(out_of_range(key, format!("{low} to {high}"), found));
-            }
-        }
+        let bounds = [
+            BoundedCount::new("run.epochs", self.run.epochs as usize, 1, 1 << 20),
+            BoundedCount::new("data.groups", d.groups, 2, 1 << 16),
+            BoundedCount::new("data.group_size", d.group_size, 1, 1 << 12),
+            BoundedCount::new("data.threads", d.threads, 1, 256),
+            BoundedCount::new("data.repeat", d.repeat, 1, 1 << 20),
+            BoundedCount::new("model.width", m.width, 1, 1 << 14),
+            BoundedCount::new("model.depth", m.depth, 1, 256),
+            BoundedCount::new("model.tokenizer", m.tokenizer.into_iter().min().unwrap_or(0), 1, 1 << 14),
+            BoundedCount::new("predictor.width", p.width, 1, 1 << 14),
+            BoundedCount::new("predictor.depth", p.depth, 1, 256),
+            BoundedCount::new("masking.blocks", self.masking.blocks, 1, d.groups),
+            BoundedCount::new("optim.batch", self.optim.batch, 2, 1 << 16),
+            BoundedCount::new("optim.accumulate", self.optim.accumulate, 1, 1 << 12),
+            BoundedCount::new("monitor.subset", self.monitor.subset, 4, 1 << 20),
+            BoundedCount::new("monitor.patience", self.monitor.patience as usize, 1, 1 << 20),
+        ];
+        bounds.iter().try_for_each(BoundedCount::check)?;
         for (key, width, heads) in [("model.heads", m.width, m.heads), ("predictor.heads", p.width, p.heads)]
         {
             if heads == 0 || !width.is_multiple_of(heads) {
@@ -173,11 +170,7 @@ impl PretrainConfig {
             ("predictor.attention_dropout", p.attention_dropout),
             ("predictor.drop_path", p.drop_path),
         ];
-        for (key, found) in rates {
-            if !(0.0..1.0).contains(&found) {
-                return Err(out_of_range(key, "0 or more, below 1", found));
-            }
-        }
+        check_rates(&rates)?;
         for (key, [low, high]) in [
             ("masking.target_ratio", self.masking.target_ratio),
             ("masking.context_ratio", self.masking.context_ratio),

@@ -1,6 +1,6 @@
 //! How a frozen encoder is given the clouds of a set: in the groups that it learned from, and standing as those did.
 
-use jepa3d_loader::{EvalConfig, PatchesFrom, PointSubset, PreparedDataset};
+use jepa3d_loader::{EvalConfig, FreshStart, PatchesFrom, PointSubset, PreparedDataset};
 use jepa3d_schemas::UpAxis;
 
 use crate::checkpoint::RunState;
@@ -63,18 +63,13 @@ impl LearnedInput {
         let mut eval = data.eval_config(dataset);
         let mut notes = Vec::new();
         if options.regroup {
-            eval = EvalConfig { batch: 64, regroup: Some(self.find_points(data, dataset)?), ..eval };
+            let regroup = Some(FreshStart { points: self.find_points(data, dataset)?, seed: None });
+            eval = EvalConfig { batch: 64, regroup, ..eval };
         } else {
             notes.extend(self.check_groups(data, dataset)?);
         }
         eval.up_axis = options.up_axis.or(data.up_axis).or(self.up_axis);
-        notes.extend(eval.up_axis.filter(|&up| up != dataset.up_axis()).map(|up| {
-            let (folder, stored) = (dataset.folder().display(), name(dataset.up_axis()));
-            format!(
-                "note: {folder}: {stored} is up in these clouds: they are turned by a quarter, to {} up",
-                name(up)
-            )
-        }));
+        notes.extend(describe_turn(eval.up_axis, dataset).map(|turn| format!("note: {turn}")));
         Ok(FittedInput { eval, notes })
     }
 
@@ -121,6 +116,10 @@ fn is_cropped(data: &DataConfig) -> bool {
     data.patches_from == PatchesFrom::Online && data.subset == PointSubset::Crop
 }
 
-fn name(axis: UpAxis) -> char {
-    ['x', 'y', 'z'][axis.index()]
+/// What there is to say of the clouds of a dataset where `up` is to be up, if they do not stand so.
+pub(crate) fn describe_turn(up: Option<UpAxis>, dataset: &PreparedDataset) -> Option<String> {
+    let up = up.filter(|&up| up != dataset.up_axis())?;
+    let [stored, up] = [dataset.up_axis(), up].map(|axis| ['x', 'y', 'z'][axis.index()]);
+    let folder = dataset.folder().display();
+    Some(format!("{folder}: {stored} is up in these clouds: they are turned by a quarter, to {up} up"))
 }

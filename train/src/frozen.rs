@@ -8,7 +8,7 @@ use jepa3d_loader::{Masks, PreparedDataset};
 use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::{ConfigText, FeatureRows, write_features};
 
-use crate::checkpoint::{Checkpoint, LAST_FILE, RunState, read};
+use crate::checkpoint::{Checkpoint, RunState, find_checkpoint, read};
 use crate::config::{Method, PretrainConfig, TargetKind};
 use crate::device::open_device;
 use crate::encoder_input::{FittedInput, InputOptions, LearnedInput};
@@ -76,11 +76,7 @@ impl FrozenEncoder {
     /// # Errors
     /// Fails if there is no config or checkpoint, or they do not fit together or are not as they were written.
     pub fn open(path: &Path, preset: Option<&PretrainConfig>, device: &str) -> Result<Self> {
-        let file = if path.is_dir() { path.join(LAST_FILE) } else { path.to_owned() };
-        if !file.exists() {
-            let reason = format!("no run: expected {LAST_FILE} there, found none");
-            return Err(Error::RunFolder { path: path.to_owned(), reason });
-        }
+        let file = find_checkpoint(path)?;
         let Checkpoint { tensors, state } = read(&file)?;
         let config = find_config(&file, state.as_ref(), preset)?;
         let device = open_device(device)?;

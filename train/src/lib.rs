@@ -57,9 +57,10 @@ pub use config::{
 };
 pub use device::use_threads;
 pub use downstream::{
-    DownstreamConfig, DownstreamRequest, EncoderSource, EpisodeSamples, FinetuneResult, FinetuneScores,
-    Finetuner, FrozenPart, HeadConfig, JudgedPoints, LabelBudget, LabelConfig, LengthConfig, SegmentConfig,
-    SegmentHead, SegmentLook, SegmentResult, SegmentRun, SegmentScores, TuningConfig, VoteConfig, VoteScores,
+    DownstreamConfig, DownstreamFacts, DownstreamRequest, DownstreamRun, EncoderSource, EncoderWeights,
+    EpisodeSamples, FinetuneResult, FinetuneScores, Finetuner, FrozenPart, HeadConfig, JudgedPoints,
+    LabelBudget, LabelConfig, LengthConfig, SegmentConfig, SegmentHead, SegmentLook, SegmentResult,
+    SegmentRun, SegmentScores, TuningConfig, VoteConfig, VoteScores,
 };
 pub use encoder_input::InputOptions;
 pub use error::{Error, Result};

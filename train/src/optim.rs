@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::config::OptimConfig;
 use crate::error::{Error, Result};
 use crate::nn::{HostTensor, Parameter, Parameters};
+use crate::schedule::{ScheduleLength, learning_rate, weight_decay};
 
 /// Elements that one thread takes at a time.
 const PIECE: usize = 1 << 14;
@@ -142,6 +143,26 @@ pub(crate) struct UpdateRates {
     pub gradient_scale: f64,
 }
 
+/// Where a run stands when it is updated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepPlace {
+    pub length: ScheduleLength,
+    /// Steps done.
+    pub step: u64,
+    /// Mean over the accumulated batches.
+    pub loss: f64,
+    /// Step of the newest checkpoint.
+    pub saved: Option<u64>,
+}
+
+/// What an update was made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpdateSummary {
+    pub learning_rate: f64,
+    /// L2 norm of all gradients before clipping.
+    pub gradient_norm: f64,
+}
+
 /// The optimiser: moments of every trained parameter, and how many updates each has had.
 #[derive(Debug)]
 pub(crate) struct AdamW {
@@ -178,6 +199,34 @@ impl AdamW {
         self.moments = pairs.map(place).collect::<Result<_>>()?;
         self.updates = parameters.trained().map(updates).collect();
         Ok(())
+    }
+
+    /// The step after `at.step` steps, with its rates and clipping; refuses numbers that are not finite.
+    ///
+    /// # Errors
+    /// Fails if the loss or a gradient is not finite.
+    pub(crate) fn step(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &ParameterGradients,
+        at: StepPlace,
+    ) -> Result<UpdateSummary> {
+        let o = &self.config;
+        let average = 1.0 / o.accumulate as f64;
+        let norm = gradients.norm(average)?;
+        for (what, found) in [("the loss", at.loss), ("the gradient norm", norm)] {
+            if !found.is_finite() {
+                return Err(Error::NotFinite { step: at.step + 1, what, found, last: at.saved });
+            }
+        }
+        let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
+        let rates = UpdateRates {
+            learning_rate: learning_rate(o, at.length, at.step),
+            weight_decay: weight_decay(o, at.length, at.step),
+            gradient_scale: average * clipped,
+        };
+        self.update(parameters, gradients, rates)?;
+        Ok(UpdateSummary { learning_rate: rates.learning_rate, gradient_norm: norm })
     }
 
     /// One step for every trained parameter that has a gradient; the others stay, and count no update.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jepa3d_loader::{Corruption, CorruptionKind, EvalConfig, PreparedDataset};
+use jepa3d_loader::{Corruption, CorruptionKind, EvalConfig, PreparedDataset, SampleSelection};
 use jepa3d_probe::{CleanClassifiers, Evaluation, FeatureSet, ProbeConfig, RobustnessLine, RobustnessTable};
 
 use crate::error::Result;
@@ -100,7 +100,8 @@ impl SharedClouds<'_> {
         drop(clean);
         let ids: BTreeSet<String> =
             classifiers.iter().flat_map(|fitted| fitted.evaluation_ids.iter().cloned()).collect();
-        let eval = EvalConfig { ids: Some(Arc::new(ids)), ..self.eval.clone() };
+        let judged = SampleSelection::with_ids(&self.dataset.list_samples(&evaluated)?, &ids);
+        let eval = EvalConfig { samples: Some(judged), ..self.eval.clone() };
         for &kind in &self.plan.kinds {
             for &severity in &self.plan.severities {
                 let corruption = Some(Corruption { kind, severity, seed: self.plan.seed });

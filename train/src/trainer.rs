@@ -13,16 +13,16 @@ use jepa3d_schemas::Draws;
 use crate::checkpoint::{self, Checkpoint, RunState};
 use crate::config::PretrainConfig;
 use crate::device::open_device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::PretrainModel;
 use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
 use crate::nn::{ForwardPass, Parameters};
-use crate::optim::{AdamW, ParameterGradients, UpdateRates};
+use crate::optim::{AdamW, ParameterGradients, StepPlace, UpdateSummary};
 use crate::request::{Event, PretrainRequest, RunOutcome};
 use crate::run_config::write_run_config;
 use crate::run_folder::{RunFolder, RunOrigin, check_resume, config_to_record};
-use crate::schedule::{ScheduleLength, learning_rate, momentum, weight_decay};
+use crate::schedule::{ScheduleLength, momentum};
 use crate::step_inputs::{NextInput, StepInputs};
 use crate::step_record::StepRecord;
 use crate::target_encoder::update_target_encoder;
@@ -60,12 +60,6 @@ struct StepGradients {
     waited: f64,
     /// Clouds of the first batch.
     shown: Option<Box<TrainedSamples>>,
-}
-
-/// What an update was made with.
-struct UpdateSummary {
-    learning_rate: f64,
-    gradient_norm: f64,
 }
 
 impl Trainer {
@@ -199,24 +193,10 @@ impl Trainer {
         Ok(StepGradients { gradients, loss, measures, waited, shown: shown.map(Box::new) })
     }
 
-    /// AdamW with the rates of this step; refuses numbers that are not finite.
+    /// AdamW with the rates of this step.
     fn update(&mut self, step: &StepGradients) -> Result<UpdateSummary> {
-        let o = &self.config.optim;
-        let average = 1.0 / self.config.optim.accumulate as f64;
-        let norm = step.gradients.norm(average)?;
-        for (what, found) in [("the loss", step.loss), ("the gradient norm", norm)] {
-            if !found.is_finite() {
-                return Err(Error::NotFinite { step: self.step + 1, what, found, last: self.saved });
-            }
-        }
-        let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
-        let rates = UpdateRates {
-            learning_rate: learning_rate(o, self.length, self.step),
-            weight_decay: weight_decay(o, self.length, self.step),
-            gradient_scale: average * clipped,
-        };
-        self.optimizer.update(&self.parameters, &step.gradients, rates)?;
-        Ok(UpdateSummary { learning_rate: rates.learning_rate, gradient_norm: norm })
+        let at = StepPlace { length: self.length, step: self.step, loss: step.loss, saved: self.saved };
+        self.optimizer.step(&self.parameters, &step.gradients, at)
     }
 
     /// Records a step; every `monitor.print_every` steps checks its guards and reports it.

@@ -1,8 +1,5 @@
 //! What is loaded and how, in training and for evaluation.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use jepa3d_grouping::CellEdge;
 use jepa3d_schemas::UpAxis;
 
@@ -152,13 +149,13 @@ impl LoaderConfig {
     }
 }
 
-/// A grouping of every cloud from a random start, as one of several votes takes it.
+/// A grouping that is made of every stored cloud for evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreshStart {
-    /// Points `N` of the grouping; a smaller cloud is taken whole.
+    /// Points `N` of the grouping; a cloud of fewer points is taken whole.
     pub points: usize,
-    /// Seed of the starts.
-    pub seed: u64,
+    /// Seed of random starts, as one of several votes takes them; none: the canonical start, as preparation takes it.
+    pub seed: Option<u64>,
 }
 
 /// How samples are read for evaluation: each once, with its canonical grouping, stored or made afresh.
@@ -166,8 +163,6 @@ pub struct FreshStart {
 pub struct EvalConfig {
     /// The samples that are read, of one split. Default all.
     pub samples: Option<SampleSelection>,
-    /// Groups every cloud afresh instead of its canonical stored grouping. Default not.
-    pub fresh: Option<FreshStart>,
     /// Samples of a batch; the last one may be smaller. Default 128.
     pub batch: usize,
     /// Threads; the batches do not depend on it. Default 1.
@@ -180,20 +175,16 @@ pub struct EvalConfig {
     pub up_axis: Option<UpAxis>,
     /// Which points are loaded with their labels. Default none.
     pub label_points: Option<PointScope>,
-    /// Points `N` of a canonical grouping that is made of every stored cloud, as preparation makes it; a cloud of fewer
-    /// points is taken whole. Default none: the stored grouping.
-    pub regroup: Option<usize>,
-    /// Changes every stored cloud before it is grouped, so it needs `regroup`. Default none.
+    /// Groups every stored cloud afresh. Default none: the stored grouping.
+    pub regroup: Option<FreshStart>,
+    /// Changes every stored cloud before it is grouped, so it needs a canonical `regroup`. Default none.
     pub corruption: Option<Corruption>,
-    /// Only samples of these ids. Default all.
-    pub ids: Option<Arc<BTreeSet<String>>>,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
         Self {
             samples: None,
-            fresh: None,
             batch: 128,
             threads: 1,
             groups: 64,
@@ -202,7 +193,6 @@ impl Default for EvalConfig {
             label_points: None,
             regroup: None,
             corruption: None,
-            ids: None,
         }
     }
 }
@@ -214,19 +204,22 @@ impl EvalConfig {
     /// Fails if a number is 0, the stored groupings are smaller than what is asked for and not made afresh, or a cloud is
     /// to be corrupted under a stored grouping.
     pub(crate) fn check(&self, dataset: &PreparedDataset) -> Result<()> {
-        if self.label_points.is_some() && self.regroup.is_some() {
+        let Some(FreshStart { points, seed: None }) = self.regroup else {
+            if self.corruption.is_some() {
+                let expected = "a fresh grouping where clouds are corrupted";
+                return Err(out_of_range(
+                    "EvalConfig::regroup",
+                    expected,
+                    "the stored one, or a random start",
+                ));
+            }
+            return self.loading().check(dataset);
+        };
+        if self.label_points.is_some() {
             let expected = "stored groupings where points come with their labels";
             return Err(out_of_range("EvalConfig::regroup", expected, "fresh ones"));
         }
-        if self.regroup.is_none() {
-            if self.corruption.is_some() {
-                let expected = "a fresh grouping where clouds are corrupted";
-                return Err(out_of_range("EvalConfig::regroup", expected, "the stored one"));
-            }
-            return self.loading().check(dataset);
-        }
-        let numbers = [self.threads, self.groups, self.group_size, self.regroup.unwrap_or(1)];
-        match numbers.contains(&0) {
+        match [self.threads, self.groups, self.group_size, points].contains(&0) {
             true => Err(out_of_range("threads, G, K and N of a fresh grouping", "at least 1", 0)),
             false => Ok(()),
         }
@@ -234,14 +227,14 @@ impl EvalConfig {
 
     /// What the loader's threads are asked for.
     pub(crate) fn loading(&self) -> LoaderConfig {
-        let points = self.fresh.map(|fresh| fresh.points).or(self.regroup);
         LoaderConfig {
             split: String::new(),
+            samples: self.samples.clone(),
             batch: self.batch,
             threads: self.threads,
-            patches_from: points.map(|_| PatchesFrom::Online).unwrap_or_default(),
-            points: points.unwrap_or(1),
-            seed: self.fresh.map_or(0, |fresh| fresh.seed),
+            patches_from: self.regroup.map(|_| PatchesFrom::Online).unwrap_or_default(),
+            points: self.regroup.map_or(1, |fresh| fresh.points),
+            seed: self.regroup.and_then(|fresh| fresh.seed).unwrap_or(0),
             label_points: self.label_points,
             groups: self.groups,
             group_size: self.group_size,

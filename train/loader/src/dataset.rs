@@ -3,7 +3,6 @@
 //! A shard's bytes are compared with the manifest when it is first read in a run, by the thread that
 //! needs it and once, so that a run starts at once and still never trains on bytes it does not know.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -12,8 +11,7 @@ use jepa3d_schemas::{
     GroupsEntry, Manifest, ShapeLetters, ShardEntry, ShardReader, Table, UpAxis, VoxelEdge, file_hash,
 };
 
-use crate::epoch_order::RowAt;
-use crate::error::{Error, Result, breach, require_column};
+use crate::error::{Error, Result, breach};
 
 /// An open prepared dataset.
 #[derive(Debug)]
@@ -117,23 +115,6 @@ impl PreparedDataset {
             }));
         }
         Ok(groups)
-    }
-
-    /// The rows of `row_groups`, in order, whose ids are among `ids`; only ids are decoded.
-    ///
-    /// # Errors
-    /// Fails if a shard is not the one that was prepared or does not decode.
-    pub(crate) fn find_rows(&self, row_groups: &[RowGroupAt], ids: &BTreeSet<String>) -> Result<Vec<RowAt>> {
-        let mut found = Vec::new();
-        for (at, number) in row_groups.iter().zip(0..) {
-            self.check_shard(at.shard).map_err(Error::Loading)?;
-            let path = self.shard_path(at.shard);
-            let group = ShardReader::open(&path)?.read_row_group(at.index, &["sample_id"])?;
-            let own = require_column(&path, "sample_id", group.sample_id)?;
-            let wanted = own.iter().zip(0..).filter(|(id, _)| ids.contains(*id));
-            found.extend(wanted.map(|(_, row)| RowAt { group: number, row }));
-        }
-        Ok(found)
     }
 
     /// Refuses names that are no split with samples.

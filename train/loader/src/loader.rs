@@ -161,18 +161,13 @@ pub fn for_each_in_order<E: From<Error>>(
 ) -> Result<(), E> {
     config.check(dataset)?;
     let row_groups = dataset.row_groups(splits)?;
-    let selection = match &config.ids {
-        Some(ids) => Some(SampleSelection::new(dataset.find_rows(&row_groups, ids)?)),
-        None => config.samples.clone(),
-    };
-    if selection.as_ref().is_some_and(SampleSelection::is_empty) {
+    if config.samples.as_ref().is_some_and(SampleSelection::is_empty) {
         return Ok(());
     }
-    let samples = count_rows(&row_groups, selection.as_ref());
-    let loading = LoaderConfig { samples: selection, ..config.loading() };
+    let samples = count_rows(&row_groups, config.samples.as_ref());
     let positions = BatchPositions { samples, batch: config.batch, rank: 0, world: 1, drop_last: false };
     positions.check()?;
-    let maker = BatchMaker::new(dataset, loading, row_groups, positions, RowOrder::Stored);
+    let maker = BatchMaker::new(dataset, config.loading(), row_groups, positions, RowOrder::Stored);
     let mut loader = Loader::spawn(maker.evaluate(config), 0)?;
     for _ in 0..loader.maker.end().unwrap_or(0) {
         visit(loader.next()?)?;

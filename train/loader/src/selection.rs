@@ -1,5 +1,6 @@
 //! Which samples of a split are loaded, where not all of them are: labelled ones, a part held out, an episode.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,11 @@ impl SampleSelection {
         rows.sort_unstable();
         rows.dedup();
         Self(Arc::new(rows))
+    }
+
+    /// Those of the listed samples that have one of some ids.
+    pub fn with_ids(listed: &[ListedSample], ids: &BTreeSet<String>) -> Self {
+        Self::new(listed.iter().filter(|sample| ids.contains(&sample.id)).map(|sample| sample.at))
     }
 
     /// Number of samples.
@@ -78,8 +84,6 @@ fn read_names(path: &Path, index: usize) -> Result<(Vec<String>, Vec<Option<i32>
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use jepa3d_fixtures::grouped_set::{SHAPE, write};
 
     use super::*;

@@ -146,7 +146,6 @@ impl DataConfig {
         let is_uneven = matches!(dataset.cell_edge(), Some(CellEdge::Fixed(_)));
         EvalConfig {
             samples: None,
-            fresh: None,
             label_points: None,
             groups: self.groups,
             group_size: self.group_size,

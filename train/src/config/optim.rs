@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::range::out_of_range;
+use super::range::{check_rates, out_of_range};
 use crate::error::Result;
 
 /// AdamW and its schedules.
@@ -62,10 +62,7 @@ impl Default for OptimConfig {
 /// # Errors
 /// Fails if one is out of range.
 pub(crate) fn check_optim_rates(o: &OptimConfig) -> Result<()> {
-    match o.betas.into_iter().find(|beta| !(0.0..1.0).contains(beta)) {
-        None => Ok(()),
-        Some(found) => Err(out_of_range("optim.betas", "0 or more, below 1", found)),
-    }
+    check_rates(&o.betas.map(|beta| ("optim.betas", beta)))
 }
 
 /// Checks rates of learning, decay and clipping.

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use jepa3d_loader::Batch;
+use jepa3d_probe::best_part;
 
 use super::evaluation::EvaluationSource;
 use super::task::DownstreamModel;
@@ -43,15 +44,7 @@ pub(crate) struct Predictions {
 impl Predictions {
     /// The class with the largest share, the first of equal ones, of every sample.
     pub(crate) fn classes(&self) -> Vec<u32> {
-        let largest = |row: &[f32]| {
-            let mut best = 0;
-            for (class, &share) in row.iter().enumerate() {
-                if share > row[best] {
-                    best = class;
-                }
-            }
-            best as u32
-        };
+        let largest = |row: &[f32]| best_part(row, 0..self.classes) as u32;
         self.shares.chunks_exact(self.classes.max(1)).map(largest).collect()
     }
 }

@@ -1,14 +1,12 @@
 //! The config of a run that follows pretraining: one TOML a recipe, every default documented, `--set key=value` on top.
 
-use std::path::Path;
-
 use jepa3d_schemas::{ConfigText, read_config};
 use serde::{Deserialize, Serialize};
 
 use super::label_budget::LabelBudget;
 use super::segment_config::SegmentConfig;
 use crate::config::{
-    DataConfig, OptimConfig, TrainRunConfig, check_amounts, check_optim_rates, out_of_range,
+    BoundedCount, DataConfig, OptimConfig, TrainRunConfig, check_amounts, check_optim_rates, check_rates,
 };
 use crate::error::Result;
 
@@ -155,14 +153,6 @@ impl Default for VoteConfig {
 }
 
 impl DownstreamConfig {
-    /// Reads a config file and applies `key=value` overrides.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be read, and as [`DownstreamConfig::parse`] does.
-    pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        Self::parse(&ConfigText::read(path)?, overrides)
-    }
-
     /// The config of a text with `key=value` overrides.
     ///
     /// # Errors
@@ -183,32 +173,25 @@ impl DownstreamConfig {
     /// # Errors
     /// Fails if one is not; the error names key, expected and found.
     pub fn check(&self) -> Result<()> {
-        for (key, found, low, high) in [
-            ("run.epochs", self.run.epochs as usize, 1, 1 << 20),
-            ("optim.batch", self.optim.batch, 2, 1 << 16),
-            ("optim.accumulate", self.optim.accumulate, 1, 1 << 12),
-            ("head.hidden", self.head.hidden, 1, 1 << 14),
-            ("labels.select_every", self.labels.select_every as usize, 1, 1 << 20),
-            ("votes.looks", self.votes.looks, 0, 1000),
-            ("data.threads", self.data.threads, 1, 256),
-        ] {
-            if !(low..=high).contains(&found) {
-                return Err(out_of_range(key, format!("{low} to {high}"), found));
-            }
-        }
+        let bounds = [
+            BoundedCount::new("run.epochs", self.run.epochs as usize, 1, 1 << 20),
+            BoundedCount::new("optim.batch", self.optim.batch, 2, 1 << 16),
+            BoundedCount::new("optim.accumulate", self.optim.accumulate, 1, 1 << 12),
+            BoundedCount::new("head.hidden", self.head.hidden, 1, 1 << 14),
+            BoundedCount::new("labels.select_every", self.labels.select_every as usize, 1, 1 << 20),
+            BoundedCount::new("votes.looks", self.votes.looks, 0, 1000),
+            BoundedCount::new("data.threads", self.data.threads, 1, 256),
+        ];
+        bounds.iter().try_for_each(BoundedCount::check)?;
         let (t, h) = (&self.tuning, &self.head);
-        for (key, found) in [
+        check_rates(&[
             ("tuning.dropout", t.dropout),
             ("tuning.attention_dropout", t.attention_dropout),
             ("tuning.drop_path", t.drop_path),
             ("head.dropout", h.dropout),
             ("head.smoothing", h.smoothing),
             ("labels.selection", self.labels.selection),
-        ] {
-            if !(0.0..1.0).contains(&found) {
-                return Err(out_of_range(key, "0 or more, below 1", found));
-            }
-        }
+        ])?;
         check_optim_rates(&self.optim)?;
         check_amounts(&self.optim)
     }

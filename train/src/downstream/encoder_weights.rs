@@ -9,9 +9,10 @@ use jepa3d_schemas::{UpAxis, source_hash};
 
 use super::config::DownstreamConfig;
 use super::thaw::{TRANSFORMER, is_of_encoder};
-use crate::checkpoint::{Checkpoint, LAST_FILE, read};
-use crate::config::{DataConfig, PretrainConfig};
-use crate::error::{Error, Result};
+use crate::checkpoint::{Checkpoint, find_checkpoint, read};
+use crate::config::PretrainConfig;
+use crate::device::open_device;
+use crate::error::Result;
 use crate::frozen::find_config;
 use crate::models::PretrainModel;
 use crate::monitor::MonitorSubset;
@@ -35,42 +36,38 @@ pub enum EncoderSource {
 }
 
 /// An encoder's architecture and weights.
-pub(crate) struct EncoderWeights {
+pub struct EncoderWeights {
     /// The config that it was pretrained with.
-    pub config: PretrainConfig,
+    config: PretrainConfig,
     /// Its tensors under the names that they have below a head.
     tensors: NamedTensors,
     /// The axis that was up where it learned, as far as anyone says.
-    pub up_axis: Option<UpAxis>,
+    up_axis: Option<UpAxis>,
     /// In words, the same on every machine: what kind, which step, which bytes.
-    pub origin: String,
+    pub(crate) origin: String,
     /// The file, for errors.
     path: PathBuf,
 }
 
 impl EncoderWeights {
-    /// Reads or draws them.
+    /// Reads them, or draws them from the seed of the run that follows.
     ///
     /// # Errors
-    /// Fails if there is no checkpoint or config, or they do not fit together or are not as they were written.
-    pub(crate) fn open(
+    /// Fails if there is no checkpoint, config or device, or they do not fit together or are not as they were written.
+    pub fn open(
         source: &EncoderSource,
         dataset: &Arc<PreparedDataset>,
-        device: &Device,
+        device: &str,
         seed: u64,
     ) -> Result<Self> {
         match source {
             EncoderSource::Pretrained { path, preset } => Self::read(path, preset.as_deref()),
-            EncoderSource::Scratch(config) => Self::draw(config, dataset, device, seed),
+            EncoderSource::Scratch(config) => Self::draw(config, dataset, &open_device(device)?, seed),
         }
     }
 
     fn read(path: &Path, preset: Option<&PretrainConfig>) -> Result<Self> {
-        let file = if path.is_dir() { path.join(LAST_FILE) } else { path.to_owned() };
-        if !file.exists() {
-            let reason = format!("no run: expected {LAST_FILE} there, found none");
-            return Err(Error::RunFolder { path: path.to_owned(), reason });
-        }
+        let file = find_checkpoint(path)?;
         let Checkpoint { tensors, state } = read(&file)?;
         let config = find_config(&file, state.as_ref(), preset)?;
         let tensors = rename(tensors);
@@ -129,16 +126,6 @@ impl EncoderWeights {
         values.extend(self.tensors.clone());
         parameters.set(&self.path, &values)
     }
-}
-
-/// What there is to say of clouds that do not stand as the encoder learned them.
-pub(crate) fn describe_turn(data: &DataConfig, dataset: &PreparedDataset) -> Option<String> {
-    let up = data.up_axis.filter(|&up| up != dataset.up_axis())?;
-    let name = |axis: UpAxis| ['x', 'y', 'z'][axis.index()];
-    let (stored, up) = (name(dataset.up_axis()), name(up));
-    Some(format!(
-        "{stored} is up in these clouds: they are turned by a quarter, to {up} up, as the encoder learned"
-    ))
 }
 
 /// The tensors of the encoder under the names that they have below a head.

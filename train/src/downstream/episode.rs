@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jepa3d_loader::PreparedDataset;
+use jepa3d_loader::{ListedSample, PreparedDataset};
 use jepa3d_probe::Episode;
 
 use super::sample_parts::{SamplePart, SampleParts};
@@ -40,18 +40,24 @@ impl EpisodeSamples {
         let support = classes.iter().flat_map(|class| &class.support).collect();
         let queries = classes.iter().flat_map(|class| &class.queries).collect();
         let split = self.support_split.clone();
+        let listed = dataset.list_samples(&split)?;
+        let evaluation = if self.query_split == split {
+            find(&listed, &split, &queries)?
+        } else {
+            find(&dataset.list_samples(&self.query_split)?, &self.query_split, &queries)?
+        };
         Ok(SampleParts {
-            training: find(dataset, &self.support_split, &support)?,
+            training: find(&listed, &split, &support)?,
             selection: SamplePart { split, samples: Vec::new() },
-            evaluation: find(dataset, &self.query_split, &queries)?,
+            evaluation,
+            evaluated: "the queries of an episode".to_owned(),
             notes: Vec::new(),
         })
     }
 }
 
-fn find(dataset: &PreparedDataset, split: &str, ids: &BTreeSet<&String>) -> Result<SamplePart> {
-    let mut samples = dataset.list_samples(split)?;
-    samples.retain(|sample| ids.contains(&sample.id));
+fn find(listed: &[ListedSample], split: &str, ids: &BTreeSet<&String>) -> Result<SamplePart> {
+    let samples: Vec<_> = listed.iter().filter(|sample| ids.contains(&sample.id)).cloned().collect();
     if samples.len() < ids.len() {
         let expected = format!("the {} samples of an episode in {split}", ids.len());
         return Err(out_of_range("episodes", expected, samples.len()));

@@ -24,7 +24,7 @@ impl<'a> EvaluationSource<'a> {
 
     /// With groups from a random start.
     pub(crate) fn vote(mut self, fresh: FreshStart) -> Self {
-        self.config.fresh = Some(fresh);
+        self.config.regroup = Some(fresh);
         self
     }
 

@@ -5,9 +5,11 @@ mod config;
 mod encoder_weights;
 mod episode;
 mod evaluation;
+mod facts;
 mod finetune;
 mod label_budget;
 mod request;
+mod run;
 mod sample_parts;
 mod segment;
 mod segment_config;
@@ -15,6 +17,7 @@ mod segment_scores;
 #[cfg(test)]
 mod segment_tests;
 mod segmenter;
+mod start;
 mod state;
 mod task;
 #[cfg(test)]
@@ -26,11 +29,13 @@ pub(crate) use classifier::Classifier;
 pub use config::{
     DownstreamConfig, FrozenPart, HeadConfig, LabelConfig, LengthConfig, TuningConfig, VoteConfig,
 };
-pub use encoder_weights::EncoderSource;
+pub use encoder_weights::{EncoderSource, EncoderWeights};
 pub use episode::EpisodeSamples;
+pub use facts::DownstreamFacts;
 pub use finetune::{FinetuneResult, FinetuneScores, Finetuner, VoteScores};
 pub use label_budget::LabelBudget;
 pub use request::DownstreamRequest;
+pub use run::DownstreamRun;
 pub use segment::{SegmentLook, SegmentResult, SegmentRun};
 pub use segment_config::{JudgedPoints, SegmentConfig, SegmentHead};
 pub use segment_scores::SegmentScores;

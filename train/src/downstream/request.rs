@@ -1,9 +1,12 @@
 //! What a run that follows pretraining is asked for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use jepa3d_loader::PreparedDataset;
 
 use super::config::DownstreamConfig;
-use super::encoder_weights::EncoderSource;
+use super::encoder_weights::EncoderWeights;
 use super::episode::EpisodeSamples;
 use crate::trained_samples::SamplePlan;
 
@@ -11,18 +14,18 @@ use crate::trained_samples::SamplePlan;
 pub struct DownstreamRequest {
     /// The resolved config.
     pub config: DownstreamConfig,
-    /// Where the encoder comes from.
-    pub encoder: EncoderSource,
+    /// The encoder; several runs may share it.
+    pub encoder: Arc<EncoderWeights>,
     /// Only the samples of a few-shot episode, whatever the config says of labels; none: as the config says.
     pub episode: Option<EpisodeSamples>,
-    /// Folder of the prepared dataset.
-    pub data: PathBuf,
+    /// The prepared dataset; several runs may share it, and then hash its shards once.
+    pub dataset: Arc<PreparedDataset>,
     /// The run folder.
     pub out: PathBuf,
     /// Continue the run in `out`, if there is one.
     pub resume: bool,
-    /// Clouds that are handed out as [`Event::Samples`](crate::Event::Samples); they change nothing that is computed.
-    pub shown: Option<SamplePlan>,
     /// Where tensors live: `cpu`, or `cuda:N` in a build with the feature `cuda`.
     pub device: String,
+    /// Clouds that are handed out as [`Event::Samples`](crate::Event::Samples); they change nothing that is computed.
+    pub shown: Option<SamplePlan>,
 }

@@ -39,6 +39,8 @@ pub(crate) struct SampleParts {
     /// Held out of the training part; empty where nothing is selected.
     pub selection: SamplePart,
     pub evaluation: SamplePart,
+    /// What is judged, in words.
+    pub evaluated: String,
     /// What is worth saying of them, a line each.
     pub notes: Vec<String>,
 }
@@ -93,12 +95,14 @@ impl SampleParts {
         let all = dataset.list_samples(&split)?;
         let mut notes = Vec::new();
         let known = keep_known(all, strata, &split, &mut notes);
-        let (pool, evaluation) = if test.is_empty() {
+        let (pool, evaluation, evaluated) = if test.is_empty() {
             let (held, pool): (Vec<_>, Vec<_>) = known.into_iter().partition(|s| is_validation(&s.id));
-            (pool, SamplePart { split: split.clone(), samples: held })
+            let evaluated = format!("a fixed fifth of {split} by hash of the id");
+            (pool, SamplePart { split: split.clone(), samples: held }, evaluated)
         } else {
             let judged = keep_known(dataset.list_samples(&test)?, strata, &test, &mut notes);
-            (known, SamplePart { split: test, samples: judged })
+            let evaluated = format!("the split {test}");
+            (known, SamplePart { split: test, samples: judged }, evaluated)
         };
         let share = if config.labels.budget == LabelBudget::All { config.labels.selection } else { 0.0 };
         let hold = |size: usize| if size > 1 { (share * size as f64).round() as usize } else { 0 };
@@ -117,6 +121,7 @@ impl SampleParts {
             training: SamplePart { split: split.clone(), samples: training },
             selection: SamplePart { split, samples: held },
             evaluation,
+            evaluated,
             notes,
         })
     }

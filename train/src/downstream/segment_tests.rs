@@ -1,13 +1,18 @@
 //! Segmentation runs on tiny sets: to the same bytes after a stop, with every measure, and refused by name.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use jepa3d_fixtures::grouped_set::write;
+use jepa3d_loader::PreparedDataset;
 use jepa3d_schemas::{ConfigText, LabelRange, Manifest, PointClasses};
 use tempfile::TempDir;
 
-use super::{DownstreamConfig, DownstreamRequest, EncoderSource, SegmentResult, SegmentRun};
+use super::{
+    DownstreamConfig, DownstreamRequest, DownstreamRun, EncoderSource, EncoderWeights, SegmentResult,
+    SegmentRun,
+};
 use crate::checkpoint::LAST_FILE;
 use crate::config::PretrainConfig;
 use crate::error::Result;
@@ -45,11 +50,15 @@ impl SegmentFixture {
              [model]\ntokenizer = [4, 8, 8]\nwidth = 12\ndepth = 3\nheads = 2",
         )
         .unwrap();
+        let config = DownstreamConfig::parse(&text, &sets)?;
+        let dataset = Arc::new(PreparedDataset::open(&self.path("data"))?);
+        let source = EncoderSource::Scratch(Box::new(encoder));
+        let encoder = Arc::new(EncoderWeights::open(&source, &dataset, "cpu", config.run.seed)?);
         SegmentRun::new(DownstreamRequest {
-            config: DownstreamConfig::parse(&text, &sets)?,
+            config,
             episode: None,
-            encoder: EncoderSource::Scratch(Box::new(encoder)),
-            data: self.path("data"),
+            encoder,
+            dataset,
             out: self.path(out),
             resume,
             device: "cpu".into(),
@@ -63,7 +72,7 @@ impl SegmentFixture {
     }
 
     fn judged(&self, out: &str, sets: &[&str]) -> SegmentResult {
-        let (outcome, mut run) = self.run(out, false, sets);
+        let (outcome, run) = self.run(out, false, sets);
         assert_eq!(outcome, RunOutcome::Done);
         run.judge().unwrap()
     }
@@ -79,12 +88,12 @@ const ALL: LabelRange = LabelRange { first: 0, end: 4 };
 fn parts_are_learned_to_the_same_bytes_in_two_pieces() {
     let fixture = SegmentFixture::new(Some(ALL));
     let whole = fixture.judged("whole", &[]);
-    assert_eq!((whole.n_train, whole.n_selection, whole.n_evaluation), (16, 8, 9));
+    assert_eq!((whole.facts.n_train, whole.facts.n_selection, whole.facts.n_evaluation), (16, 8, 9));
     let parts = whole.last.scores.parts.as_ref().unwrap();
     assert_eq!((parts.shapes, parts.categories.len()), (9, 4));
     assert!(whole.selected.is_some() && (0.0..=1.0).contains(&parts.instance_iou));
     assert_eq!(fixture.run("two", false, &["run.stop_after=5"]).0, RunOutcome::Stopped);
-    let (outcome, mut run) = fixture.run("two", true, &[]);
+    let (outcome, run) = fixture.run("two", true, &[]);
     assert_eq!((outcome, run.judge().unwrap()), (RunOutcome::Done, whole));
     assert!(fixture.bytes("whole") == fixture.bytes("two"));
 }
@@ -97,7 +106,7 @@ fn a_linear_head_learns_alone_or_with_the_encoder() {
     let (of_frozen, of_all) = (fixture.judged("frozen", &frozen), fixture.judged("all", &linear));
     // A fifth of the 40 or 41 points of a cloud has no label.
     assert!(of_frozen.last.scores.points.points >= 9 * 32 && of_frozen.last.scores.parts.is_none());
-    assert_eq!((of_frozen.n_train, of_frozen.selected.clone()), (24, None));
+    assert_eq!((of_frozen.facts.n_train, of_frozen.selected.clone()), (24, None));
     assert_ne!(of_frozen.last.scores, of_all.last.scores);
     let tensors = |out: &str| {
         let file = crate::checkpoint_file::read_file(&fixture.path(out).join(LAST_FILE)).unwrap();

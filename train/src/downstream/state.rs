@@ -4,35 +4,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::exact_best;
 use crate::checkpoint_file::{
     CheckpointFile, DOWNSTREAM_KEYS, StateEntry, not_a_checkpoint, read_file, take_moments,
 };
 use crate::error::{Error, Result};
+use crate::monitor::BestProbe;
 use crate::nn::Parameters;
 use crate::optim::AdamW;
 use crate::run_folder::find_differences;
 
 use super::thaw::ThawPlan;
-
-/// The best look at the part that is selected on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BestLook {
-    pub step: u64,
-    /// The measure that selects, from 0 to 1, as text: JSON readers round numbers.
-    pub score: String,
-}
-
-impl BestLook {
-    pub(crate) fn new(step: u64, score: f64) -> Self {
-        Self { step, score: score.to_string() }
-    }
-
-    /// The measure; 0 if the text is none.
-    pub(crate) fn value(&self) -> f64 {
-        self.score.parse().unwrap_or(0.0)
-    }
-}
 
 /// Where a run stands, and what it was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,8 +38,9 @@ pub(crate) struct DownstreamState {
     pub encoder: String,
     /// What the outputs stand for, in their order.
     pub classes: Vec<String>,
-    /// The best look at the part that is selected on.
-    pub best: Option<BestLook>,
+    /// The best look at the part that is selected on, as step and the measure that selects, from 0 to 1.
+    #[serde(default, with = "exact_best")]
+    pub best: Option<BestProbe>,
 }
 
 impl DownstreamState {

@@ -12,7 +12,7 @@ use super::classifier::Classifier;
 use super::config::DownstreamConfig;
 use super::task::DownstreamModel;
 use super::thaw::{EncoderPhase, ThawPlan, is_of_encoder};
-use super::{DownstreamRequest, EncoderSource, Finetuner};
+use super::{DownstreamRequest, DownstreamRun, EncoderSource, EncoderWeights, Finetuner};
 use crate::config::PretrainConfig;
 use crate::nn::{ForwardPass, HostTensor, NamedTensors, ParameterRole, Parameters};
 use crate::optim::{AdamW, ParameterGradients, UpdateRates};
@@ -166,11 +166,14 @@ fn request(folder: &Path, out: &str, resume: bool, sets: &[&str]) -> DownstreamR
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     let origin = "test".into();
     let config = DownstreamConfig::parse(&jepa3d_schemas::ConfigText { origin, toml: text }, &sets).unwrap();
+    let dataset = Arc::new(PreparedDataset::open(&folder.join("data")).unwrap());
+    let source = EncoderSource::Scratch(Box::new(encoder));
+    let weights = EncoderWeights::open(&source, &dataset, "cpu", config.run.seed).unwrap();
     DownstreamRequest {
         config,
-        encoder: EncoderSource::Scratch(Box::new(encoder)),
+        encoder: Arc::new(weights),
         episode: None,
-        data: folder.join("data"),
+        dataset,
         out: folder.join(out),
         resume,
         shown: None,
@@ -198,12 +201,15 @@ fn a_stopped_run_ends_in_the_bytes_of_one_that_was_not() {
         |out: &str| Finetuner::new(request(folder.path(), out, true, &sets)).unwrap().judge().unwrap();
     let found = judge("whole");
     assert_eq!(found, judge("pieces"));
-    assert_eq!(found.last.confusion.samples() as usize, found.n_evaluation);
-    assert!(found.n_selection > 0 && found.selected.is_some());
+    assert_eq!(found.last.confusion.samples() as usize, found.facts.n_evaluation);
+    assert!(found.facts.n_selection > 0 && found.selected.is_some());
     assert_eq!(found.vote.unwrap().looks.len(), 2);
+    let config = || std::fs::read(folder.path().join("whole/config.toml")).unwrap();
+    let before = config();
     let other = request(folder.path(), "whole", true, &["optim.lr=0.5"]);
     let error = Finetuner::new(other).err().unwrap().to_string();
     assert!(error.contains("optim.lr 0.5 instead of"), "{error}");
+    assert!(config() == before, "a run that is refused leaves the one that is there");
 }
 
 #[test]
@@ -220,8 +226,8 @@ fn labels_that_cannot_be_learned_from_are_named() {
     few.run(&AtomicBool::new(false), &mut |_| ()).unwrap();
     let dataset = Arc::new(PreparedDataset::open(&folder.path().join("data")).unwrap());
     let found = few.judge().unwrap();
-    assert_eq!(found.n_train, dataset.classes().len());
-    assert_eq!((found.n_selection, found.selected), (0, None));
+    assert_eq!(found.facts.n_train, dataset.classes().len());
+    assert_eq!((found.facts.n_selection, found.selected), (0, None));
 }
 
 /// Keeps the import of parameters honest: every one of a classifier is of the encoder or of the head.

@@ -9,19 +9,22 @@ use jepa3d_schemas::Draws;
 
 use super::config::DownstreamConfig;
 use super::evaluation::EvaluationSource;
+use super::facts::DownstreamFacts;
 use super::sample_parts::SampleParts;
-use super::state::{BestLook, DownstreamCheckpoint, DownstreamState};
+use super::state::{DownstreamCheckpoint, DownstreamState};
 use super::task::DownstreamModel;
 use super::thaw::ThawPlan;
 use crate::checkpoint_file::write;
 use crate::config::BatchPlan;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics::{MetricsWriter, Scalars};
+use crate::monitor::BestProbe;
 use crate::nn::{ForwardPass, Parameter, Parameters};
-use crate::optim::{AdamW, ParameterGradients, UpdateRates};
+use crate::optim::{AdamW, ParameterGradients, StepPlace};
 use crate::request::{Event, RunOutcome};
+use crate::run_config::write_toml;
 use crate::run_folder::RunFolder;
-use crate::schedule::{ScheduleLength, learning_rate, weight_decay};
+use crate::schedule::ScheduleLength;
 use crate::trained_samples::{SamplePlan, TrainedSamples};
 
 /// What a loop is made from.
@@ -72,6 +75,7 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
     /// # Errors
     /// Fails if the dataset does not serve the config, or the folder holds another run.
     pub(crate) fn start(from: LoopParts<M>) -> Result<Self> {
+        let toml = from.config.to_toml();
         let LoopParts { mut config, dataset, parts, folder, model, parameters, mut state, shown } = from;
         config.optim.batch = config.optim.batch.min(parts.training.len());
         let length = stretch(&mut config, parts.training.len());
@@ -84,6 +88,8 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
             state.check_continues(&last, &before.state)?;
             state = before.restore(&last, &parameters, &mut optimizer, &thaw)?;
         }
+        // Not before the folder is known to hold no other run: its config would be lost.
+        write_toml(&folder.path, &toml)?;
         let plan = BatchPlan {
             batch: config.optim.batch,
             seed: config.run.seed,
@@ -149,28 +155,15 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         let start = Instant::now();
         let step = self.state.step;
         let gradients = self.forward_backward()?;
-        let average = 1.0 / self.config.optim.accumulate as f64;
-        let norm = gradients.gradients.norm(average)?;
-        for (what, found) in [("the loss", gradients.loss), ("the gradient norm", norm)] {
-            if !found.is_finite() {
-                return Err(Error::NotFinite { step: step + 1, what, found, last: self.saved });
-            }
-        }
-        let o = &self.config.optim;
-        let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
-        let rates = UpdateRates {
-            learning_rate: learning_rate(o, self.length, step),
-            weight_decay: weight_decay(o, self.length, step),
-            gradient_scale: average * clipped,
-        };
-        self.optimizer.update(&self.parameters, &gradients.gradients, rates)?;
+        let at = StepPlace { length: self.length, step, loss: gradients.loss, saved: self.saved };
+        let updated = self.optimizer.step(&self.parameters, &gradients.gradients, at)?;
         self.state.step += 1;
         let seconds = start.elapsed().as_secs_f64();
-        let samples = (o.accumulate * o.batch) as f64;
+        let samples = (self.config.optim.accumulate * self.config.optim.batch) as f64;
         let values = vec![
             ("loss", gradients.loss),
-            ("lr", rates.learning_rate),
-            ("grad_norm", norm),
+            ("lr", updated.learning_rate),
+            ("grad_norm", updated.gradient_norm),
             ("samples_per_s", samples / seconds),
             ("data_ms", gradients.waited * 1e3),
             ("step_ms", seconds * 1e3),
@@ -234,8 +227,8 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         }
         let source = EvaluationSource::new(&self.dataset, &self.parts.selection, &self.config.data);
         let score = self.model.selection_score(&source.map(|config| self.model.eval_config(config)))?;
-        if self.state.best.as_ref().is_none_or(|best| score > best.value()) {
-            self.state.best = Some(BestLook::new(self.state.step, score));
+        if self.state.best.is_none_or(|best| score > best.accuracy) {
+            self.state.best = Some(BestProbe { step: self.state.step, accuracy: score });
             write(&self.folder.best(), &self.parameters, None, &self.state.entry())?;
         }
         let scalars =
@@ -256,13 +249,34 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         Ok(())
     }
 
-    /// Sets the parameters of the best look.
+    /// Sets the parameters of the best look, and gives its step; none if nothing was selected.
     ///
     /// # Errors
     /// Fails if its checkpoint is not there or not as it was written.
-    pub(crate) fn load_best(&self) -> Result<()> {
+    pub(crate) fn load_best(&self) -> Result<Option<u64>> {
+        let Some(best) = self.state.best else { return Ok(None) };
         let path = self.folder.best();
-        DownstreamCheckpoint::read(&path, &self.state.task)?.set(&path, &self.parameters)
+        DownstreamCheckpoint::read(&path, &self.state.task)?.set(&path, &self.parameters)?;
+        Ok(Some(best.step))
+    }
+
+    /// How the run was made, and on what.
+    pub(crate) fn facts(&self) -> DownstreamFacts {
+        let (config, state, parts) = (&self.config, &self.state, &self.parts);
+        DownstreamFacts {
+            preset: config.preset.clone(),
+            encoder: state.origin.clone(),
+            fingerprint: state.fingerprint.clone(),
+            seed: config.run.seed,
+            tool_version: state.tool_version.clone(),
+            labels: config.labels.budget.to_string(),
+            n_train: parts.training.len(),
+            n_selection: parts.selection.len(),
+            n_evaluation: parts.evaluation.len(),
+            evaluated: parts.evaluated.clone(),
+            steps: state.steps,
+            notes: parts.notes.clone(),
+        }
     }
 
     /// The part that is judged, as it is read.
@@ -281,9 +295,9 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         &self.state
     }
 
-    /// Its folder.
-    pub(crate) fn folder(&self) -> &RunFolder {
-        &self.folder
+    /// What it is trained and judged on.
+    pub(crate) fn dataset(&self) -> &PreparedDataset {
+        &self.dataset
     }
 
     /// Steps between checkpoints: those of about a twentieth of the run, where the config does not say.

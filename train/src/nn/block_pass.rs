@@ -6,6 +6,7 @@
 use candle_core::Tensor;
 use jepa3d_kernels::{Mask, key_of};
 
+use super::row_dropout::apply_mask;
 use crate::error::Result;
 
 /// Rates of what is dropped in a stack of blocks.
@@ -61,9 +62,10 @@ impl BlockPass<'_> {
     }
 
     fn drop(&self, x: Tensor, place: u64, rate: fn(&BlockDropout) -> f64) -> Result<Tensor> {
-        let Some(mask) = self.mask(place, rate) else { return Ok(x) };
-        let factors: Vec<f32> = (0..x.elem_count() as u32).map(|i| mask.factor(i)).collect();
-        Ok(x.broadcast_mul(&Tensor::from_vec(factors, x.shape(), x.device())?)?)
+        match self.mask(place, rate) {
+            Some(mask) => apply_mask(&x, mask),
+            None => Ok(x),
+        }
     }
 
     /// Drops a branch `[B, T, D]` for whole samples.

@@ -131,21 +131,7 @@ impl Encoder {
 
     /// The output `[B, T, D]` after the final norm, in training.
     pub(crate) fn train(&self, input: EncoderInput<'_>, pass: &ForwardPass) -> Result<Tensor> {
-        let EncoderInput { tokens, positions, keys } = input;
-        let (x, added) = self.place(tokens, positions)?;
-        let key = pass.next_key();
-        let x = match x.device() {
-            Device::Cpu => {
-                let stack = Stack { keys, ..self.stack(Some(key), added.is_some()) };
-                stack.train(&x, added.as_ref().unwrap_or(&x), &pass.tape)?
-            }
-            _ => {
-                let bias = keys.map(|keys| key_bias(&keys, &x)).transpose()?;
-                let training = ComposedPass { key, is_bf16: pass.is_bf16, key_bias: bias.as_ref() };
-                self.compose(&x, added.as_ref(), Some(training), &[])?.0
-            }
-        };
-        self.norm.forward(&x)
+        self.norm.forward(&self.train_outputs(input, pass, &[self.depth() - 1])?[0])
     }
 
     /// The outputs of the named blocks (ascending) before the final norm, in training.

@@ -100,7 +100,7 @@ impl BatchMaker {
     /// For evaluation: clouds are corrupted, or grouped from random starts, as `config` says.
     pub fn evaluate(mut self, config: &EvalConfig) -> Self {
         self.samples.corruption = config.corruption;
-        if config.fresh.is_some() {
+        if config.regroup.is_some_and(|fresh| fresh.seed.is_some()) {
             self.samples.grouping = GroupingChoice::Drawn(1);
         }
         self

@@ -10,12 +10,14 @@ use super::patch_tests::{farthest, squared};
 use super::tests::{cloud, dataset, samples};
 use super::{EvalConfig, for_each_in_order};
 use crate::batch::Batch;
+use crate::config::FreshStart;
 use crate::corruption::{Corruption, CorruptionKind};
 use crate::dataset::PreparedDataset;
 use crate::error::Error;
+use crate::selection::SampleSelection;
 
 fn fresh() -> EvalConfig {
-    let regroup = Some(SHAPE.N);
+    let regroup = Some(FreshStart { points: SHAPE.N, seed: None });
     EvalConfig { batch: 8, groups: SHAPE.G, group_size: SHAPE.K, regroup, ..EvalConfig::default() }
 }
 
@@ -91,13 +93,22 @@ fn corrupted_clouds_do_not_depend_on_threads_and_can_always_be_grouped() {
     let stored = EvalConfig { corruption, regroup: None, ..fresh() };
     let error = visit(&dataset, "train", &stored).unwrap_err().to_string();
     assert!(error.contains("a fresh grouping where clouds are corrupted"), "{error}");
+    let regroup = Some(FreshStart { points: SHAPE.N, seed: Some(1) });
+    let error =
+        visit(&dataset, "train", &EvalConfig { corruption, regroup, ..fresh() }).unwrap_err().to_string();
+    assert!(error.contains("a random start"), "{error}");
 }
 
 #[test]
 fn clouds_too_small_are_named_and_smaller_ones_taken_whole() {
     let (_folder, dataset) = dataset(4);
-    visit(&dataset, "train", &EvalConfig { regroup: Some(1000), ..fresh() }).unwrap();
-    let config = EvalConfig { regroup: Some(1000), groups: 42, ..fresh() };
+    visit(
+        &dataset,
+        "train",
+        &EvalConfig { regroup: Some(FreshStart { points: 1000, seed: None }), ..fresh() },
+    )
+    .unwrap();
+    let config = EvalConfig { regroup: Some(FreshStart { points: 1000, seed: None }), groups: 42, ..fresh() };
     let error = visit(&dataset, "train", &config).unwrap_err().to_string();
     assert!(error.starts_with("sample s0") && error.contains("cannot be grouped"), "{error}");
     assert!(error.contains("42"), "{error}");
@@ -109,14 +120,16 @@ fn only_the_samples_that_are_asked_for_are_visited() {
     let ids = |batches: &[Batch]| batches.iter().flat_map(|b| b.sample_ids.clone()).collect::<Vec<_>>();
     let whole = visit(&dataset, "train", &fresh()).unwrap();
     let wanted: BTreeSet<String> = ids(&whole).into_iter().step_by(5).chain(["none".to_owned()]).collect();
+    let listed = dataset.list_samples("train").unwrap();
+    let select = |ids: &BTreeSet<String>| Some(SampleSelection::with_ids(&listed, ids));
     for threads in [1, 3] {
-        let config = EvalConfig { ids: Some(Arc::new(wanted.clone())), batch: 3, threads, ..fresh() };
+        let config = EvalConfig { samples: select(&wanted), batch: 3, threads, ..fresh() };
         let some = visit(&dataset, "train", &config).unwrap();
         assert!(ids(&some).iter().eq(wanted.iter().filter(|id| *id != "none")));
         let at = ids(&whole).iter().position(|id| *id == some[1].sample_ids[0]).unwrap();
         let width = SHAPE.G * 3;
         assert_eq!(some[1].centers[..width], whole[at / 8].centers[at % 8 * width..][..width]);
-        let nobody = EvalConfig { ids: Some(Arc::new(BTreeSet::new())), ..fresh() };
+        let nobody = EvalConfig { samples: select(&BTreeSet::new()), ..fresh() };
         assert!(visit(&dataset, "train", &nobody).unwrap().is_empty());
     }
 }
