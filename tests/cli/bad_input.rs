@@ -243,8 +243,11 @@ fn a_lack_of_file_handles_costs_no_object() {
         let run = super::harness::finish(bounded);
         assert!(matches!(run.code, Some(0 | 2)), "{limit}: {:?} {}", run.code, run.stderr);
         has_met_limit |= run.code == Some(2);
+        // How many handles a run needs depends on those it inherits: it may have come to its end, or to all but it.
         let run = super::harness::finish(whole).expect(0);
-        assert!(run.stdout.contains("complete, 20 samples, 0 quarantined"), "{limit}: {}", run.stdout);
+        let done =
+            ["complete, ", "complete already, "].map(|word| format!("{word}20 samples, 0 quarantined"));
+        assert!(done.iter().any(|line| run.stdout.contains(line)), "{limit}: {}", run.stdout);
     }
     assert!(has_met_limit, "no limit was met");
 }
