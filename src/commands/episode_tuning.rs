@@ -29,8 +29,8 @@ impl EpisodeTuning<'_> {
     /// # Errors
     /// Fails if the encoder or the list does not serve the dataset, or a folder holds another run.
     pub(crate) fn run(&self, title: &str, encoder: &EncoderSource) -> anyhow::Result<FewShotColumn> {
-        let (kind, seed) = (name_kind(encoder), self.config.run.seed);
-        let encoder = Arc::new(EncoderWeights::open(encoder, self.dataset, self.device, seed)?);
+        let kind = name_kind(encoder);
+        let encoder = Arc::new(EncoderWeights::open(encoder, self.dataset, self.device, &self.config)?);
         let mut accuracies = Vec::new();
         for episode in &self.list.episodes {
             let accuracy = self.run_episode(episode, &encoder, kind)?;

@@ -220,7 +220,7 @@ impl TuningArgs {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.data.threads = bound_threads("data.threads", config.data.threads, cores);
         let (source, device) = (self.encoder(&config)?, self.machine.device.clone());
-        let encoder = Arc::new(EncoderWeights::open(&source, dataset, &device, config.run.seed)?);
+        let encoder = Arc::new(EncoderWeights::open(&source, dataset, &device, &config)?);
         Ok(DownstreamRequest {
             config,
             encoder,

@@ -50,7 +50,8 @@ pub struct EncoderWeights {
 }
 
 impl EncoderWeights {
-    /// Reads them, or draws them from the seed of the run that follows.
+    /// Reads them, or draws them from the seed of the run that follows, with the batch-norm statistics of the clouds that it
+    /// trains on, grouped as it groups them.
     ///
     /// # Errors
     /// Fails if there is no checkpoint, config or device, or they do not fit together or are not as they were written.
@@ -58,11 +59,11 @@ impl EncoderWeights {
         source: &EncoderSource,
         dataset: &Arc<PreparedDataset>,
         device: &str,
-        seed: u64,
+        follows: &DownstreamConfig,
     ) -> Result<Self> {
         match source {
             EncoderSource::Pretrained { path, preset } => Self::read(path, preset.as_deref()),
-            EncoderSource::Scratch(config) => Self::draw(config, dataset, &open_device(device)?, seed),
+            EncoderSource::Scratch(config) => Self::draw(config, dataset, &open_device(device)?, follows),
         }
     }
 
@@ -82,15 +83,21 @@ impl EncoderWeights {
         config: &PretrainConfig,
         dataset: &Arc<PreparedDataset>,
         device: &Device,
-        seed: u64,
+        follows: &DownstreamConfig,
     ) -> Result<Self> {
         let mut config = config.clone();
-        config.run.seed = seed;
+        config.run.seed = follows.run.seed;
         let (model, parameters) = PretrainModel::new(&config, device)?;
         if config.model.calibrate {
-            MonitorSubset::read(&config, dataset, device)?.calibrate(&model)?;
+            let mut seen = config.clone();
+            seen.data.split.clone_from(&follows.data.split);
+            let (own, asked) = (&mut seen.data, &follows.data);
+            adopt(&mut own.groups, asked.groups);
+            adopt(&mut own.group_size, asked.group_size);
+            own.up_axis = asked.up_axis.or(own.up_axis);
+            MonitorSubset::read(&seen, dataset, device)?.calibrate(&model)?;
         }
-        let origin = format!("random weights of {}, seed {seed}", config.preset);
+        let origin = format!("random weights of {}, seed {}", config.preset, config.run.seed);
         let up_axis = config.data.up_axis;
         let path = PathBuf::from("scratch");
         Ok(Self { tensors: rename(parameters.values()?), config, up_axis, origin, path })
@@ -128,6 +135,13 @@ impl EncoderWeights {
     }
 }
 
+/// A count that was asked for stands in place of one's own; 0 asks for none.
+fn adopt(own: &mut usize, asked: usize) {
+    if asked != 0 {
+        *own = asked;
+    }
+}
+
 /// The tensors of the encoder under the names that they have below a head.
 fn rename(tensors: NamedTensors) -> NamedTensors {
     let renamed = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(PRETRAINED_TRANSFORMER) {
@@ -145,4 +159,35 @@ fn hash(tensors: &NamedTensors) -> String {
         parts.push(tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect());
     }
     source_hash(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use jepa3d_fixtures::grouped_set::write;
+    use jepa3d_schemas::ConfigText;
+
+    use super::*;
+
+    #[test]
+    fn random_weights_are_calibrated_on_the_groups_that_are_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[("train", 12)], 4);
+        let dataset = Arc::new(PreparedDataset::open(folder.path()).unwrap());
+        let open = |groups: usize, asked: usize| {
+            let text = format!(
+                "preset = \"tiny\"\n[data]\ngroups = {groups}\ngroup_size = 4\n
+                 [model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 3\nheads = 3\ncalibrate = true"
+            );
+            let source = EncoderSource::Scratch(Box::new(toml::from_str(&text).unwrap()));
+            let toml =
+                format!("preset = \"test\"\nencoder = \"tiny\"\n[data]\ngroups = {asked}\ngroup_size = 0");
+            let config = DownstreamConfig::parse(&ConfigText { origin: "test".into(), toml }, &[]).unwrap();
+            EncoderWeights::open(&source, &dataset, "cpu", &config)
+        };
+        // The architecture's preset asks for more than is stored; the run that follows does not.
+        assert!(open(4096, 0).is_err());
+        let drawn = open(4096, 4).unwrap();
+        assert_eq!(hash(&drawn.tensors), hash(&open(4, 0).unwrap().tensors));
+        assert_ne!(hash(&drawn.tensors), hash(&open(3, 0).unwrap().tensors));
+    }
 }

@@ -53,7 +53,7 @@ impl SegmentFixture {
         let config = DownstreamConfig::parse(&text, &sets)?;
         let dataset = Arc::new(PreparedDataset::open(&self.path("data"))?);
         let source = EncoderSource::Scratch(Box::new(encoder));
-        let encoder = Arc::new(EncoderWeights::open(&source, &dataset, "cpu", config.run.seed)?);
+        let encoder = Arc::new(EncoderWeights::open(&source, &dataset, "cpu", &config)?);
         SegmentRun::new(DownstreamRequest {
             config,
             episode: None,

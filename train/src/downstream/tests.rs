@@ -168,7 +168,7 @@ fn request(folder: &Path, out: &str, resume: bool, sets: &[&str]) -> DownstreamR
     let config = DownstreamConfig::parse(&jepa3d_schemas::ConfigText { origin, toml: text }, &sets).unwrap();
     let dataset = Arc::new(PreparedDataset::open(&folder.join("data")).unwrap());
     let source = EncoderSource::Scratch(Box::new(encoder));
-    let weights = EncoderWeights::open(&source, &dataset, "cpu", config.run.seed).unwrap();
+    let weights = EncoderWeights::open(&source, &dataset, "cpu", &config).unwrap();
     DownstreamRequest {
         config,
         encoder: Arc::new(weights),
