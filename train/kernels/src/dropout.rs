@@ -1,6 +1,7 @@
 //! Dropout and stochastic depth as pure functions of (key, element): nothing is stored, nothing depends on threads.
 
-use pulp::Arch;
+use super::rows::LANES;
+use super::vectorized::vectorized;
 
 /// The dropout of one place in a network at one step.
 #[derive(Clone, Copy, Debug)]
@@ -27,14 +28,24 @@ impl Mask {
 
     /// Multiplies every value, the first of which is element `first`.
     pub(crate) fn apply(self, values: &mut [f32], first: usize) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (i, value) in values.iter_mut().enumerate() {
-                    *value *= self.factor((first + i) as u32);
-                }
-            },
-        );
+        apply_mask(self, values, first as u32);
+    }
+}
+
+vectorized! {
+    /// Multiplies every value, the first of which is element `first`; numbers of elements wrap around.
+    fn apply_mask(mask: Mask, values: &mut [f32], first: u32) {
+        let (whole, rest) = values.as_chunks_mut::<LANES>();
+        let after = first.wrapping_add((LANES * whole.len()) as u32);
+        for (chunk, values) in whole.iter_mut().enumerate() {
+            let start = first.wrapping_add((LANES * chunk) as u32);
+            for (lane, value) in values.iter_mut().enumerate() {
+                *value *= mask.factor(start.wrapping_add(lane as u32));
+            }
+        }
+        for (i, value) in rest.iter_mut().enumerate() {
+            *value *= mask.factor(after.wrapping_add(i as u32));
+        }
     }
 }
 

@@ -3,32 +3,23 @@
 //! Forward `y = x P(x)` with `P(x) = (1 + erf(x / sqrt 2)) / 2`; backward `dx = dy (P(x) + x p(x))` with
 //! `p(x) = exp(-x^2 / 2) / sqrt(2 pi)`.
 
-use pulp::Arch;
-
 use super::math::{erf, exp};
+use super::vectorized::vectorized;
 
-/// Sets `out` from `x`.
-pub(crate) fn gelu(out: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = value(x);
-            }
-        },
-    );
-}
+vectorized! {
+    /// Sets `out` from `x`.
+    pub(crate) fn gelu(out: &mut [f32], x: &[f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = value(x);
+        }
+    }
 
-/// Turns the gradient of the output into that of the input `x`.
-pub(crate) fn gelu_backward(gradient: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (gradient, &x) in gradient.iter_mut().zip(x) {
-                *gradient *= slope(x);
-            }
-        },
-    );
+    /// Turns the gradient of the output into that of the input `x`.
+    pub(crate) fn gelu_backward(gradient: &mut [f32], x: &[f32]) {
+        for (gradient, &x) in gradient.iter_mut().zip(x) {
+            *gradient *= slope(x);
+        }
+    }
 }
 
 #[inline(always)]

@@ -48,6 +48,7 @@ mod softmax;
 mod stack;
 mod tape;
 mod tokenizer;
+mod vectorized;
 mod view;
 
 pub use dropout::{Mask, key_of};

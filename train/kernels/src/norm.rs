@@ -3,10 +3,9 @@
 //! Forward `n = (x - mean) / std`, `y = n w + b`, where `std^2` is the variance plus [`NORM_EPSILON`]. Backward, with
 //! `s = dy w`: `dw += dy n`, `db += dy`, and `dx += (s - mean(s) - n mean(s n)) / std`.
 
-use pulp::Arch;
-
 use super::affine::{Affine, AffineGradient};
 use super::rows::{dot, sum_with};
+use super::vectorized::vectorized;
 
 /// What is added to the variance, as everywhere in this family of models.
 pub const NORM_EPSILON: f32 = 1e-5;
@@ -27,23 +26,46 @@ pub(crate) struct NormInput<'a> {
     pub stats: &'a [RowStats],
 }
 
-/// Sets `out` and `stats`, one entry a row, from `x [n, width]`.
-pub(crate) fn layer_norm(out: &mut [f32], stats: &mut [RowStats], x: &[f32], norm: Affine<'_>) {
-    let Affine { weight, bias } = norm;
-    let width = weight.len();
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
-            for ((x, out), stats) in rows.zip(stats.iter_mut()) {
-                *stats = measure_row(x);
-                let RowStats { mean, inverse } = *stats;
-                for j in 0..width {
-                    out[j] = (x[j] - mean) * inverse * weight[j] + bias[j];
-                }
+vectorized! {
+    /// Sets `out` and `stats`, one entry a row, from `x [n, width]`.
+    pub(crate) fn layer_norm(out: &mut [f32], stats: &mut [RowStats], x: &[f32], norm: Affine<'_>) {
+        let width = norm.weight.len();
+        let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
+        for ((x, out), stats) in rows.zip(stats.iter_mut()) {
+            *stats = measure_row(x);
+            normalize_row(out, x, *stats, norm);
+        }
+    }
+
+    /// Adds to `dx [n, width]` and to `gradient`, given `dy`, the gradient of the output.
+    pub(crate) fn layer_norm_backward(
+        dx: &mut [f32],
+        gradient: &mut AffineGradient<'_>,
+        input: NormInput<'_>,
+        weight: &[f32],
+        dy: &[f32],
+    ) {
+        let width = weight.len();
+        let (dweight, dbias) = (&mut gradient.weight[..width], &mut gradient.bias[..width]);
+        let count = 1.0 / width as f32;
+        let mut scaled = vec![0.0f32; width];
+        let rows = input.rows.chunks_exact(width).zip(dy.chunks_exact(width));
+        let rows = rows.zip(dx.chunks_exact_mut(width)).zip(input.stats);
+        for (((x, dy), dx), &RowStats { mean, inverse }) in rows {
+            for j in 0..width {
+                let normed = (x[j] - mean) * inverse;
+                dweight[j] += dy[j] * normed;
+                dbias[j] += dy[j];
+                scaled[j] = dy[j] * weight[j];
             }
-        },
-    );
+            let mean_scaled = sum_with(&scaled, |v| v) * count;
+            let along = dot(&scaled, x) - mean * width as f32 * mean_scaled;
+            let slope = along * count * inverse * inverse;
+            for j in 0..width {
+                dx[j] += inverse * (scaled[j] - mean_scaled - (x[j] - mean) * slope);
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -54,39 +76,12 @@ fn measure_row(x: &[f32]) -> RowStats {
     RowStats { mean, inverse: 1.0 / (variance + NORM_EPSILON).sqrt() }
 }
 
-/// Adds to `dx [n, width]` and to `gradient`, given `dy`, the gradient of the output.
-pub(crate) fn layer_norm_backward(
-    dx: &mut [f32],
-    gradient: &mut AffineGradient<'_>,
-    input: NormInput<'_>,
-    weight: &[f32],
-    dy: &[f32],
-) {
-    let width = weight.len();
-    let (dweight, dbias) = (&mut *gradient.weight, &mut *gradient.bias);
-    let count = 1.0 / width as f32;
-    let mut scaled = vec![0.0f32; width];
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let rows = input.rows.chunks_exact(width).zip(dy.chunks_exact(width));
-            let rows = rows.zip(dx.chunks_exact_mut(width)).zip(input.stats);
-            for (((x, dy), dx), &RowStats { mean, inverse }) in rows {
-                for j in 0..width {
-                    let normed = (x[j] - mean) * inverse;
-                    dweight[j] += dy[j] * normed;
-                    dbias[j] += dy[j];
-                    scaled[j] = dy[j] * weight[j];
-                }
-                let mean_scaled = sum_with(&scaled, |v| v) * count;
-                let along = dot(&scaled, x) - mean * width as f32 * mean_scaled;
-                let slope = along * count * inverse * inverse;
-                for j in 0..width {
-                    dx[j] += inverse * (scaled[j] - mean_scaled - (x[j] - mean) * slope);
-                }
-            }
-        },
-    );
+#[inline(always)]
+fn normalize_row(out: &mut [f32], x: &[f32], stats: RowStats, norm: Affine<'_>) {
+    let RowStats { mean, inverse } = stats;
+    for (((out, x), weight), bias) in out.iter_mut().zip(x).zip(norm.weight).zip(norm.bias) {
+        *out = (x - mean) * inverse * weight + bias;
+    }
 }
 
 #[cfg(test)]

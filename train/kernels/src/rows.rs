@@ -1,9 +1,9 @@
-//! Loops over rows, compiled for the widest vectors of the processor at run time.
+//! Loops over rows, whose sums are in an order that is always the same.
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 
 /// Lanes of a reduction: fixed, so that sums do not depend on the processor's vectors.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Sum of the values, in an order that is always the same.
 #[inline(always)]
@@ -56,28 +56,20 @@ pub(crate) fn fill_rows(out: &mut [f32], bias: &[f32]) {
     }
 }
 
-/// `sums[j] += sum over rows of x[i, j]`.
-pub(crate) fn add_column_sums(sums: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for row in x.chunks_exact(sums.len()) {
-                for (sum, &value) in sums.iter_mut().zip(row) {
-                    *sum += value;
-                }
+vectorized! {
+    /// `sums[j] += sum over rows of x[i, j]`.
+    pub(crate) fn add_column_sums(sums: &mut [f32], x: &[f32]) {
+        for row in x.chunks_exact(sums.len()) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += value;
             }
-        },
-    );
-}
+        }
+    }
 
-/// `out += x`.
-pub(crate) fn add(out: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (out, &value) in out.iter_mut().zip(x) {
-                *out += value;
-            }
-        },
-    );
+    /// `out += x`.
+    pub(crate) fn add(out: &mut [f32], x: &[f32]) {
+        for (out, &value) in out.iter_mut().zip(x) {
+            *out += value;
+        }
+    }
 }
