@@ -1,13 +1,13 @@
 //! How long does one training step of Point-JEPA take (forward, backward, AdamW, EMA), how long one of the official
 //! classifier on the same encoder, and which part of it?
 //!
-//! `train full|small|finetune-full|finetune-small BATCH STEPS` on random patches (G = 64, K = 32), the official recipe with its dropout, context of 18
+//! `train full|small|finetune-full|finetune-small[-bf16] BATCH STEPS` on random patches (G = 64, K = 32), the official recipe with its dropout, context of 18
 //! patches and 4 x 11 targets, prints one JSON object: median milliseconds of a step after two warming ones, and
 //! medians of its parts. `train_peers.py` runs it in turns with PyTorch.
 
 use std::collections::BTreeMap;
 
-use jepa3d_train::bench::{MaskSize, StepTimes, TrainStep, TuneStep};
+use jepa3d_train::bench::{Bf16Engine, MaskSize, Precision, StepTimes, TrainStep, TuneStep};
 use jepa3d_train::{DownstreamConfig, ModelConfig, OptimConfig, PredictorConfig, PretrainConfig, Result};
 
 /// Steps before the first one that counts.
@@ -32,15 +32,15 @@ fn config(size: &str, batch: usize) -> PretrainConfig {
 }
 
 /// A step of one of the two kinds.
-fn prepare(size: &str, batch: usize) -> Result<Box<dyn FnMut() -> Result<StepTimes>>> {
+fn prepare(size: &str, batch: usize, precision: Precision) -> Result<Box<dyn FnMut() -> Result<StepTimes>>> {
     let config = config(size, batch);
     if !size.starts_with("finetune-") {
-        let mut step = TrainStep::new(config)?;
+        let mut step = TrainStep::new(config, precision)?;
         return Ok(Box::new(move || step.step(MASKS)));
     }
     let text = "preset = \"bench\"\nencoder = \"bench\"\n[optim]\ndecay_all = true";
     let tuning: DownstreamConfig = toml::from_str(text).expect("all else has a default");
-    let mut step = TuneStep::new(tuning, &config, CLASSES)?;
+    let mut step = TuneStep::new(tuning, &config, CLASSES, precision)?;
     Ok(Box::new(move || step.step()))
 }
 
@@ -53,13 +53,19 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let [size, batch, steps] = args.as_slice() else {
         eprintln!(
-            "usage: train full|small|finetune-full|finetune-small BATCH STEPS; `make bench-train` and `make bench-finetune` \
+            "usage: train full|small|finetune-full|finetune-small[-bf16] BATCH STEPS; `make bench-train` and `make bench-finetune` \
              run it against its peer"
         );
         return Ok(());
     };
     let (batch, steps): (usize, usize) = (batch.parse().expect("BATCH"), steps.parse().expect("STEPS"));
-    let mut step = prepare(size, batch)?;
+    let (size, precision) = match size.strip_suffix("-bf16") {
+        Some(size) => {
+            (size, Precision::Bf16(Bf16Engine::detect().expect("a processor that multiplies in bf16")))
+        }
+        None => (size.as_str(), Precision::F32),
+    };
+    let mut step = prepare(size, batch, precision)?;
     let (mut whole, mut parts, mut loss) = (Vec::new(), BTreeMap::<&str, Vec<f64>>::new(), 0.0);
     for i in 0..WARMING + steps {
         let times = step()?;

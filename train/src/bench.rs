@@ -1,6 +1,7 @@
 //! One training step on synthetic patches, for `benches/train.rs`: the models themselves are private.
 
 use candle_core::{Device, Tensor};
+pub use jepa3d_kernels::{Bf16Engine, Precision};
 use jepa3d_loader::{Batch, Masks};
 use jepa3d_schemas::Draws;
 
@@ -19,6 +20,7 @@ pub struct TrainStep {
     parameters: Parameters,
     optimizer: AdamW,
     points: PatchTensors,
+    precision: Precision,
     steps: u64,
 }
 
@@ -47,7 +49,7 @@ impl TrainStep {
     ///
     /// # Errors
     /// Fails if the config is out of range.
-    pub fn new(config: PretrainConfig) -> Result<Self> {
+    pub fn new(config: PretrainConfig, precision: Precision) -> Result<Self> {
         config.check()?;
         let (model, parameters) = PretrainModel::new(&config, &Device::Cpu)?;
         let optimizer = AdamW::new(&config.optim, &parameters)?;
@@ -56,7 +58,7 @@ impl TrainStep {
         let patches = Tensor::from_vec(patches, (b, g, k, 3), &Device::Cpu)?;
         let centers = Tensor::from_vec(centers, (b, g, 3), &Device::Cpu)?;
         let points = PatchTensors { patches, centers, counts: None };
-        Ok(Self { config, model, parameters, optimizer, points, steps: 0 })
+        Ok(Self { config, model, parameters, optimizer, points, precision, steps: 0 })
     }
 
     /// Forward, backward, AdamW and EMA on masks of a size; how long each took.
@@ -64,7 +66,7 @@ impl TrainStep {
     /// # Errors
     /// Fails if a tensor operation does.
     pub fn step(&mut self, size: MaskSize) -> Result<StepTimes> {
-        let pass = ForwardPass::new(self.steps, false);
+        let pass = ForwardPass::new(self.steps, false).with_precision(self.precision);
         let input = StepInput::Masked(MaskedInput { points: self.points.clone(), masks: self.masks(size) });
         let output = self.model.step(&input, &pass)?;
         let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;
@@ -130,6 +132,7 @@ pub struct TuneStep {
     parameters: Parameters,
     optimizer: AdamW,
     batch: Batch,
+    precision: Precision,
     steps: u64,
 }
 
@@ -138,7 +141,12 @@ impl TuneStep {
     ///
     /// # Errors
     /// Fails if a config is out of range.
-    pub fn new(mut config: DownstreamConfig, encoder: &PretrainConfig, classes: usize) -> Result<Self> {
+    pub fn new(
+        mut config: DownstreamConfig,
+        encoder: &PretrainConfig,
+        classes: usize,
+        precision: Precision,
+    ) -> Result<Self> {
         (config.data.groups, config.data.group_size) = (encoder.data.groups, encoder.data.group_size);
         let labels: Vec<i32> = (0..classes as i32).collect();
         let (model, parameters) = Classifier::new(&config, encoder, &labels, &Device::Cpu)?;
@@ -149,7 +157,7 @@ impl TuneStep {
         let mut batch = Batch::default();
         (batch.rows, batch.groups, batch.labels) = (rows, groups, labels);
         (batch.patches, batch.centers) = (patches, centers);
-        Ok(Self { config, model, parameters, optimizer, batch, steps: 0 })
+        Ok(Self { config, model, parameters, optimizer, batch, precision, steps: 0 })
     }
 
     /// Forward, backward and AdamW of everything; how long each took.
@@ -157,7 +165,7 @@ impl TuneStep {
     /// # Errors
     /// Fails if a tensor operation does.
     pub fn step(&mut self) -> Result<StepTimes> {
-        let pass = ForwardPass::new(self.steps, false);
+        let pass = ForwardPass::new(self.steps, false).with_precision(self.precision);
         let loss = self.model.loss(&self.batch, EncoderPhase::Trained, &pass)?;
         pass.watch.lap("forward");
         let gradients = ParameterGradients::backward(&loss, &pass.tape, &self.parameters)?;

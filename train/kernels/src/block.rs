@@ -5,16 +5,21 @@
 //! back through it. Kept between the two directions are the inputs of the norms, queries, keys and values,
 //! probabilities, and what GELU was given: norms and GELU are cheaper to repeat than to store.
 
+use jepa3d_products::{Matrix, Recycled};
+
 use super::affine::{Affine, AffineGradient};
 use super::attention::{Attention, Heads, ProbabilityDrop};
 use super::dropout::{Mask, key_of};
 use super::gelu::{gelu, gelu_backward};
-use super::linear::{linear, linear_backward};
+use super::linear::{GradientFactors, LayerWidths, Precision, RightFactor};
 use super::norm::{NormInput, RowStats, layer_norm, layer_norm_backward};
-use super::rows::add;
+use super::rows::{add, add_column_sums};
 
 /// Slices of the parameters of a block: weight and bias of two norms and four layers.
 pub(crate) const PARTS: usize = 12;
+
+/// Linear layers of a block.
+pub(crate) const LAYERS: usize = 4;
 
 /// The parameters of a block.
 #[derive(Clone, Copy, Debug)]
@@ -34,41 +39,9 @@ impl<'a> BlockWeights<'a> {
         Self { norm1: part(0), qkv: part(1), proj: part(2), norm2: part(3), fc1: part(4), fc2: part(5) }
     }
 
-    /// Numbers of all parameters.
-    pub(crate) fn len(&self) -> usize {
-        let parts = [self.norm1, self.qkv, self.proj, self.norm2, self.fc1, self.fc2];
-        parts.iter().map(|part| part.weight.len() + part.bias.len()).sum()
-    }
-}
-
-/// Where the gradients of a block's parameters are summed.
-#[derive(Debug)]
-pub(crate) struct BlockGradients<'a> {
-    norm1: AffineGradient<'a>,
-    qkv: AffineGradient<'a>,
-    proj: AffineGradient<'a>,
-    norm2: AffineGradient<'a>,
-    fc1: AffineGradient<'a>,
-    fc2: AffineGradient<'a>,
-}
-
-impl<'a> BlockGradients<'a> {
-    /// Cuts `all`, as long as the parameters of `weights`, in the order of [`BlockWeights::new`].
-    pub(crate) fn new(mut all: &'a mut [f32], weights: &BlockWeights<'_>) -> Self {
-        let mut cut = |part: Affine<'_>| {
-            let (weight, rest) = std::mem::take(&mut all).split_at_mut(part.weight.len());
-            let (bias, rest) = rest.split_at_mut(part.bias.len());
-            all = rest;
-            AffineGradient { weight, bias }
-        };
-        Self {
-            norm1: cut(weights.norm1),
-            qkv: cut(weights.qkv),
-            proj: cut(weights.proj),
-            norm2: cut(weights.norm2),
-            fc1: cut(weights.fc1),
-            fc2: cut(weights.fc2),
-        }
+    /// The linear layers, in the order of [`BlockWeights::new`].
+    pub(crate) fn layers(&self) -> [Affine<'a>; LAYERS] {
+        [self.qkv, self.proj, self.fc1, self.fc2]
     }
 }
 
@@ -117,38 +90,90 @@ enum DropSite {
 /// From a branch's site to that of its stochastic depth.
 const PATH: u64 = 4;
 
+/// The weights of a block's linear layers as products read them, in one direction.
+#[derive(Debug)]
+pub(crate) struct BlockFactors<'a> {
+    qkv: RightFactor<'a>,
+    proj: RightFactor<'a>,
+    fc1: RightFactor<'a>,
+    fc2: RightFactor<'a>,
+}
+
+impl<'a> BlockFactors<'a> {
+    /// `W^T` of every layer.
+    pub(crate) fn forward(weights: &BlockWeights<'a>, precision: Precision) -> Self {
+        Self::new(weights, |weight| RightFactor::new(weight.transpose(), precision))
+    }
+
+    /// `W` of every layer.
+    pub(crate) fn backward(weights: &BlockWeights<'a>, precision: Precision) -> Self {
+        Self::new(weights, |weight| RightFactor::new(weight, precision))
+    }
+
+    fn new(weights: &BlockWeights<'a>, factor: impl Fn(Matrix<'a, f32>) -> RightFactor<'a> + Sync) -> Self {
+        let make =
+            |layer: Affine<'a>| factor(Matrix::new(layer.weight, layer.weight.len() / layer.bias.len()));
+        let ((qkv, proj), (fc1, fc2)) = rayon::join(
+            || (make(weights.qkv), make(weights.proj)),
+            || (make(weights.fc1), make(weights.fc2)),
+        );
+        Self { qkv, proj, fc1, fc2 }
+    }
+}
+
 /// What the backward of a block needs of its forward.
 pub(crate) struct SavedBlock {
-    input: Vec<f32>,
+    input: Recycled<f32>,
     stats1: Vec<RowStats>,
-    qkv: Vec<f32>,
-    probabilities: Vec<f32>,
-    attended: Vec<f32>,
-    middle: Vec<f32>,
+    qkv: Recycled<f32>,
+    probabilities: Recycled<f32>,
+    attended: Recycled<f32>,
+    middle: Recycled<f32>,
     stats2: Vec<RowStats>,
-    hidden: Vec<f32>,
+    hidden: Recycled<f32>,
 }
 
 impl SavedBlock {
+    /// Room for everything; the numbers are arbitrary until a forward pass writes them.
     pub(crate) fn new(shape: &BlockShape<'_>) -> Self {
         let (rows, width) = (shape.rows(), shape.heads.width);
         Self {
-            input: vec![0.0; rows * width],
+            input: Recycled::take(rows * width),
             stats1: vec![RowStats::default(); rows],
-            qkv: vec![0.0; rows * 3 * width],
-            probabilities: vec![0.0; shape.samples * shape.heads.squares()],
-            attended: vec![0.0; rows * width],
-            middle: vec![0.0; rows * width],
+            qkv: Recycled::take(rows * 3 * width),
+            probabilities: Recycled::take(shape.samples * shape.heads.squares()),
+            attended: Recycled::take(rows * width),
+            middle: Recycled::take(rows * width),
             stats2: vec![RowStats::default(); rows],
-            hidden: vec![0.0; rows * shape.hidden],
+            hidden: Recycled::take(rows * shape.hidden),
         }
     }
+}
+
+/// What one chunk adds to the gradients of a block: sums of norms and biases, and the factors of the weights'.
+#[derive(Debug)]
+pub(crate) struct ChunkGradients {
+    /// Weight, then bias.
+    pub norm1: [Vec<f32>; 2],
+    pub norm2: [Vec<f32>; 2],
+    /// By layer.
+    pub biases: [Vec<f32>; LAYERS],
+    pub weights: [GradientFactors; LAYERS],
+}
+
+/// What one layer's backward leaves behind.
+struct LayerGradient {
+    bias: Vec<f32>,
+    weight: GradientFactors,
 }
 
 /// A block as it is run on one chunk at one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkPass<'a> {
     pub weights: &'a BlockWeights<'a>,
+    /// Of the direction that is run.
+    pub factors: &'a BlockFactors<'a>,
+    pub precision: Precision,
     pub shape: &'a BlockShape<'a>,
     pub drop: BlockDrop,
 }
@@ -156,59 +181,80 @@ pub(crate) struct ChunkPass<'a> {
 impl ChunkPass<'_> {
     /// Runs on `x [samples * T, D]` in place.
     pub(crate) fn forward(&self, x: &mut [f32], saved: &mut SavedBlock) {
-        let w = self.weights;
-        let mut branch = vec![0.0f32; x.len()];
+        let (w, factors) = (self.weights, self.factors);
+        let (width, hidden) = (self.shape.heads.width, self.shape.hidden);
+        let mut branch = Recycled::take(x.len());
         saved.input.copy_from_slice(x);
         layer_norm(&mut branch, &mut saved.stats1, x, w.norm1);
-        linear(&mut saved.qkv, &branch, w.qkv);
+        factors.qkv.apply(&mut saved.qkv, Matrix::new(&branch, width), w.qkv.bias);
         self.attend(saved);
-        linear(&mut branch, &saved.attended, w.proj);
+        factors.proj.apply(&mut branch, Matrix::new(&saved.attended, width), w.proj.bias);
         self.drop_branch(&mut branch, DropSite::Attended);
         add(x, &branch);
 
         saved.middle.copy_from_slice(x);
         layer_norm(&mut branch, &mut saved.stats2, x, w.norm2);
-        linear(&mut saved.hidden, &branch, w.fc1);
-        let mut activation = vec![0.0f32; saved.hidden.len()];
-        gelu(&mut activation, &saved.hidden);
-        self.drop_inner(&mut activation);
-        linear(&mut branch, &activation, w.fc2);
+        factors.fc1.apply(&mut saved.hidden, Matrix::new(&branch, width), w.fc1.bias);
+        let activation = self.activate(saved);
+        factors.fc2.apply(&mut branch, Matrix::new(&activation, hidden), w.fc2.bias);
         self.drop_branch(&mut branch, DropSite::Mlp);
         add(x, &branch);
     }
 
-    /// Turns `dx` from the gradient of the output into that of the input; adds to `gradients`.
-    pub(crate) fn backward(&self, dx: &mut [f32], gradients: &mut BlockGradients<'_>, saved: &SavedBlock) {
-        self.mlp_backward(dx, gradients, saved);
-        self.attention_backward(dx, gradients, saved);
-    }
-
-    fn mlp_backward(&self, dx: &mut [f32], gradients: &mut BlockGradients<'_>, saved: &SavedBlock) {
-        let w = self.weights;
-        let mut branch = dx.to_vec();
-        self.drop_branch(&mut branch, DropSite::Mlp);
-        let mut activation = vec![0.0f32; saved.hidden.len()];
+    /// What the second layer of the MLP reads.
+    fn activate(&self, saved: &SavedBlock) -> Recycled<f32> {
+        let mut activation = Recycled::take(saved.hidden.len());
         gelu(&mut activation, &saved.hidden);
         self.drop_inner(&mut activation);
-        let mut dhidden = vec![0.0f32; saved.hidden.len()];
-        linear_backward(&mut dhidden, &mut gradients.fc2, &activation, w.fc2.weight, &branch);
-        self.drop_inner(&mut dhidden);
-        gelu_backward(&mut dhidden, &saved.hidden);
-        let mut normed = vec![0.0f32; dx.len()];
-        let mut stats = vec![RowStats::default(); saved.stats2.len()];
-        layer_norm(&mut normed, &mut stats, &saved.middle, w.norm2);
-        linear_backward(&mut branch, &mut gradients.fc1, &normed, w.fc1.weight, &dhidden);
-        let input = NormInput { rows: &saved.middle, stats: &saved.stats2 };
-        layer_norm_backward(dx, &mut gradients.norm2, input, w.norm2.weight, &branch);
+        activation
     }
 
-    fn attention_backward(&self, dx: &mut [f32], gradients: &mut BlockGradients<'_>, saved: &SavedBlock) {
-        let (w, sample) = (self.weights, self.shape.sample());
-        let mut branch = dx.to_vec();
+    /// Turns `dx` from the gradient of the output into that of the input.
+    pub(crate) fn backward(&self, dx: &mut [f32], saved: SavedBlock) -> ChunkGradients {
+        let (fc1, fc2, norm2) = self.mlp_backward(dx, &saved);
+        let (qkv, proj, norm1) = self.attention_backward(dx, saved);
+        let (mut biases, mut weights) = (Vec::new(), Vec::new());
+        for LayerGradient { bias, weight } in [qkv, proj, fc1, fc2] {
+            biases.push(bias);
+            weights.push(weight);
+        }
+        let (biases, weights) =
+            (biases.try_into().expect("a layer each"), weights.try_into().expect("a layer each"));
+        ChunkGradients { norm1, norm2, biases, weights }
+    }
+
+    fn mlp_backward(
+        &self,
+        dx: &mut [f32],
+        saved: &SavedBlock,
+    ) -> (LayerGradient, LayerGradient, [Vec<f32>; 2]) {
+        let (w, width) = (self.weights, self.shape.heads.width);
+        let mut branch = Recycled::copy_of(dx);
+        self.drop_branch(&mut branch, DropSite::Mlp);
+        let mut dhidden = Recycled::take(saved.hidden.len());
+        self.factors.fc2.multiply(&mut dhidden, Matrix::new(&branch, width), self.shape.hidden);
+        let fc2 = self.layer_gradient(branch, self.activate(saved), w.fc2);
+        self.drop_inner(&mut dhidden);
+        gelu_backward(&mut dhidden, &saved.hidden);
+        let mut dnormed = Recycled::take(dx.len());
+        self.factors.fc1.multiply(&mut dnormed, Matrix::new(&dhidden, self.shape.hidden), width);
+        let input = NormInput { rows: &saved.middle, stats: &saved.stats2 };
+        let fc1 = self.layer_gradient(dhidden, input.repeat(w.norm2), w.fc1);
+        (fc1, fc2, norm_backward(dx, input, w.norm2, &dnormed))
+    }
+
+    fn attention_backward(
+        &self,
+        dx: &mut [f32],
+        saved: SavedBlock,
+    ) -> (LayerGradient, LayerGradient, [Vec<f32>; 2]) {
+        let (w, width, sample) = (self.weights, self.shape.heads.width, self.shape.sample());
+        let mut branch = Recycled::copy_of(dx);
         self.drop_branch(&mut branch, DropSite::Attended);
-        let mut dattended = vec![0.0f32; dx.len()];
-        linear_backward(&mut dattended, &mut gradients.proj, &saved.attended, w.proj.weight, &branch);
-        let mut dqkv = vec![0.0f32; saved.qkv.len()];
+        let mut dattended = Recycled::take(dx.len());
+        self.factors.proj.multiply(&mut dattended, Matrix::new(&branch, width), width);
+        let proj = self.layer_gradient(branch, saved.attended, w.proj);
+        let mut dqkv = Recycled::take(saved.qkv.len());
         let samples = dqkv
             .chunks_exact_mut(3 * sample)
             .zip(dattended.chunks_exact(sample))
@@ -217,12 +263,19 @@ impl ChunkPass<'_> {
         for (i, (((dqkv, dout), probabilities), qkv)) in samples.enumerate() {
             self.attention(i).backward(dqkv, dout, probabilities, qkv);
         }
-        let normed = &mut dattended;
-        let mut stats = vec![RowStats::default(); saved.stats1.len()];
-        layer_norm(normed, &mut stats, &saved.input, w.norm1);
-        linear_backward(&mut branch, &mut gradients.qkv, normed, w.qkv.weight, &dqkv);
+        let mut dnormed = dattended;
+        self.factors.qkv.multiply(&mut dnormed, Matrix::new(&dqkv, 3 * width), width);
         let input = NormInput { rows: &saved.input, stats: &saved.stats1 };
-        layer_norm_backward(dx, &mut gradients.norm1, input, w.norm1.weight, &branch);
+        let qkv = self.layer_gradient(dqkv, input.repeat(w.norm1), w.qkv);
+        (qkv, proj, norm_backward(dx, input, w.norm1, &dnormed))
+    }
+
+    /// Of a layer that was given `x` and whose output has the gradient `dy`.
+    fn layer_gradient(&self, dy: Recycled<f32>, x: Recycled<f32>, layer: Affine<'_>) -> LayerGradient {
+        let mut bias = vec![0.0f32; layer.bias.len()];
+        add_column_sums(&mut bias, &dy);
+        let widths = LayerWidths { outputs: bias.len(), inputs: layer.weight.len() / bias.len() };
+        LayerGradient { bias, weight: GradientFactors::new(dy, x, widths, self.precision) }
     }
 
     fn attend(&self, saved: &mut SavedBlock) {
@@ -270,4 +323,12 @@ impl ChunkPass<'_> {
             mask.apply(activation, self.shape.first * self.shape.heads.tokens * self.shape.hidden);
         }
     }
+}
+
+/// Adds to `dx`, given the gradient of a norm's output; the gradients of its weight and bias.
+fn norm_backward(dx: &mut [f32], input: NormInput<'_>, norm: Affine<'_>, dy: &[f32]) -> [Vec<f32>; 2] {
+    let (mut weight, mut bias) = (vec![0.0f32; norm.weight.len()], vec![0.0f32; norm.bias.len()]);
+    let mut gradient = AffineGradient { weight: &mut weight, bias: &mut bias };
+    layer_norm_backward(dx, &mut gradient, input, norm.weight, dy);
+    [weight, bias]
 }

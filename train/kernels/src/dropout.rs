@@ -1,7 +1,8 @@
 //! Dropout and stochastic depth as pure functions of (key, element): nothing is stored, nothing depends on threads.
 
+use jepa3d_products::vectorized;
+
 use super::rows::LANES;
-use super::vectorized::vectorized;
 
 /// The dropout of one place in a network at one step.
 #[derive(Clone, Copy, Debug)]

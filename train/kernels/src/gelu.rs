@@ -3,8 +3,9 @@
 //! Forward `y = x P(x)` with `P(x) = (1 + erf(x / sqrt 2)) / 2`; backward `dx = dy (P(x) + x p(x))` with
 //! `p(x) = exp(-x^2 / 2) / sqrt(2 pi)`.
 
+use jepa3d_products::vectorized;
+
 use super::math::{erf, exp};
-use super::vectorized::vectorized;
 
 vectorized! {
     /// Sets `out` from `x`.

@@ -14,7 +14,7 @@
 //! use std::sync::Arc;
 //!
 //! use candle_core::{Device, Tensor, Var};
-//! use jepa3d_kernels::{Stack, Tape};
+//! use jepa3d_kernels::{Precision, Stack, Tape};
 //!
 //! # fn main() -> candle_core::Result<()> {
 //! // One block of width 4 with an MLP of 8: norm1, qkv, proj, norm2, fc1, fc2, each weight then bias.
@@ -24,7 +24,7 @@
 //! let block = shapes.map(|shape| draw(shape).expect("a tensor"));
 //! let qkv = block[2].clone();
 //! let blocks = Arc::new(vec![block]);
-//! let stack = Stack { blocks, heads: 2, drop: None, has_positions: false, keys: None };
+//! let stack = Stack { blocks, heads: 2, drop: None, has_positions: false, keys: None, precision: Precision::F32 };
 //!
 //! // Three samples of five tokens.
 //! let (x, tape) = (Var::from_tensor(&draw(&[3, 5, 4])?)?, Tape::default());
@@ -48,10 +48,11 @@ mod softmax;
 mod stack;
 mod tape;
 mod tokenizer;
-mod vectorized;
 mod view;
 
 pub use dropout::{Mask, key_of};
+pub use jepa3d_products::Bf16Engine;
+pub use linear::Precision;
 pub use norm::NORM_EPSILON;
 pub use stack::{BlockTensors, Stack, StackDrop};
 pub use tape::Tape;

@@ -3,9 +3,10 @@
 //! Forward `n = (x - mean) / std`, `y = n w + b`, where `std^2` is the variance plus [`NORM_EPSILON`]. Backward, with
 //! `s = dy w`: `dw += dy n`, `db += dy`, and `dx += (s - mean(s) - n mean(s n)) / std`.
 
+use jepa3d_products::{Recycled, vectorized};
+
 use super::affine::{Affine, AffineGradient};
 use super::rows::{dot, sum_with};
-use super::vectorized::vectorized;
 
 /// What is added to the variance, as everywhere in this family of models.
 pub const NORM_EPSILON: f32 = 1e-5;
@@ -26,7 +27,25 @@ pub(crate) struct NormInput<'a> {
     pub stats: &'a [RowStats],
 }
 
+impl NormInput<'_> {
+    /// The output, once more: cheaper than to keep it.
+    pub(crate) fn repeat(self, norm: Affine<'_>) -> Recycled<f32> {
+        let mut out = Recycled::take(self.rows.len());
+        normalize(&mut out, self, norm);
+        out
+    }
+}
+
 vectorized! {
+    /// Sets `out` from an input that was measured.
+    fn normalize(out: &mut [f32], input: NormInput<'_>, norm: Affine<'_>) {
+        let width = norm.weight.len();
+        let rows = input.rows.chunks_exact(width).zip(out.chunks_exact_mut(width));
+        for ((x, out), &stats) in rows.zip(input.stats) {
+            normalize_row(out, x, stats, norm);
+        }
+    }
+
     /// Sets `out` and `stats`, one entry a row, from `x [n, width]`.
     pub(crate) fn layer_norm(out: &mut [f32], stats: &mut [RowStats], x: &[f32], norm: Affine<'_>) {
         let width = norm.weight.len();

@@ -1,6 +1,6 @@
 //! Loops over rows, whose sums are in an order that is always the same.
 
-use super::vectorized::vectorized;
+use jepa3d_products::vectorized;
 
 /// Lanes of a reduction: fixed, so that sums do not depend on the processor's vectors.
 pub(crate) const LANES: usize = 16;

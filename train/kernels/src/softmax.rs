@@ -3,9 +3,10 @@
 //! Forward `p_i = exp(x_i - max x) / sum_j exp(x_j - max x)`, 0 for padding; backward `dx = p (dp - sum_j dp_j p_j)`, which
 //! needs no bound, since the `p` of padding are 0.
 
+use jepa3d_products::vectorized;
+
 use super::math::exp;
 use super::rows::{LANES, dot, sum_with};
-use super::vectorized::vectorized;
 
 vectorized! {
     /// Turns the first `keys` of every row of `x [n, width]` into probabilities, and what is behind them into 0.

@@ -1,10 +1,11 @@
 //! A stack of transformer blocks as one operator of candle, with positions added before every block or not at all.
 //!
 //! Forward `x = block_i(x + positions)` for every block; backward runs the blocks in reverse order, and the gradient of the
-//! positions is the sum of those of the blocks' inputs. Samples are cut into chunks of about [`CHUNK_ROWS`] tokens that pass through all blocks while they are warm in the
-//! cache. Gradients of parameters are summed in [`LANES`] lanes of fixed chunks, then over the lanes in
-//! order: the result is the same for any number of threads. They go to a [`Tape`], not through
-//! candle's graph, which would add every one of them to a tensor of zeros.
+//! positions is the sum of those of the blocks' inputs. Samples are cut into chunks of at most about
+//! [`CHUNK_ROWS`] tokens, which pass forward through all blocks while they are warm in the cache, and backward through one
+//! block after the other: when all chunks have passed one, the gradients of its parameters are summed over them in their
+//! order, by rows of the weights. So the result is the same for any number of threads. Those gradients go to a [`Tape`], not
+//! through candle's graph, which would add every one of them to a tensor of zeros.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +14,19 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::attention::Heads;
-use super::block::{BlockDrop, BlockGradients, BlockShape, BlockWeights, ChunkPass, PARTS, SavedBlock};
+use super::block::{
+    BlockDrop, BlockFactors, BlockShape, BlockWeights, ChunkGradients, ChunkPass, PARTS, SavedBlock,
+};
 use super::dropout::key_of;
+use super::linear::{GradientFactors, LayerWidths, Precision};
 use super::rows::add;
 use super::tape::Tape;
 use super::view::{CpuView, contiguous};
 
-/// Tokens that pass through the blocks together.
+/// The most tokens that pass through the blocks together, if a sample has no more.
 const CHUNK_ROWS: usize = 384;
-/// Independent sums of parameter gradients.
-const LANES: usize = 8;
+/// Chunks are a multiple of this in number, where there are samples enough: that many threads get equal shares.
+const SHARES: usize = 4;
 
 /// Parameters of a block: norm1, qkv, proj, norm2, fc1, fc2, each weight then bias.
 pub type BlockTensors = [Tensor; PARTS];
@@ -53,6 +57,8 @@ pub struct Stack {
     pub has_positions: bool,
     /// Tokens of every sample that are no padding (their keys are looked at), at least 1; `None`: all.
     pub keys: Option<Arc<Vec<u32>>>,
+    /// Of the products of linear layers.
+    pub precision: Precision,
 }
 
 /// Sizes of what passes through a stack.
@@ -75,7 +81,8 @@ impl BatchShape {
 
     /// Samples of a chunk.
     fn chunk(self) -> usize {
-        (CHUNK_ROWS / self.tokens.max(1)).max(1)
+        let chunks = (self.samples * self.tokens).div_ceil(CHUNK_ROWS).next_multiple_of(SHARES);
+        self.samples.div_ceil(chunks.max(1)).max(1)
     }
 
     /// The samples of the chunk `number`.
@@ -108,6 +115,22 @@ impl Stack {
         })
     }
 
+    /// How a block is run on a chunk.
+    fn pass<'a>(
+        &self,
+        block: usize,
+        weights: &'a BlockWeights<'a>,
+        factors: &'a BlockFactors<'a>,
+        shape: &'a BlockShape<'a>,
+    ) -> ChunkPass<'a> {
+        ChunkPass { weights, factors, precision: self.precision, shape, drop: self.block_drop(block) }
+    }
+
+    /// Weights as the forward products read them.
+    fn factors<'a>(&self, weights: &[BlockWeights<'a>]) -> Vec<BlockFactors<'a>> {
+        weights.par_iter().map(|weights| BlockFactors::forward(weights, self.precision)).collect()
+    }
+
     /// The output of every block named in `keep` (ascending), `[B, T, D]` each, without gradients.
     ///
     /// # Errors
@@ -118,6 +141,7 @@ impl Stack {
         let (input, added) = (CpuView::new(x)?, CpuView::new(positions)?);
         let views = view_blocks(&self.blocks)?;
         let weights = slice_blocks(&views);
+        let factors = self.factors(&weights);
         let mut kept = vec![vec![0.0f32; x.elem_count()]; keep.len()];
         let chunks = split_outputs(&mut kept, batch.chunk() * batch.sample());
         chunks.into_par_iter().enumerate().for_each(|(i, mut outs)| {
@@ -126,12 +150,11 @@ impl Stack {
             let shape = self.block_shape(batch, samples);
             let mut state = input.slice()[numbers.clone()].to_vec();
             let mut saved = SavedBlock::new(&shape);
-            for (b, weights) in weights.iter().enumerate() {
+            for (b, (weights, factors)) in weights.iter().zip(&factors).enumerate() {
                 if self.has_positions {
                     add(&mut state, &added.slice()[numbers.clone()]);
                 }
-                let pass = ChunkPass { weights, shape: &shape, drop: self.block_drop(b) };
-                pass.forward(&mut state, &mut saved);
+                self.pass(b, weights, factors, &shape).forward(&mut state, &mut saved);
                 if let Ok(slot) = keep.binary_search(&b) {
                     outs[slot].copy_from_slice(&state);
                 }
@@ -189,21 +212,21 @@ impl StackOp {
     fn forward(&self, x: &[f32], positions: &[f32], batch: BatchShape) -> Result<Vec<f32>> {
         let views = view_blocks(&self.stack.blocks)?;
         let weights = slice_blocks(&views);
+        let factors = self.stack.factors(&weights);
         let mut out = x.to_vec();
         let run_chunk = |(i, state): (usize, &mut [f32])| {
             let samples = batch.samples_of_chunk(i);
             let numbers = batch.numbers(&samples);
             let shape = self.stack.block_shape(batch, samples);
-            let run_block = |(b, weights): (usize, &BlockWeights<'_>)| {
+            let run_block = |(b, (weights, factors)): (usize, (&BlockWeights<'_>, &BlockFactors<'_>))| {
                 if self.stack.has_positions {
                     add(state, &positions[numbers.clone()]);
                 }
                 let mut saved = SavedBlock::new(&shape);
-                let pass = ChunkPass { weights, shape: &shape, drop: self.stack.block_drop(b) };
-                pass.forward(state, &mut saved);
+                self.stack.pass(b, weights, factors, &shape).forward(state, &mut saved);
                 saved
             };
-            weights.iter().enumerate().map(run_block).collect()
+            weights.iter().zip(&factors).enumerate().map(run_block).collect()
         };
         let chunks = out.par_chunks_mut(batch.chunk() * batch.sample());
         let saved: Vec<Vec<SavedBlock>> = chunks.enumerate().map(run_chunk).collect();
@@ -213,88 +236,59 @@ impl StackOp {
 
     /// Turns `dx` into the gradient of the input; returns that of the positions.
     fn backward(&self, dx: &mut [f32], batch: BatchShape) -> Result<Vec<f32>> {
-        let saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
         if saved.is_empty() {
             bail!("the backward of a stack of blocks runs once, after its forward");
         }
         let views = view_blocks(&self.stack.blocks)?;
         let weights = slice_blocks(&views);
-        let per_lane = saved.len().div_ceil(LANES);
-        let size = per_lane * batch.chunk() * batch.sample();
+        let len = batch.chunk() * batch.sample();
         let mut dpositions = vec![0.0f32; if self.stack.has_positions { dx.len() } else { 0 }];
-        let positions: Vec<Option<&mut [f32]>> = match dpositions.is_empty() {
-            true => (0..saved.len().div_ceil(per_lane)).map(|_| None).collect(),
-            false => dpositions.chunks_mut(size).map(Some).collect(),
-        };
-        let lanes: Vec<Vec<f32>> = dx
-            .par_chunks_mut(size)
-            .zip(positions)
-            .zip(saved.par_chunks(per_lane))
-            .enumerate()
-            .map(|(i, ((dx, dpositions), saved))| {
-                let lane = GradientLane { op: self, weights: &weights, batch, first_chunk: i * per_lane };
-                lane.run(dx, dpositions, saved)
-            })
-            .collect();
-        self.hand_over(lanes);
+        for (b, weights) in weights.iter().enumerate().rev() {
+            let factors = BlockFactors::backward(weights, self.stack.precision);
+            let run_chunk = |(i, (dx, saved)): (usize, (&mut [f32], &mut Vec<SavedBlock>))| {
+                let saved = saved.pop().expect("a block was saved for each that is run back");
+                let shape = self.stack.block_shape(batch, batch.samples_of_chunk(i));
+                self.stack.pass(b, weights, &factors, &shape).backward(dx, saved)
+            };
+            let chunks = dx.par_chunks_mut(len).zip(saved.par_iter_mut());
+            let chunks: Vec<ChunkGradients> = chunks.enumerate().map(run_chunk).collect();
+            dpositions.par_chunks_mut(len).zip(dx.par_chunks(len)).for_each(|(sum, dx)| add(sum, dx));
+            self.hand_over(b, sum_chunks(weights, &chunks));
+        }
         Ok(dpositions)
     }
 
-    fn hand_over(&self, lanes: Vec<Vec<f32>>) {
-        let mut lanes = lanes.into_iter();
-        let Some(mut sum) = lanes.next() else { return };
-        for lane in lanes {
-            sum.par_chunks_mut(1 << 16).zip(lane.par_chunks(1 << 16)).for_each(|(sum, part)| add(sum, part));
-        }
-        let mut rest = sum.as_slice();
-        for parameter in self.stack.blocks.iter().flatten() {
-            let (own, others) = rest.split_at(parameter.elem_count());
-            self.tape.add(parameter, own);
-            rest = others;
+    fn hand_over(&self, block: usize, gradients: [Vec<f32>; PARTS]) {
+        for (parameter, gradient) in self.stack.blocks[block].iter().zip(gradients) {
+            self.tape.put(parameter, gradient);
         }
     }
 }
 
-/// Consecutive chunks whose gradients are summed one after the other.
-struct GradientLane<'a> {
-    op: &'a StackOp,
-    weights: &'a [BlockWeights<'a>],
-    batch: BatchShape,
-    first_chunk: usize,
-}
-
-impl GradientLane<'_> {
-    /// Turns `dx` into the gradient of the chunks' inputs, adds to that of their positions; returns the sums of all
-    /// parameters' gradients.
-    fn run(&self, dx: &mut [f32], mut dpositions: Option<&mut [f32]>, saved: &[Vec<SavedBlock>]) -> Vec<f32> {
-        let mut gradients = vec![0.0f32; self.weights.iter().map(BlockWeights::len).sum()];
-        let len = self.batch.chunk() * self.batch.sample();
-        for (i, (dx, saved)) in dx.chunks_mut(len).zip(saved).enumerate() {
-            let samples = self.batch.samples_of_chunk(self.first_chunk + i);
-            let shape = self.op.stack.block_shape(self.batch, samples);
-            let mut dpositions = dpositions.as_deref_mut().map(|all| &mut all[i * len..][..dx.len()]);
-            let mut parts = split_gradients(&mut gradients, self.weights);
-            for (b, weights) in self.weights.iter().enumerate().rev() {
-                let pass = ChunkPass { weights, shape: &shape, drop: self.op.stack.block_drop(b) };
-                pass.backward(dx, &mut parts[b], &saved[b]);
-                if let Some(dpositions) = dpositions.as_deref_mut() {
-                    add(dpositions, dx);
-                }
-            }
-        }
-        gradients
+/// The gradients of a block's parameters: those of all chunks, added in their order.
+fn sum_chunks(weights: &BlockWeights<'_>, chunks: &[ChunkGradients]) -> [Vec<f32>; PARTS] {
+    let layers = weights.layers();
+    let mut sums = layers.map(|layer| vec![0.0f32; layer.weight.len()]);
+    let mut tasks = Vec::new();
+    for (number, (layer, sum)) in layers.iter().zip(&mut sums).enumerate() {
+        let widths = LayerWidths { outputs: layer.bias.len(), inputs: layer.weight.len() / layer.bias.len() };
+        let parts = sum.chunks_mut(GradientFactors::ROWS * widths.inputs).enumerate();
+        tasks.extend(parts.map(|(i, part)| (number, widths, i * GradientFactors::ROWS, part)));
     }
-}
-
-fn split_gradients<'a>(mut all: &'a mut [f32], weights: &[BlockWeights<'_>]) -> Vec<BlockGradients<'a>> {
-    weights
-        .iter()
-        .map(|block| {
-            let (own, rest) = std::mem::take(&mut all).split_at_mut(block.len());
-            all = rest;
-            BlockGradients::new(own, block)
-        })
-        .collect()
+    tasks.into_par_iter().for_each(|(layer, widths, first, part)| {
+        chunks.iter().for_each(|chunk| chunk.weights[layer].add_rows_to(part, first, widths));
+    });
+    let total = |part: &dyn Fn(&ChunkGradients) -> &[f32]| {
+        let mut sum = part(&chunks[0]).to_vec();
+        chunks[1..].iter().for_each(|chunk| add(&mut sum, part(chunk)));
+        sum
+    };
+    let bias = |layer: usize| total(&|chunk| &chunk.biases[layer]);
+    let norm1 = |i: usize| total(&|chunk| &chunk.norm1[i]);
+    let norm2 = |i: usize| total(&|chunk| &chunk.norm2[i]);
+    let [qkv, proj, fc1, fc2] = sums;
+    [norm1(0), norm1(1), qkv, bias(0), proj, bias(1), norm2(0), norm2(1), fc1, bias(2), fc2, bias(3)]
 }
 
 impl CustomOp2 for StackOp {

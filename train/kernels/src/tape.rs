@@ -13,15 +13,13 @@ pub struct Tape(Arc<Mutex<HashMap<TensorId, Vec<f32>>>>);
 
 impl Tape {
     /// Adds to the gradient of a parameter.
-    pub fn add(&self, parameter: &Tensor, gradient: &[f32]) {
+    pub fn put(&self, parameter: &Tensor, gradient: Vec<f32>) {
         let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match store.entry(parameter.id()) {
             std::collections::hash_map::Entry::Vacant(empty) => {
-                empty.insert(gradient.to_vec());
+                empty.insert(gradient);
             }
-            std::collections::hash_map::Entry::Occupied(mut sum) => {
-                add(sum.get_mut(), gradient);
-            }
+            std::collections::hash_map::Entry::Occupied(mut sum) => add(sum.get_mut(), &gradient),
         }
     }
 

@@ -4,7 +4,11 @@
 //! [`Product`] multiplies two of them into a slice, scaled or added to what is there; [`product()`] does so on all
 //! threads. Work is split over rows of the result in blocks of a fixed size, so that the bits of the result do not
 //! depend on the number of threads. The multiplication is the `gemm` crate's: this crate is the only one that calls
-//! it, and the only one with `unsafe` code, because `gemm` takes pointers.
+//! it, and has nearly all `unsafe` code of the workspace: `gemm` takes pointers, the matrix unit has no functions yet, and
+//! functions for wider vectors may be called only where the processor has them ([`vectorized!`]).
+//!
+//! [`Bf16Product`] multiplies factors that are rounded to `bf16`, on the processor's matrix unit or, to the same bits, in
+//! ordinary instructions. [`Recycled`] is memory that one training step hands to the next.
 //!
 //! ```
 //! use jepa3d_products::{Matrix, Product, product};
@@ -19,8 +23,14 @@
 //! assert_eq!(out, [11.0, 22.0, 10.0, 12.0, 26.0, 10.0]);
 //! ```
 
+mod bf16;
 mod matrix;
 mod product;
+mod recycled;
+mod vectorized;
 
+pub use bf16::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Tile, round_to_bf16};
 pub use matrix::Matrix;
 pub use product::{Number, Product, product};
+pub use recycled::{Pool, Pooled, Recycled};
+pub use vectorized::VectorLevel;

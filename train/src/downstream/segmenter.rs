@@ -1,6 +1,7 @@
 //! An encoder and a head that labels points: parts of objects, or classes of what scenes show.
 
 use candle_core::{Device, Tensor};
+use jepa3d_kernels::Precision;
 use jepa3d_loader::{Batch, BatchPoints, EvalConfig, LoaderConfig, PointScope, PreparedDataset};
 use jepa3d_schemas::{Error as DataError, MANIFEST_FILE, PointClasses};
 
@@ -167,7 +168,8 @@ impl Segmenter {
     /// Token features `[B, G, D]` with running statistics, without gradient.
     fn eval_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
         let (tokens, positions) = (self.backbone.eval_tokens(points)?, self.backbone.eval_positions(points)?);
-        Ok(mix_depths(&self.backbone.encoder.outputs(&tokens, &positions, &self.depths)?)?.detach())
+        Ok(mix_depths(&self.backbone.encoder.outputs(&tokens, &positions, &self.depths, Precision::F32)?)?
+            .detach())
     }
 }
 

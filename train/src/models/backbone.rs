@@ -2,6 +2,7 @@
 //! state dict.
 
 use candle_core::Tensor;
+use jepa3d_kernels::Precision;
 
 use super::step::PatchTensors;
 use crate::config::{Method, PretrainConfig};
@@ -64,7 +65,7 @@ impl Backbone {
     pub(crate) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
         let tokens = self.eval_tokens(points)?;
         let positions = self.eval_positions(points)?;
-        let last = self.encoder.outputs(&tokens, &positions, &[self.encoder.depth() - 1])?;
+        let last = self.encoder.outputs(&tokens, &positions, &[self.encoder.depth() - 1], Precision::F32)?;
         Ok(self.encoder.final_norm(&last[0])?.detach())
     }
 

@@ -7,6 +7,7 @@
 //! term, the trunk from both. This design is ours.
 
 use candle_core::{Device, Tensor};
+use jepa3d_kernels::Precision;
 
 use super::backbone::{Backbone, image_modality};
 use super::masked_term::{MaskedPredictions, MaskedTerm, MaskedTermInput};
@@ -68,7 +69,7 @@ impl HybridJepa {
         let tokens = self.backbone.tokenizer.train(&seen.patches, seen.counts.as_deref())?;
         let tokens = self.backbone.add_modality(tokens)?;
         pass.watch.lap("tokenizer");
-        let latents = self.target_latents(points)?;
+        let latents = self.target_latents(points, pass.precision)?;
         pass.watch.lap("target");
         let positions = self.backbone.positions.forward(&points.centers)?;
         let term = MaskedTermInput {
@@ -145,8 +146,8 @@ impl HybridJepa {
     }
 
     /// Targets of every patch `[B, G, D]`.
-    pub(crate) fn target_latents(&self, points: &PatchTensors) -> Result<Tensor> {
+    pub(crate) fn target_latents(&self, points: &PatchTensors, precision: Precision) -> Result<Tensor> {
         let (tokens, positions) = (self.target.eval_tokens(points)?, self.target.eval_positions(points)?);
-        self.targets.make(&self.target.encoder, &tokens, &positions, &points.centers)
+        self.targets.make(&self.target.encoder, &tokens, &positions, &points.centers, precision)
     }
 }

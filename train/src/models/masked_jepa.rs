@@ -6,6 +6,7 @@
 //! the loss.
 
 use candle_core::{Device, Tensor};
+use jepa3d_kernels::Precision;
 
 use super::backbone::{Backbone, average_encoder, average_tokenizer};
 use super::coordinates::chamfer;
@@ -69,7 +70,9 @@ impl MaskedJepa {
         let positions = self.backbone.positions.forward(&points.centers)?;
         pass.watch.lap("tokenizer");
         let targets = match &self.target_encoder {
-            Some(target) => self.targets.make(target, &tokens.all, &positions, &points.centers)?,
+            Some(target) => {
+                self.targets.make(target, &tokens.all, &positions, &points.centers, pass.precision)?
+            }
             None => coordinates(&points.patches)?,
         };
         pass.watch.lap("target");
@@ -143,7 +146,7 @@ impl MaskedJepa {
         let tokenizer = self.target_tokenizer.as_ref().unwrap_or(&self.backbone.tokenizer);
         let tokens = tokenizer.eval(&points.patches)?;
         let positions = self.backbone.eval_positions(points)?;
-        Ok(Some(self.targets.make(target, &tokens, &positions, &points.centers)?))
+        Ok(Some(self.targets.make(target, &tokens, &positions, &points.centers, Precision::F32)?))
     }
 }
 

@@ -17,6 +17,7 @@ mod golden_tests;
 mod twin_tests;
 
 use candle_core::{Device, Tensor};
+use jepa3d_kernels::Precision;
 
 use crate::config::{Method, PretrainConfig};
 use crate::error::Result;
@@ -102,7 +103,7 @@ impl PretrainModel {
         match self {
             Self::Masked(model) => model.target_latents(points),
             Self::Cross(_) => Ok(None),
-            Self::Hybrid(model) => Ok(Some(model.target_latents(points)?)),
+            Self::Hybrid(model) => Ok(Some(model.target_latents(points, Precision::F32)?)),
         }
     }
 }

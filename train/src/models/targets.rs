@@ -1,6 +1,7 @@
 //! What the predictor is asked for: latents of the target encoder, chosen, normed, and rid of what position explains.
 
 use candle_core::{D, Tensor};
+use jepa3d_kernels::Precision;
 use jepa3d_probe::PositionBasis;
 
 use crate::config::{TargetConfig, TargetNorm};
@@ -39,9 +40,13 @@ impl TargetMaker {
         tokens: &Tensor,
         positions: &Tensor,
         centers: &Tensor,
+        precision: Precision,
     ) -> Result<Tensor> {
-        let target =
-            normalize_targets(&self.average_outputs(encoder, tokens, positions)?, self.config.norm)?.detach();
+        let target = normalize_targets(
+            &self.average_outputs(encoder, tokens, positions, precision)?,
+            self.config.norm,
+        )?
+        .detach();
         if !self.config.remove_position {
             return Ok(target);
         }
@@ -54,7 +59,13 @@ impl TargetMaker {
     }
 
     /// The outputs that the config names, averaged.
-    fn average_outputs(&self, encoder: &Encoder, tokens: &Tensor, positions: &Tensor) -> Result<Tensor> {
+    fn average_outputs(
+        &self,
+        encoder: &Encoder,
+        tokens: &Tensor,
+        positions: &Tensor,
+        precision: Precision,
+    ) -> Result<Tensor> {
         let mut depths = self.config.depths.clone();
         if depths.is_empty() {
             depths.push(encoder.depth());
@@ -64,7 +75,7 @@ impl TargetMaker {
         let blocks: Vec<usize> = depths.iter().filter(|&&d| d > 0).map(|d| d - 1).collect();
         let mut outputs = if depths[0] == 0 { vec![tokens.detach()] } else { Vec::new() };
         if !blocks.is_empty() {
-            outputs.extend(encoder.outputs(tokens, positions, &blocks)?);
+            outputs.extend(encoder.outputs(tokens, positions, &blocks, precision)?);
         }
         match outputs.as_slice() {
             [one] if self.config.final_norm => encoder.final_norm(one),

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use jepa3d_kernels::{BlockTensors, Stack, StackDrop, key_of};
+use jepa3d_kernels::{BlockTensors, Precision, Stack, StackDrop, key_of};
 
 use super::attention::SelfAttention;
 use super::block_pass::{BlockDropout, BlockPass, DropRates};
@@ -150,8 +150,11 @@ impl Encoder {
             let key = pass.next_key();
             x = match x.device() {
                 Device::Cpu => {
-                    let stack =
-                        Stack { keys: keys.clone(), ..self.part_of_stack(part, Some(key), added.is_some()) };
+                    let stack = Stack {
+                        keys: keys.clone(),
+                        precision: pass.precision,
+                        ..self.part_of_stack(part, Some(key), added.is_some())
+                    };
                     stack.train(&x, added.as_ref().unwrap_or(&x), &pass.tape)?
                 }
                 _ => {
@@ -177,17 +180,24 @@ impl Encoder {
         let mut x = tokens.clone();
         if !before.is_empty() {
             let blocks = Arc::new(self.tensors[..before.len()].to_vec());
-            x = Stack { blocks, ..self.stack(None, false) }.train(&x, &x, &pass.tape)?;
+            x = Stack { blocks, precision: pass.precision, ..self.stack(None, false) }
+                .train(&x, &x, &pass.tape)?;
         }
         self.norm.forward(&last.first_row(&x, pass.is_bf16)?)
     }
 
     /// The outputs of the named blocks (ascending) before the final norm, without gradient or dropout.
-    pub(crate) fn outputs(&self, tokens: &Tensor, positions: &Tensor, keep: &[usize]) -> Result<Vec<Tensor>> {
+    pub(crate) fn outputs(
+        &self,
+        tokens: &Tensor,
+        positions: &Tensor,
+        keep: &[usize],
+        precision: Precision,
+    ) -> Result<Vec<Tensor>> {
         let (x, added) = self.place(&tokens.detach(), Some(&positions.detach()))?;
         match x.device() {
             Device::Cpu => {
-                let stack = self.stack(None, added.is_some());
+                let stack = Stack { precision, ..self.stack(None, added.is_some()) };
                 let x = x.contiguous()?;
                 let added = added.as_ref().unwrap_or(&x).contiguous()?;
                 Ok(stack.outputs(&x, &added, keep)?)
@@ -243,7 +253,8 @@ impl Encoder {
             hidden: rates.hidden,
             path: rates.path.clone(),
         });
-        Stack { blocks: self.tensors.clone(), heads: self.config.heads, drop, has_positions, keys: None }
+        let (blocks, heads) = (self.tensors.clone(), self.config.heads);
+        Stack { blocks, heads, drop, has_positions, keys: None, precision: Precision::F32 }
     }
 
     /// The blocks from candle's operators: last output, and those named in `keep`.

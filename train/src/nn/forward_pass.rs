@@ -3,15 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use jepa3d_kernels::{Tape, key_of};
+use jepa3d_kernels::{Precision, Tape, key_of};
 
 /// State of one forward pass.
 #[derive(Debug)]
 pub(crate) struct ForwardPass {
     /// Where kernels leave gradients.
     pub tape: Tape,
-    /// Products in bf16 (only where a device is fast at them).
+    /// Products of candle's operators in bf16 (devices other than the CPU).
     pub is_bf16: bool,
+    /// Products of the kernels, on the CPU.
+    pub precision: Precision,
     /// Times of its parts.
     pub watch: Stopwatch,
     dropout: u64,
@@ -22,7 +24,13 @@ impl ForwardPass {
     /// A pass whose dropout is a function of `dropout`.
     pub(crate) fn new(dropout: u64, is_bf16: bool) -> Self {
         let watch = Stopwatch::start();
-        Self { tape: Tape::default(), is_bf16, watch, dropout, uses: Cell::new(0) }
+        let precision = Precision::F32;
+        Self { tape: Tape::default(), is_bf16, precision, watch, dropout, uses: Cell::new(0) }
+    }
+
+    /// The same pass with kernels of this precision.
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The dropout key of the next stack of blocks.

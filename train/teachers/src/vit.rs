@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use jepa3d_kernels::{CpuView, NORM_EPSILON, Stack};
+use jepa3d_kernels::{CpuView, NORM_EPSILON, Precision, Stack};
 use jepa3d_loader::{Axis, Bicubic, PICTURE_SIZE, resample};
 use jepa3d_products::{Matrix, product};
 use jepa3d_schemas::file_hash;
@@ -110,7 +110,8 @@ impl Vit {
             row.iter_mut().zip(&weights.patch_bias).for_each(|(p, bias)| *p += bias);
         }
         let blocks = Arc::new(weights.blocks.clone());
-        let stack = Stack { blocks, heads, drop: None, has_positions: false, keys: None };
+        let stack =
+            Stack { blocks, heads, drop: None, has_positions: false, keys: None, precision: Precision::F32 };
         let (_, hash) = file_hash(path).map_err(|e| Error::io(path, e))?;
         Ok(Self { weights, stack, config, size, positions, hash })
     }

@@ -7,7 +7,7 @@
 
 /// Vectors that a processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum VectorLevel {
+pub enum VectorLevel {
     /// 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -20,7 +20,7 @@ pub(crate) enum VectorLevel {
 
 impl VectorLevel {
     /// Of this processor; asked once, then remembered by the standard library.
-    pub(crate) fn detect() -> Self {
+    pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -38,7 +38,8 @@ impl VectorLevel {
     }
 }
 
-/// Defines a function whose body is compiled three times, and runs the version that suits the processor.
+/// Defines functions whose bodies are compiled three times each, and run in the version that suits the processor.
+#[macro_export]
 macro_rules! vectorized {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $body:block)+) => {$(
         $(#[$meta])*
@@ -56,17 +57,15 @@ macro_rules! vectorized {
             fn middle($($arg: $kind),*) {
                 run($($arg),*);
             }
-            match $crate::vectorized::VectorLevel::detect() {
+            match $crate::VectorLevel::detect() {
                 // SAFETY: the processor has these features.
                 #[cfg(target_arch = "x86_64")]
-                $crate::vectorized::VectorLevel::Avx512 => unsafe { wide($($arg),*) },
+                $crate::VectorLevel::Avx512 => unsafe { wide($($arg),*) },
                 // SAFETY: the processor has these features.
                 #[cfg(target_arch = "x86_64")]
-                $crate::vectorized::VectorLevel::Avx2 => unsafe { middle($($arg),*) },
-                $crate::vectorized::VectorLevel::Plain => run($($arg),*),
+                $crate::VectorLevel::Avx2 => unsafe { middle($($arg),*) },
+                $crate::VectorLevel::Plain => run($($arg),*),
             }
         }
     )+};
 }
-
-pub(crate) use vectorized;
