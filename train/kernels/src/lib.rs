@@ -56,5 +56,7 @@ pub use linear::Precision;
 pub use norm::NORM_EPSILON;
 pub use stack::{BlockTensors, Stack, StackDrop};
 pub use tape::Tape;
-pub use tokenizer::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted};
+pub use tokenizer::{
+    BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted, tokenize_in,
+};
 pub use view::CpuView;

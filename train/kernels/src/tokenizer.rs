@@ -15,6 +15,7 @@
 mod activations;
 mod aligned;
 mod backward;
+mod bf16_passes;
 mod composite;
 mod cut;
 mod dense;
@@ -38,6 +39,7 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Storage, 
 use self::backward::backward;
 use self::flat::{ChannelMoments, FlatWeights, Widths};
 use self::forward::{Running, SavedPasses, forward};
+use super::linear::Precision;
 
 pub use composite::{tokenize_composite, tokenize_counted};
 pub use weights::{BatchStats, Mode, TokenizerWeights};
@@ -55,6 +57,20 @@ pub fn tokenize(
     weights: &TokenizerWeights,
     mode: &Mode<'_>,
 ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
+    tokenize_in(Precision::F32, patches, weights, mode)
+}
+
+/// [`tokenize`] with products of this precision: of the two layers that are followed by a maximum, in the forward direction.
+/// Statistics and the backward, which recomputes what it needs, stay in `f32`.
+///
+/// # Errors
+/// As [`tokenize`].
+pub fn tokenize_in(
+    precision: Precision,
+    patches: &Tensor,
+    weights: &TokenizerWeights,
+    mode: &Mode<'_>,
+) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
     weights.check(patches, mode)?;
     if !patches.device().is_cpu() {
         return tokenize_composite(patches, weights, mode);
@@ -64,7 +80,7 @@ pub fn tokenize(
         Mode::Train => None,
         Mode::Eval { bn1, bn2 } => Some([bn1, bn2].map(|(mean, var)| ChannelMoments::new(mean, var))),
     };
-    let operation = Tokenize { widths: weights.widths()?, running, saved: saved.clone() };
+    let operation = Tokenize { widths: weights.widths()?, running, precision, saved: saved.clone() };
     let tokens = patches.contiguous()?.apply_op2(&weights.flat()?, operation)?;
     let stats = match mode {
         Mode::Eval { .. } => None,
@@ -94,6 +110,7 @@ impl SavedPasses {
 struct Tokenize {
     widths: Widths,
     running: Running,
+    precision: Precision,
     saved: Arc<OnceLock<SavedPasses>>,
 }
 
@@ -113,7 +130,7 @@ impl CustomOp2 for Tokenize {
         let ranges = self.widths.ranges();
         let flat =
             FlatWeights { values: contiguous(flat, flat_layout)?, ranges: &ranges, widths: self.widths };
-        let (tokens, saved) = forward(contiguous(patches, layout)?, k, flat, &self.running);
+        let (tokens, saved) = forward(contiguous(patches, layout)?, k, flat, &self.running, self.precision);
         if self.saved.set(saved).is_err() {
             bail!("tokenizer: an operation is run once");
         }

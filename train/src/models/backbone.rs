@@ -70,13 +70,13 @@ impl Backbone {
     }
 
     /// Tokens in training; updates the running statistics, so it runs once a batch.
-    pub(crate) fn train_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
-        self.add_modality(self.tokenizer.train(&points.patches, points.counts.as_deref())?)
+    pub(crate) fn train_tokens(&self, points: &PatchTensors, precision: Precision) -> Result<Tensor> {
+        self.add_modality(self.tokenizer.train(&points.patches, points.counts.as_deref(), precision)?)
     }
 
     /// Tokens with the running statistics; without gradient.
     pub(crate) fn eval_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
-        Ok(self.add_modality(self.tokenizer.eval(&points.patches)?)?.detach())
+        Ok(self.add_modality(self.tokenizer.eval(&points.patches, Precision::F32)?)?.detach())
     }
 
     /// Positions; without gradient.

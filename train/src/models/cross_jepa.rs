@@ -32,7 +32,8 @@ impl CrossJepa {
     /// Loss of one batch, in training: mean over the views that there are.
     pub(crate) fn step(&self, input: &CrossInput, pass: &ForwardPass) -> Result<StepOutput> {
         let CrossInput { points, views } = input;
-        let tokens = self.backbone.tokenizer.train(&points.patches, points.counts.as_deref())?;
+        let tokens =
+            self.backbone.tokenizer.train(&points.patches, points.counts.as_deref(), pass.precision)?;
         pass.watch.lap("tokenizer");
         let positions = self.backbone.positions.forward(&points.centers)?;
         let context = EncoderInput { tokens: &tokens, positions: Some(&positions), keys: None };

@@ -66,7 +66,7 @@ impl HybridJepa {
         let HybridInput { points, masks, views } = input;
         let visible = PatchSelection::new(&masks.context, &points.centers)?;
         let seen = visible.select_patches(points)?;
-        let tokens = self.backbone.tokenizer.train(&seen.patches, seen.counts.as_deref())?;
+        let tokens = self.backbone.tokenizer.train(&seen.patches, seen.counts.as_deref(), pass.precision)?;
         let tokens = self.backbone.add_modality(tokens)?;
         pass.watch.lap("tokenizer");
         let latents = self.target_latents(points, pass.precision)?;

@@ -66,7 +66,7 @@ impl MaskedJepa {
     pub(crate) fn step(&self, input: &MaskedInput, pass: &ForwardPass) -> Result<StepOutput> {
         let MaskedInput { points, masks } = input;
         let visible = PatchSelection::new(&masks.context, &points.centers)?;
-        let tokens = self.tokenize(points, &visible)?;
+        let tokens = self.tokenize(points, &visible, pass.precision)?;
         let positions = self.backbone.positions.forward(&points.centers)?;
         pass.watch.lap("tokenizer");
         let targets = match &self.target_encoder {
@@ -99,16 +99,21 @@ impl MaskedJepa {
         })
     }
 
-    fn tokenize(&self, points: &PatchTensors, visible: &PatchSelection) -> Result<BatchTokens> {
+    fn tokenize(
+        &self,
+        points: &PatchTensors,
+        visible: &PatchSelection,
+        precision: Precision,
+    ) -> Result<BatchTokens> {
         let tokenizer = &self.backbone.tokenizer;
         let Some(target) = &self.target_tokenizer else {
-            let all = tokenizer.train(&points.patches, points.counts.as_deref())?;
+            let all = tokenizer.train(&points.patches, points.counts.as_deref(), precision)?;
             return Ok(BatchTokens { context: visible.select(&all)?, all });
         };
         let seen = visible.select_patches(points)?;
-        let context = tokenizer.train(&seen.patches, seen.counts.as_deref())?;
+        let context = tokenizer.train(&seen.patches, seen.counts.as_deref(), precision)?;
         target.take_statistics(tokenizer)?;
-        Ok(BatchTokens { context, all: target.eval(&points.patches)? })
+        Ok(BatchTokens { context, all: target.eval(&points.patches, precision)? })
     }
 
     /// Sets the running statistics of the batch norms to those of these patches.
@@ -144,7 +149,7 @@ impl MaskedJepa {
     pub(crate) fn target_latents(&self, points: &PatchTensors) -> Result<Option<Tensor>> {
         let Some(target) = &self.target_encoder else { return Ok(None) };
         let tokenizer = self.target_tokenizer.as_ref().unwrap_or(&self.backbone.tokenizer);
-        let tokens = tokenizer.eval(&points.patches)?;
+        let tokens = tokenizer.eval(&points.patches, Precision::F32)?;
         let positions = self.backbone.eval_positions(points)?;
         Ok(Some(self.targets.make(target, &tokens, &positions, &points.centers, Precision::F32)?))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
+use jepa3d_kernels::{Bf16Engine, Precision};
 use jepa3d_schemas::Draws;
 
 use super::block_pass::DropRates;
@@ -122,25 +123,51 @@ fn dropout_is_the_same_in_both_forms() {
     compare(rates, false, (3, 1));
 }
 
+/// Output, gradient of the input, and gradients of all parameters of two blocks, one after the other.
+fn run_in(precision: Precision, threads: usize) -> Vec<Vec<f32>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let rates = DropRates { hidden: 0.1, attention: 0.1, path: vec![0.0, 0.2] };
+        let (encoder, parameters) = small(2, rates, true);
+        let mut draws = Draws::new(9, "x", "stack test");
+        let (x, g) = (random(&[50, 33, 24], &mut draws), random(&[50, 33, 24], &mut draws));
+        let pass = ForwardPass::new(11, false).with_precision(precision);
+        let input = EncoderInput { tokens: &x, positions: Some(&x), keys: None };
+        let out = encoder.train(input, &pass).unwrap();
+        let store = (&out * &*g).unwrap().sum_all().unwrap().backward().unwrap();
+        let mut all = vec![flat(&out), flat(store.get(&x).unwrap())];
+        all.extend(parameters.all().iter().filter_map(|q| pass.tape.take(q.var.as_tensor())));
+        all
+    })
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
 #[test]
 fn results_do_not_depend_on_threads() {
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let (encoder, parameters) = small(2, DropRates::default(), true);
-            let mut draws = Draws::new(9, "x", "stack test");
-            let x = random(&[50, 33, 24], &mut draws);
-            let pass = ForwardPass::new(11, false);
-            let input = EncoderInput { tokens: &x, positions: Some(&x), keys: None };
-            let loss = encoder.train(input, &pass).unwrap().sqr().unwrap().sum_all().unwrap();
-            let store = loss.backward().unwrap();
-            let mut all = store.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            all.extend(parameters.all().iter().filter_map(|q| pass.tape.take(q.var.as_tensor())).flatten());
-            all
-        })
-    };
-    let one = run(1);
-    assert!(one.iter().any(|&x| x != 0.0));
-    assert_eq!(one, run(2));
-    assert_eq!(one, run(5));
+    for precision in [Precision::F32, Precision::Bf16(Bf16Engine::Emulated)] {
+        let one = run_in(precision, 1);
+        assert!(one.len() > 20 && one.iter().all(|values| values.iter().any(|&x| x != 0.0)));
+        assert_eq!(one, run_in(precision, 2));
+        assert_eq!(one, run_in(precision, 5));
+    }
+}
+
+#[test]
+fn products_in_bf16_are_near_those_in_f32() {
+    let emulated = run_in(Precision::Bf16(Bf16Engine::Emulated), 2);
+    for (i, (found, want)) in emulated.iter().zip(&run_in(Precision::F32, 2)).enumerate() {
+        let length =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        let far = length(&mut found.iter().zip(want).map(|(a, b)| a - b)) / length(&mut want.iter().copied());
+        assert!(far > 1e-5 && far < 2e-2, "number {i}: {far}");
+    }
+    match Bf16Engine::detect() {
+        Some(engine) => {
+            assert!(run_in(Precision::Bf16(engine), 2) == emulated, "the matrix unit has other bits")
+        }
+        None => eprintln!("skipped: this processor or system has no AMX"),
+    }
 }

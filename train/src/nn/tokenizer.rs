@@ -1,7 +1,7 @@
 //! The mini-PointNet that turns a patch into a token, and its batch norms' running statistics.
 
 use candle_core::{Tensor, Var};
-use jepa3d_kernels::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_counted};
+use jepa3d_kernels::{BatchStats, Mode, Precision, TokenizerWeights, tokenize_counted, tokenize_in};
 
 use super::batch_norm::{MOMENTUM, RunningStats, batch_norm_parameters};
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
@@ -50,7 +50,7 @@ impl Tokenizer {
 
     /// Sets the running statistics to those of `patches [B, G, K, 3]` with as many `counts` as patches, or none.
     pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
-        match self.tokenize(patches, counts)?.1 {
+        match self.tokenize(patches, counts, Precision::F32)?.1 {
             Some(stats) => self.follow(&stats, 1.0),
             None => Ok(()),
         }
@@ -60,9 +60,14 @@ impl Tokenizer {
     ///
     /// # Shapes
     /// `patches [B, G, K, 3]`, `counts [B, G]` of voxel blocks, to `[B, G, D]`.
-    pub(crate) fn train(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<Tensor> {
+    pub(crate) fn train(
+        &self,
+        patches: &Tensor,
+        counts: Option<&[u16]>,
+        precision: Precision,
+    ) -> Result<Tensor> {
         let (b, g, _, _) = patches.dims4()?;
-        let (tokens, stats) = self.tokenize(patches, counts)?;
+        let (tokens, stats) = self.tokenize(patches, counts, precision)?;
         if let Some(stats) = stats {
             self.follow(&stats, MOMENTUM)?;
         }
@@ -75,17 +80,18 @@ impl Tokenizer {
         &self,
         patches: &Tensor,
         counts: Option<&[u16]>,
+        precision: Precision,
     ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
         let (b, g, k, _) = patches.dims4()?;
         let flat = patches.reshape((b * g, k, 3))?;
         Ok(match counts {
-            None => tokenize(&flat, &self.weights, &Mode::Train)?,
+            None => tokenize_in(precision, &flat, &self.weights, &Mode::Train)?,
             Some(counts) => tokenize_counted(&flat, &self.weights, counts)?,
         })
     }
 
     /// Tokens with the running statistics, without gradient.
-    pub(crate) fn eval(&self, patches: &Tensor) -> Result<Tensor> {
+    pub(crate) fn eval(&self, patches: &Tensor, precision: Precision) -> Result<Tensor> {
         let (b, g, k, _) = patches.dims4()?;
         let flat = patches.reshape((b * g, k, 3))?;
         let values = |var: &Var| -> Result<Vec<f32>> { Ok(var.as_tensor().to_vec1()?) };
@@ -93,7 +99,7 @@ impl Tokenizer {
         let (mean1, var1) = (values(&one.mean)?, values(&one.var)?);
         let (mean2, var2) = (values(&two.mean)?, values(&two.var)?);
         let mode = Mode::Eval { bn1: (&mean1, &var1), bn2: (&mean2, &var2) };
-        let (tokens, _) = tokenize(&flat, &self.weights, &mode)?;
+        let (tokens, _) = tokenize_in(precision, &flat, &self.weights, &mode)?;
         let width = tokens.dim(1)?;
         Ok(tokens.reshape((b, g, width))?.detach())
     }

@@ -10,12 +10,14 @@ use rayon::prelude::*;
 
 use super::activations::first_layer;
 use super::aligned::AlignedBuffer;
+use super::bf16_passes::Bf16Pass;
 use super::cut::Cut;
-use super::first_pass::{FirstPass, run_first_pass};
+use super::first_pass::{FirstPass, FirstPassPlan, run_first_pass};
 use super::flat::{ChannelMoments, FlatWeights, PointMoments};
 use super::mixed_statistics::{MixedStatistics, find_offsets};
 use super::prepared::{Local, Mixed};
 use super::tile::{ActivationRows, Largest, Start, max_over_patches, product};
+use crate::linear::Precision;
 
 /// What backward needs of a forward pass, besides its arguments.
 pub(crate) struct SavedPasses {
@@ -47,6 +49,7 @@ pub(crate) fn forward(
     k: usize,
     flat: FlatWeights<'_>,
     running: &Running,
+    precision: Precision,
 ) -> (Vec<f32>, SavedPasses) {
     let cut = Cut::new(patches.len() / (3 * k), k);
     let moments = PointMoments::measure(patches);
@@ -56,7 +59,11 @@ pub(crate) fn forward(
     };
     let local = Local::new(flat, &first_norm);
     let train = running.is_none();
-    let seen = run_first_pass(patches, cut, &local, train);
+    let wide = match precision {
+        Precision::F32 => None,
+        Precision::Bf16(engine) => Some(Bf16Pass { cut, local: &local, flat, engine }),
+    };
+    let seen = run_first_pass(patches, wide.as_ref(), FirstPassPlan { cut, local: &local, with_gram: train });
     let offsets = find_offsets(cut, &local, &seen, train);
     let MixedStatistics { first_mean, mixed_by_first, norm: second_norm } = match running {
         Some([_, norm]) => MixedStatistics::from_running(norm),
@@ -64,7 +71,10 @@ pub(crate) fn forward(
     };
     let mixed = Mixed::new(flat, &local, &second_norm);
     let layers = Layers { local: &local, mixed: &mixed };
-    let (tokens, token_point) = find_tokens(patches, cut, layers, &offsets.values, flat.widths.d);
+    let (tokens, token_point) = match wide {
+        None => find_tokens(patches, cut, layers, &offsets.values, flat.widths.d),
+        Some(pass) => pass.find_tokens(patches, &mixed, &offsets.values),
+    };
     let norms = [first_norm, second_norm];
     let FirstPass { summary, summary_point, sums, .. } = seen;
     let offset = offsets.values;
