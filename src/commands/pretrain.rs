@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use jepa3d_inspect::LiveFacts;
 use jepa3d_train::{Event, PretrainConfig, PretrainRequest, RunOutcome, Scalars, Trainer};
 
@@ -29,9 +29,12 @@ pub(crate) struct Args {
     /// Where tensors live: cpu, or cuda:N in a build with the feature `cuda`.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Matrix products in bf16 (CUDA only).
+    /// Matrix products in bf16, the same as --set run.precision=bf16: CUDA, or a CPU with AMX.
     #[arg(long)]
     bf16: bool,
+    /// Where the CPU has no unit for bf16, emulate it: the same numbers, slower than f32.
+    #[arg(long)]
+    emulate_bf16: bool,
     /// Threads of the training kernels; default: all cores.
     #[arg(long)]
     threads: Option<usize>,
@@ -49,10 +52,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
-    if args.bf16 && args.device == "cpu" {
-        bail!("--bf16: expected a CUDA device (--device cuda:0), found --device cpu");
-    }
     let mut sets = args.sets.clone();
+    if args.bf16 {
+        sets.push("run.precision=bf16".to_owned());
+    }
     if args.abort_on_collapse {
         sets.push("monitor.abort_on_collapse=true".to_owned());
     }
@@ -72,7 +75,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         out: args.out.clone(),
         resume: args.resume,
         device: args.device.clone(),
-        is_bf16: args.bf16,
+        emulates_bf16: args.emulate_bf16,
         shown: args.live.plan(),
     };
     let stop = stop_on_signals()?;

@@ -79,11 +79,14 @@ fn errors_in_a_setting_name_it() {
 }
 
 #[test]
-fn half_precision_is_for_devices() {
-    let args = ["pretrain", "3d-jepa-small", "--data", "x", "--out", "y", "--bf16"];
-    let run = jepa3d(&args).expect(2);
-    let expected = "error: --bf16: expected a CUDA device (--device cuda:0), found --device cpu\n";
-    assert_eq!(run.stderr, expected);
+fn half_precision_is_a_key_of_the_config() {
+    let args = ["pretrain", "3d-jepa-small", "--data", "x", "--out", "y", "--dry-run"];
+    let toml = |more: &[&str]| jepa3d(&[&args, more].concat()).expect(0).stdout;
+    assert!(!toml(&[]).contains("precision"), "what is f32 is written as before");
+    assert!(toml(&["--bf16"]).contains("precision = \"bf16\""));
+    assert_eq!(toml(&["--bf16"]), toml(&["--set", "run.precision=bf16"]));
+    let run = jepa3d(&[&args[..], &["--set", "run.precision=f16"]].concat()).expect(2);
+    assert!(run.stderr.contains("expected `f32` or `bf16`"), "{}", run.stderr);
 }
 
 #[test]

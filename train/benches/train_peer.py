@@ -1,6 +1,6 @@
 """One training step in PyTorch, of Point-JEPA or of the official classifier: what `train` of these benches does, written for speed.
 
-Usage: train_peer.py full|small|finetune-full|finetune-small [--batch 32] [--steps 10] [--threads 2]
+Usage: train_peer.py full|small|finetune-full|finetune-small[-bf16] [--batch 32] [--steps 10] [--threads 2]
        train_peer.py check            sizes of the official model, and that a loss falls
 Needs: pip install torch numpy
 Model: the official recipe's. A point network makes a token of every patch (3-128-batch norm-256, maximum, 512-batch
@@ -12,6 +12,7 @@ Model: the official recipe's. A point network makes a token of every patch (3-12
 Fast:  the four target blocks, which do not see each other, are one batch; the 512 x 512 layer behind the first maximum is two
        products, so that global and local features are never concatenated; attention and AdamW are PyTorch's fused ones;
        glibc keeps freed memory instead of giving it back to the kernel.
+bf16:  the losses under autocast to bfloat16, as PyTorch recommends; parameters and optimiser in f32.
 Prints one JSON object: samples_per_s of the median step, and split_ms, medians of its parts measured apart.
 """
 
@@ -31,7 +32,7 @@ from torch.nn import functional as F
 PATCHES, POINTS, CONTEXT, TARGETS, LENGTH = 64, 32, 18, 4, 11
 SIZES = {"full": (384, 12, 6, 192, 6, 6), "small": (192, 6, 3, 96, 3, 3)}
 DROPOUT, ATTENTION_DROPOUT, DEPTH_DROPOUT = 0.1, 0.05, 0.25
-CLASSES, FINETUNE = 40, "finetune-"
+CLASSES, FINETUNE, BF16 = 40, "finetune-", "-bf16"
 
 
 def keep_freed_memory():
@@ -180,7 +181,8 @@ class Run:
     def __init__(self, size, batch):
         torch.manual_seed(0)
         self.rng = np.random.default_rng(0)
-        self.is_finetuned = size.startswith(FINETUNE)
+        self.is_finetuned, self.is_bf16 = size.startswith(FINETUNE), size.endswith(BF16)
+        size = size.removesuffix(BF16)
         self.model = Classifier(size.removeprefix(FINETUNE)) if self.is_finetuned else Model(size)
         self.labels = torch.arange(batch) % CLASSES
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -198,7 +200,8 @@ class Run:
 
     def step(self, mark=lambda part: None):
         asked = (self.labels,) if self.is_finetuned else self.masks()
-        loss = self.model.loss(self.patches, self.centers, *asked, mark)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
+            loss = self.model.loss(self.patches, self.centers, *asked, mark)
         loss.backward()
         mark("backward")
         self.optimizer.step()
@@ -254,7 +257,7 @@ def check():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("size", choices=(*SIZES, *(FINETUNE + size for size in SIZES), "check"))
+    parser.add_argument("size", choices=("check", *(task + size + kind for task in ("", FINETUNE) for size in SIZES for kind in ("", BF16))))
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)

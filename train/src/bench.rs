@@ -1,6 +1,7 @@
 //! One training step on synthetic patches, for `benches/train.rs`: the models themselves are private.
 
 use candle_core::{Device, Tensor};
+use jepa3d_kernels::keep_freed_memory;
 pub use jepa3d_kernels::{Bf16Engine, Precision};
 use jepa3d_loader::{Batch, Masks};
 use jepa3d_schemas::Draws;
@@ -50,6 +51,7 @@ impl TrainStep {
     /// # Errors
     /// Fails if the config is out of range.
     pub fn new(config: PretrainConfig, precision: Precision) -> Result<Self> {
+        keep_freed_memory();
         config.check()?;
         let (model, parameters) = PretrainModel::new(&config, &Device::Cpu)?;
         let optimizer = AdamW::new(&config.optim, &parameters)?;
@@ -147,6 +149,7 @@ impl TuneStep {
         classes: usize,
         precision: Precision,
     ) -> Result<Self> {
+        keep_freed_memory();
         (config.data.groups, config.data.group_size) = (encoder.data.groups, encoder.data.group_size);
         let labels: Vec<i32> = (0..classes as i32).collect();
         let (model, parameters) = Classifier::new(&config, encoder, &labels, &Device::Cpu)?;

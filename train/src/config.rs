@@ -27,7 +27,7 @@ pub use model::{ModelConfig, PositionKind, PredictorConfig, PredictorKind};
 pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub(crate) use optim::{check_amounts, check_optim_rates};
 pub(crate) use range::{BoundedCount, check_rates, out_of_range};
-pub use run::{MonitorConfig, TrainRunConfig};
+pub use run::{MonitorConfig, ProductPrecision, TrainRunConfig};
 pub use task::{LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer};
 
 /// Everything that decides a pretraining run.

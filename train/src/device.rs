@@ -1,6 +1,7 @@
 //! Devices by name, and how many threads the kernels may use.
 
 use candle_core::Device;
+use jepa3d_kernels::keep_freed_memory;
 
 use crate::config::out_of_range;
 use crate::error::Result;
@@ -23,9 +24,10 @@ pub(crate) fn open_device(name: &str) -> Result<Device> {
     Ok(Device::new_cuda(number)?)
 }
 
-/// Sets the threads of the training kernels; once, before the first of them runs. Results do not depend on it, except
-/// that products of candle itself (CPU tensors outside the kernels) may.
+/// Sets the threads of the training kernels, and keeps the memory that a step frees for the next; once, before the first of
+/// them runs. Results do not depend on it, except that products of candle itself (CPU tensors outside the kernels) may.
 pub fn use_threads(threads: usize) {
+    keep_freed_memory();
     // A pool that exists already stays: only a second call can meet one.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }

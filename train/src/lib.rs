@@ -9,8 +9,8 @@
 //! use jepa3d_train::{PretrainConfig, PretrainRequest, Trainer};
 //! let config = PretrainConfig::load("configs/pretrain/3d-jepa-small.toml".as_ref(), &["run.epochs=4".into()])?;
 //! let (data, out) = ("out/synthetic".into(), "out/run".into());
-//! let (device, is_bf16, shown) = ("cpu".into(), false, None);
-//! let request = PretrainRequest { config, data, out, resume: true, device, is_bf16, shown };
+//! let (device, emulates_bf16, shown) = ("cpu".into(), false, None);
+//! let request = PretrainRequest { config, data, out, resume: true, device, emulates_bf16, shown };
 //! let outcome = Trainer::new(request)?.run(&AtomicBool::new(false), &mut |event| println!("{event:?}"))?;
 //! println!("{outcome:?}");
 //! # Ok(())
@@ -38,6 +38,7 @@ mod models;
 mod monitor;
 mod nn;
 mod optim;
+mod precision;
 mod request;
 mod robustness;
 mod run_config;

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var, bail};
-use jepa3d_kernels::Tape;
+use jepa3d_kernels::{CpuView, Tape};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -77,7 +77,7 @@ impl ParameterGradients {
         let mut sum = 0.0f64;
         for gradient in self.0.iter().flatten() {
             sum += match gradient.device() {
-                Device::Cpu => sum_of_squares(&gradient.flatten_all()?.to_vec1()?),
+                Device::Cpu => sum_of_squares(CpuView::new(&gradient.contiguous()?)?.slice()),
                 _ => f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?),
             };
         }

@@ -18,8 +18,8 @@ pub struct PretrainRequest {
     pub resume: bool,
     /// Where tensors live: `cpu`, or `cuda:N` in a build with the feature `cuda`.
     pub device: String,
-    /// Products in bf16 (devices that are fast at them).
-    pub is_bf16: bool,
+    /// Whether the CPU may take products in bf16 with ordinary instructions, where the config asks for bf16.
+    pub emulates_bf16: bool,
     /// Clouds that are handed out as [`Event::Samples`]; they change nothing that is computed.
     pub shown: Option<SamplePlan>,
 }

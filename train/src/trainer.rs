@@ -19,6 +19,7 @@ use crate::models::PretrainModel;
 use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
 use crate::nn::{ForwardPass, Parameters};
 use crate::optim::{AdamW, ParameterGradients, StepPlace, UpdateSummary};
+use crate::precision::PassPrecision;
 use crate::request::{Event, PretrainRequest, RunOutcome};
 use crate::run_config::write_run_config;
 use crate::run_folder::{RunFolder, RunOrigin, check_resume, config_to_record};
@@ -32,7 +33,7 @@ use crate::trained_samples::{SamplePlan, TrainedSamples};
 pub struct Trainer {
     config: PretrainConfig,
     folder: RunFolder,
-    is_bf16: bool,
+    precision: PassPrecision,
     inputs: StepInputs,
     model: PretrainModel,
     parameters: Parameters,
@@ -68,9 +69,10 @@ impl Trainer {
     /// # Errors
     /// Fails if the dataset, the run folder or the checkpoint does not allow it.
     pub fn new(request: PretrainRequest) -> Result<Self> {
-        let PretrainRequest { config, data, out, resume, device, is_bf16, shown } = request;
+        let PretrainRequest { config, data, out, resume, device, emulates_bf16, shown } = request;
         config.check()?;
         let device = open_device(&device)?;
+        let precision = PassPrecision::settle(config.run.precision, &device, emulates_bf16)?;
         let dataset = Arc::new(PreparedDataset::open(&data)?);
         let folder = RunFolder::open(&out, resume)?;
         let checkpoint = folder.checkpoint()?;
@@ -94,7 +96,7 @@ impl Trainer {
         Ok(Self {
             config,
             folder,
-            is_bf16,
+            precision,
             inputs,
             model,
             parameters,
@@ -184,7 +186,7 @@ impl Trainer {
         let clouds = self.shown.filter(|_| is_first).map_or(0, |plan| plan.clouds_of_step(self.step + 1));
         let NextInput { input, batch, waited, shown } = self.inputs.next(clouds)?;
         let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
-        let pass = ForwardPass::new(dropout, self.is_bf16);
+        let pass = ForwardPass::of_run(dropout, self.precision);
         let output = self.model.step(&input, &pass)?;
         let loss = f64::from(output.loss.to_scalar::<f32>()?) / self.config.optim.accumulate as f64;
         let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;

@@ -119,7 +119,7 @@ impl Trial {
             out: self.out.clone(),
             resume: true,
             device: bench.device.to_owned(),
-            is_bf16: false,
+            emulates_bf16: false,
             shown: None,
         };
         let mut trainer = Trainer::new(request)?;

@@ -117,7 +117,7 @@ fn a_trained_run_shows_the_errors_of_its_targets_alone() {
         out: run.clone(),
         resume: false,
         device: "cpu".into(),
-        is_bf16: false,
+        emulates_bf16: false,
         shown: None,
     };
     Trainer::new(request).unwrap().run(&AtomicBool::new(false), &mut |_| ()).unwrap();

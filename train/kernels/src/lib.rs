@@ -4,6 +4,7 @@
 //!   go to a [`Tape`], not through candle's graph.
 //! - [`tokenize`]: the mini-PointNet that makes a token of each patch, as one operator; [`tokenize_composite`] is the same
 //!   in candle's operators, for other devices than the CPU and as the oracle of the tests.
+//! - [`linear_layer`], [`normalize_rows`], [`gelu_of`], [`smooth_l1_of`]: layers outside the blocks, one node each.
 //! - [`Mask`]: dropout as a pure function of a key and an element's number.
 //!
 //! Every kernel is an ordinary function on slices with a backward of its own; its file opens with the formulas of both. Work is
@@ -40,6 +41,7 @@ mod attention;
 mod block;
 mod dropout;
 mod gelu;
+mod layer_ops;
 mod linear;
 mod math;
 mod norm;
@@ -51,7 +53,8 @@ mod tokenizer;
 mod view;
 
 pub use dropout::{Mask, key_of};
-pub use jepa3d_products::Bf16Engine;
+pub use jepa3d_products::{Bf16Engine, keep_freed_memory};
+pub use layer_ops::{gelu_of, linear_layer, normalize_rows, smooth_l1_of};
 pub use linear::Precision;
 pub use norm::NORM_EPSILON;
 pub use stack::{BlockTensors, Stack, StackDrop};

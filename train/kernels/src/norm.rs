@@ -46,6 +46,13 @@ vectorized! {
         }
     }
 
+    /// Sets `stats`, one entry a row, of `x [n, width]`.
+    pub(crate) fn measure_rows(stats: &mut [RowStats], x: &[f32], width: usize) {
+        for (x, stats) in x.chunks_exact(width).zip(stats) {
+            *stats = measure_row(x);
+        }
+    }
+
     /// Sets `out` and `stats`, one entry a row, from `x [n, width]`.
     pub(crate) fn layer_norm(out: &mut [f32], stats: &mut [RowStats], x: &[f32], norm: Affine<'_>) {
         let width = norm.weight.len();

@@ -25,12 +25,14 @@
 
 mod bf16;
 mod matrix;
+mod process_memory;
 mod product;
 mod recycled;
 mod vectorized;
 
 pub use bf16::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Tile, round_to_bf16};
 pub use matrix::Matrix;
+pub use process_memory::keep_freed_memory;
 pub use product::{Number, Product, product};
 pub use recycled::{Pool, Pooled, Recycled};
 pub use vectorized::VectorLevel;

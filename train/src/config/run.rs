@@ -2,6 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What the factors of matrix products are rounded to in training; parameters, sums, norms, losses and the optimiser are `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProductPrecision {
+    /// Nothing is rounded.
+    #[default]
+    F32,
+    /// Factors of transformer blocks and of the tokenizer.
+    Bf16,
+}
+
+impl ProductPrecision {
+    /// Whether it is the default, which configs leave out.
+    pub(crate) fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
+}
+
 /// Seed, length and checkpoints of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,11 +36,15 @@ pub struct TrainRunConfig {
     pub checkpoint_every: u64,
     /// Checkpoints that are kept besides `last` and `best`.
     pub keep: usize,
+    /// `"f32"` or `"bf16"`: what the factors of matrix products are rounded to. Left out: f32.
+    #[serde(skip_serializing_if = "ProductPrecision::is_f32")]
+    pub precision: ProductPrecision,
 }
 
 impl Default for TrainRunConfig {
     fn default() -> Self {
-        Self { seed: 1, epochs: 300, max_steps: 0, stop_after: 0, checkpoint_every: 0, keep: 0 }
+        let precision = ProductPrecision::F32;
+        Self { seed: 1, epochs: 300, max_steps: 0, stop_after: 0, checkpoint_every: 0, keep: 0, precision }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::device::open_device;
 use crate::encoder_input::describe_turn;
 use crate::error::Result;
 use crate::nn::Parameters;
+use crate::precision::PassPrecision;
 use crate::run_folder::{RunFolder, record_without_free};
 use crate::trained_samples::SamplePlan;
 
@@ -64,7 +65,8 @@ impl DownstreamStart {
     /// # Errors
     /// Fails if the encoder's weights do not fit the model, or the folder holds another run.
     pub(crate) fn begin<M: DownstreamModel>(self, made: TaskParts<M>) -> Result<DownstreamLoop<M>> {
-        let Self { config, encoder, dataset, weights, out, resume, shown, .. } = self;
+        let Self { config, encoder, dataset, device, weights, out, resume, shown } = self;
+        let precision = PassPrecision::settle(config.run.precision, &device, false)?;
         let TaskParts { task, model, parameters, mut parts, classes } = made;
         weights.set(&parameters)?;
         parts.notes.extend(describe_turn(config.data.up_axis, &dataset));
@@ -81,6 +83,16 @@ impl DownstreamStart {
             classes,
             best: None,
         };
-        DownstreamLoop::start(LoopParts { config, dataset, parts, folder, model, parameters, state, shown })
+        DownstreamLoop::start(LoopParts {
+            config,
+            dataset,
+            parts,
+            folder,
+            model,
+            parameters,
+            state,
+            shown,
+            precision,
+        })
     }
 }

@@ -21,6 +21,7 @@ use crate::metrics::{MetricsWriter, Scalars};
 use crate::monitor::BestProbe;
 use crate::nn::{ForwardPass, Parameter, Parameters};
 use crate::optim::{AdamW, ParameterGradients, StepPlace};
+use crate::precision::PassPrecision;
 use crate::request::{Event, RunOutcome};
 use crate::run_config::write_toml;
 use crate::run_folder::RunFolder;
@@ -39,6 +40,8 @@ pub(crate) struct LoopParts<M> {
     pub state: DownstreamState,
     /// Clouds that are handed out.
     pub shown: Option<SamplePlan>,
+    /// Of its products.
+    pub precision: PassPrecision,
 }
 
 /// A run in progress.
@@ -60,6 +63,7 @@ pub(crate) struct DownstreamLoop<M> {
     plan: Option<SamplePlan>,
     /// Clouds of the step that was made last.
     shown: Option<Box<TrainedSamples>>,
+    precision: PassPrecision,
 }
 
 /// Loss and gradients of a step.
@@ -76,7 +80,8 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
     /// Fails if the dataset does not serve the config, or the folder holds another run.
     pub(crate) fn start(from: LoopParts<M>) -> Result<Self> {
         let toml = from.config.to_toml();
-        let LoopParts { mut config, dataset, parts, folder, model, parameters, mut state, shown } = from;
+        let LoopParts { mut config, dataset, parts, folder, model, parameters, mut state, shown, precision } =
+            from;
         config.optim.batch = config.optim.batch.min(parts.training.len());
         let length = stretch(&mut config, parts.training.len());
         let thaw = ThawPlan::new(&config.tuning, config.run.epochs, length);
@@ -116,6 +121,7 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
             saved,
             plan: shown,
             shown: None,
+            precision,
         })
     }
 
@@ -188,7 +194,8 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         let batch: Batch = self.loader.next()?;
         let waited = start.elapsed().as_secs_f64();
         let key = format!("batch {}", batch.number);
-        let pass = ForwardPass::new(Draws::new(self.config.run.seed, &key, "dropout").bits(), false);
+        let pass =
+            ForwardPass::of_run(Draws::new(self.config.run.seed, &key, "dropout").bits(), self.precision);
         let step = self.state.step;
         let loss = self.model.loss(&batch, self.thaw.phase(step), &pass)?;
         let clouds = self.plan.map_or(0, |plan| plan.clouds_of_step(step + 1)).min(batch.rows);

@@ -1,6 +1,7 @@
 //! How far predictions and targets are apart, and what keeps pooled features from collapsing.
 
 use candle_core::{D, Tensor};
+use jepa3d_kernels::smooth_l1_of;
 
 use crate::config::{LossConfig, LossKind};
 use crate::error::Result;
@@ -46,6 +47,9 @@ impl LossConfig {
 
 /// `e^2 / (2 beta)` where `|e| < beta`, `|e| - beta / 2` elsewhere.
 fn smooth_l1(e: &Tensor, beta: f64) -> Result<Tensor> {
+    if e.device().is_cpu() {
+        return Ok(smooth_l1_of(e, beta)?);
+    }
     // min(|e|, beta) carries both branches: q (|e| - q / 2) / beta.
     let size = e.abs()?;
     let q = size.minimum(beta)?;

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use jepa3d_kernels::{Precision, Tape, key_of};
 
+use crate::precision::PassPrecision;
+
 /// State of one forward pass.
 #[derive(Debug)]
 pub(crate) struct ForwardPass {
@@ -26,6 +28,12 @@ impl ForwardPass {
         let watch = Stopwatch::start();
         let precision = Precision::F32;
         Self { tape: Tape::default(), is_bf16, precision, watch, dropout, uses: Cell::new(0) }
+    }
+
+    /// A pass of a run.
+    pub(crate) fn of_run(dropout: u64, precision: PassPrecision) -> Self {
+        let PassPrecision { is_bf16, kernels } = precision;
+        Self::new(dropout, is_bf16).with_precision(kernels)
     }
 
     /// The same pass with kernels of this precision.

@@ -1,8 +1,9 @@
-//! Layer norm from candle's operators, each with a complete backward.
+//! Layer norm: a kernel on the CPU, candle's operators elsewhere, both with a complete backward.
 //!
 //! candle-nn's own is fused and has none: everything before it would silently stop learning.
 
 use candle_core::{D, Tensor};
+use jepa3d_kernels::normalize_rows;
 
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
@@ -25,6 +26,9 @@ impl LayerNorm {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() {
+            return Ok(normalize_rows(x, &self.weight, &self.bias)?);
+        }
         Ok(standardize(x)?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?)
     }
 }

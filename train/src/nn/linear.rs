@@ -1,7 +1,9 @@
-//! Linear layers: candle-nn's, with PyTorch's initial values, and their product in bf16 where it is asked for.
+//! Linear layers: candle-nn's, with PyTorch's initial values, run by a kernel on the CPU; elsewhere their product is taken in
+//! bf16 where it is asked for.
 
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module};
+use jepa3d_kernels::linear_layer;
 
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
@@ -14,10 +16,14 @@ pub(super) fn linear(inputs: usize, outputs: usize, vb: &ParameterBuilder<'_>) -
     Ok(Linear::new(weight, Some(bias)))
 }
 
-/// `x [.., inputs]` to `[.., outputs]`. With `is_bf16` the product alone is taken in bf16, which candle-nn's layer cannot.
+/// `x [.., inputs]` to `[.., outputs]`. With `is_bf16` the product alone is
+/// taken in bf16 on other devices than the CPU, which candle-nn's layer cannot.
 pub(super) fn apply_linear(layer: &Linear, x: &Tensor, is_bf16: bool) -> Result<Tensor> {
     // The layer multiplies a batch of matrices, not one, if the rows do not follow each other.
     let x = x.contiguous()?;
+    if let (true, Some(bias)) = (x.device().is_cpu(), layer.bias()) {
+        return Ok(linear_layer(&x, layer.weight(), bias)?);
+    }
     if !is_bf16 {
         return Ok(layer.forward(&x)?);
     }

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use candle_nn::Linear;
+use jepa3d_kernels::gelu_of;
 
 use super::linear::{apply_linear, linear};
 use super::parameter_builder::ParameterBuilder;
@@ -25,6 +26,8 @@ impl Mlp {
 
     /// `[.., inputs]` to `[.., width]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        apply_linear(&self.second, &apply_linear(&self.first, x, false)?.gelu_erf()?, false)
+        let hidden = apply_linear(&self.first, x, false)?;
+        let hidden = if x.device().is_cpu() { gelu_of(&hidden)? } else { hidden.gelu_erf()? };
+        apply_linear(&self.second, &hidden, false)
     }
 }

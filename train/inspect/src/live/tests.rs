@@ -45,7 +45,8 @@ impl LivePlace {
         let shown = Some(SamplePlan { every: 3, clouds: 2 });
         let (data, out, device) =
             (self.dir.path().join("set"), self.dir.path().join("run"), "cpu".to_owned());
-        let request = PretrainRequest { config, data, out, resume: false, device, is_bf16: false, shown };
+        let request =
+            PretrainRequest { config, data, out, resume: false, device, emulates_bf16: false, shown };
         let mut events = Vec::new();
         let stop = AtomicBool::new(false);
         Trainer::new(request).unwrap().run(&stop, &mut |event| events.push(event)).unwrap();

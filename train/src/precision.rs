@@ -1,0 +1,39 @@
+//! What the factors of a run's matrix products are rounded to.
+
+use candle_core::Device;
+use jepa3d_kernels::{Bf16Engine, Precision};
+
+use crate::config::{ProductPrecision, out_of_range};
+use crate::error::Result;
+
+/// How the products of a pass are taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PassPrecision {
+    /// Those of candle's operators, on other devices than the CPU.
+    pub is_bf16: bool,
+    /// Those of the kernels, on the CPU.
+    pub kernels: Precision,
+}
+
+impl PassPrecision {
+    /// Of a run on `device`. `emulates`: the CPU may take products in `bf16` with ordinary instructions, to the same bits.
+    ///
+    /// # Errors
+    /// Fails if the CPU has no unit for `bf16` and is not to emulate it.
+    pub(crate) fn settle(asked: ProductPrecision, device: &Device, emulates: bool) -> Result<Self> {
+        let is_cpu = device.is_cpu();
+        if asked.is_f32() || !is_cpu {
+            return Ok(Self { is_bf16: !asked.is_f32(), kernels: Precision::F32 });
+        }
+        let engine = match emulates {
+            true => Some(Bf16Engine::Emulated),
+            false => Bf16Engine::detect(),
+        };
+        let Some(engine) = engine else {
+            let expected = "\"f32\" on this machine, which has no matrix unit for bf16 (AMX) that may be used; `pretrain \
+                            --emulate-bf16` gives the same numbers, slower than f32";
+            return Err(out_of_range("run.precision", expected, "\"bf16\""));
+        };
+        Ok(Self { is_bf16: false, kernels: Precision::Bf16(engine) })
+    }
+}
