@@ -1,6 +1,12 @@
 //! Loops over rows of activations that several passes share: the first layer, scaled sums, sums per patch.
 
 use pulp::Simd;
+use rayon::prelude::*;
+
+use super::aligned::AlignedBuffer;
+
+/// Numbers that one thread sums at a time.
+const PIECE: usize = 1 << 12;
 
 /// relu(first x) with BatchNorm folded in: `points` `[n,3]`, `first` `[4, c1]` -> `out` `[n, c1]`.
 #[inline(always)]
@@ -56,9 +62,24 @@ pub(crate) fn add_wide(from: &[f32], into: &mut [f64]) {
 
 /// Partial results of fixed chunks, summed in their order: the same at any number of threads.
 pub(crate) fn sum_chunks(parts: impl IntoIterator<Item = Vec<f64>>, len: usize) -> Vec<f64> {
+    let parts: Vec<Vec<f64>> = parts.into_iter().collect();
     let mut total = vec![0.0; len];
-    for part in parts {
-        total.iter_mut().zip(&part).for_each(|(t, p)| *t += p);
-    }
+    total.par_chunks_mut(PIECE).enumerate().for_each(|(piece, total)| {
+        for part in &parts {
+            total.iter_mut().zip(&part[piece * PIECE..]).for_each(|(t, p)| *t += p);
+        }
+    });
     total
+}
+
+/// As [`sum_chunks`], of parts in f32.
+pub(crate) fn total<'a>(parts: impl Iterator<Item = &'a AlignedBuffer>, len: usize) -> Vec<f64> {
+    let parts: Vec<&AlignedBuffer> = parts.collect();
+    let mut sum = vec![0.0; len];
+    sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
+        for part in &parts {
+            add_wide(&part[piece * PIECE..], sum);
+        }
+    });
+    sum
 }

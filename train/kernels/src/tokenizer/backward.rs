@@ -1,6 +1,6 @@
 //! Puts the parts found by the two backward passes together: the gradient of the flat parameters.
 
-use super::activations::{add_wide, sum_chunks};
+use super::activations::{add_wide, sum_chunks, total};
 use super::aligned::AlignedBuffer;
 use super::dense::{DenseGradients, NormBackward, run_dense};
 use super::flat::{FlatWeights, dot};
@@ -167,13 +167,6 @@ fn merged_gradient(saved: &SavedPasses, norm: &SecondNorm) -> AlignedBuffer {
         }
     }
     merged
-}
-
-/// Sum of the chunks' parts, in their order.
-fn total<'a>(parts: impl Iterator<Item = &'a AlignedBuffer>, len: usize) -> Vec<f64> {
-    let mut sum = vec![0.0; len];
-    parts.for_each(|part| add_wide(part, &mut sum));
-    sum
 }
 
 fn narrow(from: &[f64], to: &mut [f32]) {
