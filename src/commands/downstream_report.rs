@@ -8,6 +8,8 @@ use jepa3d_inspect::{
 };
 use jepa3d_train::{FinetuneResult, FinetuneScores, SegmentLook, SegmentResult, read_metrics};
 
+use super::segment_pictures::picture_examples;
+
 /// Writes the report of a classification run into its folder.
 pub(crate) fn write_finetune_report(
     folder: &Path,
@@ -47,6 +49,7 @@ pub(crate) fn write_segment_report(
     }
     report.add(ReportSection::Table(tabulate_segmentation(result)));
     report.add(ReportSection::Table(tabulate_iou(result)));
+    report.add(ReportSection::Images(picture_examples(result)));
     let confusion = &result.last.scores.confusion;
     report.add(ReportSection::Confusion(ReportConfusion {
         caption: "Points by class".to_owned(),

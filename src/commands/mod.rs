@@ -26,6 +26,7 @@ mod retrieve_report;
 pub(crate) mod robustness;
 mod robustness_report;
 pub(crate) mod segment;
+mod segment_pictures;
 pub(crate) mod stats;
 pub(crate) mod teacher;
 pub(crate) mod tuning;

@@ -98,7 +98,8 @@ impl RetrieveReport<'_> {
                 image(row, if is_right { ImageMark::Right } else { ImageMark::Wrong })
             }));
             let title = name_class(self.dataset, query.label);
-            ImageRow { title: format!("{title}, average precision {:.2}", query.average_precision), images }
+            let title = format!("{title}, average precision {:.2}", query.average_precision);
+            ImageRow { title, images, ..ImageRow::default() }
         };
         let note = format!(
             "{} queries a class, those with the lowest hashes of their ids, and the {SHOWN} nearest to each; right is what \

@@ -42,12 +42,31 @@ fn parts_of_the_built_in_set_in_one_piece_or_two() {
         "{}",
         stopped.stderr
     );
-    let again = segment(&path("data"), &path("two"), &["--resume"]).expect(0).json();
+    let again = segment(&path("data"), &path("two"), &["--resume", "--threads", "1"]).expect(0).json();
     assert_eq!(&again["runs"][0], whole);
     for file in ["last.safetensors", "best.safetensors", "result.json"] {
         let read = |out: &str| std::fs::read(path(out).join(file)).unwrap();
         assert!(read("whole") == read("two"), "{file}");
     }
+    // The pictures are the same on any number of threads, and say what they show.
+    let pictures = |out: &str| -> serde_json::Value {
+        let text = std::fs::read(path(out).join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let sections = report["sections"].as_array().unwrap();
+        sections.iter().find(|section| section["kind"] == "images").unwrap().clone()
+    };
+    let shown = pictures("whole");
+    assert_eq!(shown, pictures("two"));
+    let (rows, examples) = (shown["rows"].as_array().unwrap(), whole["examples"].as_array().unwrap());
+    assert!(rows.len() > 2 && rows.len() == examples.len());
+    for (row, example) in rows.iter().zip(examples) {
+        let title = row["title"].as_str().unwrap();
+        assert!(title.starts_with(&format!("{}: mIoU ", example["id"].as_str().unwrap())), "{title}");
+        assert_eq!(row["images"].as_array().unwrap().len(), 3);
+        assert!(row["legend"][0]["name"].is_string(), "{row}");
+    }
+    let page = std::fs::read_to_string(path("whole").join("report.html")).unwrap();
+    assert!(page.contains("images large") && page.contains("legend keys") && page.contains("% differ"));
     // An official file and back: what the class of the paper loads is what the run wrote.
     let convert =
         |from: &str, to: &str| jepa3d(&["convert", text(&path(from)), "--to", text(&path(to))]).expect(0);

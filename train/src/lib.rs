@@ -60,8 +60,8 @@ pub use device::use_threads;
 pub use downstream::{
     DownstreamConfig, DownstreamFacts, DownstreamRequest, DownstreamRun, EncoderSource, EncoderWeights,
     EpisodeSamples, FinetuneResult, FinetuneScores, Finetuner, FrozenPart, HeadConfig, JudgedPoints,
-    LabelBudget, LabelConfig, LengthConfig, SegmentConfig, SegmentHead, SegmentLook, SegmentResult,
-    SegmentRun, SegmentScores, TuningConfig, VoteConfig, VoteScores,
+    LabelBudget, LabelConfig, LengthConfig, SegmentConfig, SegmentExample, SegmentHead, SegmentLook,
+    SegmentResult, SegmentRun, SegmentScores, TuningConfig, VoteConfig, VoteScores,
 };
 pub use encoder_input::InputOptions;
 pub use error::{Error, Result};

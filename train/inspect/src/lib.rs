@@ -75,8 +75,8 @@ pub use error::{Error, Result};
 pub use live::{LeftOut, LiveEnd, LiveFacts, LiveRecording, LiveTarget};
 pub use recording::{Served, save_recording, serve_recording, spawn_viewer};
 pub use report::{
-    CurvePoint, ImageMark, ImageRow, MAX_SCATTER_POINTS, Provenance, REPORT_JSON, REPORT_PAGE, Report,
-    ReportCell, ReportConfusion, ReportCurves, ReportFact, ReportImage, ReportImages, ReportScatter,
+    CurvePoint, ImageMark, ImageRow, LegendColor, MAX_SCATTER_POINTS, Provenance, REPORT_JSON, REPORT_PAGE,
+    Report, ReportCell, ReportConfusion, ReportCurves, ReportFact, ReportImage, ReportImages, ReportScatter,
     ReportSection, ReportSeries, ReportTable, ReportText, ScatterPoint, compare_reports, read_report,
     write_page, write_report,
 };

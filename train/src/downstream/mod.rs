@@ -13,6 +13,7 @@ mod run;
 mod sample_parts;
 mod segment;
 mod segment_config;
+mod segment_examples;
 mod segment_scores;
 #[cfg(test)]
 mod segment_tests;
@@ -38,6 +39,7 @@ pub use request::DownstreamRequest;
 pub use run::DownstreamRun;
 pub use segment::{SegmentLook, SegmentResult, SegmentRun};
 pub use segment_config::{JudgedPoints, SegmentConfig, SegmentHead};
+pub use segment_examples::SegmentExample;
 pub use segment_scores::SegmentScores;
 pub(crate) use task::DownstreamModel;
 pub(crate) use thaw::EncoderPhase;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use jepa3d_loader::PreparedDataset;
+use jepa3d_loader::{EvalConfig, PreparedDataset, SampleSelection};
 use serde::Serialize;
 
 use super::config::DownstreamConfig;
@@ -11,8 +11,9 @@ use super::request::DownstreamRequest;
 use super::run::DownstreamRun;
 use super::sample_parts::SampleParts;
 use super::segment_config::{JudgedPoints, SegmentHead};
-use super::segment_scores::SegmentScores;
-use super::segmenter::{Segmenter, find_point_classes};
+use super::segment_examples::{RankedSample, SegmentExample, choose_examples};
+use super::segment_scores::{ScoredPoints, SegmentScores};
+use super::segmenter::{JudgedSample, Segmenter, find_point_classes};
 use super::start::{DownstreamStart, TaskParts};
 use super::trainer::DownstreamLoop;
 use crate::error::Result;
@@ -43,6 +44,8 @@ pub struct SegmentResult {
     pub last: SegmentLook,
     /// After the step that was best on the selection part, if anything was selected.
     pub selected: Option<SegmentLook>,
+    /// Some judged samples after the last step: the best, the quartiles and the worst by mIoU, equal ones by id.
+    pub examples: Vec<SegmentExample>,
 }
 
 /// A segmentation run.
@@ -73,12 +76,16 @@ impl DownstreamRun for SegmentRun {
 
     fn judge(self) -> Result<SegmentResult> {
         let running = &self.running;
-        let look = |step| -> Result<SegmentLook> {
-            Ok(SegmentLook { step, scores: running.model.judge(&running.evaluation())? })
+        let look = |step, visit: &mut dyn FnMut(JudgedSample<'_>)| -> Result<SegmentLook> {
+            Ok(SegmentLook { step, scores: running.model.judge(&running.evaluation(), visit)? })
         };
-        let last = look(running.state().step)?;
+        let mut ranked = Vec::new();
+        let last = look(running.state().step, &mut |sample| {
+            ranked.extend(sample.scored.iou.map(|iou| RankedSample { id: sample.id.to_owned(), iou }));
+        })?;
+        let examples = self.read_examples(ranked)?;
         // Behind all that is judged by the last step's parameters.
-        let selected = running.load_best()?.map(look).transpose()?;
+        let selected = running.load_best()?.map(|step| look(step, &mut |_| ())).transpose()?;
         let segment = &running.config().segment;
         Ok(SegmentResult {
             facts: running.facts(),
@@ -90,7 +97,33 @@ impl DownstreamRun for SegmentRun {
             },
             last,
             selected,
+            examples,
         })
+    }
+}
+
+impl SegmentRun {
+    /// The samples that are shown of those that were judged, with their points: in a pass of their own, since the points of all
+    /// scenes of a large set would not fit into memory.
+    fn read_examples(&self, ranked: Vec<RankedSample>) -> Result<Vec<SegmentExample>> {
+        let running = &self.running;
+        let up = running.config().data.up_axis.unwrap_or(running.dataset().up_axis());
+        let mut examples = choose_examples(ranked, up);
+        if examples.is_empty() {
+            return Ok(examples);
+        }
+        let ids = examples.iter().map(|example| example.id.clone()).collect();
+        let chosen = SampleSelection::with_ids(&running.parts.evaluation.samples, &ids);
+        let source = running.evaluation().map(|config| EvalConfig { samples: Some(chosen), ..config });
+        running.model.judge(&source, &mut |sample| {
+            let Some(example) = examples.iter_mut().find(|example| example.id == sample.id) else { return };
+            let ScoredPoints { truth, predicted, .. } = sample.scored;
+            let label = |class: usize| i16::try_from(class).unwrap_or(i16::MAX);
+            example.points = sample.points.to_vec();
+            example.truth = truth.into_iter().map(|class| class.map_or(-1, label)).collect();
+            example.predicted = predicted.into_iter().map(label).collect();
+        })?;
+        Ok(examples)
     }
 }
 

@@ -75,6 +75,16 @@ pub(crate) struct ScoredObject<'a> {
     pub scores: &'a [f32],
 }
 
+/// What the points of one object were taken for.
+pub(crate) struct ScoredPoints {
+    /// `[P]`: predicted classes.
+    pub predicted: Vec<usize>,
+    /// `[P]`: true classes; none where a point counts for nothing.
+    pub truth: Vec<Option<usize>>,
+    /// Its mIoU: over the parts of its class, or over the classes that occur in it; none if no point counts.
+    pub iou: Option<f64>,
+}
+
 /// Collects the scores of objects.
 pub(crate) struct ScoreCollector<'a> {
     classes: &'a PointClasses,
@@ -87,11 +97,11 @@ impl<'a> ScoreCollector<'a> {
         Self { classes, confusion: PointConfusion::new(classes.names.len()), shapes: Vec::new() }
     }
 
-    /// Adds an object; gives the predicted label of every point.
+    /// Adds an object; gives what its points were taken for.
     ///
     /// # Errors
     /// Fails if a label has no name.
-    pub(crate) fn add(&mut self, object: ScoredObject<'_>) -> Result<Vec<usize>> {
+    pub(crate) fn add(&mut self, object: ScoredObject<'_>) -> Result<ScoredPoints> {
         let count = self.classes.names.len();
         let parts = object.class.and_then(|class| self.classes.parts.get(class)).map(|parts| parts.indices());
         let ignored = self.classes.ignored.and_then(|label| usize::try_from(label).ok());
@@ -104,15 +114,18 @@ impl<'a> ScoreCollector<'a> {
                 best_part(&row, legal.clone())
             }
         };
-        let predictions: Vec<usize> = object.scores.chunks_exact(count).map(predict).collect();
-        let targets = find_targets(object.labels, self.classes)?;
-        self.confusion.add(targets.iter().copied(), &predictions);
-        if let (Some(category), Some(parts)) = (object.class, parts)
-            && let Some(iou) = shape_iou(&targets, &predictions, parts)
-        {
-            self.shapes.push(ShapeIou { category, iou });
-        }
-        Ok(predictions)
+        let predicted: Vec<usize> = object.scores.chunks_exact(count).map(predict).collect();
+        let truth = find_targets(object.labels, self.classes)?;
+        self.confusion.add(truth.iter().copied(), &predicted);
+        let iou = match (object.class, parts) {
+            (Some(category), Some(parts)) => {
+                let iou = shape_iou(&truth, &predicted, parts);
+                self.shapes.extend(iou.map(|iou| ShapeIou { category, iou }));
+                iou
+            }
+            _ => scene_iou(&truth, &predicted, count),
+        };
+        Ok(ScoredPoints { predicted, truth, iou })
     }
 
     /// The metrics of all objects.
@@ -124,6 +137,14 @@ impl<'a> ScoreCollector<'a> {
             confusion: self.confusion,
         }
     }
+}
+
+/// Mean over the classes that occur in one scene, in truth or in predictions; none if no point counts.
+fn scene_iou(truth: &[Option<usize>], predicted: &[usize], classes: usize) -> Option<f64> {
+    let mut own = PointConfusion::new(classes);
+    own.add(truth.iter().copied(), predicted);
+    let scores = own.scores();
+    (scores.points > 0).then_some(scores.mean_iou)
 }
 
 #[cfg(test)]
@@ -146,7 +167,10 @@ mod tests {
         let mut scores = ScoreCollector::new(&classes);
         let rows = [9.0, 1.0, 0.0, 9.0, 0.0, 1.0, 9.0, 1.0, 0.0];
         let object = ScoredObject { class: None, labels: &[1, 1, 0], scores: &rows };
-        assert_eq!(scores.add(object).unwrap(), [1, 2, 1]);
+        let scored = scores.add(object).unwrap();
+        assert_eq!((scored.predicted, scored.truth), (vec![1, 2, 1], vec![Some(1), Some(1), None]));
+        assert_eq!(scored.iou, Some(0.25));
+        assert_eq!(scene_iou(&[None], &[1], 3), None);
         let found = scores.finish();
         assert_eq!((found.points.points, found.points.accuracy, found.parts.clone()), (2, 0.5, None));
         assert_eq!(found.points.iou, [None, Some(0.5), Some(0.0)]);

@@ -92,6 +92,20 @@ fn parts_are_learned_to_the_same_bytes_in_two_pieces() {
     let parts = whole.last.scores.parts.as_ref().unwrap();
     assert_eq!((parts.shapes, parts.categories.len()), (9, 4));
     assert!(whole.selected.is_some() && (0.0..=1.0).contains(&parts.instance_iou));
+    let places: Vec<usize> = whole.examples.iter().map(|example| example.place).collect();
+    assert_eq!(places, [1, 3, 5, 7, 9]);
+    assert!(whole.examples.is_sorted_by(|a, b| a.iou >= b.iou));
+    for example in &whole.examples {
+        let count = example.truth.len();
+        assert!(count > 0 && example.predicted.len() == count && example.points.len() == 3 * count);
+        let known = example.truth.iter().zip(&example.predicted).filter(|(truth, _)| **truth >= 0);
+        let iou = |part: i16| {
+            let union = known.clone().filter(|(t, p)| **t == part || **p == part).count();
+            let hits = known.clone().filter(|(t, p)| **t == part && **p == part).count();
+            if union == 0 { 1.0 } else { hits as f64 / union as f64 }
+        };
+        assert!((example.iou - (0..4).map(iou).sum::<f64>() / 4.0).abs() < 1e-12, "{}", example.id);
+    }
     assert_eq!(fixture.run("two", false, &["run.stop_after=5"]).0, RunOutcome::Stopped);
     let (outcome, run) = fixture.run("two", true, &[]);
     assert_eq!((outcome, run.judge().unwrap()), (RunOutcome::Done, whole));

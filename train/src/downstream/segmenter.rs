@@ -8,7 +8,9 @@ use jepa3d_schemas::{Error as DataError, MANIFEST_FILE, PointClasses};
 use super::config::DownstreamConfig;
 use super::evaluation::EvaluationSource;
 use super::segment_config::SegmentHead;
-use super::segment_scores::{ScoreCollector, ScoredObject, SegmentScores, find_targets, point_loss};
+use super::segment_scores::{
+    ScoreCollector, ScoredObject, ScoredPoints, SegmentScores, find_targets, point_loss,
+};
 use super::task::DownstreamModel;
 use super::thaw::EncoderPhase;
 use crate::config::{DataConfig, PretrainConfig, out_of_range};
@@ -40,6 +42,15 @@ pub(crate) struct Segmenter {
     judged: PointScope,
     data: DataConfig,
     device: Device,
+}
+
+/// A sample that was judged.
+pub(crate) struct JudgedSample<'a> {
+    pub id: &'a str,
+    /// `[P,3]`.
+    pub points: &'a [f32],
+    /// What they were taken for.
+    pub scored: ScoredPoints,
 }
 
 /// What the heads read of the points of a batch.
@@ -107,23 +118,28 @@ impl Segmenter {
         Ok((model, store.into_parameters()))
     }
 
-    /// How well it labels the points of a part.
+    /// How well it labels the points of a part; `visit` sees every sample.
     ///
     /// # Errors
     /// Fails if a shard does, or a point has a label without a name.
-    pub(crate) fn judge(&self, source: &EvaluationSource<'_>) -> Result<SegmentScores> {
+    pub(crate) fn judge(
+        &self,
+        source: &EvaluationSource<'_>,
+        visit: &mut dyn FnMut(JudgedSample<'_>),
+    ) -> Result<SegmentScores> {
         let mut collector = ScoreCollector::new(&self.classes);
         source.for_each(|batch| {
             let points = labelled_points(batch);
             let scores = self.eval(batch, points)?.flatten_all()?.to_vec1::<f32>()?;
             let mut start = 0;
-            for (&end, label) in points.ends.iter().zip(&batch.labels) {
+            for ((&end, label), id) in points.ends.iter().zip(&batch.labels).zip(&batch.sample_ids) {
                 let width = self.classes.names.len();
-                collector.add(ScoredObject {
+                let scored = collector.add(ScoredObject {
                     class: label.and_then(|label| usize::try_from(label).ok()),
                     labels: &points.labels[start..end],
                     scores: &scores[start * width..end * width],
                 })?;
+                visit(JudgedSample { id, points: &points.positions[3 * start..3 * end], scored });
                 start = end;
             }
             Ok(())
@@ -214,7 +230,7 @@ impl DownstreamModel for Segmenter {
                 cloud,
                 points: points.positions[3 * start..3 * end].as_chunks().0.to_vec(),
                 truth: labels.to_vec(),
-                predicted: collector.add(object)?.into_iter().map(|label| label as i16).collect(),
+                predicted: collector.add(object)?.predicted.into_iter().map(|label| label as i16).collect(),
             });
             start = end;
         }
@@ -223,7 +239,7 @@ impl DownstreamModel for Segmenter {
 
     /// mIoU by instance of parts, mIoU over classes of scenes.
     fn selection_score(&self, source: &EvaluationSource<'_>) -> Result<f64> {
-        Ok(self.judge(source)?.selection())
+        Ok(self.judge(source, &mut |_| ())?.selection())
     }
 
     fn loader_config(&self, config: LoaderConfig) -> LoaderConfig {

@@ -21,7 +21,7 @@ pub use compare::compare_reports;
 pub use document::{Provenance, Report, ReportFact};
 pub use files::{REPORT_JSON, REPORT_PAGE, read_report, write_page, write_report};
 pub use sections::{
-    CurvePoint, ImageMark, ImageRow, MAX_SCATTER_POINTS, ReportCell, ReportConfusion, ReportCurves,
-    ReportImage, ReportImages, ReportScatter, ReportSection, ReportSeries, ReportTable, ReportText,
-    ScatterPoint,
+    CurvePoint, ImageMark, ImageRow, LegendColor, MAX_SCATTER_POINTS, ReportCell, ReportConfusion,
+    ReportCurves, ReportImage, ReportImages, ReportScatter, ReportSection, ReportSeries, ReportTable,
+    ReportText, ScatterPoint,
 };

@@ -7,7 +7,9 @@ use super::curves_part::render_curves;
 use super::document::{Provenance, Report, ReportFact};
 use super::escape::escape;
 use super::scatter_part::{render_scatter, render_scatter_styles};
-use super::sections::{ImageMark, ReportImage, ReportImages, ReportSection, ReportTable, ReportText};
+use super::sections::{
+    ImageMark, LegendColor, ReportImage, ReportImages, ReportSection, ReportTable, ReportText,
+};
 
 /// A reader's browser is told to load nothing and to run nothing, whatever stands in the page.
 const HEAD: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -95,9 +97,21 @@ fn render_images(section: &ReportImages) -> String {
             let _ = write!(out, "<h3>{}</h3>", escape(&row.title));
         }
         let images: String = row.images.iter().map(render_image).collect();
-        let _ = write!(out, "<div class=\"images\">{images}</div>");
+        // What stands beside each other to be compared may be larger than what is one of many.
+        let size = if row.images.len() <= 3 { " large" } else { "" };
+        let _ = write!(out, "<div class=\"images{size}\">{images}</div>{}", render_legend(&row.legend));
     }
     out
+}
+
+fn render_legend(legend: &[LegendColor]) -> String {
+    if legend.is_empty() {
+        return String::new();
+    }
+    let entry = |LegendColor { name, color: [r, g, b] }: &LegendColor| {
+        format!("<li><i class=\"dot\" style=\"background:#{r:02x}{g:02x}{b:02x}\"></i>{}</li>", escape(name))
+    };
+    format!("<ul class=\"legend keys\">{}</ul>", legend.iter().map(entry).collect::<String>())
 }
 
 fn render_image(image: &ReportImage) -> String {

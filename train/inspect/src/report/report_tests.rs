@@ -58,7 +58,11 @@ fn example(name: &str) -> Report {
     }));
     let images = [ImageMark::Plain, ImageMark::Query, ImageMark::Right, ImageMark::Wrong]
         .map(|mark| ReportImage::new(b"\x89PNG bytes", name, mark));
-    let rows = vec![ImageRow { title: name.to_owned(), images: images.to_vec() }];
+    let legend = vec![LegendColor { name: name.to_owned(), color: [1, 20, 255] }];
+    let rows = vec![
+        ImageRow { title: name.to_owned(), images: images.to_vec(), legend },
+        ImageRow { title: name.to_owned(), images: images[..3].to_vec(), ..ImageRow::default() },
+    ];
     report.add(ReportSection::Images(ReportImages { caption: name.to_owned(), rows, note: String::new() }));
     report
         .add(ReportSection::Text(ReportText { caption: name.to_owned(), text: format!("{name}\n\n{name}") }));
@@ -87,6 +91,8 @@ fn a_page_runs_and_loads_nothing_whatever_the_data_are_called() {
     assert_eq!(page.matches("src=\"").count(), page.matches("src=\"data:image/png;base64,").count());
     assert!(page.contains("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)"));
     assert!(page.contains("default-src 'none'"));
+    assert!(page.contains("style=\"background:#0114ff\"></i>&lt;script&gt;"));
+    assert_eq!(page.matches("<div class=\"images large\">").count(), 1);
     let mut sly = example("x");
     if let ReportSection::Images(images) = &mut sly.sections[4] {
         images.rows[0].images[0].png = "AA==\" onload=\"alert(1)".to_owned();

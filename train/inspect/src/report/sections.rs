@@ -236,6 +236,18 @@ pub struct ImageRow {
     pub title: String,
     /// The pictures.
     pub images: Vec<ReportImage>,
+    /// What colours of the pictures mean; may be empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legend: Vec<LegendColor>,
+}
+
+/// A colour of a picture, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegendColor {
+    /// What has it.
+    pub name: String,
+    /// sRGB.
+    pub color: [u8; 3],
 }
 
 /// A picture.
