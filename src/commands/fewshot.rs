@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::encoder::EncoderArgs;
 use super::episode_tuning::EpisodeTuning;
 use super::fewshot_report::write_fewshot_report;
+use super::judged_labels::JudgedSplits;
 use super::report_folder::{check_report_folder, describe_process};
 use super::{Conclusion, MachineArgs, check_target, print, print_json, tell, threads};
 use crate::presets::{self, Verb};
@@ -85,6 +86,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let threads = threads(args.machine.threads);
     jepa3d_train::use_threads(threads);
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
+    if args.episodes.is_none() {
+        JudgedSplits { dataset: &dataset, train: &args.train_split, test: args.test_split.as_deref() }
+            .check()?;
+    }
     let given = args.episodes.as_deref().map(EpisodeList::read).transpose()?;
     let (pooling, splits) = (args.encoder.pooling(), splits(args, given.as_ref()));
     let mut episodes = given;

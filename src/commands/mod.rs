@@ -12,6 +12,7 @@ pub(crate) mod fewshot;
 mod fewshot_report;
 pub(crate) mod finetune;
 pub(crate) mod inspect;
+mod judged_labels;
 pub(crate) mod live;
 pub(crate) mod prepare;
 pub(crate) mod presets;

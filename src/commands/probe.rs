@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::encoder::EncoderArgs;
 use super::feature_plane::project_features;
+use super::judged_labels::JudgedSplits;
 use super::probe_report::write_probe_report;
 use super::report_folder::{check_report_folder, describe_process};
 use super::{Conclusion, MachineArgs, print, print_json, tell, threads};
@@ -101,6 +102,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let threads = threads(args.machine.threads);
     jepa3d_train::use_threads(threads);
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
+    JudgedSplits { dataset: &dataset, train: &args.train_split, test: args.test_split.as_deref() }
+        .check_and_tell()?;
     let config = config(args, &dataset);
     let mut report = ProbeReport::default();
     let mut splits = vec![args.train_split.clone()];

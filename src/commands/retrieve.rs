@@ -10,6 +10,7 @@ use jepa3d_train::FrozenEncoder;
 use serde::Serialize;
 
 use super::encoder::EncoderArgs;
+use super::judged_labels::JudgedSplits;
 use super::report_folder::{check_report_folder, describe_process, print_table};
 use super::retrieve_report::{
     CUTOFFS, RetrieveColumn, RetrieveReport, name_class, tabulate_classes, tabulate_scores,
@@ -85,6 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let threads = threads(args.machine.threads);
     jepa3d_train::use_threads(threads);
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
+    JudgedSplits { dataset: &dataset, train: &args.train_split, test: args.test_split.as_deref() }.check()?;
     let (mut columns, mut encoders, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
     for path in &args.runs {
         let encoder = args.encoder.open(path, &dataset, &args.machine.device)?;

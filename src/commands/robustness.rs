@@ -15,6 +15,7 @@ use jepa3d_train::{FrozenEncoder, RobustnessPlan, measure_robustness};
 use serde::Serialize;
 
 use super::encoder::EncoderArgs;
+use super::judged_labels::JudgedSplits;
 use super::progress::Meter;
 use super::report_folder::{check_report_folder, command_line, describe_process};
 use super::robustness_report::write_robustness;
@@ -113,6 +114,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let threads = super::threads(args.machine.threads);
     jepa3d_train::use_threads(threads);
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
+    JudgedSplits { dataset: &dataset, train: &args.train_split, test: args.test_split.as_deref() }
+        .check_and_tell()?;
     let plan = plan(args, &dataset)?;
     let (mut encoders, mut random) = (Vec::new(), Vec::new());
     for path in &args.runs {

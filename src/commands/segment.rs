@@ -55,7 +55,28 @@ fn describe(result: &SegmentResult) -> String {
         JudgedPoints::Grouping => ", the points of the stored grouping",
         JudgedPoints::Cloud => ", all stored points",
     };
-    text + &describe_judgement(&result.facts, judged)
+    text + &describe_single_class(result) + &describe_judgement(&result.facts, judged)
+}
+
+/// A word where the points that were judged are of one class alone, or of one part a class of objects: what is measured then is
+/// only that these are known.
+fn describe_single_class(result: &SegmentResult) -> String {
+    let counts = result.last.scores.confusion.rows();
+    let occurs = |row: &Vec<u64>| row.iter().any(|&count| count > 0);
+    let found: Vec<&str> = counts
+        .iter()
+        .zip(&result.point_classes)
+        .filter(|(row, _)| occurs(row))
+        .map(|(_, name)| name.as_str())
+        .collect();
+    let names = found.join(", ");
+    match &result.last.scores.parts {
+        None if found.len() == 1 => format!("note: all judged points are of one class: {names}\n"),
+        Some(parts) if found.len() <= parts.categories.iter().flatten().count() => {
+            format!("note: all judged points of a class of objects are of one part: {names}\n")
+        }
+        _ => String::new(),
+    }
 }
 
 /// The measures of one look.

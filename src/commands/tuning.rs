@@ -1,6 +1,7 @@
 //! What `finetune` and `segment` share: their arguments, one run a seed, and what each leaves.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -112,7 +113,8 @@ pub(crate) fn run_seeds<R: TuningRun>(args: &TuningArgs) -> anyhow::Result<Optio
     let mut results = Vec::new();
     for place in &places {
         let request = args.request::<R>(place, &dataset)?;
-        let Some(found) = run_seed::<R>(args, request, &stop)? else {
+        let ended = run_seed::<R>(args, request, &stop);
+        let Some(found) = ended.inspect_err(|error| tell_of_full_disk(error, &place.out))? else {
             tell(format_args!("stopped; the same command with --resume continues {}", place.out.display()));
             return Ok(None);
         };
@@ -154,6 +156,17 @@ fn run_seed<R: TuningRun>(
     let provenance = describe_process(&dataset, std::slice::from_ref(&facts.encoder), &[facts.seed], threads);
     R::write_report(&out, &found, provenance)?;
     Ok(Some(found))
+}
+
+/// A word on what to do, where a run ended for want of room.
+fn tell_of_full_disk(error: &anyhow::Error, out: &Path) {
+    let is_full = |cause: &io::Error| cause.kind() == io::ErrorKind::StorageFull;
+    if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full) {
+        tell(format_args!(
+            "note: what is written stays; once there is room, the same command with --resume continues {}",
+            out.display()
+        ));
+    }
 }
 
 /// What a recording says of a run.

@@ -50,7 +50,8 @@ fn other_groups_are_refused_and_made_afresh_where_asked() {
         let data = place.path(data);
         for verb in ["probe", "fewshot"] {
             let refused = jepa3d(&[verb, text(&run), "--data", text(&data)]).expect(2);
-            assert_eq!(refused.stderr, says);
+            // A note on the labels may come before.
+            assert!(refused.stderr.ends_with(&says), "{}", refused.stderr);
         }
     }
 }

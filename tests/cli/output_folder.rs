@@ -129,7 +129,7 @@ impl<'a> SmallDisk<'a> {
         mount(&["-t", "tmpfs", "-o", "size=2m", "jepa3d-test"], at).then_some(Self(at))
     }
 
-    fn enlarge(&self) {
+    pub(super) fn enlarge(&self) {
         assert!(mount(&["-o", "remount,size=64m"], self.0));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::harness::{Run, jepa3d, prepare_folder, prepare_small, text};
+use super::harness::{
+    Run, SMALL, cloud, finish, jepa3d, prepare_command, prepare_folder, prepare_small, text, write,
+};
 
 /// A preset on a tiny set, two epochs of a tiny encoder.
 fn segment(data: &Path, out: &Path, args: &[&str]) -> Run {
@@ -78,6 +80,52 @@ fn parts_of_the_built_in_set_in_one_piece_or_two() {
     convert("theirs.ckpt", "ours.safetensors");
     convert("ours.safetensors", "again.ckpt");
     assert!(std::fs::read(path("theirs.ckpt")).unwrap() == std::fs::read(path("again.ckpt")).unwrap());
+}
+
+#[test]
+fn a_split_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare_small(&dir.path().join("data"), &[]).expect(0);
+    let out = dir.path().join("out");
+    let refused = segment(&dir.path().join("data"), &out, &["--test-split", "nosuch"]).expect(2).stderr;
+    assert!(refused.contains("split: expected one of ") && refused.contains("found \"nosuch\""), "{refused}");
+    assert!(!out.exists(), "nothing was begun");
+}
+
+#[test]
+fn labels_that_are_all_equal_and_classes_that_are_only_judged_are_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (raw, data) = (dir.path().join("raw"), dir.path().join("data"));
+    write(&raw.join("synsetoffset2category.txt"), "Airplane\t02691156\nChair\t03001627\nLamp\t03636649\n");
+    let mut lists = [Vec::new(), Vec::new()];
+    for (synset, label) in [("02691156", 0), ("03001627", 12), ("03636649", 24)] {
+        for i in 0..6 {
+            let points: Vec<String> =
+                cloud(200, i).lines().map(|line| format!("{line} 0 0 0 {label}")).collect();
+            write(&raw.join(format!("{synset}/{i}.txt")), points.join("\n"));
+            lists[usize::from(i > 3 || label == 24)].push(format!("shape_data/{synset}/{i}"));
+        }
+    }
+    for (split, list) in ["train", "test"].iter().zip(&lists) {
+        let file = format!("train_test_split/shuffled_{split}_file_list.json");
+        write(&raw.join(file), serde_json::to_string(list).unwrap());
+    }
+    write(&raw.join("train_test_split/shuffled_val_file_list.json"), "[]");
+    let args = ["--set", "dataset.kind=shapenetpart", "--data", text(&raw)];
+    finish(prepare_command(&data, &SMALL[1..], &args)).expect(0);
+    let encoder = dir.path().join("plain.toml");
+    write(&encoder, "preset = \"tiny\"\n[model]\ntokenizer = [4, 8, 8]\nwidth = 12\ndepth = 3\nheads = 2\n");
+    let start =
+        ["segment", "parts-small", "--from", "scratch", "--preset", text(&encoder), "--data", text(&data)];
+    let sets = ["data.groups=8", "data.group_size=8", "run.epochs=1", "length.min_steps=0", "optim.batch=4"];
+    let mut all = [&start[..], &["--test-split", "test", "--labels", "4", "--out"]].concat();
+    let out = dir.path().join("out");
+    all.push(text(&out));
+    sets.iter().for_each(|set| all.extend(["--set", set]));
+    let run = jepa3d(&all).expect(0);
+    assert!(run.stderr.contains("classes that are judged and never trained on: Lamp"), "{}", run.stderr);
+    let says = "note: all judged points of a class of objects are of one part: ";
+    assert!(run.stdout.contains(says), "{}", run.stdout);
 }
 
 #[test]

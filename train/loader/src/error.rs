@@ -19,7 +19,7 @@ pub enum Error {
         folder: PathBuf,
     },
     /// There is no such split, or it is empty.
-    #[error("{folder}: split: expected one of {splits}; found {split:?}", folder = folder.display(), splits = splits.join(", "))]
+    #[error("{folder}: split: expected one of {splits}; found {split:?}", folder = folder.display(), splits = list_splits(splits))]
     NoSplit {
         /// The prepared dataset.
         folder: PathBuf,
@@ -81,6 +81,11 @@ pub enum Error {
     /// What a thread of the loader met.
     #[error(transparent)]
     Loading(std::sync::Arc<Error>),
+}
+
+/// Names of splits; in words where nothing was prepared.
+fn list_splits(splits: &[String]) -> String {
+    if splits.is_empty() { "none, since the set holds no sample".to_owned() } else { splits.join(", ") }
 }
 
 fn name_view(view: Option<u16>) -> String {

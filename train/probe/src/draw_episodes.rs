@@ -81,7 +81,7 @@ impl EpisodeList {
             return Err(Error::Features {
                 what: format!("classes with {} samples and {} queries", config.most_shots(), config.queries),
                 expected: format!("at least {most}"),
-                found: format!("{} (too small: {})", source.drawable.len(), left_out.join("; ")),
+                found: source.describe_drawable(),
             });
         }
         let query_split = match &config.evaluation {
@@ -129,6 +129,15 @@ impl<'a> EpisodeSource<'a> {
             format!("{}: {support} to learn from, {queries} queries", self.class_name(label))
         };
         too_small.map(tell).collect()
+    }
+
+    /// How many classes may be drawn, and why not others.
+    fn describe_drawable(&self) -> String {
+        let count = self.drawable.len();
+        match self.left_out() {
+            small if small.is_empty() => format!("{count}, and no other labelled samples"),
+            small => format!("{count} (too small: {})", small.join("; ")),
+        }
     }
 
     fn draw_all(&self) -> Vec<Episode> {

@@ -49,7 +49,7 @@ impl SampleParts {
     /// Parts with labels of whole samples, drawn class by class.
     ///
     /// # Errors
-    /// Fails if a split does not exist, fewer than two classes can be trained on, or no sample can be judged.
+    /// Fails if a split does not exist, fewer than two classes can be trained on, or no sample of one of them can be judged.
     pub(crate) fn draw_by_class(config: &DownstreamConfig, dataset: &PreparedDataset) -> Result<Self> {
         let classes = dataset.classes();
         let class_name = |label: usize| classes[label].clone();
@@ -59,10 +59,13 @@ impl SampleParts {
         };
         let mut parts = Self::draw(config, dataset, &strata, &class_name)?;
         let trained = count_strata(&parts.training.samples, &strata);
+        let names_of = |counts: &BTreeMap<usize, usize>| {
+            counts.keys().map(|&label| class_name(label)).collect::<Vec<_>>().join(", ")
+        };
         if trained.len() < 2 {
-            let names: Vec<String> = trained.keys().map(|&label| class_name(label)).collect();
-            let found = format!("{} ({})", trained.len(), names.join(", "));
-            return Err(out_of_range("labels of the training part", "at least two classes", found));
+            let found = format!("{} ({})", trained.len(), names_of(&trained));
+            let key = format!("labels of {}", parts.training.split);
+            return Err(out_of_range(&key, "at least two classes to be trained on", found));
         }
         let judged = count_strata(&parts.evaluation.samples, &strata);
         let unseen: Vec<String> = judged
@@ -70,6 +73,11 @@ impl SampleParts {
             .filter(|label| !trained.contains_key(label))
             .map(|&label| class_name(label))
             .collect();
+        if unseen.len() == judged.len() {
+            let key = format!("labels of {}", parts.evaluated);
+            let expected = format!("classes that are trained on ({})", names_of(&trained));
+            return Err(out_of_range(&key, expected, names_of(&judged)));
+        }
         if !unseen.is_empty() {
             let names = unseen.join(", ");
             parts.notes.push(format!("classes that are judged and never trained on: {names}"));
@@ -111,10 +119,12 @@ impl SampleParts {
         let drawing = Strata { seed: config.run.seed, purpose: "labels", strata };
         note_small_classes(config.labels.budget, &count_strata(&pool, strata), name, &mut notes);
         let (training, _) = drawing.split(pool, &count);
-        for (what, samples) in [("trained on", &training), ("judged", &evaluation.samples)] {
+        for (what, of, samples) in
+            [("trained on", &split, &training), ("judged", &evaluated, &evaluation.samples)]
+        {
             if samples.is_empty() {
-                let expected = format!("labelled samples of {split} to be {what}");
-                return Err(out_of_range("labels", expected, "none"));
+                let expected = format!("labelled samples to be {what}");
+                return Err(out_of_range(&format!("labels of {of}"), expected, "none"));
             }
         }
         Ok(Self {

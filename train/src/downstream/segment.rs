@@ -16,6 +16,7 @@ use super::segment_scores::{ScoredPoints, SegmentScores};
 use super::segmenter::{JudgedSample, Segmenter, find_point_classes};
 use super::start::{DownstreamStart, TaskParts};
 use super::trainer::DownstreamLoop;
+use crate::config::out_of_range;
 use crate::error::Result;
 use crate::request::{Event, RunOutcome};
 
@@ -83,6 +84,10 @@ impl DownstreamRun for SegmentRun {
         let last = look(running.state().step, &mut |sample| {
             ranked.extend(sample.scored.iou.map(|iou| RankedSample { id: sample.id.to_owned(), iou }));
         })?;
+        if last.scores.points.points == 0 {
+            let expected = format!("points of {} with a class that counts", running.parts.evaluated);
+            return Err(out_of_range("labels of points", expected, "none"));
+        }
         let examples = self.read_examples(ranked)?;
         // Behind all that is judged by the last step's parameters.
         let selected = running.load_best()?.map(|step| look(step, &mut |_| ())).transpose()?;
