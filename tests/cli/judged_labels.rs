@@ -1,6 +1,8 @@
 //! Labels that do not serve: splits that are not there, no labels, one class alone, classes that are judged and never learned from.
 
-use super::harness::{Run, cloud, jepa3d, prepare_folder, text, write};
+use super::harness::{
+    Run, SMALL, cloud, finish, jepa3d, prepare_command, prepare_folder, test_data, text, write,
+};
 use super::pretrain::Place;
 
 /// A run, and sets that are named by what is wrong with them.
@@ -106,4 +108,26 @@ fn what_is_left_out_is_said_and_the_rest_goes_on() {
         };
         assert!(said.contains(unseen), "{}: {said}", verb[0]);
     }
+}
+
+#[test]
+fn boxes_of_one_keyframe_are_judged_or_refused_by_name() {
+    let Some(real) = test_data("nuscenes") else { return };
+    let sets = LabelledSets::new();
+    for (name, least) in [("few", "32"), ("more", "5")] {
+        let least = format!("dataset.min_box_points={least}");
+        let boxes =
+            ["dataset.unit=\"box\"", "cloud.frame=\"unit-sphere\"", "cloud.too_few=\"repeat\"", &least];
+        let args = ["--set", "dataset.kind=nuscenes", "--data", text(&real)];
+        finish(prepare_command(&sets.0.path(name), &[&SMALL[1..], &boxes].concat(), &args)).expect(0);
+    }
+    for verb in ALL {
+        let refused = sets.run("few", verb, &[]).expect(2).stderr;
+        assert!(refused.contains("fixed fifth of train") && refused.contains("truck"), "{refused}");
+        sets.run("more", verb, &[]).expect(0);
+    }
+    let probed = sets.run("more", &["probe"], &[]).expect(0).stdout;
+    assert!(probed.contains("left out: 5 labels a class: truck has 1 in the training part"), "{probed}");
+    let large = sets.run("more", &["fewshot"], &[]).expect(2).stderr;
+    assert!(large.contains("car: 4 to learn from, 0 queries"), "{large}");
 }
