@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::harness::{Run, command, files_below, finish, jepa3d, text, write};
 use super::pretrain::{Place, TINY};
 
-const PLAN: &str = r#"
+/// Two widths, two seeds.
+pub(super) const PLAN: &str = r#"
 name = "two widths"
 base = "point-jepa-region-small"
 seeds = [1, 2]
@@ -17,7 +18,7 @@ light = true
 "predictor.width" = [8, 16]
 "#;
 
-fn ablate(place: &Place, plan: &str, out: &Path, args: &[&str]) -> std::process::Command {
+pub(super) fn ablate(place: &Place, plan: &str, out: &Path, args: &[&str]) -> std::process::Command {
     let mut command = command(&["ablate", plan, "--threads", "2", "--data"]);
     command.arg(place.path("data")).arg("--out").arg(out);
     let (width, rest): (Vec<&str>, Vec<&str>) =
@@ -31,7 +32,7 @@ fn ablate(place: &Place, plan: &str, out: &Path, args: &[&str]) -> std::process:
 }
 
 /// Everything that must not depend on the pieces a run was made in.
-fn bytes(out: &Path) -> Vec<(String, Vec<u8>)> {
+pub(super) fn bytes(out: &Path) -> Vec<(String, Vec<u8>)> {
     let is_kept = |name: &str| {
         ["ablation.json", "result.json", "last.safetensors"].iter().any(|kept| name.ends_with(kept))
     };

@@ -1,4 +1,4 @@
-//! SIGKILL at random moments over what follows a preparation: caches, runs, features and pictures. The same command, once
+//! SIGKILL at random moments over what follows a preparation: caches, runs, features, reports and pictures. The same command, once
 //! more, gives the same bytes, and nothing half-written is left.
 
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jepa3d_schemas::Draws;
 
+use super::ablate::{PLAN, ablate, bytes};
 use super::harness::{VIEWS, command, contents, files_below, finish, prepare_small, text, verify};
 use super::pretrain::{Place, assert_same};
 
@@ -98,27 +99,80 @@ fn kill_runs(wanted: usize) {
     assert_eq!(half_written(&out), [""; 0].map(PathBuf::from));
 }
 
+/// A run that follows pretraining.
+struct TunedVerb {
+    verb: &'static str,
+    preset: &'static str,
+    sets: &'static [&'static str],
+}
+
+const TUNED: [TunedVerb; 2] = [
+    TunedVerb { verb: "finetune", preset: "modelnet40-small", sets: &[] },
+    TunedVerb { verb: "segment", preset: "parts-small", sets: &["head.hidden=8", "segment.upsampling=8"] },
+];
+
 fn kill_tuning(wanted: usize) {
     let place = Place::new();
     place.pretrain("run", &["--set", "run.stop_after=1"]).expect(0);
+    TUNED.iter().for_each(|tuned| kill_tuned(&place, tuned, wanted));
+}
+
+fn kill_tuned(place: &Place, tuned: &TunedVerb, wanted: usize) {
     let (run, data) = (place.path("run"), place.path("data"));
     let start = |out: &Path| {
-        let mut all =
-            vec!["finetune", "modelnet40-small", "--from", text(&run), "--data", text(&data), "--resume"];
-        for set in ["run.epochs=3", "length.min_steps=0", "labels.selection=0.5", "labels.select_every=1"] {
-            all.extend(["--set", set]);
-        }
-        all.extend(["--set", "optim.batch=8", "--set", "run.checkpoint_every=1", "--out", text(out)]);
-        command(&all)
+        let mut all = vec![tuned.verb, tuned.preset, "--from", text(&run), "--data", text(&data), "--resume"];
+        let sets = ["run.epochs=3", "length.min_steps=0", "labels.selection=0.5", "labels.select_every=1"];
+        let more = ["optim.batch=8", "run.checkpoint_every=1"];
+        sets.iter().chain(&more).chain(tuned.sets).for_each(|set| all.extend(["--set", set]));
+        command(&[&all[..], &["--out", text(out)]].concat())
     };
-    let (straight, out) = (place.path("straight"), place.path("tuned"));
+    let [straight, out] = ["straight", "killed"].map(|name| place.path(&format!("{name}-{}", tuned.verb)));
     finish(start(&straight)).expect(0);
     let restart = || std::fs::remove_dir_all(&out).unwrap();
     survive(&Victim { start: &|| start(&out), check: &|| (), restart: &restart }, wanted, 4);
     for file in ["last.safetensors", "best.safetensors", "result.json"] {
         let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
-        assert!(read(&straight) == read(&out), "{file}");
+        assert!(read(&straight) == read(&out), "{}: {file}", tuned.verb);
     }
+    assert_eq!(half_written(&out), [""; 0].map(PathBuf::from), "{}", tuned.verb);
+}
+
+fn kill_reports(wanted: usize) {
+    let place = Place::new();
+    place.pretrain("run", &["--set", "run.stop_after=3"]).expect(0);
+    let (run, data, out) = (place.path("run"), place.path("data"), place.path("report"));
+    let common = [text(&run), "--data", text(&data), "--out", text(&out)];
+    let retrieve = [&["retrieve"], &common[..]].concat();
+    let robustness = [&["robustness"], &common[..], &["--corruptions", "jitter,occlude"]].concat();
+    for args in [retrieve, robustness] {
+        finish(command(&args)).expect(0);
+        let read = || -> Vec<(PathBuf, Vec<u8>)> {
+            let files = files_below(&out).into_iter().filter(|path| !text(path).ends_with(".tmp"));
+            files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+        };
+        let whole = read();
+        let restart = || std::fs::remove_dir_all(&out).unwrap();
+        let check = || {
+            let found = if out.exists() { read() } else { Vec::new() };
+            assert!(found.iter().all(|file| whole.contains(file)), "{args:?}: a file that is not whole");
+        };
+        restart();
+        survive(&Victim { start: &|| command(&args), check: &check, restart: &restart }, wanted, 5);
+        assert!(read() == whole, "{args:?}");
+        assert_eq!(half_written(&out), [""; 0].map(PathBuf::from));
+        restart();
+    }
+}
+
+fn kill_ablations(wanted: usize) {
+    let place = Place::new();
+    let (plan, straight, out) = (place.path("plan.toml"), place.path("straight"), place.path("ablation"));
+    std::fs::write(&plan, PLAN).unwrap();
+    let start = |out: &Path| ablate(&place, text(&plan), out, &[]);
+    finish(start(&straight)).expect(0);
+    let restart = || std::fs::remove_dir_all(&out).unwrap();
+    survive(&Victim { start: &|| start(&out), check: &|| (), restart: &restart }, wanted, 6);
+    assert!(bytes(&out) == bytes(&straight), "other bytes");
     assert_eq!(half_written(&out), [""; 0].map(PathBuf::from));
 }
 
@@ -128,6 +182,8 @@ fn a_few_kills_lose_nothing_that_follows_a_preparation() {
     kill_files(1);
     kill_runs(2);
     kill_tuning(2);
+    kill_reports(1);
+    kill_ablations(1);
 }
 
 #[test]
@@ -137,4 +193,6 @@ fn many_kills_lose_nothing_that_follows_a_preparation() {
     kill_files(30);
     kill_runs(60);
     kill_tuning(60);
+    kill_reports(30);
+    kill_ablations(30);
 }
