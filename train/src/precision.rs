@@ -37,3 +37,22 @@ impl PassPrecision {
         Ok(Self { is_bf16: false, kernels: Precision::Bf16(engine) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_takes_bf16_where_it_has_a_unit_or_is_to_emulate_one() {
+        let settle = |asked, emulates| PassPrecision::settle(asked, &Device::Cpu, emulates);
+        let plain = settle(ProductPrecision::F32, true).unwrap();
+        assert!(!plain.is_bf16 && plain.kernels == Precision::F32);
+        let emulated = settle(ProductPrecision::Bf16, true).unwrap();
+        assert!(!emulated.is_bf16 && emulated.kernels == Precision::Bf16(Bf16Engine::Emulated));
+        match (Bf16Engine::detect(), settle(ProductPrecision::Bf16, false)) {
+            (Some(engine), Ok(found)) => assert_eq!(found.kernels, Precision::Bf16(engine)),
+            (None, Err(error)) => assert!(error.to_string().contains("run.precision"), "{error}"),
+            (unit, found) => panic!("{unit:?}, {found:?}"),
+        }
+    }
+}

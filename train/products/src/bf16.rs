@@ -13,9 +13,11 @@ mod pack;
 
 pub use engine::Bf16Engine;
 pub use multiply::Bf16Product;
-pub use pack::{Bf16Left, Bf16Right, round_to_bf16};
+#[cfg(test)]
+pub(crate) use pack::round_to_bf16;
+pub use pack::{Bf16Left, Bf16Right};
 
-use crate::recycled::{Pool, Pooled};
+use crate::recycled::{MemoryPool, Pooled};
 
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 16;
@@ -31,8 +33,8 @@ pub(crate) const BLOCK: usize = 2 * ROWS;
 pub struct Tile(pub(crate) [[u32; INNER / 2]; ROWS]);
 
 impl Pooled for Tile {
-    fn pool() -> &'static std::sync::Mutex<Pool<Self>> {
-        static POOL: std::sync::Mutex<Pool<Tile>> = std::sync::Mutex::new(Pool::new());
+    fn pool() -> &'static std::sync::Mutex<MemoryPool<Self>> {
+        static POOL: std::sync::Mutex<MemoryPool<Tile>> = std::sync::Mutex::new(MemoryPool::new());
         &POOL
     }
 }

@@ -30,9 +30,9 @@ mod product;
 mod recycled;
 mod vectorized;
 
-pub use bf16::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Tile, round_to_bf16};
+pub use bf16::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Tile};
 pub use matrix::Matrix;
 pub use process_memory::keep_freed_memory;
 pub use product::{Number, Product, product};
-pub use recycled::{Pool, Pooled, Recycled};
+pub use recycled::{MemoryPool, Pooled, Recycled};
 pub use vectorized::VectorLevel;

@@ -11,26 +11,26 @@ use std::sync::{Mutex, PoisonError};
 /// A kind of number that memory is kept for.
 pub trait Pooled: Copy + Default + Send + 'static {
     /// Where it is kept.
-    fn pool() -> &'static Mutex<Pool<Self>>;
+    fn pool() -> &'static Mutex<MemoryPool<Self>>;
 }
 
 impl Pooled for f32 {
-    fn pool() -> &'static Mutex<Pool<Self>> {
-        static POOL: Mutex<Pool<f32>> = Mutex::new(Pool::new());
+    fn pool() -> &'static Mutex<MemoryPool<Self>> {
+        static POOL: Mutex<MemoryPool<f32>> = Mutex::new(MemoryPool::new());
         &POOL
     }
 }
 
 /// Memory that nobody uses, and how much is used.
 #[derive(Debug)]
-pub struct Pool<T> {
+pub struct MemoryPool<T> {
     free: BTreeMap<usize, Vec<Vec<T>>>,
     kept: usize,
     in_use: usize,
     most: usize,
 }
 
-impl<T: Copy + Default> Pool<T> {
+impl<T: Copy + Default> MemoryPool<T> {
     pub(crate) const fn new() -> Self {
         Self { free: BTreeMap::new(), kept: 0, in_use: 0, most: 0 }
     }
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_used_again_and_no_more_is_kept_than_was_used() {
-        let mut pool = Pool::<f32>::new();
-        let lend = |pool: &mut Pool<f32>, len: usize| pool.take(len).unwrap_or_else(|| vec![0.0; len]);
+        let mut pool = MemoryPool::<f32>::new();
+        let lend = |pool: &mut MemoryPool<f32>, len: usize| pool.take(len).unwrap_or_else(|| vec![0.0; len]);
         let (first, second) = (lend(&mut pool, 100), lend(&mut pool, 60));
         let place = first.as_ptr();
         pool.give_back(first);

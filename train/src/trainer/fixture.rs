@@ -73,7 +73,7 @@ impl TrainerFixture {
             out,
             resume,
             device: "cpu".into(),
-            emulates_bf16: false,
+            emulates_bf16: true,
             shown: None,
         }
     }

@@ -30,6 +30,7 @@ fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
         ("accumulated", accumulated),
         ("region", [REGION, DROPOUT].concat()),
         ("online", online.to_vec()),
+        ("bf16", [DROPOUT, &["run.precision=bf16"]].concat()),
     ]
 }
 
@@ -55,6 +56,16 @@ fn pieces_with_other_threads_equal_a_straight_run() {
         assert_eq!(found.1, want.1, "{name}");
         assert!(found.0 == want.0, "{name}: {}", difference(&found.0, &want.0));
     }
+}
+
+#[test]
+fn a_run_is_continued_in_the_precision_that_it_was_begun_in() {
+    let place = TrainerFixture::new();
+    place.run("run", false, &["run.stop_after=2"]);
+    let Err(error) = place.trainer("run", true, &["run.precision=bf16"]) else { panic!("another precision") };
+    assert!(error.to_string().contains("run.precision"), "{error}");
+    place.run("bf16", false, &["run.precision=bf16", "run.stop_after=2"]);
+    assert!(place.result("bf16").0 != place.result("run").0, "nothing was rounded");
 }
 
 #[test]

@@ -12,8 +12,7 @@ use super::activations::first_layer;
 use super::aligned::AlignedBuffer;
 use super::cut::Cut;
 use super::flat::FlatWeights;
-use super::forward::shift_offsets;
-use super::prepared::{Local, Mixed, lift_rows, out_rows};
+use super::prepared::{Local, Mixed, lift_rows, out_rows, shift_offsets};
 use super::tile::Largest;
 
 /// Columns of which a maximum is taken together.

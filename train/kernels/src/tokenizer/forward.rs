@@ -15,7 +15,7 @@ use super::cut::Cut;
 use super::first_pass::{FirstPass, FirstPassPlan, run_first_pass};
 use super::flat::{ChannelMoments, FlatWeights, PointMoments};
 use super::mixed_statistics::{MixedStatistics, find_offsets};
-use super::prepared::{Local, Mixed};
+use super::prepared::{Local, Mixed, shift_offsets};
 use super::tile::{ActivationRows, Largest, Start, max_over_patches, product};
 use crate::linear::Precision;
 
@@ -149,19 +149,6 @@ impl WithSimd for TokenPass<'_> {
             for (token, value) in tokens.chunks_exact_mut(d).zip(value.chunks_exact(width.d)) {
                 token.copy_from_slice(&value[..d]);
             }
-        }
-    }
-}
-
-/// What the second BatchNorm makes of a patch's offset: scale * offset + shift, [n, c3].
-#[inline(always)]
-pub(crate) fn shift_offsets<S: Simd>(simd: S, offsets: &[f32], mixed: &Mixed, out: &mut [f32]) {
-    let (scale, shift) = (S::as_simd_f32s(&mixed.scale).0, S::as_simd_f32s(&mixed.shift).0);
-    let c3 = mixed.scale.len();
-    for (out, offset) in out.chunks_exact_mut(c3).zip(offsets.chunks_exact(c3)) {
-        let out = S::as_mut_simd_f32s(out).0.iter_mut().zip(S::as_simd_f32s(offset).0);
-        for (c, (out, &offset)) in out.enumerate() {
-            *out = simd.mul_add_e_f32s(scale[c], offset, shift[c]);
         }
     }
 }

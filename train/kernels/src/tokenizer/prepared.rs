@@ -74,6 +74,19 @@ impl Mixed {
     }
 }
 
+/// What the second BatchNorm makes of a patch's offset: scale * offset + shift, [n, c3].
+#[inline(always)]
+pub(crate) fn shift_offsets<S: Simd>(simd: S, offsets: &[f32], mixed: &Mixed, out: &mut [f32]) {
+    let (scale, shift) = (S::as_simd_f32s(&mixed.scale).0, S::as_simd_f32s(&mixed.shift).0);
+    let c3 = mixed.scale.len();
+    for (out, offset) in out.chunks_exact_mut(c3).zip(offsets.chunks_exact(c3)) {
+        let out = S::as_mut_simd_f32s(out).0.iter_mut().zip(S::as_simd_f32s(offset).0);
+        for (c, (out, &offset)) in out.enumerate() {
+            *out = simd.mul_add_e_f32s(scale[c], offset, shift[c]);
+        }
+    }
+}
+
 /// The first layer and its BatchNorm as one affine map, [4, c1].
 fn fold_first(flat: FlatWeights<'_>, norm: &ChannelMoments) -> AlignedBuffer {
     let (values, at, c1) = (flat.values, flat.ranges, flat.widths.pad().c1);

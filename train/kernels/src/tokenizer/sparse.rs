@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use super::activations::{add, add_scaled, first_layer, mask};
 use super::aligned::AlignedBuffer;
 use super::flat::FlatWeights;
-use super::forward::{SavedPasses, shift_offsets};
-use super::prepared::{out_rows, pack_rows};
+use super::forward::SavedPasses;
+use super::prepared::{out_rows, pack_rows, shift_offsets};
 use super::tile::{ActivationRows, Packed, Start, add_transposed, product};
 
 /// Columns of the last layer's weights worked on at a time, so that they and their gradient stay in the cache.

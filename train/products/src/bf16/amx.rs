@@ -17,7 +17,7 @@ use super::Tile;
 
 /// The tiles that one block of 32 x 32 sums is made from: two rows of tiles of each factor, equally many.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BlockFactors<'a> {
+pub(crate) struct TileRows<'a> {
     pub left: [&'a [Tile]; 2],
     pub right: [&'a [Tile]; 2],
 }
@@ -28,7 +28,7 @@ mod linux {
     use std::arch::x86_64::__cpuid_count;
     use std::sync::OnceLock;
 
-    use super::BlockFactors;
+    use super::TileRows;
     use crate::bf16::BLOCK;
 
     /// How the registers are cut: `palette_id` 1, and for each of eight its bytes a row and its rows.
@@ -100,8 +100,8 @@ mod linux {
     ///
     /// # Panics
     /// If the factors have no tiles or not equally many, or `out` is too small.
-    pub(crate) fn multiply_block(factors: BlockFactors<'_>, out: &mut [f32], step: usize, is_added: bool) {
-        let BlockFactors { left: [a0, a1], right: [b0, b1] } = factors;
+    pub(crate) fn multiply_block(factors: TileRows<'_>, out: &mut [f32], step: usize, is_added: bool) {
+        let TileRows { left: [a0, a1], right: [b0, b1] } = factors;
         let depth = a0.len();
         assert!(depth > 0 && [a1, b0, b1].iter().all(|row| row.len() == depth), "tiles of a block");
         assert!(step >= BLOCK && out.len() >= (BLOCK - 1) * step + BLOCK, "room for a block");
@@ -158,7 +158,7 @@ mod linux {
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod absent {
-    use super::BlockFactors;
+    use super::TileRows;
 
     pub(crate) fn is_permitted() -> bool {
         false
@@ -168,7 +168,7 @@ mod absent {
         unreachable!("AMX is not permitted here")
     }
 
-    pub(crate) fn multiply_block(_: BlockFactors<'_>, _: &mut [f32], _: usize, _: bool) {
+    pub(crate) fn multiply_block(_: TileRows<'_>, _: &mut [f32], _: usize, _: bool) {
         unreachable!("AMX is not permitted here")
     }
 }

@@ -1,11 +1,11 @@
 //! What the matrix unit computes, in ordinary instructions: the same bits, and the oracle of its tests.
 
-use super::amx::BlockFactors;
+use super::amx::TileRows;
 use super::{INNER, ROWS, Tile};
 use crate::vectorized;
 
 /// The same as the matrix unit's, on any processor: `out` (+)= left x right, 32 x 32, rows `step` apart.
-pub(crate) fn multiply_block(factors: BlockFactors<'_>, out: &mut [f32], step: usize, is_added: bool) {
+pub(crate) fn multiply_block(factors: TileRows<'_>, out: &mut [f32], step: usize, is_added: bool) {
     for (i, left) in factors.left.into_iter().enumerate() {
         for (j, right) in factors.right.into_iter().enumerate() {
             add_tiles(&mut out[i * ROWS * step + j * ROWS..], step, left, right, is_added);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::amx::{self, BlockFactors};
+use super::amx::{self, TileRows};
 use super::engine::Bf16Engine;
 use super::pack::{Bf16Left, Bf16Right};
 use super::{BLOCK, emulated};
@@ -76,14 +76,14 @@ impl Bf16Product<'_> {
         self,
         blocks: Range<usize>,
         target: &mut Target<'_>,
-        multiply_block: fn(BlockFactors<'_>, &mut [f32], usize, bool),
+        multiply_block: fn(TileRows<'_>, &mut [f32], usize, bool),
     ) {
         let (left, right) = (&self.left.0, &self.right.0);
         for panel in 0..right.blocks() {
             let columns = (right.rows - panel * BLOCK).min(BLOCK);
             for block in blocks.clone() {
                 let rows = (left.rows - block * BLOCK).min(BLOCK);
-                let factors = BlockFactors { left: left.block(block), right: right.block(panel) };
+                let factors = TileRows { left: left.block(block), right: right.block(panel) };
                 let start = (block - blocks.start) * BLOCK * target.step + panel * BLOCK;
                 let out = &mut target.out[start..];
                 if rows == BLOCK && columns == BLOCK {

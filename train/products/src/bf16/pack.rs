@@ -182,7 +182,8 @@ fn round_bits(x: f32) -> u32 {
     if x.is_nan() { bits | 0x0040_0000 } else { number }
 }
 
-/// The nearest number that `bf16` has, as factors are rounded: ties to even, denormal numbers to zero.
-pub fn round_to_bf16(x: f32) -> f32 {
+/// The nearest number that `bf16` has, as factors are rounded.
+#[cfg(test)]
+pub(crate) fn round_to_bf16(x: f32) -> f32 {
     f32::from_bits(round_bits(x) & 0xffff_0000)
 }
