@@ -61,8 +61,8 @@ pub(crate) fn add_wide(from: &[f32], into: &mut [f64]) {
 }
 
 /// Partial results of fixed chunks, summed in their order: the same at any number of threads.
-pub(crate) fn sum_chunks(parts: impl IntoIterator<Item = Vec<f64>>, len: usize) -> Vec<f64> {
-    let parts: Vec<Vec<f64>> = parts.into_iter().collect();
+pub(crate) fn sum_chunks<'a>(parts: impl IntoIterator<Item = &'a Vec<f64>>, len: usize) -> Vec<f64> {
+    let parts: Vec<&Vec<f64>> = parts.into_iter().collect();
     let mut total = vec![0.0; len];
     total.par_chunks_mut(PIECE).enumerate().for_each(|(piece, total)| {
         for part in &parts {

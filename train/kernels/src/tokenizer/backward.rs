@@ -95,7 +95,7 @@ impl Assembly<'_> {
         let (width, c2, at) = (saved.local.width, flat.widths.c2, flat.ranges);
         let out = total(sparse.chunks.iter().map(|part| &part.out), width.d * width.c3);
         rows_into(&out, width.c3, &mut gradient[at.out.clone()], flat.widths.c3);
-        let offset = sum_chunks(dense.iter().map(|part| part.offset.clone()), width.c3);
+        let offset = sum_chunks(dense.iter().map(|part| &part.offset), width.c3);
         let merged = merged_gradient(saved, norm);
         let mut mix_local = multiply(&merged, &saved.local.lift);
         for (row, &g) in mix_local.chunks_exact_mut(width.c2).zip(&offset) {
@@ -117,7 +117,7 @@ impl Assembly<'_> {
         add_wide(&through_mix, &mut lift);
         rows_into(&lift, width.c1, &mut gradient[at.lift.clone()], flat.widths.c1);
         if !self.is_training {
-            let mut bias = sum_chunks(dense.iter().map(|part| part.summary.clone()), width.c2);
+            let mut bias = sum_chunks(dense.iter().map(|part| &part.summary), width.c2);
             for (row, &g) in mix.chunks_exact(width.c2).zip(&offset) {
                 bias.iter_mut().zip(row).for_each(|(b, &w)| *b += f64::from(w) * g);
             }
@@ -129,7 +129,7 @@ impl Assembly<'_> {
     fn first_layer(&mut self, dense: &[DenseGradients]) {
         let (flat, saved, gradient) = (self.flat, self.saved, &mut self.gradient);
         let (at, c1) = (flat.ranges, saved.local.width.c1);
-        let found = sum_chunks(dense.iter().map(|part| part.first.clone()), 4 * c1);
+        let found = sum_chunks(dense.iter().map(|part| &part.first), 4 * c1);
         let weights = flat.values[at.first.clone()].as_chunks::<3>().0;
         for (c, w) in weights.iter().enumerate() {
             let (w, norm) = (w.map(f64::from), &saved.norms[0]);

@@ -54,7 +54,7 @@ pub(crate) fn run_first_pass(
             Arch::new().dispatch(FirstPassTask { cut, local, points, largest, sums, with_gram })
         })
         .collect();
-    FirstPass { summary, summary_point, sums, gram: sum_chunks(grams, width.c1 * width.c1) }
+    FirstPass { summary, summary_point, sums, gram: sum_chunks(&grams, width.c1 * width.c1) }
 }
 
 /// Pass 1 over a chunk; its Gram matrix.

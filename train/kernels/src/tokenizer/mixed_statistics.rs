@@ -33,7 +33,7 @@ pub(crate) fn find_offsets(cut: Cut, local: &Local, seen: &FirstPass, with_sums:
             Arch::new().dispatch(OffsetPass { local, out, summary, sums, with_sums })
         })
         .collect();
-    let total = |i: usize, len: usize| sum_chunks(parts.iter().map(|part| part[i].clone()), len);
+    let total = |i: usize, len: usize| sum_chunks(parts.iter().map(|part| &part[i]), len);
     let (sum, squares, by_first) = (total(0, width.c3), total(1, width.c3), total(2, width.c3 * width.c1));
     Offsets { values, sum, squares, by_first }
 }
