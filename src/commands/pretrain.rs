@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use jepa3d_inspect::LiveFacts;
-use jepa3d_train::{Event, PretrainConfig, PretrainRequest, RunOutcome, Scalars, Trainer};
+use jepa3d_train::{Event, PretrainConfig, PretrainRequest, ProductPrecision, RunOutcome, Scalars, Trainer};
 
 use super::live::{self, LiveArgs};
 use super::{Conclusion, bound_threads, print, tell, threads};
@@ -69,6 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     config.data.threads = bound_threads("data.threads", config.data.threads, cores);
     jepa3d_train::use_threads(threads(args.threads));
     let facts = describe_run(args, &config);
+    let precision = config.run.precision;
     let request = PretrainRequest {
         config,
         data: args.data.clone(),
@@ -80,6 +81,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     };
     let stop = stop_on_signals()?;
     let mut trainer = Trainer::new(request)?;
+    if precision == ProductPrecision::Bf16 {
+        let is_emulated = args.emulate_bf16 && args.device == "cpu";
+        tell(format_args!("products in bf16{}", if is_emulated { ", emulated" } else { "" }));
+    }
     let mut live = args.live.open(facts)?;
     let outcome = trainer.run(&stop, &mut |event| {
         live::record(&mut live, &event);

@@ -53,8 +53,8 @@ mod trainer;
 pub use checkpoint::LAST_FILE;
 pub use config::{
     CrossConfig, DataConfig, EmaConfig, EmaShape, HybridConfig, LossConfig, LossKind, Method, ModelConfig,
-    MonitorConfig, OptimConfig, PositionKind, PredictorConfig, PretrainConfig, TargetConfig, TargetKind,
-    TargetNorm, TargetTokenizer, TeacherConfig, TrainRunConfig,
+    MonitorConfig, OptimConfig, PositionKind, PredictorConfig, PretrainConfig, ProductPrecision,
+    TargetConfig, TargetKind, TargetNorm, TargetTokenizer, TeacherConfig, TrainRunConfig,
 };
 pub use device::use_threads;
 pub use downstream::{

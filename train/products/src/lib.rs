@@ -34,5 +34,5 @@ pub use bf16::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Tile};
 pub use matrix::Matrix;
 pub use process_memory::keep_freed_memory;
 pub use product::{Number, Product, product};
-pub use recycled::{MemoryPool, Pooled, Recycled};
+pub use recycled::{Pooled, Recycled};
 pub use vectorized::VectorLevel;
