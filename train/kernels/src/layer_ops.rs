@@ -267,9 +267,12 @@ mod tests {
         tensor.flatten_all().unwrap().to_vec1().unwrap()
     }
 
+    /// From its inputs to its output.
+    type ComparedLayer<'a> = &'a dyn Fn(&[Var]) -> Result<Tensor>;
+
     /// Output and gradients of a layer against the same from candle's operators.
-    fn compare(what: &str, inputs: &[Var], layers: [&dyn Fn(&[Var]) -> Result<Tensor>; 2]) {
-        let run = |layer: &dyn Fn(&[Var]) -> Result<Tensor>| {
+    fn compare(what: &str, inputs: &[Var], layers: [ComparedLayer<'_>; 2]) {
+        let run = |layer: ComparedLayer<'_>| {
             let out = layer(inputs).unwrap();
             let weighting = random(&mut Draws::new(3, what, "gradient"), out.dims());
             let store = (&out * &*weighting).unwrap().sum_all().unwrap().backward().unwrap();
