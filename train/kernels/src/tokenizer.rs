@@ -25,6 +25,7 @@ mod forward;
 mod mixed_statistics;
 mod prepared;
 mod sparse;
+mod sparse_products;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -60,8 +61,8 @@ pub fn tokenize(
     tokenize_in(Precision::F32, patches, weights, mode)
 }
 
-/// [`tokenize`] with products of this precision: of the two layers that are followed by a maximum, in the forward direction.
-/// Statistics and the backward, which recomputes what it needs, stay in `f32`.
+/// [`tokenize`] with products of this precision: of the layers that run on every point in the forward direction, and of what
+/// the last maximum sends back through the mixing layer. Statistics, and BatchNorm's share in every row, stay in `f32`.
 ///
 /// # Errors
 /// As [`tokenize`].

@@ -136,7 +136,7 @@ struct TokenLayers<'a> {
 }
 
 /// Row `c` of `rows` times `scale[c]`.
-fn scale_rows(rows: &[f32], scale: &[f32]) -> Vec<f32> {
+pub(crate) fn scale_rows(rows: &[f32], scale: &[f32]) -> Vec<f32> {
     let width = rows.len() / scale.len();
     rows.chunks_exact(width)
         .zip(scale)
@@ -176,7 +176,7 @@ impl WithSimd for ShiftTask<'_> {
 
 vectorized! {
     /// ReLU; what is not a number stays so.
-    fn clamp_negative(values: &mut [f32]) {
+    pub(crate) fn clamp_negative(values: &mut [f32]) {
         for value in values {
             *value = if *value < 0.0 { 0.0 } else { *value };
         }

@@ -21,6 +21,8 @@ use crate::linear::Precision;
 
 /// What backward needs of a forward pass, besides its arguments.
 pub(crate) struct SavedPasses {
+    /// Of the products, backward's too.
+    pub(crate) precision: Precision,
     pub(crate) cut: Cut,
     pub(crate) local: Local,
     pub(crate) mixed: Mixed,
@@ -80,7 +82,8 @@ pub(crate) fn forward(
     let offset = offsets.values;
     #[rustfmt::skip]
     let saved = SavedPasses {
-        cut, local, mixed, moments, norms, summary, summary_point, sums, offset, token_point, first_mean, mixed_by_first,
+        precision, cut, local, mixed, moments, norms, summary, summary_point, sums, offset, token_point, first_mean,
+        mixed_by_first,
     };
     (tokens, saved)
 }

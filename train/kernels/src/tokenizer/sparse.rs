@@ -12,8 +12,9 @@ use super::activations::{add, add_scaled, first_layer, mask};
 use super::aligned::AlignedBuffer;
 use super::flat::FlatWeights;
 use super::forward::SavedPasses;
-use super::prepared::{out_rows, pack_rows, shift_offsets};
-use super::tile::{ActivationRows, Packed, Start, add_transposed, product};
+use super::prepared::{out_rows, shift_offsets};
+use super::sparse_products::{RowFactors, RowProducts};
+use super::tile::{ActivationRows, Start};
 
 /// Columns of the last layer's weights worked on at a time, so that they and their gradient stay in the cache.
 const COLUMNS: usize = 128;
@@ -44,7 +45,7 @@ pub(crate) fn run_sparse(
     saved: &SavedPasses,
 ) -> SparseFindings {
     let (cut, width, d) = (saved.cut, saved.local.width, flat.widths.d);
-    let weights = SparseWeights::new(flat, saved);
+    let weights = SparseWeights { out: out_rows(flat), merged: RowProducts::new(saved) };
     let mut patch_sums = AlignedBuffer::zeros(cut.patches * width.c3);
     let chunks = points
         .par_chunks(cut.chunk * cut.k * 3)
@@ -62,29 +63,15 @@ pub(crate) fn run_sparse(
     SparseFindings { patch_sums, chunks }
 }
 
-struct SparseWeights {
+struct SparseWeights<'a> {
     /// [d, c3]
     out: AlignedBuffer,
-    /// c3 -> c1, the merged layer with the second BatchNorm's scale.
-    merged: Packed,
-}
-
-impl SparseWeights {
-    fn new(flat: FlatWeights<'_>, saved: &SavedPasses) -> Self {
-        let (c1, c3) = (saved.local.width.c1, saved.local.width.c3);
-        let mut scaled = AlignedBuffer::zeros(c3 * c1);
-        let rows =
-            scaled.chunks_exact_mut(c1).zip(saved.local.merged.chunks_exact(c1)).zip(&*saved.mixed.scale);
-        for ((to, from), &scale) in rows {
-            to.iter_mut().zip(from).for_each(|(to, &v)| *to = scale * v);
-        }
-        Self { out: out_rows(flat), merged: pack_rows(&scaled, c3) }
-    }
+    merged: RowProducts<'a>,
 }
 
 struct SparsePass<'a> {
     saved: &'a SavedPasses,
-    weights: &'a SparseWeights,
+    weights: &'a SparseWeights<'a>,
     d: usize,
     points: &'a [f32],
     tokens: &'a [f32],
@@ -186,7 +173,7 @@ struct SparseScratch {
 
 struct SparseBlock<'a> {
     saved: &'a SavedPasses,
-    weights: &'a SparseWeights,
+    weights: &'a SparseWeights<'a>,
     tokens: &'a [f32],
     token_point: &'a [u16],
     offsets: &'a [f32],
@@ -201,7 +188,8 @@ impl SparseBlock<'_> {
         shift_offsets(simd, self.offsets, mixed, &mut scratch.shifts);
         let start = Start { rows: &scratch.shifts, of: &scratch.hits.patch, relu: true };
         let rows = ActivationRows { data: &scratch.first, stride: local.width.c1 };
-        product(simd, rows, &mixed.merged, start, &mut scratch.second);
+        let second = &mut scratch.second[..scratch.hits.rows.len() * local.width.c3];
+        self.weights.merged.activate(simd, rows, start, second);
     }
 
     /// Gradient of the last layer's weights and of its input, masked by the ReLU.
@@ -245,11 +233,9 @@ impl SparseBlock<'_> {
         for (row, &patch) in scratch.gradient.chunks_exact(c3).zip(&scratch.hits.patch) {
             add(simd, row, &mut sums[patch as usize * c3..][..c3]);
         }
-        let rows = ActivationRows { data: &scratch.gradient[..n * c3], stride: c3 };
-        add_transposed(simd, rows, ActivationRows { data: &scratch.first, stride: c1 }, merged, false);
-        let (zeros, of) = (AlignedBuffer::zeros(c1), vec![0; n]);
-        let start = Start { rows: &zeros, of: &of, relu: false };
-        product(simd, rows, &self.weights.merged, start, &mut scratch.back);
+        let rows = RowFactors { first: &scratch.first[..n * c1], gradient: &scratch.gradient[..n * c3], c3 };
+        self.weights.merged.add_weight_gradient(simd, rows, merged);
+        self.weights.merged.multiply_back(simd, rows, &mut scratch.back[..n * c1]);
     }
 }
 
