@@ -6,8 +6,7 @@
 use std::cell::RefCell;
 
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var, bail};
-use jepa3d_kernels::{CpuView, Tape};
-use pulp::Arch;
+use jepa3d_kernels::{AdamFactors, CpuView, Tape, update_numbers};
 use rayon::prelude::*;
 
 use crate::config::OptimConfig;
@@ -294,23 +293,16 @@ impl AdamRule {
 
     /// The update of a piece of a parameter on the CPU.
     fn update_piece(&self, p: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
-        let [b1, b2] = self.betas.map(|b| b as f32);
-        let [c1, c2] = self.betas.map(|b| (1.0 - b) as f32);
-        let (scale, keep, epsilon) = (self.scale as f32, self.keep as f32, self.epsilon as f32);
-        let rate = (self.learning_rate / self.corrections[0]) as f32;
-        let root = (1.0 / self.corrections[1].sqrt()) as f32;
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let all = p.iter_mut().zip(first).zip(second).zip(gradient);
-                for (((p, m), v), &g) in all {
-                    let g = g * scale;
-                    *m = b1 * *m + c1 * g;
-                    *v = b2 * *v + c2 * g * g;
-                    *p = *p * keep - rate * *m / (v.sqrt() * root + epsilon);
-                }
-            },
-        );
+        let factors = AdamFactors {
+            gradient: self.scale as f32,
+            kept: self.betas.map(|b| b as f32),
+            added: self.betas.map(|b| (1.0 - b) as f32),
+            parameter: self.keep as f32,
+            rate: (self.learning_rate / self.corrections[0]) as f32,
+            root: (1.0 / self.corrections[1].sqrt()) as f32,
+            epsilon: self.epsilon as f32,
+        };
+        update_numbers(p, first, second, gradient, factors);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The target encoder is an exponential moving average: after every update it moves a little towards what it is the copy of.
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var, bail};
-use pulp::Arch;
+use jepa3d_kernels::move_numbers;
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -53,16 +53,7 @@ impl InplaceOp2 for MoveTowards {
             bail!("an average needs f32 numbers")
         };
         let pieces = copy[start..end].par_chunks_mut(PIECE).zip(original[from..to].par_chunks(PIECE));
-        pieces.for_each(|(copy, original)| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for (c, &o) in copy.iter_mut().zip(original) {
-                        *c += self.share * (o - *c);
-                    }
-                },
-            );
-        });
+        pieces.for_each(|(copy, original)| move_numbers(copy, original, self.share));
         Ok(())
     }
 }

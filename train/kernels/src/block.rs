@@ -7,12 +7,12 @@
 
 use jepa3d_products::{Matrix, Recycled};
 
-use super::affine::{Affine, AffineGradient};
+use super::affine::Affine;
 use super::attention::{Attention, Heads, ProbabilityDrop};
 use super::dropout::{Mask, key_of};
 use super::gelu::{gelu, gelu_backward};
 use super::linear::{GradientFactors, LayerWidths, Precision, RightFactor};
-use super::norm::{NormInput, RowStats, layer_norm, layer_norm_backward};
+use super::norm::{NormInput, RowStats, add_norm_gradient, layer_norm};
 use super::rows::{add, add_column_sums};
 
 /// Slices of the parameters of a block: weight and bias of two norms and four layers.
@@ -240,7 +240,7 @@ impl ChunkPass<'_> {
         self.factors.fc1.multiply(&mut dnormed, Matrix::new(&dhidden, self.shape.hidden), width);
         let input = NormInput { rows: &saved.middle, stats: &saved.stats2 };
         let fc1 = self.layer_gradient(dhidden, input.repeat(w.norm2), w.fc1);
-        (fc1, fc2, norm_backward(dx, input, w.norm2, &dnormed))
+        (fc1, fc2, add_norm_gradient(dx, input, w.norm2.weight, &dnormed))
     }
 
     fn attention_backward(
@@ -267,7 +267,7 @@ impl ChunkPass<'_> {
         self.factors.qkv.multiply(&mut dnormed, Matrix::new(&dqkv, 3 * width), width);
         let input = NormInput { rows: &saved.input, stats: &saved.stats1 };
         let qkv = self.layer_gradient(dqkv, input.repeat(w.norm1), w.qkv);
-        (qkv, proj, norm_backward(dx, input, w.norm1, &dnormed))
+        (qkv, proj, add_norm_gradient(dx, input, w.norm1.weight, &dnormed))
     }
 
     /// Of a layer that was given `x` and whose output has the gradient `dy`.
@@ -323,12 +323,4 @@ impl ChunkPass<'_> {
             mask.apply(activation, self.shape.first * self.shape.heads.tokens * self.shape.hidden);
         }
     }
-}
-
-/// Adds to `dx`, given the gradient of a norm's output; the gradients of its weight and bias.
-fn norm_backward(dx: &mut [f32], input: NormInput<'_>, norm: Affine<'_>, dy: &[f32]) -> [Vec<f32>; 2] {
-    let (mut weight, mut bias) = (vec![0.0f32; norm.weight.len()], vec![0.0f32; norm.bias.len()]);
-    let mut gradient = AffineGradient { weight: &mut weight, bias: &mut bias };
-    layer_norm_backward(dx, &mut gradient, input, norm.weight, dy);
-    [weight, bias]
 }

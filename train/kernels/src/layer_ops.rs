@@ -6,14 +6,15 @@
 //! order: the result does not depend on the number of threads.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
-use jepa3d_products::{Matrix, Product, product, vectorized};
+use jepa3d_products::{Matrix, product, vectorized};
 use rayon::prelude::*;
 
-use super::affine::{Affine, AffineGradient};
+use super::affine::Affine;
 use super::gelu::{gelu, gelu_backward};
-use super::norm::{NormInput, RowStats, layer_norm, layer_norm_backward, measure_rows};
-use super::rows::{add, add_column_sums, fill_rows};
-use super::view::{CpuView, contiguous};
+use super::linear::{Precision, RightFactor};
+use super::norm::{NormInput, RowStats, add_norm_gradient, layer_norm, measure_rows};
+use super::rows::{add, add_column_sums};
+use super::view::{CpuView, borrow_numbers, shape_gradients};
 
 /// Rows of a chunk.
 const ROWS: usize = 128;
@@ -70,15 +71,12 @@ impl CustomOp3 for LinearOp {
     ) -> Result<(CpuStorage, Shape)> {
         let (outputs, inputs) = weight_layout.shape().dims2()?;
         let shape = with_last(x_layout.shape(), inputs, outputs)?;
-        let (x, weight) = (contiguous(x, x_layout)?, contiguous(weight, weight_layout)?);
-        let bias = contiguous(bias, bias_layout)?;
+        let (x, weight) = (borrow_numbers(x, x_layout)?, borrow_numbers(weight, weight_layout)?);
+        let bias = borrow_numbers(bias, bias_layout)?;
         let mut out = vec![0.0f32; shape.elem_count()];
         let chunks = out.par_chunks_mut(ROWS * outputs).zip(x.par_chunks(ROWS * inputs));
-        chunks.for_each(|(out, x)| {
-            fill_rows(out, bias);
-            let weight = Matrix::new(weight, inputs).transpose();
-            Product::new(Matrix::new(x, inputs), weight).add_to(out, outputs);
-        });
+        let weight = RightFactor::new(Matrix::new(weight, inputs).transpose(), Precision::F32);
+        chunks.for_each(|(out, x)| weight.apply(out, Matrix::new(x, inputs), bias));
         Ok((CpuStorage::F32(out), shape))
     }
 
@@ -97,8 +95,7 @@ impl CustomOp3 for LinearOp {
         let dx = product(dy_rows, Matrix::new(w.slice(), inputs));
         let dw = product(dy_rows.transpose(), Matrix::new(x_view.slice(), inputs));
         let db = sum_rows(dy.slice(), outputs);
-        let tensor = |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((Some(tensor(dx, x)?), Some(tensor(dw, weight)?), Some(tensor(db, bias)?)))
+        shape_gradients([dx, dw, db], [x, weight, bias])
     }
 }
 
@@ -118,10 +115,10 @@ impl CustomOp3 for NormOp {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (weight, bias) = (contiguous(weight, weight_layout)?, contiguous(bias, bias_layout)?);
+        let (weight, bias) = (borrow_numbers(weight, weight_layout)?, borrow_numbers(bias, bias_layout)?);
         let width = weight.len();
         let shape = with_last(x_layout.shape(), width, width)?;
-        let x = contiguous(x, x_layout)?;
+        let x = borrow_numbers(x, x_layout)?;
         let mut out = vec![0.0f32; x.len()];
         out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(out, x)| {
             let mut stats = vec![RowStats::default(); x.len() / width];
@@ -148,10 +145,7 @@ impl CustomOp3 for NormOp {
             .map(|((dx, rows), dy)| {
                 let mut stats = vec![RowStats::default(); rows.len() / width];
                 measure_rows(&mut stats, rows, width);
-                let (mut dw, mut db) = (vec![0.0f32; width], vec![0.0f32; width]);
-                let mut sums = AffineGradient { weight: &mut dw, bias: &mut db };
-                layer_norm_backward(dx, &mut sums, NormInput { rows, stats: &stats }, w.slice(), dy);
-                [dw, db]
+                add_norm_gradient(dx, NormInput { rows, stats: &stats }, w.slice(), dy)
             })
             .collect();
         let (mut dw, mut db) = (vec![0.0f32; width], vec![0.0f32; width]);
@@ -159,8 +153,7 @@ impl CustomOp3 for NormOp {
             add(&mut dw, part_of_weight);
             add(&mut db, part_of_bias);
         }
-        let tensor = |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((Some(tensor(dx, x)?), Some(tensor(dw, weight)?), Some(tensor(db, bias)?)))
+        shape_gradients([dx, dw, db], [x, weight, bias])
     }
 }
 
@@ -172,7 +165,7 @@ impl CustomOp1 for GeluOp {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = contiguous(x, layout)?;
+        let x = borrow_numbers(x, layout)?;
         let mut out = vec![0.0f32; x.len()];
         out.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(out, x)| gelu(out, x));
         Ok((CpuStorage::F32(out), layout.shape().clone()))
@@ -196,7 +189,7 @@ impl CustomOp1 for SmoothL1Op {
     }
 
     fn cpu_fwd(&self, e: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let e = contiguous(e, layout)?;
+        let e = borrow_numbers(e, layout)?;
         let mut out = vec![0.0f32; e.len()];
         out.par_chunks_mut(PIECE).zip(e.par_chunks(PIECE)).for_each(|(out, e)| smooth_l1(out, e, self.beta));
         Ok((CpuStorage::F32(out), layout.shape().clone()))

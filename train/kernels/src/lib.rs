@@ -50,6 +50,7 @@ mod softmax;
 mod stack;
 mod tape;
 mod tokenizer;
+mod update;
 mod view;
 
 pub use dropout::{Mask, key_of};
@@ -62,4 +63,5 @@ pub use tape::Tape;
 pub use tokenizer::{
     BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted, tokenize_in,
 };
-pub use view::CpuView;
+pub use update::{AdamFactors, move_numbers, update_numbers};
+pub use view::{CpuView, borrow_numbers, shape_gradients};

@@ -36,6 +36,19 @@ impl NormInput<'_> {
     }
 }
 
+/// Adds to `dx [n, width]`, given `dy`, the gradient of a norm's output; the gradients of its weight and bias.
+pub(crate) fn add_norm_gradient(
+    dx: &mut [f32],
+    input: NormInput<'_>,
+    weight: &[f32],
+    dy: &[f32],
+) -> [Vec<f32>; 2] {
+    let (mut of_weight, mut of_bias) = (vec![0.0f32; weight.len()], vec![0.0f32; weight.len()]);
+    let mut gradient = AffineGradient { weight: &mut of_weight, bias: &mut of_bias };
+    layer_norm_backward(dx, &mut gradient, input, weight, dy);
+    [of_weight, of_bias]
+}
+
 vectorized! {
     /// Sets `out` from an input that was measured.
     fn normalize(out: &mut [f32], input: NormInput<'_>, norm: Affine<'_>) {
@@ -64,7 +77,7 @@ vectorized! {
     }
 
     /// Adds to `dx [n, width]` and to `gradient`, given `dy`, the gradient of the output.
-    pub(crate) fn layer_norm_backward(
+    fn layer_norm_backward(
         dx: &mut [f32],
         gradient: &mut AffineGradient<'_>,
         input: NormInput<'_>,

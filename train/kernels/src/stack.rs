@@ -21,7 +21,7 @@ use super::dropout::key_of;
 use super::linear::{GradientFactors, LayerWidths, Precision};
 use super::rows::add;
 use super::tape::Tape;
-use super::view::{CpuView, contiguous};
+use super::view::{CpuView, borrow_numbers};
 
 /// The most tokens that pass through the blocks together, if a sample has no more.
 const CHUNK_ROWS: usize = 384;
@@ -304,8 +304,8 @@ impl CustomOp2 for StackOp {
         positions_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let batch = BatchShape::new(x_layout.shape().dims3()?);
-        let x = contiguous(x, x_layout)?;
-        let positions = contiguous(positions, positions_layout)?;
+        let x = borrow_numbers(x, x_layout)?;
+        let positions = borrow_numbers(positions, positions_layout)?;
         let out = self.forward(x, positions, batch)?;
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }

@@ -31,16 +31,15 @@ mod tests;
 mod tile;
 mod weights;
 
-use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::backward::backward;
 use self::flat::{ChannelMoments, FlatWeights, Widths};
 use self::forward::{Running, SavedPasses, forward};
 use super::linear::Precision;
+use super::view::{CpuView, borrow_numbers};
 
 pub use composite::{tokenize_composite, tokenize_counted};
 pub use weights::{BatchStats, Mode, TokenizerWeights};
@@ -130,8 +129,9 @@ impl CustomOp2 for Tokenize {
         let (patch_count, k, _) = layout.shape().dims3()?;
         let ranges = self.widths.ranges();
         let flat =
-            FlatWeights { values: contiguous(flat, flat_layout)?, ranges: &ranges, widths: self.widths };
-        let (tokens, saved) = forward(contiguous(patches, layout)?, k, flat, &self.running, self.precision);
+            FlatWeights { values: borrow_numbers(flat, flat_layout)?, ranges: &ranges, widths: self.widths };
+        let (tokens, saved) =
+            forward(borrow_numbers(patches, layout)?, k, flat, &self.running, self.precision);
         if self.saved.set(saved).is_err() {
             bail!("tokenizer: an operation is run once");
         }
@@ -149,31 +149,12 @@ impl CustomOp2 for Tokenize {
             bail!("tokenizer: backward without forward");
         };
         let gradient = gradient.contiguous()?;
-        let (patches, flat_values, gradient) =
-            (patches.storage_and_layout(), flat.storage_and_layout(), gradient.storage_and_layout());
+        let (patches, values, gradient) =
+            (CpuView::new(patches)?, CpuView::new(flat)?, CpuView::new(&gradient)?);
         let ranges = self.widths.ranges();
-        let flat_weights =
-            FlatWeights { values: borrow(&flat_values)?, ranges: &ranges, widths: self.widths };
-        let values =
-            backward(borrow(&patches)?, borrow(&gradient)?, flat_weights, saved, self.running.is_none());
+        let weights = FlatWeights { values: values.slice(), ranges: &ranges, widths: self.widths };
+        let values = backward(patches.slice(), gradient.slice(), weights, saved, self.running.is_none());
         let n = values.len();
         Ok((None, Some(Tensor::from_vec(values, n, flat.device())?)))
-    }
-}
-
-fn borrow<'a>(tensor: &'a (impl Deref<Target = Storage>, &Layout)) -> Result<&'a [f32]> {
-    match &*tensor.0 {
-        Storage::Cpu(storage) => contiguous(storage, tensor.1),
-        _ => bail!("tokenizer: expected a tensor on the CPU"),
-    }
-}
-
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let CpuStorage::F32(values) = storage else {
-        bail!("tokenizer: expected {:?}, found {:?}", DType::F32, storage.dtype());
-    };
-    match layout.contiguous_offsets() {
-        Some((from, to)) => Ok(&values[from..to]),
-        None => bail!("tokenizer: expected contiguous tensors"),
     }
 }

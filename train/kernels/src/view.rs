@@ -32,9 +32,25 @@ impl<'a> CpuView<'a> {
 }
 
 /// The numbers of an operator's argument.
-pub(crate) fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+///
+/// # Errors
+/// Fails if they are not f32 or not contiguous.
+pub fn borrow_numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => bail!("a kernel was given an argument that is not contiguous"),
     }
+}
+
+/// Gradients of an operator's three arguments, each of the argument's shape.
+///
+/// # Errors
+/// Fails if there are not as many numbers.
+pub fn shape_gradients(
+    gradients: [Vec<f32>; 3],
+    arguments: [&Tensor; 3],
+) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    let shape = |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
+    let ([a, b, c], [of_a, of_b, of_c]) = (gradients, arguments);
+    Ok((Some(shape(a, of_a)?), Some(shape(b, of_b)?), Some(shape(c, of_c)?)))
 }

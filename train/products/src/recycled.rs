@@ -62,18 +62,26 @@ impl<T: Copy + Default> MemoryPool<T> {
     }
 }
 
-/// A slice of memory with **arbitrary contents**, those of an earlier use; kept for the next when it is dropped.
+/// Bytes of a cache line: no vector that is read from its start crosses two.
+const LINE: usize = 64;
+
+/// A slice of memory with **arbitrary contents**, those of an earlier use; kept for the next when it is dropped. It starts at
+/// a cache line.
 #[derive(Debug)]
 pub struct Recycled<T: Pooled> {
     memory: Vec<T>,
+    start: usize,
     len: usize,
 }
 
 impl<T: Pooled> Recycled<T> {
     /// `len` numbers, whatever they are.
     pub fn take(len: usize) -> Self {
-        let kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner).take(len);
-        Self { memory: kept.unwrap_or_else(|| vec![T::default(); len]), len }
+        let slack = LINE / size_of::<T>();
+        let kept = T::pool().lock().unwrap_or_else(PoisonError::into_inner).take(len + slack);
+        let memory = kept.unwrap_or_else(|| vec![T::default(); len + slack]);
+        let start = memory.as_ptr().align_offset(LINE).min(slack);
+        Self { memory, start, len }
     }
 
     /// The same numbers as in `values`.
@@ -95,13 +103,13 @@ impl<T: Pooled> Deref for Recycled<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.memory[..self.len]
+        &self.memory[self.start..self.start + self.len]
     }
 }
 
 impl<T: Pooled> DerefMut for Recycled<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.memory[..self.len]
+        &mut self.memory[self.start..self.start + self.len]
     }
 }
 
@@ -135,5 +143,6 @@ mod tests {
         memory.fill(3.0);
         let copy = Recycled::copy_of(&memory);
         assert_eq!((&*copy, copy.len()), (&[3.0; 7][..], 7));
+        assert!([memory.as_ptr(), copy.as_ptr()].iter().all(|start| start.addr().is_multiple_of(LINE)));
     }
 }

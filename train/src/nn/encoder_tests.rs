@@ -125,10 +125,18 @@ fn dropout_is_the_same_in_both_forms() {
 
 /// Output, gradient of the input, and gradients of all parameters of two blocks, one after the other.
 fn run_in(precision: Precision, threads: usize) -> Vec<Vec<f32>> {
+    run_scaled(precision, threads, 1.0)
+}
+
+/// The same where the weights of queries and keys are so many times as large.
+fn run_scaled(precision: Precision, threads: usize, scale: f64) -> Vec<Vec<f32>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
         let rates = DropRates { hidden: 0.1, attention: 0.1, path: vec![0.0, 0.2] };
         let (encoder, parameters) = small(2, rates, true);
+        for q in parameters.all().iter().filter(|q| q.name.contains("qkv")) {
+            q.var.set(&(q.var.as_tensor() * scale).unwrap()).unwrap();
+        }
         let mut draws = Draws::new(9, "x", "stack test");
         let (x, g) = (random(&[50, 33, 24], &mut draws), random(&[50, 33, 24], &mut draws));
         let pass = ForwardPass::new(11, false).with_precision(precision);
@@ -167,6 +175,19 @@ fn products_in_bf16_are_near_those_in_f32() {
     match Bf16Engine::detect() {
         Some(engine) => {
             assert!(run_in(Precision::Bf16(engine), 2) == emulated, "the matrix unit has other bits")
+        }
+        None => eprintln!("skipped: this processor or system has no AMX"),
+    }
+}
+
+#[test]
+fn logits_of_ten_thousand_stay_numbers_in_bf16() {
+    let emulated = run_scaled(Precision::Bf16(Bf16Engine::Emulated), 2, 300.0);
+    assert!(emulated.iter().flatten().all(|x| x.is_finite()));
+    assert!(emulated[1].iter().any(|&x| x != 0.0), "no gradient of the input");
+    match Bf16Engine::detect() {
+        Some(engine) => {
+            assert!(run_scaled(Precision::Bf16(engine), 2, 300.0) == emulated, "the unit has other bits")
         }
         None => eprintln!("skipped: this processor or system has no AMX"),
     }

@@ -3,7 +3,8 @@
 //! From candle's operators it is some thirty passes over the rows, most of them strided; here it is five. Sums are taken over
 //! pieces of fixed size in their order, so that they do not depend on threads.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
+use jepa3d_kernels::{CpuView, borrow_numbers, shape_gradients};
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -68,7 +69,7 @@ impl NormActivation {
     /// # Shapes
     /// `x [n, C]`, `weight` and `bias` `[C]` to `[n, C]`.
     pub(super) fn apply(self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        Ok(x.contiguous()?.apply_op3(weight, bias, self)?)
+        Ok(x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, self)?)
     }
 
     /// Gradients of the rows, the weight and the bias.
@@ -111,14 +112,6 @@ impl NormActivation {
     }
 }
 
-/// The contiguous f32 numbers of a tensor on the CPU.
-fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
-        _ => bail!("batch norm: expected contiguous f32, found {:?}", layout.shape()),
-    }
-}
-
 impl CustomOp3 for NormActivation {
     fn name(&self) -> &'static str {
         "norm-activation"
@@ -133,8 +126,11 @@ impl CustomOp3 for NormActivation {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (x, weight, bias) =
-            (numbers(x, x_layout)?, numbers(weight, weight_layout)?, numbers(bias, bias_layout)?);
+        let (x, weight, bias) = (
+            borrow_numbers(x, x_layout)?,
+            borrow_numbers(weight, weight_layout)?,
+            borrow_numbers(bias, bias_layout)?,
+        );
         let mut out = vec![0.0; x.len()];
         let width = weight.len();
         out.par_chunks_mut(width).zip(x.par_chunks(width)).with_min_len(PIECE).for_each(|(out, x)| {
@@ -154,10 +150,10 @@ impl CustomOp3 for NormActivation {
         out: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
-        let [of_rows, of_weight, of_bias] =
-            self.gradients(&values(x)?, &values(weight)?, &values(out)?, &values(gradient)?);
-        let tensor = |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((Some(tensor(of_rows, x)?), Some(tensor(of_weight, weight)?), Some(tensor(of_bias, bias)?)))
+        let gradient = gradient.contiguous()?;
+        let (rows, w, y, dy) =
+            (CpuView::new(x)?, CpuView::new(weight)?, CpuView::new(out)?, CpuView::new(&gradient)?);
+        let gradients = self.gradients(rows.slice(), w.slice(), y.slice(), dy.slice());
+        shape_gradients(gradients, [x, weight, bias])
     }
 }

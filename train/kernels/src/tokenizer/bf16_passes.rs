@@ -100,12 +100,11 @@ impl Bf16Pass<'_> {
         let mut shifts = AlignedBuffer::zeros(offsets.len());
         Arch::new().dispatch(ShiftTask { offsets, mixed: layers.mixed, out: &mut shifts });
         let mut second = Recycled::take(rows * width.c3);
-        for (patch, shift) in second.chunks_exact_mut(k * width.c3).zip(shifts.chunks_exact(width.c3)) {
-            patch.chunks_exact_mut(width.c3).for_each(|row| row.copy_from_slice(shift));
-        }
         let left = self.first_rows(points);
-        Bf16Product { left: &left, right: layers.merged, engine: self.engine }.add_to(&mut second, width.c3);
-        clamp_negative(&mut second);
+        Bf16Product { left: &left, right: layers.merged, engine: self.engine }
+            .write_to(&mut second, width.c3);
+        let of: Vec<u32> = (0..rows).map(|row| (row / k) as u32).collect();
+        shift_and_clamp(&mut second, &shifts, &of);
         let left = Bf16Left::pack(Matrix::new(&second, width.c3));
         let mut found = Recycled::take(rows * width.d);
         Bf16Product { left: &left, right: layers.out, engine: self.engine }.write_to(&mut found, width.d);
@@ -121,7 +120,7 @@ impl Bf16Pass<'_> {
     /// The first layer's output of some points.
     fn first_rows(self, points: &[f32]) -> Bf16Left {
         let c1 = self.local.width.c1;
-        let mut rows = AlignedBuffer::zeros(points.len() / 3 * c1);
+        let mut rows = Recycled::take(points.len() / 3 * c1);
         Arch::new().dispatch(FirstTask { points, first: &self.local.first, out: &mut rows });
         Bf16Left::pack(Matrix::new(&rows, c1))
     }
@@ -175,10 +174,14 @@ impl WithSimd for ShiftTask<'_> {
 }
 
 vectorized! {
-    /// ReLU; what is not a number stays so.
-    pub(crate) fn clamp_negative(values: &mut [f32]) {
-        for value in values {
-            *value = if *value < 0.0 { 0.0 } else { *value };
+    /// Adds row `of[r]` of `shifts` to row `r`, and takes the ReLU; what is not a number stays so.
+    pub(crate) fn shift_and_clamp(rows: &mut [f32], shifts: &[f32], of: &[u32]) {
+        let width = rows.len() / of.len();
+        for (row, &of) in rows.chunks_exact_mut(width).zip(of) {
+            for (value, shift) in row.iter_mut().zip(&shifts[of as usize * width..][..width]) {
+                let sum = *value + shift;
+                *value = if sum < 0.0 { 0.0 } else { sum };
+            }
         }
     }
 

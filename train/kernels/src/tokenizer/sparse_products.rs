@@ -3,7 +3,7 @@
 use jepa3d_products::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Matrix};
 use pulp::Simd;
 
-use super::bf16_passes::{clamp_negative, scale_rows};
+use super::bf16_passes::{scale_rows, shift_and_clamp};
 use super::forward::SavedPasses;
 use super::prepared::pack_rows;
 use super::tile::{ActivationRows, Packed, Start, add_transposed, product};
@@ -63,12 +63,9 @@ impl<'a> RowProducts<'a> {
             Self::F32 { forward, .. } => product(simd, first, forward, start, second),
             Self::Bf16 { forward, engine, .. } => {
                 let (n, c3) = (start.of.len(), second.len() / start.of.len());
-                for (row, &of) in second.chunks_exact_mut(c3).zip(start.of) {
-                    row.copy_from_slice(&start.rows[of as usize * c3..][..c3]);
-                }
                 let left = Bf16Left::pack(Matrix::new(&first.data[..n * first.stride], first.stride));
-                Bf16Product { left: &left, right: forward, engine: *engine }.add_to(second, c3);
-                clamp_negative(second);
+                Bf16Product { left: &left, right: forward, engine: *engine }.write_to(second, c3);
+                shift_and_clamp(second, start.rows, start.of);
             }
         }
     }

@@ -6,10 +6,9 @@ use candle_core::safetensors::load;
 use candle_core::{Device, Tensor, Var};
 use jepa3d_schemas::Draws;
 
-use super::{
-    BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted, tokenize_in,
-};
-use crate::{Bf16Engine, Precision};
+use super::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted};
+
+mod bf16;
 
 type Tokenizer =
     fn(&Tensor, &TokenizerWeights, &Mode<'_>) -> candle_core::Result<(Tensor, Option<[BatchStats; 2]>)>;
@@ -322,53 +321,4 @@ fn what_does_not_fit_is_named() {
     wrong.lift = wrong.lift.narrow(1, 0, 7).unwrap();
     let text = message(&patches(&mut draws, 2, 4), &wrong);
     assert!(text.contains("tokenizer: first_conv.3.weight: expected [16, 8], found [16, 7]"), "{text}");
-}
-
-fn emulated(
-    x: &Tensor,
-    weights: &TokenizerWeights,
-    mode: &Mode<'_>,
-) -> candle_core::Result<(Tensor, Option<[BatchStats; 2]>)> {
-    tokenize_in(Precision::Bf16(Bf16Engine::Emulated), x, weights, mode)
-}
-
-/// Cosine of the angle between two gradients.
-fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (numbers(a), numbers(b));
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
-    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
-}
-
-#[test]
-fn products_in_bf16_are_near_those_in_f32() {
-    for (seed, widths, n, k) in [(21, [33, 40, 70, 5], 60, 7), (22, [128, 256, 512, 384], 20, 32)] {
-        let mut draws = Draws::new(seed, "tokenizer", "bf16");
-        let (vars, x) = (vars(&mut draws, widths), patches(&mut draws, n, k));
-        let gradient = variable(&mut draws, &[n, widths[3]], 0.0, 1.0).as_tensor().clone();
-        let (tokens, found) = run(emulated, &x, &vars, &Mode::Train, &gradient);
-        let (oracle, expected) = run(tokenize, &x, &vars, &Mode::Train, &gradient);
-        let far = difference(&tokens, &oracle);
-        assert!(far > 1e-6 && far < 2e-2, "{widths:?}: {far}");
-        for (i, (found, expected)) in found.iter().zip(&expected).enumerate().filter(|(i, _)| *i != LIFT_BIAS)
-        {
-            // Another point may have a maximum.
-            let along = cosine(found, expected);
-            assert!(along > 0.98, "{widths:?} {}: {along}", super::weights::NAMES[i]);
-        }
-    }
-}
-
-#[test]
-fn the_matrix_unit_and_its_emulation_give_the_same_tokens() {
-    let Some(engine) = Bf16Engine::detect() else {
-        eprintln!("skipped: this processor or system has no AMX");
-        return;
-    };
-    let mut draws = Draws::new(23, "tokenizer", "bf16");
-    let (vars, x) = (vars(&mut draws, [33, 40, 70, 5]), patches(&mut draws, 90, 9));
-    let tokens = |engine| {
-        let precision = Precision::Bf16(engine);
-        numbers(&tokenize_in(precision, &x, &weights(&vars), &Mode::Train).unwrap().0)
-    };
-    assert_eq!(tokens(engine), tokens(Bf16Engine::Emulated));
 }

@@ -105,9 +105,6 @@ mod linux {
         let depth = a0.len();
         assert!(depth > 0 && [a1, b0, b1].iter().all(|row| row.len() == depth), "tiles of a block");
         assert!(step >= BLOCK && out.len() >= (BLOCK - 1) * step + BLOCK, "room for a block");
-        if !is_added {
-            out.chunks_mut(step).take(BLOCK).for_each(|row| row[..BLOCK].fill(0.0));
-        }
         let upper = out.as_mut_ptr();
         // SAFETY: 16 rows of `step` numbers lie before the lower half, by the assertion above.
         let lower = unsafe { upper.add(16 * step) };
@@ -116,10 +113,18 @@ mod linux {
         // whole tiles by `with_tiles`.
         unsafe {
             asm!(
+                "test {is_added:e}, {is_added:e}",
+                "jz 3f",
                 "tileloadd tmm0, [{upper} + {step}]",
                 "tileloadd tmm1, [{upper} + {step} + 64]",
                 "tileloadd tmm2, [{lower} + {step}]",
                 "tileloadd tmm3, [{lower} + {step} + 64]",
+                "jmp 2f",
+                "3:",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
                 "2:",
                 "tileloadd tmm4, [{a0} + {row}]",
                 "tileloadd tmm6, [{b0} + {row}]",
@@ -148,6 +153,7 @@ mod linux {
                 b0 = inout(reg) b0.as_ptr() => _,
                 b1 = inout(reg) b1.as_ptr() => _,
                 depth = inout(reg) depth => _,
+                is_added = in(reg) u32::from(is_added),
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack)
