@@ -6,10 +6,11 @@ pub use jepa3d_kernels::{Bf16Engine, Precision};
 use jepa3d_loader::{Batch, Masks};
 use jepa3d_schemas::Draws;
 
-use crate::config::PretrainConfig;
+use crate::bench_views::{draw_images, draw_targets};
+use crate::config::{Method, PretrainConfig};
 use crate::downstream::{Classifier, DownstreamConfig, DownstreamModel, EncoderPhase};
 use crate::error::Result;
-use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
+use crate::models::{CrossInput, HybridInput, MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::nn::{ForwardPass, Parameters};
 use crate::optim::{AdamW, ParameterGradients, UpdateRates};
 use crate::target_encoder::update_target_encoder;
@@ -63,13 +64,21 @@ impl TrainStep {
         Ok(Self { config, model, parameters, optimizer, points, precision, steps: 0 })
     }
 
+    /// One block that hides a share of the patches; the context is the rest.
+    pub fn region(&self, hidden: f64) -> MaskSize {
+        let groups = self.config.data.groups;
+        let length = (hidden * groups as f64).round() as usize;
+        MaskSize { context: groups - length, blocks: 1, length }
+    }
+
     /// Forward, backward, AdamW and EMA on masks of a size; how long each took.
     ///
     /// # Errors
     /// Fails if a tensor operation does.
     pub fn step(&mut self, size: MaskSize) -> Result<StepTimes> {
         let pass = ForwardPass::new(self.steps, false).with_precision(self.precision);
-        let input = StepInput::Masked(MaskedInput { points: self.points.clone(), masks: self.masks(size) });
+        let input = self.input(size)?;
+        pass.watch.lap("input");
         let output = self.model.step(&input, &pass)?;
         let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;
         pass.watch.lap("backward");
@@ -81,6 +90,19 @@ impl TrainStep {
         pass.watch.lap("update");
         self.steps += 1;
         Ok(StepTimes { loss: output.loss.to_scalar()?, parts: pass.watch.laps() })
+    }
+
+    /// The same patches with new masks, or random views.
+    fn input(&self, size: MaskSize) -> Result<StepInput> {
+        let points = self.points.clone();
+        Ok(match self.config.method {
+            Method::Masked => StepInput::Masked(MaskedInput { points, masks: self.masks(size) }),
+            Method::Cross => StepInput::Cross(CrossInput { points, views: draw_targets(&self.config)? }),
+            Method::Hybrid => {
+                let (masks, views) = (self.masks(size), draw_images(&self.config)?);
+                StepInput::Hybrid(HybridInput { points, masks, views })
+            }
+        })
     }
 
     /// Runs of a fixed length, shared by the samples of the batch; they may overlap, and the context is a run of what

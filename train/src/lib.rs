@@ -19,6 +19,7 @@
 
 #[doc(hidden)]
 pub mod bench;
+mod bench_views;
 mod checkpoint;
 mod checkpoint_file;
 mod config;

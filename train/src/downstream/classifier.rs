@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::features::patch_tensors;
 use crate::models::{Backbone, PatchTensors};
 use crate::nn::{
-    ClassifierHead, EncoderInput, ForwardPass, HeadSizes, ParameterStore, Parameters, class_shares,
-    cross_entropy, pool_tokens,
+    ClassLoss, ClassifierHead, EncoderInput, ForwardPass, HeadSizes, ParameterStore, Parameters,
+    class_shares, pool_tokens,
 };
 use crate::trained_samples::TrainedLabels;
 
@@ -23,7 +23,7 @@ use crate::trained_samples::TrainedLabels;
 pub(crate) struct Classifier {
     backbone: Backbone,
     head: ClassifierHead,
-    smoothing: f64,
+    loss: ClassLoss,
     /// Label in the dataset of every class.
     labels: Vec<i32>,
     data: DataConfig,
@@ -66,9 +66,10 @@ impl Classifier {
         let sizes =
             HeadSizes { width: encoder.model.width, hidden: config.head.hidden, classes: labels.len() };
         let head = ClassifierHead::new(sizes, config.head.dropout, &store.builder().pp("cls_head"))?;
-        let (smoothing, data, device) = (config.head.smoothing, config.data.clone(), device.clone());
+        let loss = ClassLoss { smoothing: config.head.smoothing, weights: None };
+        let (data, device) = (config.data.clone(), device.clone());
         let labels = labels.to_vec();
-        let model = Self { backbone, head, smoothing, labels, data, device };
+        let model = Self { backbone, head, loss, labels, data, device };
         Ok((model, store.into_parameters()))
     }
 
@@ -133,7 +134,7 @@ impl DownstreamModel for Classifier {
         let points = patch_tensors(batch, &self.data, &self.device)?;
         let pooled = self.train_features(&points, phase, pass)?;
         let scores = self.head.train(&pooled, pass)?;
-        cross_entropy(&scores, &self.classes_of(batch), self.smoothing)
+        self.loss.of_rows(&scores, &self.classes_of(batch))
     }
 
     fn show(&self, batch: &Batch, clouds: usize) -> Result<Vec<TrainedLabels>> {

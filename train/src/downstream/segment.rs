@@ -6,6 +6,7 @@ use jepa3d_loader::{EvalConfig, PreparedDataset, SampleSelection};
 use serde::Serialize;
 
 use super::config::DownstreamConfig;
+use super::evaluation::EvaluationSource;
 use super::facts::DownstreamFacts;
 use super::request::DownstreamRequest;
 use super::run::DownstreamRun;
@@ -15,6 +16,7 @@ use super::segment_examples::{RankedSample, SegmentExample, choose_examples};
 use super::segment_scores::{ScoredPoints, SegmentScores};
 use super::segmenter::{JudgedSample, Segmenter, find_point_classes};
 use super::start::{DownstreamStart, TaskParts};
+use super::task::DownstreamModel;
 use super::trainer::DownstreamLoop;
 use crate::config::out_of_range;
 use crate::error::Result;
@@ -60,8 +62,11 @@ impl DownstreamRun for SegmentRun {
     fn new(request: DownstreamRequest) -> Result<Self> {
         let start = DownstreamStart::settle(request)?;
         let DownstreamStart { config, encoder, dataset, device, .. } = &start;
-        let (model, parameters) = Segmenter::new(config, encoder, dataset, device)?;
+        let (mut model, parameters) = Segmenter::new(config, encoder, dataset, device)?;
         let parts = draw_parts(config, dataset)?;
+        let training = EvaluationSource::new(dataset, &parts.training, &config.data);
+        let training = training.map(|source| model.eval_config(source));
+        model.weigh_classes(config.segment.class_weights, &training)?;
         let classes = find_point_classes(dataset)?.names.clone();
         let made = TaskParts { task: "segment", model, parameters, parts, classes };
         Ok(Self { running: start.begin(made)? })

@@ -37,6 +37,34 @@ impl JudgedPoints {
     }
 }
 
+/// What a mistake on a class of points costs in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassBalance {
+    /// The same for all.
+    #[default]
+    None,
+    /// `1 / sqrt(share)`.
+    Root,
+    /// `1 / share`.
+    Inverse,
+}
+
+impl ClassBalance {
+    /// Weights of classes with so many points; their mean over the classes that have any is 1, and so is that of others.
+    pub(crate) fn weigh(self, counts: &[u64]) -> Vec<f32> {
+        let power = match self {
+            Self::None => 0.0,
+            Self::Root => -0.5,
+            Self::Inverse => -1.0,
+        };
+        let raw = |&count: &u64| (count > 0).then(|| (count as f64).powf(power));
+        let found: Vec<f64> = counts.iter().filter_map(raw).collect();
+        let mean = found.iter().sum::<f64>() / found.len().max(1) as f64;
+        counts.iter().map(|count| raw(count).map_or(1.0, |weight| (weight / mean) as f32)).collect()
+    }
+}
+
 /// Settings of `segment` alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +73,8 @@ pub struct SegmentConfig {
     pub head: SegmentHead,
     /// Blocks, counted from 0, whose outputs are averaged, ascending; empty: the last of each third.
     pub depths: Vec<usize>,
+    /// What a mistake on a class costs, by its share of the labelled points that are trained on.
+    pub class_weights: ClassBalance,
     /// `parts`: numbers of a point after interpolation.
     pub upsampling: usize,
     /// `grouping`: the points of the canonical grouping are judged; `cloud`: all that are stored.
@@ -53,7 +83,13 @@ pub struct SegmentConfig {
 
 impl Default for SegmentConfig {
     fn default() -> Self {
-        Self { head: SegmentHead::Parts, depths: Vec::new(), upsampling: 384, judged: JudgedPoints::Grouping }
+        Self {
+            head: SegmentHead::Parts,
+            depths: Vec::new(),
+            class_weights: ClassBalance::None,
+            upsampling: 384,
+            judged: JudgedPoints::Grouping,
+        }
     }
 }
 
@@ -85,6 +121,17 @@ impl SegmentConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rare_classes_weigh_more() {
+        let near =
+            |found: Vec<f32>, want: [f32; 3]| found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near(ClassBalance::None.weigh(&[100, 4, 0]), [1.0, 1.0, 1.0]));
+        // 1/10 and 1/2 over their mean, 3/10; a class without points does not count.
+        assert!(near(ClassBalance::Root.weigh(&[100, 4, 0]), [1.0 / 3.0, 5.0 / 3.0, 1.0]));
+        assert!(near(ClassBalance::Inverse.weigh(&[100, 4, 0]), [2.0 / 26.0, 50.0 / 26.0, 1.0]));
+        assert_eq!(ClassBalance::Inverse.weigh(&[0, 0]), [1.0, 1.0]);
+    }
 
     #[test]
     fn thirds_of_the_official_encoder_are_its_blocks_3_7_11() {

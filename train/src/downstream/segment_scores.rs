@@ -6,7 +6,7 @@ use jepa3d_schemas::PointClasses;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::cross_entropy;
+use crate::nn::ClassLoss;
 
 /// Classes of labelled points as indices; none where a point counts for nothing.
 ///
@@ -28,7 +28,7 @@ pub(crate) fn find_targets(labels: &[i16], classes: &PointClasses) -> Result<Vec
 ///
 /// # Shapes
 /// `scores [P, C]`, `targets [P]` to a scalar.
-pub(crate) fn point_loss(scores: &Tensor, targets: &[Option<usize>], smoothing: f64) -> Result<Tensor> {
+pub(crate) fn point_loss(scores: &Tensor, targets: &[Option<usize>], rule: &ClassLoss) -> Result<Tensor> {
     let (mut rows, mut labels) = (Vec::new(), Vec::new());
     for (row, target) in targets.iter().enumerate() {
         if let Some(target) = target {
@@ -40,10 +40,10 @@ pub(crate) fn point_loss(scores: &Tensor, targets: &[Option<usize>], smoothing: 
         return Ok((scores.sum_all()? * 0.0)?);
     }
     if labels.len() == targets.len() {
-        return cross_entropy(scores, &labels, smoothing);
+        return rule.of_rows(scores, &labels);
     }
     let rows = Tensor::from_slice(&rows, rows.len(), scores.device())?;
-    cross_entropy(&scores.index_select(&rows, 0)?, &labels, smoothing)
+    rule.of_rows(&scores.index_select(&rows, 0)?, &labels)
 }
 
 /// Metrics of labelled points.
@@ -182,9 +182,9 @@ mod tests {
         let scores =
             Tensor::new(&[[1.0f32, 2.0, 0.5], [0.0, 3.0, 1.0], [2.0, 0.0, 0.0]], &Device::Cpu).unwrap();
         let value = |loss: Tensor| loss.to_scalar::<f32>().unwrap();
-        let part = value(point_loss(&scores, &[Some(1), None, Some(2)], 0.0).unwrap());
+        let part = value(point_loss(&scores, &[Some(1), None, Some(2)], &ClassLoss::default()).unwrap());
         let rows = Tensor::new(&[[1.0f32, 2.0, 0.5], [2.0, 0.0, 0.0]], &Device::Cpu).unwrap();
-        assert_eq!(part, value(cross_entropy(&rows, &[1, 2], 0.0).unwrap()));
-        assert_eq!(value(point_loss(&scores, &[None; 3], 0.0).unwrap()), 0.0);
+        assert_eq!(part, value(ClassLoss::default().of_rows(&rows, &[1, 2]).unwrap()));
+        assert_eq!(value(point_loss(&scores, &[None; 3], &ClassLoss::default()).unwrap()), 0.0);
     }
 }

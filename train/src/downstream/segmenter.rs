@@ -7,7 +7,7 @@ use jepa3d_schemas::{Error as DataError, MANIFEST_FILE, PointClasses};
 
 use super::config::DownstreamConfig;
 use super::evaluation::EvaluationSource;
-use super::segment_config::SegmentHead;
+use super::segment_config::{ClassBalance, SegmentHead};
 use super::segment_scores::{
     ScoreCollector, ScoredObject, ScoredPoints, SegmentScores, find_targets, point_loss,
 };
@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::features::patch_tensors;
 use crate::models::{Backbone, PatchTensors};
 use crate::nn::{
-    EncoderInput, ForwardPass, ParameterStore, Parameters, PartHead, PartHeadSizes, PointNeighbors,
-    PointTokens, SceneHead, mix_depths,
+    ClassLoss, EncoderInput, ForwardPass, ParameterStore, Parameters, PartHead, PartHeadSizes,
+    PointNeighbors, PointTokens, SceneHead, mix_depths,
 };
 use crate::trained_samples::TrainedLabels;
 
@@ -37,7 +37,7 @@ pub(crate) struct Segmenter {
     /// Blocks whose outputs are averaged, ascending.
     depths: Vec<usize>,
     classes: PointClasses,
-    smoothing: f64,
+    loss: ClassLoss,
     /// Which points are judged.
     judged: PointScope,
     data: DataConfig,
@@ -110,12 +110,34 @@ impl Segmenter {
             head,
             depths: config.segment.find_depths(encoder.model.depth)?,
             classes,
-            smoothing: config.head.smoothing,
+            loss: ClassLoss { smoothing: config.head.smoothing, weights: None },
             judged: config.segment.judged.scope(),
             data: config.data.clone(),
             device: device.clone(),
         };
         Ok((model, store.into_parameters()))
+    }
+
+    /// Makes mistakes on the classes of points cost what `balance` says, by how many labelled points of a part they have.
+    ///
+    /// # Errors
+    /// Fails if a shard does, or a point has a label without a name.
+    pub(crate) fn weigh_classes(
+        &mut self,
+        balance: ClassBalance,
+        training: &EvaluationSource<'_>,
+    ) -> Result<()> {
+        if balance == ClassBalance::None {
+            return Ok(());
+        }
+        let mut counts = vec![0u64; self.classes.names.len()];
+        training.for_each(|batch| {
+            let targets = find_targets(&labelled_points(batch).labels, &self.classes)?;
+            targets.into_iter().flatten().for_each(|class| counts[class] += 1);
+            Ok(())
+        })?;
+        self.loss.weights = Some(balance.weigh(&counts));
+        Ok(())
     }
 
     /// How well it labels the points of a part; `visit` sees every sample.
@@ -214,7 +236,7 @@ impl DownstreamModel for Segmenter {
             BuiltHead::Parts(head) => head.train(input.with_tokens(&tokens, points), pass)?,
             BuiltHead::Linear(head) => head.score(&tokens, &input.neighbors)?,
         };
-        point_loss(&scores, &find_targets(&points.labels, &self.classes)?, self.smoothing)
+        point_loss(&scores, &find_targets(&points.labels, &self.classes)?, &self.loss)
     }
 
     fn show(&self, batch: &Batch, clouds: usize) -> Result<Vec<TrainedLabels>> {

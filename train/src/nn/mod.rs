@@ -36,7 +36,7 @@ mod view_predictor;
 mod visible_predictor;
 
 pub(crate) use classifier_head::{ClassifierHead, HeadSizes, pool_tokens};
-pub(crate) use cross_entropy::{class_shares, cross_entropy};
+pub(crate) use cross_entropy::{ClassLoss, class_shares};
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{Encoder, EncoderConfig, EncoderInput};
 pub(crate) use forward_pass::ForwardPass;

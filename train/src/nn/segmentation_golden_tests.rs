@@ -6,8 +6,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::{
-    ForwardPass, HostTensor, ParameterRole, ParameterStore, Parameters, PartHead, PartHeadSizes,
-    PointNeighbors, PointTokens, SceneHead, cross_entropy, mix_depths,
+    ClassLoss, ForwardPass, HostTensor, ParameterRole, ParameterStore, Parameters, PartHead, PartHeadSizes,
+    PointNeighbors, PointTokens, SceneHead, mix_depths,
 };
 use crate::config::OptimConfig;
 use crate::optim::{AdamW, ParameterGradients, UpdateRates};
@@ -77,8 +77,8 @@ fn the_segmentation_heads_equal_pytorch() {
     let scenes = scene.score(&tokens, &neighbors).unwrap();
     check("parts", &numbers(&parts), &numbers(&golden["out/parts"]));
     check("scenes", &numbers(&scenes), &numbers(&golden["out/scenes"]));
-    let scene_loss = (cross_entropy(&scenes, &labels, 0.0).unwrap() * 0.5).unwrap();
-    let loss = (cross_entropy(&parts, &labels, 0.0).unwrap() + scene_loss).unwrap();
+    let scene_loss = (ClassLoss::default().of_rows(&scenes, &labels).unwrap() * 0.5).unwrap();
+    let loss = (ClassLoss::default().of_rows(&parts, &labels).unwrap() + scene_loss).unwrap();
     check("loss", &numbers(&loss), &numbers(&golden["out/loss"]));
 
     let into_tokens = loss.backward().unwrap();
