@@ -185,11 +185,13 @@ pub(crate) trait Kernel {
     fn run<L: LaneOps>(self, lanes: L);
 }
 
+#[cfg(target_arch = "x86_64")]
 struct BoundKernel<K, L> {
     kernel: K,
     lanes: L,
 }
 
+#[cfg(target_arch = "x86_64")]
 impl<K: Kernel, L: LaneOps> NullaryFnOnce for BoundKernel<K, L> {
     type Output = ();
 

@@ -130,7 +130,7 @@ impl WithSimd for SparsePass<'_> {
             out: AlignedBuffer::zeros(width.d * width.c3),
             merged: AlignedBuffer::zeros(width.c3 * width.c1),
             rows: Vec::new(),
-            first: Vec::new(),
+            first: Vec::with_capacity(self.points.len() / 3 * width.c1),
         };
         let mut scratch = SparseScratch {
             hits: Hits::default(),
