@@ -215,7 +215,7 @@ cuda-check test-cuda: export CARGO_TARGET_DIR = $(CUDA_TARGET)
 cuda-check:
 	@$(if $(CUDA_ENV),. $(CUDA_ENV);) command -v nvcc >/dev/null || { echo "cuda-check: no nvcc on the path: install a CUDA" \
 		"toolkit (12 or newer), or name a script that sets one up: make cuda-check CUDA_ENV=path/to/script" >&2; exit 1; }
-	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) build --release --locked --features cuda
+	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) build --release --locked --workspace --features cuda
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) test --release --locked --features cuda --workspace --lib --no-run
 
 # One training step on cuda:0 against the CPU, f32 and bf16; needs a GPU and its driver.

@@ -7,9 +7,9 @@ use super::rows::LANES;
 /// The dropout of one place in a network at one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Mask {
-    key: u64,
-    threshold: u32,
-    scale: f32,
+    pub(crate) key: u64,
+    pub(crate) threshold: u32,
+    pub(crate) scale: f32,
 }
 
 impl Mask {

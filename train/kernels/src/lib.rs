@@ -39,6 +39,8 @@
 mod affine;
 mod attention;
 mod block;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
 mod dropout;
 mod gelu;
 mod layer_ops;

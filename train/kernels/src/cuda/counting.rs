@@ -1,0 +1,116 @@
+//! A stand-in for a device that does nothing but count: launches, bytes, uploads, read-backs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::Result;
+
+use super::device::{
+    DeviceArray, DeviceMemory, DeviceProduct, KernelArgument, KernelDevice, LaunchShape, NumberKind,
+};
+
+/// What a device was asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct DeviceCounts {
+    /// Launches by kernel; products are `product`, fills `clear`.
+    pub launches: BTreeMap<String, u64>,
+    /// Multiplications of products, each with an addition.
+    pub multiplications: f64,
+    /// Bytes copied to the device and back.
+    pub uploaded: u64,
+    pub downloaded: u64,
+    /// Bytes allocated now, and at most.
+    pub held: u64,
+    pub peak: u64,
+}
+
+impl DeviceCounts {
+    /// Launches of all kernels.
+    pub(crate) fn launches(&self) -> u64 {
+        self.launches.values().sum()
+    }
+}
+
+/// Counts, and holds no numbers: what is read is 0.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CountingDevice {
+    counts: Arc<Mutex<DeviceCounts>>,
+    next: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct CountedMemory {
+    id: u64,
+    bytes: u64,
+    counts: Arc<Mutex<DeviceCounts>>,
+}
+
+impl DeviceMemory for CountedMemory {
+    fn address(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Drop for CountedMemory {
+    fn drop(&mut self) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).held -= self.bytes;
+    }
+}
+
+impl CountingDevice {
+    /// Everything so far.
+    pub(crate) fn counts(&self) -> DeviceCounts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut DeviceCounts)) {
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn note_launch(&self, kernel: &str) {
+        self.note(|counts| *counts.launches.entry(kernel.to_owned()).or_default() += 1);
+    }
+}
+
+impl KernelDevice for CountingDevice {
+    fn allocate(&self, kind: NumberKind, len: usize) -> Result<DeviceArray> {
+        let bytes = (len * kind.bytes()) as u64;
+        self.note(|counts| {
+            counts.held += bytes;
+            counts.peak = counts.peak.max(counts.held);
+        });
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let memory = CountedMemory { id, bytes, counts: self.counts.clone() };
+        Ok(DeviceArray::new(Arc::new(memory), kind, len))
+    }
+
+    fn write(&self, _: &DeviceArray, bytes: &[u8]) -> Result<()> {
+        self.note(|counts| counts.uploaded += bytes.len() as u64);
+        Ok(())
+    }
+
+    fn read(&self, array: &DeviceArray) -> Result<Vec<u8>> {
+        self.note(|counts| counts.downloaded += array.bytes() as u64);
+        Ok(vec![0; array.bytes()])
+    }
+
+    fn clear(&self, _: &DeviceArray) -> Result<()> {
+        self.note_launch("clear");
+        Ok(())
+    }
+
+    fn launch(&self, kernel: &str, _: LaunchShape, _: &[KernelArgument<'_>]) -> Result<()> {
+        self.note_launch(kernel);
+        Ok(())
+    }
+
+    fn multiply(&self, product: DeviceProduct<'_>) -> Result<()> {
+        if !product.is_empty() {
+            self.note_launch("product");
+            let size = product.rows as f64 * product.columns as f64 * product.depth as f64;
+            self.note(|counts| counts.multiplications += size);
+        }
+        Ok(())
+    }
+}

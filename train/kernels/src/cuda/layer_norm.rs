@@ -1,0 +1,87 @@
+//! Launches of `cuda/layer_norm.cu`.
+
+use candle_core::Result;
+
+use super::device::{DeviceArray, KernelArgument, KernelDevice, LaunchShape, NumberKind};
+use super::partial_sums::PartialSums;
+
+/// Weight and bias of a norm or a layer on a device.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceAffine {
+    pub weight: DeviceArray,
+    pub bias: DeviceArray,
+}
+
+/// Rows that were normed, as the backward needs them.
+#[derive(Clone, Debug)]
+pub(crate) struct NormedRows {
+    /// `[n, width]`: what was normed.
+    pub state: DeviceArray,
+    /// `[n, 2]`: mean and 1 / standard deviation.
+    pub stats: DeviceArray,
+}
+
+/// Norms the rows of `x [n, width]` plus `added`, if there is any; the rows as they were normed, and the result of `kind`.
+///
+/// # Errors
+/// Fails if the device does.
+pub(crate) fn layer_norm(
+    device: &dyn KernelDevice,
+    kind: NumberKind,
+    x: &DeviceArray,
+    added: Option<&DeviceArray>,
+    norm: &DeviceAffine,
+) -> Result<(NormedRows, DeviceArray)> {
+    use KernelArgument::{Array, Count, Optional};
+    let width = norm.weight.len();
+    let rows = x.len() / width;
+    let state = match added {
+        Some(_) => device.allocate(NumberKind::F32, x.len())?,
+        None => x.clone(),
+    };
+    let stats = device.allocate(NumberKind::F32, 2 * rows)?;
+    let out = device.allocate(kind, x.len())?;
+    let target = added.map(|_| &state);
+    let (weight, bias) = (&norm.weight, &norm.bias);
+    #[rustfmt::skip]
+    let arguments = [
+        Array(x), Optional(added), Optional(target), Array(weight), Array(bias), Array(&out), Array(&stats), Count(rows), Count(width),
+    ];
+    device.launch(&kind.name_kernel("layer_norm"), LaunchShape::for_rows(rows), &arguments)?;
+    Ok((NormedRows { state, stats }, out))
+}
+
+/// Gradients that pass a norm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NormGradients<'a> {
+    /// Of the norm's output.
+    pub dy: &'a DeviceArray,
+    /// Of its input: it is added to.
+    pub dx: &'a DeviceArray,
+    /// Of weight and bias: `2 width` columns from `column`.
+    pub sums: &'a PartialSums,
+    pub column: usize,
+}
+
+/// Passes gradients back.
+///
+/// # Errors
+/// Fails if the device does.
+pub(crate) fn layer_norm_backward(
+    device: &dyn KernelDevice,
+    input: &NormedRows,
+    weight: &DeviceArray,
+    gradients: NormGradients<'_>,
+) -> Result<()> {
+    use KernelArgument::{Array, Count};
+    let NormGradients { dy, dx, sums, column } = gradients;
+    let width = weight.len();
+    #[rustfmt::skip]
+    let arrays = [
+        Array(&input.state), Array(&input.stats), Array(weight), Array(dy), Array(dx), Array(sums.array()),
+        Count(dx.len() / width), Count(width),
+    ];
+    let arguments = [&arrays[..], &sums.arguments(column)].concat();
+    let shape = sums.row_shape(LaunchShape::ROWS as usize * 2 * width * 4);
+    device.launch(&dy.kind().name_kernel("layer_norm_backward"), shape, &arguments)
+}
