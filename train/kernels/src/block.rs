@@ -80,7 +80,7 @@ pub(crate) struct BlockDrop {
 
 /// Where in a block something is dropped: part of the key, so that no two places share their draws.
 #[derive(Clone, Copy)]
-enum DropSite {
+pub(crate) enum DropSite {
     Probabilities = 0,
     Attended = 1,
     Inner = 2,
@@ -88,7 +88,7 @@ enum DropSite {
 }
 
 /// From a branch's site to that of its stochastic depth.
-const PATH: u64 = 4;
+pub(crate) const PATH: u64 = 4;
 
 /// The weights of a block's linear layers as products read them, in one direction.
 #[derive(Debug)]

@@ -8,7 +8,9 @@ mod attention;
 #[cfg(test)]
 mod attention_tests;
 mod bias_gelu;
+mod block;
 mod branch;
+mod copies;
 mod counting;
 mod device;
 mod emulated;
@@ -19,8 +21,11 @@ mod fixture;
 mod layer_norm;
 #[cfg(test)]
 mod layer_tests;
+#[cfg(test)]
+mod stack_tests;
 mod partial_sums;
 mod sources;
+mod stack;
 
 pub(crate) use counting::CountingDevice;
 pub(crate) use device::{

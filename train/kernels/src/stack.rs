@@ -106,7 +106,7 @@ impl Stack {
         BlockShape { heads, hidden, samples: samples.len(), first: samples.start, keys }
     }
 
-    fn block_drop(&self, block: usize) -> BlockDrop {
+    pub(crate) fn block_drop(&self, block: usize) -> BlockDrop {
         self.drop.as_ref().map_or_else(BlockDrop::default, |drop| BlockDrop {
             key: key_of(drop.key, block as u64),
             attention: drop.attention,

@@ -1,0 +1,102 @@
+//! A stack of transformer blocks on a device, as `crate::stack` runs it on the CPU.
+
+use candle_core::Result;
+
+use super::attention::fits_shared_memory;
+use super::block::{DeviceBlock, DeviceBlockPass, SavedDeviceBlock};
+use super::copies::add_to;
+use super::device::{DeviceArray, KernelDevice, NumberKind};
+use crate::attention::Heads;
+use crate::block::{BlockDrop, PARTS};
+
+/// Blocks on a device, and how they are run.
+pub(crate) struct DeviceStack<'a> {
+    pub device: &'a dyn KernelDevice,
+    pub blocks: Vec<DeviceBlock>,
+    /// Of every block.
+    pub drops: Vec<BlockDrop>,
+    pub heads: Heads,
+    pub keys: Option<DeviceArray>,
+}
+
+/// Gradients of all but the input of a stack.
+pub(crate) struct StackGradients {
+    /// Of the positions, if there are some.
+    pub positions: Option<DeviceArray>,
+    /// Of the parameters, by block.
+    pub blocks: Vec<[DeviceArray; PARTS]>,
+}
+
+impl DeviceStack<'_> {
+    /// Whether sequences are short enough for the kernels.
+    pub(crate) fn fits(heads: Heads) -> bool {
+        fits_shared_memory(heads)
+    }
+
+    fn pass(&self, block: usize) -> DeviceBlockPass<'_> {
+        let (keys, drop) = (self.keys.as_ref(), self.drops[block]);
+        DeviceBlockPass { device: self.device, block: &self.blocks[block], heads: self.heads, keys, drop }
+    }
+
+    /// The output of the last block for `x [B * T, D]`, and what the backward needs.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub(crate) fn forward(
+        &self,
+        x: &DeviceArray,
+        positions: Option<&DeviceArray>,
+    ) -> Result<(DeviceArray, Vec<SavedDeviceBlock>)> {
+        let (mut state, mut all) = (x.clone(), Vec::new());
+        for block in 0..self.blocks.len() {
+            let (out, saved) = self.pass(block).forward(&state, positions)?;
+            state = out;
+            all.push(saved);
+        }
+        Ok((state, all))
+    }
+
+    /// The outputs of the named blocks (ascending); nothing is kept for a backward.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub(crate) fn outputs(
+        &self,
+        x: &DeviceArray,
+        positions: Option<&DeviceArray>,
+        keep: &[usize],
+    ) -> Result<Vec<DeviceArray>> {
+        let (mut state, mut kept) = (x.clone(), Vec::new());
+        for block in 0..self.blocks.len() {
+            state = self.pass(block).forward(&state, positions)?.0;
+            if keep.binary_search(&block).is_ok() {
+                kept.push(state.clone());
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Turns `dx` from the gradient of the output into that of the input.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub(crate) fn backward(
+        &self,
+        dx: &DeviceArray,
+        saved: Vec<SavedDeviceBlock>,
+        has_positions: bool,
+    ) -> Result<StackGradients> {
+        let positions = match has_positions {
+            true => Some(self.device.allocate(NumberKind::F32, dx.len())?),
+            false => None,
+        };
+        positions.as_ref().map_or(Ok(()), |positions| self.device.clear(positions))?;
+        let mut blocks = Vec::new();
+        for (block, saved) in saved.into_iter().enumerate().rev() {
+            blocks.push(self.pass(block).backward(dx, saved)?);
+            positions.as_ref().map_or(Ok(()), |positions| add_to(self.device, positions, dx))?;
+        }
+        blocks.reverse();
+        Ok(StackGradients { positions, blocks })
+    }
+}
