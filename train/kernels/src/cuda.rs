@@ -23,9 +23,14 @@ mod layer_norm;
 mod layer_tests;
 #[cfg(test)]
 mod stack_tests;
+#[cfg(test)]
+mod tokenizer_tests;
 mod partial_sums;
+mod point_chunks;
 mod sources;
 mod stack;
+mod tokenizer;
+mod tokenizer_backward;
 
 pub(crate) use counting::CountingDevice;
 pub(crate) use device::{

@@ -36,7 +36,10 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::backward::backward;
-use self::flat::{ChannelMoments, FlatWeights, Widths};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use self::flat::FlatRanges;
+use self::flat::{ChannelMoments, FlatWeights};
+pub(crate) use self::flat::Widths;
 use self::forward::{Running, SavedPasses, forward};
 use super::linear::Precision;
 use super::view::{CpuView, borrow_numbers};

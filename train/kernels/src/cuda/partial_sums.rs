@@ -75,10 +75,18 @@ impl PartialSums {
     /// # Errors
     /// Fails if the device does.
     pub(crate) fn finish(self, device: &dyn KernelDevice) -> Result<DeviceArray> {
-        use KernelArgument::{Array, Count};
         let out = device.allocate(NumberKind::F32, self.columns)?;
-        let arguments = [Array(&self.array), Array(&out), Count(self.shares), Count(self.columns)];
-        device.launch("sum_partials", LaunchShape::for_each(self.columns), &arguments)?;
+        self.finish_into(device, &out)?;
         Ok(out)
+    }
+
+    /// Sets `out [columns]` to the sums of all shares.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub(crate) fn finish_into(self, device: &dyn KernelDevice, out: &DeviceArray) -> Result<()> {
+        use KernelArgument::{Array, Count};
+        let arguments = [Array(&self.array), Array(out), Count(self.shares), Count(self.columns)];
+        device.launch("sum_partials", LaunchShape::for_each(self.columns), &arguments)
     }
 }
