@@ -4,6 +4,7 @@
 //! [`EmulatedDevice`], a process made by the host's C++ compiler from the same sources, which runs every launch thread by thread
 //! on the CPU and checks each access; [`CountingDevice`] only counts. What one of them is asked, all are.
 
+mod adamw;
 mod attention;
 #[cfg(test)]
 mod attention_tests;
@@ -18,19 +19,23 @@ mod emulated;
 mod emulation_tests;
 #[cfg(test)]
 mod fixture;
+mod gather;
 mod layer_norm;
 #[cfg(test)]
 mod layer_tests;
-#[cfg(test)]
-mod stack_tests;
-#[cfg(test)]
-mod tokenizer_tests;
+mod loss;
 mod partial_sums;
 mod point_chunks;
 mod sources;
 mod stack;
+#[cfg(test)]
+mod stack_tests;
+#[cfg(test)]
+mod step_tests;
 mod tokenizer;
 mod tokenizer_backward;
+#[cfg(test)]
+mod tokenizer_tests;
 
 pub(crate) use counting::CountingDevice;
 pub(crate) use device::{

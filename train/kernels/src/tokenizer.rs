@@ -38,8 +38,8 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use self::backward::backward;
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use self::flat::FlatRanges;
-use self::flat::{ChannelMoments, FlatWeights};
 pub(crate) use self::flat::Widths;
+use self::flat::{ChannelMoments, FlatWeights};
 use self::forward::{Running, SavedPasses, forward};
 use super::linear::Precision;
 use super::view::{CpuView, borrow_numbers};

@@ -32,12 +32,23 @@ impl DeviceBlock {
     ///
     /// # Errors
     /// Fails if the device does.
-    pub(crate) fn new(device: &dyn KernelDevice, kind: NumberKind, parts: &[DeviceArray; PARTS]) -> Result<Self> {
+    pub(crate) fn new(
+        device: &dyn KernelDevice,
+        kind: NumberKind,
+        parts: &[DeviceArray; PARTS],
+    ) -> Result<Self> {
         let norm = |i: usize| DeviceAffine { weight: parts[2 * i].clone(), bias: parts[2 * i + 1].clone() };
         let layer = |i: usize| -> Result<DeviceAffine> {
             Ok(DeviceAffine { weight: copy_as(device, kind, &parts[2 * i])?, bias: parts[2 * i + 1].clone() })
         };
-        Ok(Self { norm1: norm(0), qkv: layer(1)?, proj: layer(2)?, norm2: norm(3), fc1: layer(4)?, fc2: layer(5)? })
+        Ok(Self {
+            norm1: norm(0),
+            qkv: layer(1)?,
+            proj: layer(2)?,
+            norm2: norm(3),
+            fc1: layer(4)?,
+            fc2: layer(5)?,
+        })
     }
 
     /// Width of the MLP.
@@ -112,7 +123,12 @@ impl DeviceBlockPass<'_> {
     }
 
     /// `dy^T x`: the gradient of a layer's weight, f32.
-    fn weight_gradient(&self, dy: &DeviceArray, x: &DeviceArray, layer: &DeviceAffine) -> Result<DeviceArray> {
+    fn weight_gradient(
+        &self,
+        dy: &DeviceArray,
+        x: &DeviceArray,
+        layer: &DeviceAffine,
+    ) -> Result<DeviceArray> {
         let outputs = layer.bias.len();
         let inputs = layer.weight.len() / outputs;
         let dw = self.device.allocate(NumberKind::F32, outputs * inputs)?;
@@ -207,7 +223,8 @@ impl DeviceBlockPass<'_> {
         let gradients = BranchGradients { dout: dx, width: self.heads.width, sums, column: columns.fc2 };
         let branch = branch_backward(device, self.kind(), gradients, self.branch_drop(DropSite::Mlp))?;
         let dhidden = self.pass_back(&branch, &block.fc2)?;
-        let activation = bias_gelu_backward(device, self.gelu_input(&saved.hidden), &dhidden, sums, columns.fc1)?;
+        let activation =
+            bias_gelu_backward(device, self.gelu_input(&saved.hidden), &dhidden, sums, columns.fc1)?;
         let fc2 = self.weight_gradient(&branch, &activation, &block.fc2)?;
         let fc1 = self.weight_gradient(&dhidden, &saved.out2, &block.fc1)?;
         let dy = self.pass_back(&dhidden, &block.fc1)?;
@@ -229,7 +246,8 @@ impl DeviceBlockPass<'_> {
         let branch = branch_backward(device, self.kind(), gradients, self.branch_drop(DropSite::Attended))?;
         let dattended = self.pass_back(&branch, &block.proj)?;
         let proj = self.weight_gradient(&branch, &saved.attended, &block.proj)?;
-        let dqkv = attention_backward(device, self.attention_input(&saved.qkv), &saved.row_stats, &dattended)?;
+        let dqkv =
+            attention_backward(device, self.attention_input(&saved.qkv), &saved.row_stats, &dattended)?;
         sums.add_columns(device, &dqkv, 3 * width, columns.qkv)?;
         let qkv = self.weight_gradient(&dqkv, &saved.out1, &block.qkv)?;
         let dy = self.pass_back(&dqkv, &block.qkv)?;

@@ -2,7 +2,9 @@
 
 use candle_core::Result;
 
-use super::device::{DeviceArray, DeviceFactor, DeviceProduct, KernelArgument, KernelDevice, LaunchShape, NumberKind};
+use super::device::{
+    DeviceArray, DeviceFactor, DeviceProduct, KernelArgument, KernelDevice, LaunchShape, NumberKind,
+};
 
 /// The numbers of an `f32` array as this kind: the same array where that is `f32`.
 ///
@@ -110,7 +112,13 @@ impl<'a> DeviceMatrix<'a> {
     ///
     /// # Errors
     /// Fails if the device does.
-    pub(crate) fn transposed_times(self, device: &dyn KernelDevice, right: Self, out: Self, adds: bool) -> Result<()> {
+    pub(crate) fn transposed_times(
+        self,
+        device: &dyn KernelDevice,
+        right: Self,
+        out: Self,
+        adds: bool,
+    ) -> Result<()> {
         device.multiply(DeviceProduct {
             left: self.transpose(),
             right: right.plain(),

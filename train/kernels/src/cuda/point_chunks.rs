@@ -82,7 +82,8 @@ impl<'a> PointChunks<'a> {
         let each = (tokenizer.chunk_rows / patches.k).max(1);
         let (count, k) = (patches.patches(), patches.k);
         let starts = (0..count).step_by(each);
-        let chunks = starts.map(|start| PointChunk { patches: start..(start + each).min(count), k }).collect();
+        let chunks =
+            starts.map(|start| PointChunk { patches: start..(start + each).min(count), k }).collect();
         Self { tokenizer, patches, factors, folded, chunks, first: None, mixed: None }
     }
 
@@ -126,7 +127,8 @@ impl<'a> PointChunks<'a> {
         if let Some(mixed) = &self.mixed {
             return Ok(mixed.clone());
         }
-        let (device, kind, Widths { c1, c3, .. }) = (self.device(), self.tokenizer.kind, self.tokenizer.widths);
+        let (device, kind, Widths { c1, c3, .. }) =
+            (self.device(), self.tokenizer.kind, self.tokenizer.widths);
         let h = self.first_layer(chunk)?;
         let m = device.allocate(kind, chunk.rows() * c3)?;
         let weight = DeviceMatrix::new(&self.factors.merged, c1);
@@ -140,7 +142,8 @@ impl<'a> PointChunks<'a> {
     /// Sums of `y` and its square, `[shares, 2, c3]` f64, and how many shares there are.
     pub(crate) fn sum_mixed(&mut self, offsets: &DeviceArray) -> Result<(DeviceArray, usize)> {
         use KernelArgument::{Array, Count};
-        let (device, kind, c3, shares) = (self.device(), self.tokenizer.kind, self.tokenizer.widths.c3, self.shares());
+        let (device, kind, c3, shares) =
+            (self.device(), self.tokenizer.kind, self.tokenizer.widths.c3, self.shares());
         let sums = device.allocate(NumberKind::F64, shares.all * 2 * c3)?;
         for (number, chunk) in self.all().into_iter().enumerate() {
             let m = self.mixing_layer(&chunk)?;

@@ -104,7 +104,12 @@ impl StackCase {
         for (b, (found, tensors)) in gradients.blocks.iter().zip(stack.blocks.iter()).enumerate() {
             for (i, (found, parameter)) in found.iter().zip(tensors).enumerate() {
                 let expected = tape.take(parameter).unwrap();
-                assert_near(&format!("part {i} of block {b}"), &device.download(found).unwrap(), &expected, bound);
+                assert_near(
+                    &format!("part {i} of block {b}"),
+                    &device.download(found).unwrap(),
+                    &expected,
+                    bound,
+                );
             }
         }
         let kept = on_device.outputs(&x, added, &[0, self.depth - 1]).unwrap();
@@ -116,8 +121,15 @@ impl StackCase {
 fn stacks_are_those_of_the_cpu() {
     let Some(device) = emulated() else { return };
     let heads = Heads { tokens: 5, width: 12, heads: 3 };
-    let case =
-        StackCase { samples: 3, heads, hidden: 20, depth: 2, is_dropped: false, has_positions: false, is_padded: false };
+    let case = StackCase {
+        samples: 3,
+        heads,
+        hidden: 20,
+        depth: 2,
+        is_dropped: false,
+        has_positions: false,
+        is_padded: false,
+    };
     for kind in KINDS {
         case.check(&device, kind);
         StackCase { is_dropped: true, has_positions: true, is_padded: true, ..case }.check(&device, kind);

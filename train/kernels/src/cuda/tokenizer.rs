@@ -98,7 +98,11 @@ pub(crate) struct DeviceMaxima {
 impl DeviceMaxima {
     fn new(device: &dyn KernelDevice, count: usize, copied: Option<NumberKind>) -> Result<Self> {
         let copy = copied.map(|kind| device.allocate(kind, count)).transpose()?;
-        Ok(Self { values: device.allocate(NumberKind::F32, count)?, copy, at: device.allocate(NumberKind::U32, count)? })
+        Ok(Self {
+            values: device.allocate(NumberKind::F32, count)?,
+            copy,
+            at: device.allocate(NumberKind::U32, count)?,
+        })
     }
 }
 
@@ -147,8 +151,7 @@ impl DeviceTokenizer<'_> {
         let moments = device.allocate(NumberKind::F64, 9)?;
         let statistics = device.allocate(NumberKind::F64, 2 * c1)?;
         let folded = device.allocate(NumberKind::F32, 4 * c1)?;
-        let [first, weight, bias] =
-            [at.first, at.bn1_weight, at.bn1_bias].map(|range| self.parameter(range));
+        let [first, weight, bias] = [at.first, at.bn1_weight, at.bn1_bias].map(|range| self.parameter(range));
         let running = self.running.as_ref().map(|running| &running.bn1);
         #[rustfmt::skip]
         let arguments = [
@@ -160,7 +163,13 @@ impl DeviceTokenizer<'_> {
     }
 
     /// The largest over points of `x [p, K, width]` f32, into the part of `maxima` that belongs to a chunk.
-    fn find_maxima(&self, x: &DeviceArray, bias: &DeviceArray, maxima: &DeviceMaxima, chunk: &PointChunk) -> Result<()> {
+    fn find_maxima(
+        &self,
+        x: &DeviceArray,
+        bias: &DeviceArray,
+        maxima: &DeviceMaxima,
+        chunk: &PointChunk,
+    ) -> Result<()> {
         use KernelArgument::{Array, Count, Optional};
         let width = bias.len();
         let range = chunk.patches.start * width..chunk.patches.end * width;
@@ -170,7 +179,11 @@ impl DeviceTokenizer<'_> {
         let arguments = [
             Array(x), Array(bias), Array(&values), Optional(copy.as_ref()), Array(&at), Count(values.len()), Count(chunk.k), Count(width),
         ];
-        self.device.launch(&self.kind.name_kernel("patch_maxima"), LaunchShape::for_each(values.len()), &arguments)
+        self.device.launch(
+            &self.kind.name_kernel("patch_maxima"),
+            LaunchShape::for_each(values.len()),
+            &arguments,
+        )
     }
 
     /// The first maximum of every patch.
@@ -204,7 +217,12 @@ impl DeviceTokenizer<'_> {
     }
 
     /// Statistics of `y` and the second norm in this step's form.
-    fn fold_mixed(&self, chunks: &mut PointChunks<'_>, offsets: &DeviceArray, rows: usize) -> Result<[DeviceArray; 2]> {
+    fn fold_mixed(
+        &self,
+        chunks: &mut PointChunks<'_>,
+        offsets: &DeviceArray,
+        rows: usize,
+    ) -> Result<[DeviceArray; 2]> {
         use KernelArgument::{Array, Count, Optional};
         let (device, at, c3) = (self.device, self.ranges(), self.widths.c3);
         let running = self.running.as_ref().map(|running| &running.bn2);

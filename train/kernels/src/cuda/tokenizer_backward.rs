@@ -81,7 +81,8 @@ impl TokenizerBackward<'_> {
         use KernelArgument::{Array, Count};
         let width = gradient.len() / chunk.patches.len();
         let out = self.device().allocate(self.kind(), chunk.rows() * width)?;
-        let arguments = [Array(gradient), Array(at), Array(&out), Count(out.len()), Count(chunk.k), Count(width)];
+        let arguments =
+            [Array(gradient), Array(at), Array(&out), Count(out.len()), Count(chunk.k), Count(width)];
         let shape = LaunchShape::for_each(out.len());
         self.device().launch(&self.kind().name_kernel("spread_maxima"), shape, &arguments)?;
         Ok(out)
@@ -133,7 +134,8 @@ impl TokenizerBackward<'_> {
     fn mixing_layer(&mut self, chunks: &mut PointChunks<'_>, means: &DeviceArray) -> Result<PatchSums> {
         let (Widths { c1, c2, c3, .. }, patches) = (self.tokenizer.widths, self.patches.patches());
         let wide = |len: usize| self.tokenizer.device.allocate(NumberKind::F32, len);
-        let sums = PatchSums { offsets: wide(patches * c3)?, summary: wide(patches * c2)?, merged: wide(c3 * c1)? };
+        let sums =
+            PatchSums { offsets: wide(patches * c3)?, summary: wide(patches * c2)?, merged: wide(c3 * c1)? };
         let (shares, of_lift) = (chunks.shares(), self.part(self.tokenizer.ranges().lift));
         let of_first = self.device().allocate(NumberKind::F64, shares.all * 4 * c1)?;
         for (number, chunk) in chunks.all().iter().enumerate() {
@@ -188,7 +190,11 @@ impl TokenizerBackward<'_> {
             Array(&dz), Array(&m), Array(&u), Array(&saved.factors.merged_bias), Array(&saved.folded[1]), Array(means), Array(&du),
             Optional(copy.as_ref()), Count(du.len()), Count(c3), Count(chunk.k),
         ];
-        self.device().launch(&kind.name_kernel("mixed_gradient"), LaunchShape::for_each(du.len()), &arguments)?;
+        self.device().launch(
+            &kind.name_kernel("mixed_gradient"),
+            LaunchShape::for_each(du.len()),
+            &arguments,
+        )?;
         let du = DeviceMatrix::new(copy.as_ref().unwrap_or(&du), c3);
         let summary = chunk.part(&saved.summary, c2);
         let mix = self.part(self.tokenizer.ranges().mix);
@@ -219,13 +225,15 @@ impl TokenizerBackward<'_> {
     /// The two layers that `M` is made of. The lift's bias moves all rows alike, and the batch's mean takes it away again: its
     /// gradient is 0 in training.
     fn shared_layers(&self, sums: &PatchSums) -> Result<()> {
-        let (Widths { c1, c2, c3, .. }, at, device) = (self.tokenizer.widths, self.tokenizer.ranges(), self.device());
+        let (Widths { c1, c2, c3, .. }, at, device) =
+            (self.tokenizer.widths, self.tokenizer.ranges(), self.device());
         let of_offsets = device.allocate(NumberKind::F32, c3)?;
         self.sum_columns(&sums.offsets, &of_offsets)?;
         let mix = self.part(at.mix.clone());
         let of_local = mix.part(c2..mix.len());
         let of_local = DeviceMatrix::with_step(&of_local, c2, 2 * c2);
-        let (lift, bias) = (self.tokenizer.parameter(at.lift.clone()), self.tokenizer.parameter(at.lift_bias.clone()));
+        let (lift, bias) =
+            (self.tokenizer.parameter(at.lift.clone()), self.tokenizer.parameter(at.lift_bias.clone()));
         let merged = DeviceMatrix::new(&sums.merged, c1);
         merged.times_transposed(device, DeviceMatrix::new(&lift, c1), of_local)?;
         DeviceMatrix::new(&of_offsets, 1).add_times(device, DeviceMatrix::new(&bias, c2), of_local)?;

@@ -91,8 +91,14 @@ impl TokenizerCase {
             bn1: device.upload(&[mean1, var1].concat()).unwrap(),
             bn2: device.upload(&[mean2, var2].concat()).unwrap(),
         });
-        let tokenizer =
-            DeviceTokenizer { device, kind, widths: self.widths, flat: &flat, running, chunk_rows: self.chunk_rows };
+        let tokenizer = DeviceTokenizer {
+            device,
+            kind,
+            widths: self.widths,
+            flat: &flat,
+            running,
+            chunk_rows: self.chunk_rows,
+        };
         let points = device.upload(points).unwrap();
         let patches = PatchArray { points: &points, k: self.k };
         let (found, saved) = tokenizer.forward(patches).unwrap();
@@ -144,7 +150,8 @@ fn tokens_and_gradients_are_those_of_the_cpu() {
     let cut = TokenizerCase { chunk_rows: 50, ..case };
     cut.check(&device, NumberKind::F32, &case.points(), true);
     cut.check(&device, NumberKind::F32, &case.points(), false);
-    let odd = TokenizerCase { widths: Widths { c1: 33, c2: 40, c3: 70, d: 5 }, patches: 40, k: 3, chunk_rows: 64 };
+    let odd =
+        TokenizerCase { widths: Widths { c1: 33, c2: 40, c3: 70, d: 5 }, patches: 40, k: 3, chunk_rows: 64 };
     odd.check(&device, NumberKind::F32, &odd.points(), true);
     let one = TokenizerCase { patches: 1, k: 32, ..case };
     one.check(&device, NumberKind::F32, &one.points(), true);
