@@ -1,8 +1,8 @@
 //! The kernels of CUDA devices: their sources in `cuda/*.cu`, and one host code that launches them on three kinds of devices.
 //!
 //! [`KernelDevice`] is what that code needs of a device: memory, launches, products of matrices. A CUDA device has them; so has
-//! [`EmulatedDevice`], a process made by the host's C++ compiler from the same sources, which runs every launch thread by thread
-//! on the CPU and checks each access; [`CountingDevice`] only counts. What one of them is asked, all are.
+//! `EmulatedDevice`, a process made by the host's C++ compiler from the same sources, which runs every launch thread by thread
+//! on the CPU and checks each access; `CountingDevice` only counts. What one of them is asked, all are.
 
 mod adamw;
 mod attention;
@@ -11,10 +11,14 @@ mod attention_tests;
 mod bias_gelu;
 mod block;
 mod branch;
+mod computed;
 mod copies;
 mod counting;
+#[cfg(feature = "cuda")]
+mod cuda_device;
 mod device;
 mod emulated;
+mod engine;
 #[cfg(test)]
 mod emulation_tests;
 #[cfg(test)]
@@ -26,8 +30,11 @@ mod layer_tests;
 mod loss;
 mod partial_sums;
 mod point_chunks;
+mod run_stack;
+mod run_tokenizer;
 mod sources;
 mod stack;
+mod tensors;
 #[cfg(test)]
 mod stack_tests;
 #[cfg(test)]
@@ -37,9 +44,9 @@ mod tokenizer_backward;
 #[cfg(test)]
 mod tokenizer_tests;
 
-pub(crate) use counting::CountingDevice;
-pub(crate) use device::{
-    DeviceArray, DeviceDrop, DeviceFactor, DeviceMemory, DeviceProduct, KernelArgument, KernelDevice,
-    LaunchShape, NumberKind,
-};
-pub(crate) use emulated::EmulatedDevice;
+pub(crate) use attention::fits_shared_memory;
+pub use counting::DeviceCounts;
+pub(crate) use device::KernelDevice;
+pub(crate) use engine::find_kernel_device;
+pub use engine::{count_cuda, emulate_cuda};
+pub(crate) use run_tokenizer::tokenize_on;

@@ -39,7 +39,6 @@
 mod affine;
 mod attention;
 mod block;
-#[cfg(any(test, feature = "cuda"))]
 mod cuda;
 mod dropout;
 mod gelu;
@@ -55,6 +54,7 @@ mod tokenizer;
 mod update;
 mod view;
 
+pub use cuda::{DeviceCounts, count_cuda, emulate_cuda};
 pub use dropout::{Mask, key_of};
 pub use jepa3d_products::{Bf16Engine, keep_freed_memory};
 pub use layer_ops::{gelu_of, linear_layer, normalize_rows, smooth_l1_of};

@@ -10,13 +10,14 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::attention::Heads;
 use super::block::{
     BlockDrop, BlockFactors, BlockShape, BlockWeights, ChunkGradients, ChunkPass, PARTS, SavedBlock,
 };
+use super::cuda::{find_kernel_device, fits_shared_memory};
 use super::dropout::key_of;
 use super::linear::{GradientFactors, LayerWidths, Precision};
 use super::rows::add;
@@ -98,6 +99,16 @@ impl BatchShape {
 }
 
 impl Stack {
+    /// Whether kernels take sequences `x [B, T, D]` where they are; else blocks are to be composed of candle's operators.
+    pub fn takes(&self, x: &Tensor) -> bool {
+        let fits = |(_, tokens, width)| fits_shared_memory(Heads { tokens, width, heads: self.heads });
+        match x.device() {
+            Device::Cpu => true,
+            Device::Cuda(_) => x.dims3().is_ok_and(fits),
+            _ => false,
+        }
+    }
+
     /// The shape of a block on some samples of a batch.
     fn block_shape(&self, batch: BatchShape, samples: Range<usize>) -> BlockShape<'_> {
         let heads = Heads { tokens: batch.tokens, width: batch.width, heads: self.heads };
@@ -137,6 +148,9 @@ impl Stack {
     /// Fails if a tensor is not contiguous f32 on the CPU.
     pub fn outputs(&self, x: &Tensor, positions: &Tensor, keep: &[usize]) -> Result<Vec<Tensor>> {
         let dims = x.dims3()?;
+        if let Some(device) = find_kernel_device(x)? {
+            return self.outputs_on(&*device, x, positions, keep);
+        }
         let batch = BatchShape::new(dims);
         let (input, added) = (CpuView::new(x)?, CpuView::new(positions)?);
         let views = view_blocks(&self.blocks)?;
@@ -168,6 +182,9 @@ impl Stack {
     /// # Errors
     /// Fails if a tensor is not f32 on the CPU.
     pub fn train(&self, x: &Tensor, positions: &Tensor, tape: &Tape) -> Result<Tensor> {
+        if let Some(device) = find_kernel_device(x)? {
+            return self.train_on(device, &x.contiguous()?, &positions.contiguous()?, tape);
+        }
         let op = StackOp { stack: self.clone(), tape: tape.clone(), saved: Mutex::new(Vec::new()) };
         x.contiguous()?.apply_op2(&positions.contiguous()?, op)
     }

@@ -41,6 +41,7 @@ pub(crate) use self::flat::FlatRanges;
 pub(crate) use self::flat::Widths;
 use self::flat::{ChannelMoments, FlatWeights};
 use self::forward::{Running, SavedPasses, forward};
+use super::cuda::{find_kernel_device, tokenize_on};
 use super::linear::Precision;
 use super::view::{CpuView, borrow_numbers};
 
@@ -51,7 +52,7 @@ pub use weights::{BatchStats, Mode, TokenizerWeights};
 /// BatchNorms.
 ///
 /// Patches are data: no gradient flows to them. Ties in a maximum go to the lowest point. The result does not depend on the
-/// number of threads. On other devices than the CPU this is [`tokenize_composite`].
+/// number of threads. On a CUDA device its kernels run.
 ///
 /// # Errors
 /// Fails if shapes do not fit, numbers are not f32, or in [`Mode::Train`] with a single point.
@@ -75,8 +76,8 @@ pub fn tokenize_in(
     mode: &Mode<'_>,
 ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
     weights.check(patches, mode)?;
-    if !patches.device().is_cpu() {
-        return tokenize_composite(patches, weights, mode);
+    if let Some(device) = find_kernel_device(patches)? {
+        return tokenize_on(device, precision, patches, weights, mode);
     }
     let saved = Arc::new(OnceLock::new());
     let running = match *mode {

@@ -12,7 +12,7 @@ use super::device::{
 
 /// What a device was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct DeviceCounts {
+pub struct DeviceCounts {
     /// Launches by kernel; products are `product`, fills `clear`.
     pub launches: BTreeMap<String, u64>,
     /// Multiplications of products, each with an addition.
@@ -27,7 +27,7 @@ pub(crate) struct DeviceCounts {
 
 impl DeviceCounts {
     /// Launches of all kernels.
-    pub(crate) fn launches(&self) -> u64 {
+    pub fn launches(&self) -> u64 {
         self.launches.values().sum()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Result, bail};
+use candle_core::{Result, Tensor, bail};
 
 use crate::dropout::Mask;
 
@@ -47,6 +47,11 @@ impl NumberKind {
 pub(crate) trait DeviceMemory: Debug + Send + Sync {
     /// Where it begins: a pointer on a CUDA device, a number on others; never 0.
     fn address(&self) -> u64;
+
+    /// All of it as a tensor, if candle holds it.
+    fn tensor(&self) -> Option<Tensor> {
+        None
+    }
 }
 
 /// Numbers on a device; clones and parts share them.
@@ -84,6 +89,14 @@ impl DeviceArray {
     /// Bytes of all numbers.
     pub(crate) fn bytes(&self) -> usize {
         self.len * self.kind.bytes()
+    }
+
+    /// The numbers as a tensor `[len]`, if candle holds them.
+    ///
+    /// # Errors
+    /// Fails if candle does.
+    pub(crate) fn tensor(&self) -> Result<Option<Tensor>> {
+        self.memory.tensor().map(|tensor| tensor.narrow(0, self.first, self.len)).transpose()
     }
 
     /// Some of the numbers.
@@ -203,6 +216,14 @@ pub(crate) trait KernelDevice: Send + Sync {
     /// # Errors
     /// Fails if the array is not on this device.
     fn clear(&self, array: &DeviceArray) -> Result<()>;
+
+    /// The array of a contiguous tensor, if it lies on this device.
+    ///
+    /// # Errors
+    /// Fails if the numbers are none that kernels know.
+    fn share(&self, _: &Tensor) -> Result<Option<DeviceArray>> {
+        Ok(None)
+    }
 
     /// Runs a kernel.
     ///
