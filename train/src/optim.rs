@@ -46,8 +46,8 @@ impl ParameterGradients {
             if is_frozen(p) {
                 return Ok(None);
             }
-            if let Some(values) = tape.take(tensor) {
-                return Ok(Some(Tensor::from_vec(values, tensor.shape(), tensor.device())?));
+            if let Some(gradient) = tape.take_tensor(tensor)? {
+                return Ok(Some(gradient));
             }
             let found = store.remove(tensor);
             found.ok_or_else(|| Error::NoGradient { parameter: p.name.clone() }).map(Some)

@@ -11,7 +11,7 @@ use crate::error::Result;
 pub(crate) struct PassPrecision {
     /// Those of candle's operators, on other devices than the CPU.
     pub is_bf16: bool,
-    /// Those of the kernels, on the CPU.
+    /// Those of the kernels.
     pub kernels: Precision,
 }
 
@@ -22,8 +22,12 @@ impl PassPrecision {
     /// Fails if the CPU has no unit for `bf16` and is not to emulate it.
     pub(crate) fn settle(asked: ProductPrecision, device: &Device, emulates: bool) -> Result<Self> {
         let is_cpu = device.is_cpu();
-        if asked.is_f32() || !is_cpu {
-            return Ok(Self { is_bf16: !asked.is_f32(), kernels: Precision::F32 });
+        if asked.is_f32() {
+            return Ok(Self::default());
+        }
+        if !is_cpu {
+            // A CUDA device's kernels take bf16 in one way: the engine is none of theirs.
+            return Ok(Self { is_bf16: true, kernels: Precision::Bf16(Bf16Engine::Emulated) });
         }
         let engine = match emulates {
             true => Some(Bf16Engine::Emulated),

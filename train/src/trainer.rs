@@ -321,6 +321,8 @@ mod bad_input_tests;
 #[cfg(test)]
 mod collapse_tests;
 #[cfg(test)]
+mod emulation_tests;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod gradient_tests;

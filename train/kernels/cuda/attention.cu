@@ -62,7 +62,7 @@ DEVICE void attend(Global<const T> qkv, Global<const float> bias, Global<const u
     load_third<T>(v, qkv, bias, shape, 2);
     __syncthreads();
     for (u32 i = warp; i < tokens; i += warps) {
-        float scores[LANE_KEYS], largest = -INFINITY, sum = 0.0f;
+        float scores[LANE_KEYS], largest = -__uint_as_float(0x7f800000u), sum = 0.0f;
         multiply_rows(scores, q + i * line, k, shape.size, shape.keys);
         for (u32 r = 0; r < LANE_KEYS; r++) {
             scores[r] *= shape.scale;

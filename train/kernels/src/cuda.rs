@@ -4,6 +4,7 @@
 //! `EmulatedDevice`, a process made by the host's C++ compiler from the same sources, which runs every launch thread by thread
 //! on the CPU and checks each access; `CountingDevice` only counts. What one of them is asked, all are.
 
+#[cfg(test)]
 mod adamw;
 mod attention;
 #[cfg(test)]
@@ -18,15 +19,17 @@ mod counting;
 mod cuda_device;
 mod device;
 mod emulated;
-mod engine;
 #[cfg(test)]
 mod emulation_tests;
+mod engine;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
 mod gather;
 mod layer_norm;
 #[cfg(test)]
 mod layer_tests;
+#[cfg(test)]
 mod loss;
 mod partial_sums;
 mod point_chunks;
@@ -34,11 +37,11 @@ mod run_stack;
 mod run_tokenizer;
 mod sources;
 mod stack;
-mod tensors;
 #[cfg(test)]
 mod stack_tests;
 #[cfg(test)]
 mod step_tests;
+mod tensors;
 mod tokenizer;
 mod tokenizer_backward;
 #[cfg(test)]
@@ -46,7 +49,6 @@ mod tokenizer_tests;
 
 pub(crate) use attention::fits_shared_memory;
 pub use counting::DeviceCounts;
-pub(crate) use device::KernelDevice;
 pub(crate) use engine::find_kernel_device;
 pub use engine::{count_cuda, emulate_cuda};
 pub(crate) use run_tokenizer::tokenize_on;

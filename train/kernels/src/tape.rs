@@ -43,7 +43,9 @@ impl Tape {
         let sum = match store.remove(&parameter.id()) {
             None => gradient,
             Some(TapedGradient::Device(sum)) => (sum + gradient)?,
-            Some(TapedGradient::Host(_)) => candle_core::bail!("a parameter has gradients on the CPU and on a device"),
+            Some(TapedGradient::Host(_)) => {
+                candle_core::bail!("a parameter has gradients on the CPU and on a device")
+            }
         };
         store.insert(parameter.id(), TapedGradient::Device(sum));
         Ok(())

@@ -1,12 +1,12 @@
 //! The transformer of the backbone: pre-norm blocks, positions before every block or once, a final norm.
 //!
-//! On the CPU a fused kernel runs the blocks; elsewhere, and as the kernel's oracle, the same from
-//! candle's operators.
+//! Fused kernels run the blocks, on the CPU and on CUDA devices; sequences too long for those of a device, and the oracle of the
+//! tests, are made of candle's operators.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use jepa3d_kernels::{BlockTensors, Precision, Stack, StackDrop, key_of};
 
 use super::attention::SelfAttention;
@@ -148,20 +148,17 @@ impl Encoder {
         for &last in keep {
             let part = first..last + 1;
             let key = pass.next_key();
-            x = match x.device() {
-                Device::Cpu => {
-                    let stack = Stack {
-                        keys: keys.clone(),
-                        precision: pass.precision,
-                        ..self.part_of_stack(part, Some(key), added.is_some())
-                    };
-                    stack.train(&x, added.as_ref().unwrap_or(&x), &pass.tape)?
-                }
-                _ => {
-                    let bias = keys.as_ref().map(|keys| key_bias(keys, &x)).transpose()?;
-                    let training = ComposedPass { key, is_bf16: pass.is_bf16, key_bias: bias.as_ref() };
-                    self.compose_part(part, &x, added.as_ref(), Some(training))?
-                }
+            let stack = Stack {
+                keys: keys.clone(),
+                precision: pass.precision,
+                ..self.part_of_stack(part.clone(), Some(key), added.is_some())
+            };
+            x = if stack.takes(&x) {
+                stack.train(&x, added.as_ref().unwrap_or(&x), &pass.tape)?
+            } else {
+                let bias = keys.as_ref().map(|keys| key_bias(keys, &x)).transpose()?;
+                let training = ComposedPass { key, is_bf16: pass.is_bf16, key_bias: bias.as_ref() };
+                self.compose_part(part, &x, added.as_ref(), Some(training))?
             };
             kept.push(x.clone());
             first = last + 1;
@@ -195,15 +192,13 @@ impl Encoder {
         precision: Precision,
     ) -> Result<Vec<Tensor>> {
         let (x, added) = self.place(&tokens.detach(), Some(&positions.detach()))?;
-        match x.device() {
-            Device::Cpu => {
-                let stack = Stack { precision, ..self.stack(None, added.is_some()) };
-                let x = x.contiguous()?;
-                let added = added.as_ref().unwrap_or(&x).contiguous()?;
-                Ok(stack.outputs(&x, &added, keep)?)
-            }
-            _ => Ok(self.compose(&x, added.as_ref(), None, keep)?.1),
+        let stack = Stack { precision, ..self.stack(None, added.is_some()) };
+        if !stack.takes(&x) {
+            return Ok(self.compose(&x, added.as_ref(), None, keep)?.1);
         }
+        let x = x.contiguous()?;
+        let added = added.as_ref().unwrap_or(&x).contiguous()?;
+        Ok(stack.outputs(&x, &added, keep)?)
     }
 
     /// The final norm alone.

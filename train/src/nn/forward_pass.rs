@@ -14,7 +14,7 @@ pub(crate) struct ForwardPass {
     pub tape: Tape,
     /// Products of candle's operators in bf16 (devices other than the CPU).
     pub is_bf16: bool,
-    /// Products of the kernels, on the CPU.
+    /// Products of the kernels.
     pub precision: Precision,
     /// Times of its parts.
     pub watch: Stopwatch,

@@ -16,7 +16,7 @@ const CANCELLED: &str = "first_conv.3.bias";
 
 /// Every config of the repository, shrunk, that needs no teacher: gradients of those are compared with PyTorch's, one by
 /// one (`models/golden_tests.rs`).
-fn presets() -> Vec<(String, PretrainConfig)> {
+pub(super) fn presets() -> Vec<(String, PretrainConfig)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/pretrain");
     let mut found: Vec<(String, PretrainConfig)> = std::fs::read_dir(folder)
         .unwrap()
@@ -36,17 +36,17 @@ fn presets() -> Vec<(String, PretrainConfig)> {
     found
 }
 
-fn trainer(place: &TrainerFixture, name: &str, config: PretrainConfig) -> Trainer {
+pub(super) fn trainer(place: &TrainerFixture, name: &str, config: PretrainConfig) -> Trainer {
     let request = place.request(name, false, &[]);
     Trainer::new(super::PretrainRequest { config, ..request }).unwrap()
 }
 
 /// The first batch of a run.
-fn input(trainer: &mut Trainer) -> StepInput {
+pub(super) fn input(trainer: &mut Trainer) -> StepInput {
     trainer.inputs.next(0).unwrap().input
 }
 
-fn numbers(t: &Tensor) -> Vec<f32> {
+pub(super) fn numbers(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 

@@ -46,7 +46,13 @@ impl CustomOp2 for Computed {
         }
     }
 
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         let (storage, layout) = self.out.storage_and_layout();
         match &*storage {
             Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, self.out.shape().clone())),
@@ -54,7 +60,13 @@ impl CustomOp2 for Computed {
         }
     }
 
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let backward = self.backward.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         match backward {
             Some(backward) => backward(&gradient.contiguous()?),

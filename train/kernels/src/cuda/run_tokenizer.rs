@@ -32,8 +32,14 @@ pub(crate) fn tokenize_on(
     };
     let (kind, widths) = (kind_of_activations(precision), weights.widths()?);
     let (points, values) = (on.borrow(&patches)?, on.borrow(&flat)?);
-    let tokenizer =
-        DeviceTokenizer { device: on, kind, widths, flat: &values, running: running.clone(), chunk_rows: CHUNK_ROWS };
+    let tokenizer = DeviceTokenizer {
+        device: on,
+        kind,
+        widths,
+        flat: &values,
+        running: running.clone(),
+        chunk_rows: CHUNK_ROWS,
+    };
     let (tokens, saved) = tokenizer.forward(PatchArray { points: &points, k })?;
     let stats = match mode {
         Mode::Train => Some([0, 1].map(|norm| read_statistics(on, &saved.statistics[norm], count * k))),
@@ -47,7 +53,8 @@ pub(crate) fn tokenize_on(
     let (like, owner) = (flat.clone(), device.clone());
     let tokens = Computed::enter("tokenize", [&patches, &flat], out, move |gradient| {
         let on: &dyn KernelDevice = &*owner;
-        let tokenizer = DeviceTokenizer { device: on, kind, widths, flat: &values, running, chunk_rows: CHUNK_ROWS };
+        let tokenizer =
+            DeviceTokenizer { device: on, kind, widths, flat: &values, running, chunk_rows: CHUNK_ROWS };
         let gradient = on.borrow(gradient)?;
         let found = tokenizer.backward(PatchArray { points: &points, k }, &gradient, &saved)?;
         Ok((None, Some(on.lend(&found, &like)?)))

@@ -1,0 +1,77 @@
+//! Whole steps of presets through the CUDA kernels, run thread by thread on the CPU: equal to the CPU's, and what they launch.
+
+use jepa3d_kernels::{Bf16Engine, DeviceCounts, Precision, count_cuda, emulate_cuda};
+
+use super::Trainer;
+use super::fixture::TrainerFixture;
+use super::gradient_tests::{input, numbers, presets, trainer};
+use crate::models::StepInput;
+use crate::nn::ForwardPass;
+use crate::optim::ParameterGradients;
+
+/// Loss, and the gradients by name.
+struct StepNumbers {
+    loss: f32,
+    gradients: Vec<(String, Vec<f32>)>,
+}
+
+fn run_step(trainer: &Trainer, input: &StepInput, precision: Precision) -> StepNumbers {
+    let pass = ForwardPass::new(1, false).with_precision(precision);
+    let output = trainer.model.step(input, &pass).unwrap();
+    let found = ParameterGradients::backward(&output.loss, &pass.tape, &trainer.parameters).unwrap();
+    let named = trainer.parameters.trained().zip(found.all());
+    let gradients = named.map(|(p, gradient)| (p.name.clone(), numbers(gradient))).collect();
+    StepNumbers { loss: output.loss.to_scalar().unwrap(), gradients }
+}
+
+fn length(values: impl Iterator<Item = f32>) -> f64 {
+    values.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Every gradient within `bound` of its length; of those that are nothing beside all together, of a thousandth of that.
+fn compare(name: &str, found: &StepNumbers, expected: &StepNumbers, bound: f64) {
+    let loss = f64::from((found.loss - expected.loss).abs() / expected.loss.abs().max(1e-3));
+    assert!(loss < bound, "{name}: loss {} instead of {}", found.loss, expected.loss);
+    let total = length(expected.gradients.iter().flat_map(|(_, values)| values.iter().copied()));
+    for ((parameter, found), (_, expected)) in found.gradients.iter().zip(&expected.gradients) {
+        let far = length(found.iter().zip(expected).map(|(a, b)| a - b));
+        let size = length(expected.iter().copied()).max(1e-3 * total);
+        assert!(far < bound * size, "{name}: gradient of {parameter}: {far} of {size}");
+    }
+}
+
+#[test]
+fn steps_of_presets_through_the_cuda_kernels_are_those_of_the_cpu() {
+    let place = TrainerFixture::new();
+    for (name, mut config) in presets() {
+        // Dropout, too: both draw it from the same keys.
+        config.model.dropout = 0.1;
+        config.model.attention_dropout = 0.1;
+        config.predictor.drop_path = 0.2;
+        let mut trainer = trainer(&place, &name, config);
+        let input = input(&mut trainer);
+        let expected = run_step(&trainer, &input, Precision::F32);
+        let Some(found) = emulate_cuda(|| run_step(&trainer, &input, Precision::F32)).unwrap() else {
+            return eprintln!("skipped: no C++ compiler to make the emulated device with");
+        };
+        compare(&name, &found, &expected, 2e-3);
+    }
+}
+
+#[test]
+fn a_step_of_the_official_depth_is_this_many_launches() {
+    let place = TrainerFixture::new();
+    let count = |precision: Precision| -> DeviceCounts {
+        let (_, mut config) = presets().into_iter().find(|(name, _)| name == "point-jepa").unwrap();
+        (config.model.depth, config.predictor.depth) = (12, 6);
+        let mut trainer = trainer(&place, "counted", config);
+        let input = input(&mut trainer);
+        count_cuda(|| run_step(&trainer, &input, precision)).1
+    };
+    let [single, half] = [Precision::F32, Precision::Bf16(Bf16Engine::Emulated)].map(count);
+    for (name, launches) in &half.launches {
+        println!("{name}: {launches}");
+    }
+    println!("f32 {}, bf16 {}", single.launches(), half.launches());
+    assert!(single.launches() <= 700, "{single:?}");
+}
