@@ -9,7 +9,7 @@ JEPA3D = $(TARGET)/release/jepa3d
 .PHONY: build demo demo-all results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
 	test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
-	bench-memory bench-loader bench-tokenizer bench-train bench-finetune bench-variants bench-probe figures cuda-check test-cuda
+	bench-memory bench-loader bench-tokenizer bench-train bench-finetune bench-variants bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
 
 # All that follows builds the whole workspace's selection of features: nothing heavy is built twice.
 build:
@@ -218,7 +218,28 @@ cuda-check:
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) build --release --locked --workspace --features cuda
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) test --release --locked --features cuda --workspace --lib --no-run
 
+# Every kernel compiled by nvcc for cards since the A100; prints what each needs. The same sources pass through the host's compiler
+# in `make test`, which runs them.
+cuda-kernels: SHELL = bash
+cuda-kernels:
+	@set -e; $(if $(CUDA_ENV),. $(CUDA_ENV);) mkdir -p $(TARGET)/cuda-kernels; \
+	for file in train/kernels/cuda/*.cu; do for card in 80 90; do \
+		nvcc -std=c++17 -arch=sm_$$card -cubin -Xptxas -v -Werror all-warnings -o $(TARGET)/cuda-kernels/kernels.cubin $$file 2>&1 | \
+			awk -v name="$$(basename $$file) sm_$$card" '/error|warning/ {print; bad = 1} /spill/ {spills += $$5 + $$9} \
+				/Used/ {n++; if ($$5 > most) most = $$5} END {print name ": " n " kernels, at most " most " registers, " spills + 0 \
+				" bytes spilled"; exit bad}'; \
+	done; done
+
 # One training step on cuda:0 against the CPU, f32 and bf16; needs a GPU and its driver.
 test-cuda:
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) test --release --locked --features cuda --workspace --lib \
 		-- --ignored cuda
+
+# A folder for a machine with a GPU and nothing but a driver and a Python with torch: `check.sh` in it tests, times and pretrains in
+# ten minutes. BUNDLE_FEATURES= (empty) packs it for the CPU alone, to try the script.
+GPU_BUNDLE ?= $(OUT)/gpu-bundle
+BUNDLE_FEATURES ?= --features cuda
+gpu-bundle: SHELL = bash
+gpu-bundle: export CARGO_TARGET_DIR = $(CUDA_TARGET)
+gpu-bundle:
+	$(if $(CUDA_ENV),. $(CUDA_ENV);) scripts/gpu-bundle $(GPU_BUNDLE) --no-default-features $(BUNDLE_FEATURES)

@@ -1,6 +1,7 @@
 """One training step in PyTorch, of Point-JEPA or of the official classifier: what `train` of these benches does, written for speed.
 
 Usage: train_peer.py full|small|finetune-full|finetune-small[-bf16] [--batch 32] [--steps 10] [--threads 2]
+                     [--device cuda] [--compile]
        train_peer.py check            sizes of the official model, and that a loss falls
 Needs: pip install torch numpy
 Model: the official recipe's. A point network makes a token of every patch (3-128-batch norm-256, maximum, 512-batch
@@ -13,6 +14,7 @@ Fast:  the four target blocks, which do not see each other, are one batch; the 5
        products, so that global and local features are never concatenated; attention and AdamW are PyTorch's fused ones;
        glibc keeps freed memory instead of giving it back to the kernel.
 bf16:  the losses under autocast to bfloat16, as PyTorch recommends; parameters and optimiser in f32.
+Device: --device cuda does everything there, --compile hands the losses to torch.compile.
 Prints one JSON object: samples_per_s of the median step, and split_ms, medians of its parts measured apart.
 """
 
@@ -178,12 +180,13 @@ class Classifier(nn.Module):
 class Run:
     """A model, its optimiser, and batches of random patches to step on."""
 
-    def __init__(self, size, batch):
+    def __init__(self, size, batch, compiled=False):
         torch.manual_seed(0)
         self.rng = np.random.default_rng(0)
         self.is_finetuned, self.is_bf16 = size.startswith(FINETUNE), size.endswith(BF16)
         size = size.removesuffix(BF16)
         self.model = Classifier(size.removeprefix(FINETUNE)) if self.is_finetuned else Model(size)
+        self.loss = torch.compile(self.model.loss) if compiled else self.model.loss
         self.labels = torch.arange(batch) % CLASSES
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=1e-3, weight_decay=0.05, fused=True)
@@ -196,12 +199,12 @@ class Run:
         targets = starts[:, None] + np.arange(LENGTH)
         rest = np.setdiff1d(np.arange(PATCHES), targets)
         start = self.rng.integers(0, len(rest) - CONTEXT + 1)
-        return torch.from_numpy(rest[start : start + CONTEXT]), torch.from_numpy(targets)
+        return (torch.from_numpy(chosen).to(self.patches.device) for chosen in (rest[start : start + CONTEXT], targets))
 
     def step(self, mark=lambda part: None):
         asked = (self.labels,) if self.is_finetuned else self.masks()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
-            loss = self.model.loss(self.patches, self.centers, *asked, mark)
+        with torch.autocast(self.patches.device.type, torch.bfloat16, enabled=self.is_bf16):
+            loss = self.loss(self.patches, self.centers, *asked, mark)
         loss.backward()
         mark("backward")
         self.optimizer.step()
@@ -215,8 +218,8 @@ class Run:
         return loss.item()
 
 
-def measure(size, batch, steps):
-    run = Run(size, batch)
+def measure(size, batch, steps, compiled):
+    run = Run(size, batch, compiled)
     for _ in range(2):
         run.step()
     seconds = []
@@ -236,7 +239,8 @@ def measure(size, batch, steps):
 
         run.step(mark)
     split = {part: round(statistics.median(times), 2) for part, times in parts.items()}
-    print(json.dumps({"samples_per_s": batch / statistics.median(seconds), "split_ms": split}))
+    memory = torch.cuda.max_memory_allocated() if run.patches.is_cuda else 0
+    print(json.dumps({"samples_per_s": batch / statistics.median(seconds), "split_ms": split, "peak_bytes": memory}))
 
 
 def check():
@@ -261,13 +265,16 @@ def main():
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
+    torch.set_default_device(args.device)
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     if args.size == "check":
         check()
     else:
-        measure(args.size, args.batch, args.steps)
+        measure(args.size, args.batch, args.steps, args.compile)
 
 
 if __name__ == "__main__":

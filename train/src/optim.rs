@@ -6,7 +6,9 @@
 use std::cell::RefCell;
 
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var, bail};
-use jepa3d_kernels::{AdamFactors, CpuView, Tape, update_numbers};
+use jepa3d_kernels::{
+    AdamFactors, AdamNumbers, AdamTensors, CpuView, Tape, norm_on_device, update_numbers, update_on_device,
+};
 use rayon::prelude::*;
 
 use crate::config::OptimConfig;
@@ -73,8 +75,12 @@ impl ParameterGradients {
 
     /// L2 norm of all gradients together times `scale`.
     pub(crate) fn norm(&self, scale: f64) -> Result<f64> {
+        let gradients: Vec<&Tensor> = self.0.iter().flatten().collect();
+        if gradients.first().is_some_and(|gradient| gradient.device().is_cuda()) {
+            return Ok(norm_on_device(&gradients)? * scale);
+        }
         let mut sum = 0.0f64;
-        for gradient in self.0.iter().flatten() {
+        for gradient in gradients {
             sum += match gradient.device() {
                 Device::Cpu => sum_of_squares(CpuView::new(&gradient.contiguous()?)?.slice()),
                 _ => f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?),
@@ -276,7 +282,22 @@ impl AdamRule {
                 let moments = RefCell::new(HostMoments { first, second });
                 Ok(p.inplace_op2(&gradient.contiguous()?, &HostUpdate { rule: *self, moments })?)
             }
+            AdamMoments::Device { first, second } if p.device().is_cuda() => {
+                Ok(update_on_device(AdamTensors { parameter: p, first, second }, gradient, self.numbers())?)
+            }
             AdamMoments::Device { first, second } => self.compose(p, first, second, gradient),
+        }
+    }
+
+    /// As the kernel of CUDA devices takes them.
+    fn numbers(&self) -> AdamNumbers {
+        AdamNumbers {
+            betas: self.betas,
+            epsilon: self.epsilon,
+            rate: self.learning_rate / self.corrections[0],
+            root: 1.0 / self.corrections[1].sqrt(),
+            keep: self.keep,
+            scale: self.scale,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The target encoder is an exponential moving average: after every update it moves a little towards what it is the copy of.
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var, bail};
-use jepa3d_kernels::move_numbers;
+use jepa3d_kernels::{move_numbers, move_on_device};
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -21,6 +21,9 @@ pub(crate) fn update_target_encoder(parameters: &Parameters, momentum: f64) -> R
 fn move_towards(copy: &Tensor, original: &Tensor, momentum: f64) -> Result<()> {
     if copy.device().is_cpu() {
         return Ok(copy.inplace_op2(original, &MoveTowards { share: (1.0 - momentum) as f32 })?);
+    }
+    if copy.device().is_cuda() {
+        return Ok(move_on_device(copy, original, 1.0 - momentum)?);
     }
     let moved = ((copy * momentum)? + (original * (1.0 - momentum))?)?;
     Ok(Var::from_tensor(copy)?.set(&moved)?)

@@ -31,12 +31,22 @@ KERNEL(clip_factor, (Global<const double> partials, Global<float> record, u32 co
     record[1] = norm - norm == 0.0 ? float(double(scale) * factor) : 0.0f;
 }
 
+/// `copy += share (original - copy)`: the moving average of a parameter that stands alone.
+KERNEL(move_towards, (Global<float> copy, Global<const float> original, u32 count, float share)) {
+    u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    float value = copy[i];
+    copy[i] = value + share * (original[i] - value);
+}
+
+/// `record`: where the factor of the gradient stands, or null: it is `scale`.
 /// `twins [count]`, or null: where the moving average of a number stands, 0xffffffff if it has none. `halves`, or null: like the numbers.
 KERNEL(adamw_update, (Global<float> parameters, Global<const float> gradient, Global<float> first, Global<float> second,
     Global<const u32> twins, Global<float> averages, Global<Bf16> halves, Global<Bf16> average_halves, Global<const float> record,
-    u32 count, u32 decayed, float b1, float rest1, float b2, float rest2, float keep, float rate, float root, float epsilon, float share)) {
+    u32 count, u32 decayed, float b1, float rest1, float b2, float rest2, float keep, float rate, float root, float epsilon, float share, float scale)) {
     u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    float factor = record[1];
+    float factor = scale;
+    if (record) factor = record[1];
     if (i >= count || factor == 0.0f) return;
     float g = gradient[i] * factor;
     float m = b1 * first[i] + rest1 * g, v = b2 * second[i] + rest2 * g * g;

@@ -35,6 +35,7 @@ mod partial_sums;
 mod point_chunks;
 mod run_stack;
 mod run_tokenizer;
+mod run_update;
 mod sources;
 mod stack;
 #[cfg(test)]
@@ -52,3 +53,4 @@ pub use counting::DeviceCounts;
 pub(crate) use engine::find_kernel_device;
 pub use engine::{count_cuda, emulate_cuda};
 pub(crate) use run_tokenizer::tokenize_on;
+pub use run_update::{AdamNumbers, AdamTensors, move_on_device, norm_on_device, update_on_device};

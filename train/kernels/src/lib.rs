@@ -54,7 +54,10 @@ mod tokenizer;
 mod update;
 mod view;
 
-pub use cuda::{DeviceCounts, count_cuda, emulate_cuda};
+pub use cuda::{
+    AdamNumbers, AdamTensors, DeviceCounts, count_cuda, emulate_cuda, move_on_device, norm_on_device,
+    update_on_device,
+};
 pub use dropout::{Mask, key_of};
 pub use jepa3d_products::{Bf16Engine, keep_freed_memory};
 pub use layer_ops::{gelu_of, linear_layer, normalize_rows, smooth_l1_of};

@@ -36,7 +36,6 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::backward::backward;
-#[cfg(any(test, feature = "cuda"))]
 pub(crate) use self::flat::FlatRanges;
 pub(crate) use self::flat::Widths;
 use self::flat::{ChannelMoments, FlatWeights};

@@ -74,11 +74,11 @@ impl FlatParameters {
 
 impl FlatUpdate {
     /// As the kernel takes them.
-    pub(crate) fn numbers(self) -> [f64; 9] {
+    pub(crate) fn numbers(self) -> [f64; 10] {
         let [b1, b2] = self.betas;
         let [c1, c2] = self.betas.map(|beta| 1.0 - beta.powi(self.number));
         let keep = 1.0 - self.learning_rate * self.weight_decay;
         let (rate, root) = (self.learning_rate / c1, 1.0 / c2.sqrt());
-        [b1, 1.0 - b1, b2, 1.0 - b2, keep, rate, root, self.epsilon, 1.0 - self.momentum]
+        [b1, 1.0 - b1, b2, 1.0 - b2, keep, rate, root, self.epsilon, 1.0 - self.momentum, self.scale]
     }
 }

@@ -2,7 +2,7 @@
 
 use super::attention::{AttentionInput, attention, attention_backward};
 use super::device::{KernelDevice, NumberKind};
-use super::fixture::{KINDS, TestNumbers, assert_near, emulated, noise, round, upload};
+use super::fixture::{KINDS, TestNumbers, assert_near, find_test_device, noise, round, upload};
 use crate::attention::{Attention, Heads, ProbabilityDrop};
 use crate::dropout::{Mask, key_of};
 
@@ -76,7 +76,7 @@ impl Case {
 
 #[test]
 fn attention_is_that_of_the_cpu() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let heads = |tokens, width, heads| Heads { tokens, width, heads };
     for kind in KINDS {
         Case::new(2, heads(1, 3, 1), 1.0).check(&device, kind);
@@ -90,7 +90,7 @@ fn attention_is_that_of_the_cpu() {
 
 #[test]
 fn equal_and_extreme_scores() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let heads = Heads { tokens: 40, width: 16, heads: 2 };
     let equal = Case { qkv: vec![0.5; 40 * 48], ..Case::new(1, heads, 1.0) };
     equal.check(&device, NumberKind::F32);
@@ -100,7 +100,7 @@ fn equal_and_extreme_scores() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     for (tokens, width) in [(101, 8), (4, 66)] {
         let device: &dyn KernelDevice = &device;
         let heads = Heads { tokens, width, heads: 1 };

@@ -17,11 +17,13 @@ pub struct DeviceCounts {
     pub launches: BTreeMap<String, u64>,
     /// Multiplications of products, each with an addition.
     pub multiplications: f64,
-    /// Bytes copied to the device and back.
+    /// Bytes copied to the device.
     pub uploaded: u64,
+    /// Bytes copied back.
     pub downloaded: u64,
-    /// Bytes allocated now, and at most.
+    /// Bytes allocated now.
     pub held: u64,
+    /// Bytes allocated at most.
     pub peak: u64,
 }
 

@@ -1,11 +1,11 @@
 //! What the emulation finds: one planted fault each, and nothing in what is right.
 
 use super::device::{KernelArgument, KernelDevice, LaunchShape, NumberKind};
-use super::fixture::emulated;
+use super::emulated::EmulatedDevice;
 
 /// The message of a launch of 64 threads on arrays of 64 numbers, or nothing.
 fn message(kernel: &str, blocks: u32, arrays: usize) -> String {
-    let Some(device) = emulated() else { return String::new() };
+    let Some(device) = EmulatedDevice::start().unwrap() else { return String::new() };
     let device: &dyn KernelDevice = &device;
     let arrays: Vec<_> = (0..arrays).map(|_| device.upload(&[1.0; 64]).unwrap()).collect();
     let mut arguments: Vec<_> = arrays.iter().map(KernelArgument::Array).collect();
@@ -18,7 +18,7 @@ fn message(kernel: &str, blocks: u32, arrays: usize) -> String {
 
 #[test]
 fn planted_faults_are_found() {
-    if emulated().is_none() {
+    if EmulatedDevice::start().unwrap().is_none() {
         return;
     }
     for (kernel, blocks, arrays, expected) in [
@@ -51,7 +51,7 @@ fn planted_faults_are_found() {
 
 #[test]
 fn memory_that_nobody_wrote_or_that_is_gone_is_refused() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = EmulatedDevice::start().unwrap() else { return };
     let device: &dyn KernelDevice = &device;
     let array = device.allocate(NumberKind::F32, 3).unwrap();
     assert!(device.read(&array).unwrap_err().to_string().contains("no kernel wrote"));

@@ -3,7 +3,7 @@
 use super::bias_gelu::{GeluInput, bias_gelu, bias_gelu_backward};
 use super::branch::{BranchDrop, BranchGradients, add_branch, branch_backward};
 use super::device::{DeviceDrop, KernelDevice, NumberKind};
-use super::fixture::{KINDS, TestNumbers, assert_near, emulated, noise, round, upload};
+use super::fixture::{KINDS, TestNumbers, assert_near, find_test_device, noise, round, upload};
 use super::layer_norm::{DeviceAffine, NormGradients, layer_norm, layer_norm_backward};
 use super::partial_sums::PartialSums;
 use crate::affine::{Affine, AffineGradient};
@@ -59,7 +59,7 @@ fn check_norm(device: &dyn KernelDevice, kind: NumberKind, x: &[f32], width: usi
 
 #[test]
 fn norms_are_those_of_the_cpu() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     for (rows, width) in SIZES {
         let x = TestNumbers::new("rows").normal(rows * width, 2.0);
         KINDS.iter().for_each(|&kind| check_norm(&device, kind, &x, width));
@@ -71,7 +71,7 @@ fn norms_are_those_of_the_cpu() {
 
 #[test]
 fn gelu_with_bias_and_dropout_is_that_of_the_cpu() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let device: &dyn KernelDevice = &device;
     for ((rows, width), kind) in SIZES.into_iter().flat_map(|size| KINDS.map(|kind| (size, kind))) {
         let what = format!("gelu of [{rows}, {width}] in {kind:?}");
@@ -107,7 +107,7 @@ fn gelu_with_bias_and_dropout_is_that_of_the_cpu() {
 
 #[test]
 fn branches_are_those_of_the_cpu() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let device: &dyn KernelDevice = &device;
     for ((samples, width), kind) in SIZES.into_iter().flat_map(|size| KINDS.map(|kind| (size, kind))) {
         let (tokens, what) = (3, format!("branch of [{samples}, 3, {width}] in {kind:?}"));

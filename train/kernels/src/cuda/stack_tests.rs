@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor, Var};
 use super::block::DeviceBlock;
 use super::counting::CountingDevice;
 use super::device::{KernelDevice, NumberKind};
-use super::fixture::{KINDS, TestNumbers, assert_near, emulated};
+use super::fixture::{KINDS, TestNumbers, assert_near, find_test_device};
 use super::stack::DeviceStack;
 use crate::attention::Heads;
 use crate::block::{BlockDrop, PARTS};
@@ -119,7 +119,7 @@ impl StackCase {
 
 #[test]
 fn stacks_are_those_of_the_cpu() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let heads = Heads { tokens: 5, width: 12, heads: 3 };
     let case = StackCase {
         samples: 3,

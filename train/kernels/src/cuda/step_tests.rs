@@ -2,13 +2,13 @@
 
 use super::adamw::{FlatParameters, FlatUpdate};
 use super::device::{KernelDevice, NumberKind};
-use super::fixture::{TestNumbers, assert_near, emulated, round};
+use super::fixture::{TestNumbers, assert_near, find_test_device, round};
 use super::gather::DeviceIndex;
 use super::loss::{DeviceLoss, measure_loss};
 
 #[test]
 fn rows_are_picked_and_go_back() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let device: &dyn KernelDevice = &device;
     for (rows, width, index) in [
         (7usize, 3usize, vec![6u32, 0, 0, 3, 6, 6, 1]),
@@ -116,7 +116,7 @@ impl LossCase {
 
 #[test]
 fn losses_gradients_and_records_by_their_definitions() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let kinds = [
         DeviceLoss::SmoothL1 { beta: 0.5 },
         DeviceLoss::SumSquares,
@@ -137,7 +137,7 @@ fn losses_gradients_and_records_by_their_definitions() {
 
 #[test]
 fn updates_clip_decay_average_and_copy() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let device: &dyn KernelDevice = &device;
     let (count, decayed) = (2500usize, 1000usize);
     let mut numbers = TestNumbers::new("update");

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::device::{KernelDevice, NumberKind};
-use super::fixture::{TestNumbers, assert_near, emulated};
+use super::fixture::{TestNumbers, assert_near, find_test_device};
 use super::tokenizer::{DeviceTokenizer, PatchArray, RunningArrays};
 use crate::tokenizer::{Mode, TokenizerWeights, Widths, tokenize};
 
@@ -140,7 +140,7 @@ impl TokenizerCase {
 
 #[test]
 fn tokens_and_gradients_are_those_of_the_cpu() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let case = TokenizerCase { widths: SMALL, patches: 13, k: 8, chunk_rows: 1 << 20 };
     for kind in [NumberKind::F32, NumberKind::Bf16] {
         case.check(&device, kind, &case.points(), true);
@@ -162,7 +162,7 @@ fn tokens_and_gradients_are_those_of_the_cpu() {
 
 #[test]
 fn of_equal_points_the_lowest_has_the_maximum() {
-    let Some(device) = emulated() else { return };
+    let Some(device) = find_test_device() else { return };
     let case = TokenizerCase { widths: SMALL, patches: 6, k: 8, chunk_rows: 1 << 20 };
     // Every patch repeats two points; the CPU gives gradients to the first of each.
     let mut points = case.points();

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Everything that is to be known of jepa3d on a GPU, in under ten minutes: kernels against the CPU, the speed of a step beside
+# PyTorch, two minutes of pretraining with its probe. Writes result.json and result.md here.
+#
+# Usage: ./check.sh [FOLDER]      FOLDER: where data and runs are put (default: ./work)
+# Needs what is in this folder, a driver, and a Python (PYTHON, default python3) with torch, whose wheels bring cuBLAS and NVRTC.
+# Without a device it does the same on the CPU as far as it goes, at small sizes, and says so in the result.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+python=${PYTHON:-python3}
+work=${1:-$here/work}
+mkdir -p "$work"
+"$python" - "$here" "$work" <<'PY'
+import lzma, os, shutil, sys
+here, work = sys.argv[1:]
+for name in ("jepa3d", "kernels-tests", "train-tests"):
+    with lzma.open(f"{here}/{name}.xz") as packed, open(f"{work}/{name}", "wb") as out:
+        shutil.copyfileobj(packed, out)
+    os.chmod(f"{work}/{name}", 0o755)
+PY
+# torch's wheels carry the libraries that the binaries were linked against.
+libraries=$("$python" -c 'import glob, os, site, sys
+folders = site.getsitepackages() + [site.getusersitepackages()]
+found = [d for f in folders for d in glob.glob(os.path.join(f, "nvidia", "*", "lib"))]
+print(":".join(found))')
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$libraries"
+exec "$python" "$here/check.py" --work "$work" --out "$here"
