@@ -14,6 +14,8 @@ mod block;
 mod branch;
 mod computed;
 mod copies;
+#[cfg(test)]
+mod cost_tests;
 mod counting;
 #[cfg(feature = "cuda")]
 mod cuda_device;

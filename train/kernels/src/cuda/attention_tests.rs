@@ -77,32 +77,34 @@ impl Case {
 #[test]
 fn attention_is_that_of_the_cpu() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     let heads = |tokens, width, heads| Heads { tokens, width, heads };
     for kind in KINDS {
-        Case::new(2, heads(1, 3, 1), 1.0).check(&device, kind);
-        Case::new(3, heads(7, 15, 3), 1.0).with_keys(&[1, 7, 4]).with_dropout().check(&device, kind);
-        Case::new(0, heads(5, 8, 2), 1.0).check(&device, kind);
-        Case::new(1, heads(100, 128, 2), 1.0).with_dropout().check(&device, kind);
-        Case::new(2, heads(33, 64, 2), 1.0).with_keys(&[32, 33]).check(&device, kind);
-        Case::new(1, heads(29, 192, 6), 1.0).check(&device, kind);
+        Case::new(2, heads(1, 3, 1), 1.0).check(device, kind);
+        Case::new(3, heads(7, 15, 3), 1.0).with_keys(&[1, 7, 4]).with_dropout().check(device, kind);
+        Case::new(0, heads(5, 8, 2), 1.0).check(device, kind);
+        Case::new(1, heads(100, 128, 2), 1.0).with_dropout().check(device, kind);
+        Case::new(2, heads(33, 64, 2), 1.0).with_keys(&[32, 33]).check(device, kind);
+        Case::new(1, heads(29, 192, 6), 1.0).check(device, kind);
     }
 }
 
 #[test]
 fn equal_and_extreme_scores() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     let heads = Heads { tokens: 40, width: 16, heads: 2 };
     let equal = Case { qkv: vec![0.5; 40 * 48], ..Case::new(1, heads, 1.0) };
-    equal.check(&device, NumberKind::F32);
+    equal.check(device, NumberKind::F32);
     // Scores of about 1e4, of which the last bit of an f32 is 1e-3.
-    Case::new(2, heads, 60.0).check_within(&device, NumberKind::F32, 2e-3);
+    Case::new(2, heads, 60.0).check_within(device, NumberKind::F32, 2e-3);
 }
 
 #[test]
 fn what_does_not_fit_is_refused() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     for (tokens, width) in [(101, 8), (4, 66)] {
-        let device: &dyn KernelDevice = &device;
         let heads = Heads { tokens, width, heads: 1 };
         let (qkv, bias) = (
             device.upload(&vec![0.0; 3 * tokens * width]).unwrap(),

@@ -8,7 +8,7 @@ use candle_core::Result;
 use super::attention::{AttentionInput, attention, attention_backward};
 use super::bias_gelu::{GeluInput, bias_gelu, bias_gelu_backward};
 use super::branch::{BranchDrop, BranchGradients, add_branch, branch_backward};
-use super::copies::{DeviceMatrix, copy_as};
+use super::copies::{DeviceMatrix, copy_four_as};
 use super::device::{DeviceArray, DeviceDrop, KernelDevice, NumberKind};
 use super::layer_norm::{DeviceAffine, NormGradients, NormedRows, layer_norm, layer_norm_backward};
 use super::partial_sums::PartialSums;
@@ -38,16 +38,16 @@ impl DeviceBlock {
         parts: &[DeviceArray; PARTS],
     ) -> Result<Self> {
         let norm = |i: usize| DeviceAffine { weight: parts[2 * i].clone(), bias: parts[2 * i + 1].clone() };
-        let layer = |i: usize| -> Result<DeviceAffine> {
-            Ok(DeviceAffine { weight: copy_as(device, kind, &parts[2 * i])?, bias: parts[2 * i + 1].clone() })
-        };
+        let weights = copy_four_as(device, kind, [&parts[2], &parts[4], &parts[8], &parts[10]])?;
+        let [qkv, proj, fc1, fc2] = weights;
+        let layer = |weight: DeviceArray, i: usize| DeviceAffine { weight, bias: parts[2 * i + 1].clone() };
         Ok(Self {
             norm1: norm(0),
-            qkv: layer(1)?,
-            proj: layer(2)?,
+            qkv: layer(qkv, 1),
+            proj: layer(proj, 2),
             norm2: norm(3),
-            fc1: layer(4)?,
-            fc2: layer(5)?,
+            fc1: layer(fc1, 4),
+            fc2: layer(fc2, 5),
         })
     }
 

@@ -21,6 +21,30 @@ pub(crate) fn copy_as(device: &dyn KernelDevice, kind: NumberKind, x: &DeviceArr
     Ok(out)
 }
 
+/// Four `f32` arrays as this kind, in one launch: the same arrays where that is `f32`.
+///
+/// # Errors
+/// Fails if the device does.
+pub(crate) fn copy_four_as(
+    device: &dyn KernelDevice,
+    kind: NumberKind,
+    arrays: [&DeviceArray; 4],
+) -> Result<[DeviceArray; 4]> {
+    use KernelArgument::{Array, Count};
+    if kind == NumberKind::F32 {
+        return Ok(arrays.map(DeviceArray::clone));
+    }
+    let [a, b, c, d] = arrays.map(|array| device.allocate(kind, array.len()));
+    let outs = [a?, b?, c?, d?];
+    let longest = arrays.iter().map(|array| array.len()).max().unwrap_or(0);
+    let mut shape = LaunchShape::for_each(longest);
+    shape.grid[1] = 4;
+    let counts = arrays.map(|array| Count(array.len()));
+    let arguments = [arrays.map(Array), outs.each_ref().map(Array), counts].concat();
+    device.launch(&kind.name_kernel("narrow_four"), shape, &arguments)?;
+    Ok(outs)
+}
+
 /// `sum += x`.
 ///
 /// # Errors

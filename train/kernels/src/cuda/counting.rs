@@ -17,6 +17,8 @@ pub struct DeviceCounts {
     pub launches: BTreeMap<String, u64>,
     /// Multiplications of products, each with an addition.
     pub multiplications: f64,
+    /// Bytes of all arguments of all launches and products: what goes over the device's memory if each is touched once.
+    pub moved: u64,
     /// Bytes copied to the device.
     pub uploaded: u64,
     /// Bytes copied back.
@@ -102,8 +104,13 @@ impl KernelDevice for CountingDevice {
         Ok(())
     }
 
-    fn launch(&self, kernel: &str, _: LaunchShape, _: &[KernelArgument<'_>]) -> Result<()> {
+    fn launch(&self, kernel: &str, _: LaunchShape, arguments: &[KernelArgument<'_>]) -> Result<()> {
         self.note_launch(kernel);
+        let bytes = |argument: &KernelArgument<'_>| match argument {
+            KernelArgument::Array(array) | KernelArgument::Optional(Some(array)) => array.bytes() as u64,
+            _ => 0,
+        };
+        self.note(|counts| counts.moved += arguments.iter().map(bytes).sum::<u64>());
         Ok(())
     }
 
@@ -111,7 +118,12 @@ impl KernelDevice for CountingDevice {
         if !product.is_empty() {
             self.note_launch("product");
             let size = product.rows as f64 * product.columns as f64 * product.depth as f64;
-            self.note(|counts| counts.multiplications += size);
+            let DeviceProduct { left, right, out, .. } = product;
+            let bytes: usize = [left, right, out].iter().map(|factor| factor.array.bytes()).sum();
+            self.note(|counts| {
+                counts.multiplications += size;
+                counts.moved += bytes as u64;
+            });
         }
         Ok(())
     }

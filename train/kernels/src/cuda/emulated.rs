@@ -189,7 +189,7 @@ fn build(compiler: &str) -> Result<PathBuf> {
     let made = place.join("device");
     let files = ["runner.cpp", "grid.cpp"].map(|name| place.join("emulation").join(name));
     let output =
-        Command::new(compiler).args(["-std=c++17", "-O2", "-w", "-o"]).arg(&made).args(files).output()?;
+        Command::new(compiler).args(["-std=c++17", "-O1", "-w", "-o"]).arg(&made).args(files).output()?;
     if !output.status.success() {
         bail!("{compiler} does not take the kernels: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -1,6 +1,5 @@
 //! What tests of kernels share: the device, numbers, comparisons.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use jepa3d_schemas::Draws;
@@ -8,29 +7,18 @@ use jepa3d_schemas::Draws;
 use super::device::{DeviceArray, KernelDevice, NumberKind};
 use super::emulated::EmulatedDevice;
 
-/// What tests of kernels run on.
-pub(crate) struct TestDevice(Arc<dyn KernelDevice>);
-
-impl Deref for TestDevice {
-    type Target = dyn KernelDevice;
-
-    fn deref(&self) -> &Self::Target {
-        &*self.0
-    }
-}
-
 /// The emulated device, or with `JEPA3D_TEST_CUDA=1` in a build for CUDA the first real one; tests that get none say so and pass.
-pub(crate) fn find_test_device() -> Option<TestDevice> {
+pub(crate) fn find_test_device() -> Option<Arc<dyn KernelDevice>> {
     #[cfg(feature = "cuda")]
     if std::env::var_os("JEPA3D_TEST_CUDA").is_some() {
         let device = candle_core::CudaDevice::new_with_stream(0).unwrap();
-        return Some(TestDevice(super::cuda_device::CudaKernels::open(&device).unwrap()));
+        return Some(super::cuda_device::CudaKernels::open(&device).unwrap());
     }
     let device = EmulatedDevice::start().unwrap();
     if device.is_none() {
         eprintln!("skipped: no C++ compiler (CXX, c++, g++, clang++) to make the emulated device with");
     }
-    device.map(|device| TestDevice(Arc::new(device)))
+    device.map(|device| Arc::new(device) as Arc<dyn KernelDevice>)
 }
 
 /// Seeded numbers.

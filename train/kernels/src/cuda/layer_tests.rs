@@ -60,19 +60,20 @@ fn check_norm(device: &dyn KernelDevice, kind: NumberKind, x: &[f32], width: usi
 #[test]
 fn norms_are_those_of_the_cpu() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     for (rows, width) in SIZES {
         let x = TestNumbers::new("rows").normal(rows * width, 2.0);
-        KINDS.iter().for_each(|&kind| check_norm(&device, kind, &x, width));
+        KINDS.iter().for_each(|&kind| check_norm(device, kind, &x, width));
     }
     // Rows of equal numbers, and large ones.
     let rows = [vec![3.0f32; 40], TestNumbers::new("large").normal(40, 1e4)].concat();
-    check_norm(&device, NumberKind::F32, &rows, 40);
+    check_norm(device, NumberKind::F32, &rows, 40);
 }
 
 #[test]
 fn gelu_with_bias_and_dropout_is_that_of_the_cpu() {
     let Some(device) = find_test_device() else { return };
-    let device: &dyn KernelDevice = &device;
+    let device = &*device;
     for ((rows, width), kind) in SIZES.into_iter().flat_map(|size| KINDS.map(|kind| (size, kind))) {
         let what = format!("gelu of [{rows}, {width}] in {kind:?}");
         let mask = (rows % 2 == 1).then(|| Mask::new(key_of(7, 2), 0.3).unwrap());
@@ -108,7 +109,7 @@ fn gelu_with_bias_and_dropout_is_that_of_the_cpu() {
 #[test]
 fn branches_are_those_of_the_cpu() {
     let Some(device) = find_test_device() else { return };
-    let device: &dyn KernelDevice = &device;
+    let device = &*device;
     for ((samples, width), kind) in SIZES.into_iter().flat_map(|size| KINDS.map(|kind| (size, kind))) {
         let (tokens, what) = (3, format!("branch of [{samples}, 3, {width}] in {kind:?}"));
         let (elements, paths) = (Mask::new(key_of(5, 1), 0.2), Mask::new(key_of(5, 5), 0.4));

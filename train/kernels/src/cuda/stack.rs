@@ -2,7 +2,6 @@
 
 use candle_core::Result;
 
-use super::attention::fits_shared_memory;
 use super::block::{DeviceBlock, DeviceBlockPass, SavedDeviceBlock};
 use super::copies::add_to;
 use super::device::{DeviceArray, KernelDevice, NumberKind};
@@ -28,11 +27,6 @@ pub(crate) struct StackGradients {
 }
 
 impl DeviceStack<'_> {
-    /// Whether sequences are short enough for the kernels.
-    pub(crate) fn fits(heads: Heads) -> bool {
-        fits_shared_memory(heads)
-    }
-
     fn pass(&self, block: usize) -> DeviceBlockPass<'_> {
         let (keys, drop) = (self.keys.as_ref(), self.drops[block]);
         DeviceBlockPass { device: self.device, block: &self.blocks[block], heads: self.heads, keys, drop }

@@ -120,6 +120,7 @@ impl StackCase {
 #[test]
 fn stacks_are_those_of_the_cpu() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     let heads = Heads { tokens: 5, width: 12, heads: 3 };
     let case = StackCase {
         samples: 3,
@@ -131,13 +132,13 @@ fn stacks_are_those_of_the_cpu() {
         is_padded: false,
     };
     for kind in KINDS {
-        case.check(&device, kind);
-        StackCase { is_dropped: true, has_positions: true, is_padded: true, ..case }.check(&device, kind);
+        case.check(device, kind);
+        StackCase { is_dropped: true, has_positions: true, is_padded: true, ..case }.check(device, kind);
     }
     let heads = Heads { tokens: 29, width: 48, heads: 2 };
-    StackCase { samples: 2, heads, hidden: 96, is_dropped: true, ..case }.check(&device, NumberKind::F32);
+    StackCase { samples: 2, heads, hidden: 96, is_dropped: true, ..case }.check(device, NumberKind::F32);
     StackCase { samples: 1, heads: Heads { tokens: 1, width: 2, heads: 1 }, hidden: 3, depth: 1, ..case }
-        .check(&device, NumberKind::F32);
+        .check(device, NumberKind::F32);
 }
 
 #[test]

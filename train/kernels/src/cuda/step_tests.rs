@@ -9,7 +9,7 @@ use super::loss::{DeviceLoss, measure_loss};
 #[test]
 fn rows_are_picked_and_go_back() {
     let Some(device) = find_test_device() else { return };
-    let device: &dyn KernelDevice = &device;
+    let device = &*device;
     for (rows, width, index) in [
         (7usize, 3usize, vec![6u32, 0, 0, 3, 6, 6, 1]),
         (1, 40, vec![0; 300]),
@@ -117,6 +117,7 @@ impl LossCase {
 #[test]
 fn losses_gradients_and_records_by_their_definitions() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     let kinds = [
         DeviceLoss::SmoothL1 { beta: 0.5 },
         DeviceLoss::SumSquares,
@@ -128,17 +129,17 @@ fn losses_gradients_and_records_by_their_definitions() {
     {
         let mut numbers = TestNumbers::new("loss");
         let [predictions, targets] = [(); 2].map(|()| numbers.normal(rows * width, 1.0));
-        LossCase { loss, width, predictions, targets }.check(&device);
+        LossCase { loss, width, predictions, targets }.check(device);
     }
     // Targets that are all equal explain nothing, and are not explained.
     let (predictions, targets) = (TestNumbers::new("equal").normal(40, 1.0), vec![0.1f32; 40]);
-    LossCase { loss: DeviceLoss::MeanSquares, width: 4, predictions, targets }.check(&device);
+    LossCase { loss: DeviceLoss::MeanSquares, width: 4, predictions, targets }.check(device);
 }
 
 #[test]
 fn updates_clip_decay_average_and_copy() {
     let Some(device) = find_test_device() else { return };
-    let device: &dyn KernelDevice = &device;
+    let device = &*device;
     let (count, decayed) = (2500usize, 1000usize);
     let mut numbers = TestNumbers::new("update");
     let mut p = numbers.normal(count, 1.0);

@@ -141,28 +141,30 @@ impl TokenizerCase {
 #[test]
 fn tokens_and_gradients_are_those_of_the_cpu() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     let case = TokenizerCase { widths: SMALL, patches: 13, k: 8, chunk_rows: 1 << 20 };
     for kind in [NumberKind::F32, NumberKind::Bf16] {
-        case.check(&device, kind, &case.points(), true);
+        case.check(device, kind, &case.points(), true);
     }
-    case.check(&device, NumberKind::F32, &case.points(), false);
+    case.check(device, NumberKind::F32, &case.points(), false);
     // Three chunks, the last of one patch.
     let cut = TokenizerCase { chunk_rows: 50, ..case };
-    cut.check(&device, NumberKind::F32, &case.points(), true);
-    cut.check(&device, NumberKind::F32, &case.points(), false);
+    cut.check(device, NumberKind::F32, &case.points(), true);
+    cut.check(device, NumberKind::F32, &case.points(), false);
     let odd =
         TokenizerCase { widths: Widths { c1: 33, c2: 40, c3: 70, d: 5 }, patches: 40, k: 3, chunk_rows: 64 };
-    odd.check(&device, NumberKind::F32, &odd.points(), true);
+    odd.check(device, NumberKind::F32, &odd.points(), true);
     let one = TokenizerCase { patches: 1, k: 32, ..case };
-    one.check(&device, NumberKind::F32, &one.points(), true);
+    one.check(device, NumberKind::F32, &one.points(), true);
     let points = TokenizerCase { patches: 50, k: 1, ..case };
-    points.check(&device, NumberKind::F32, &points.points(), true);
-    points.check(&device, NumberKind::Bf16, &points.points(), true);
+    points.check(device, NumberKind::F32, &points.points(), true);
+    points.check(device, NumberKind::Bf16, &points.points(), true);
 }
 
 #[test]
 fn of_equal_points_the_lowest_has_the_maximum() {
     let Some(device) = find_test_device() else { return };
+    let device = &*device;
     let case = TokenizerCase { widths: SMALL, patches: 6, k: 8, chunk_rows: 1 << 20 };
     // Every patch repeats two points; the CPU gives gradients to the first of each.
     let mut points = case.points();
@@ -170,5 +172,5 @@ fn of_equal_points_the_lowest_has_the_maximum() {
         let (two, rest) = patch.split_at_mut(6);
         rest.chunks_exact_mut(6).for_each(|pair| pair.copy_from_slice(two));
     }
-    case.check(&device, NumberKind::F32, &points, true);
+    case.check(device, NumberKind::F32, &points, true);
 }
