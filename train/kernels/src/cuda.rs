@@ -31,10 +31,10 @@ mod gather;
 mod layer_norm;
 #[cfg(test)]
 mod layer_tests;
-#[cfg(test)]
 mod loss;
 mod partial_sums;
 mod point_chunks;
+mod run_loss;
 mod run_stack;
 mod run_tokenizer;
 mod run_update;
@@ -54,5 +54,6 @@ pub(crate) use attention::fits_shared_memory;
 pub use counting::DeviceCounts;
 pub(crate) use engine::find_kernel_device;
 pub use engine::{count_cuda, emulate_cuda};
+pub use loss::DeviceLoss;
 pub(crate) use run_tokenizer::tokenize_on;
 pub use run_update::{AdamNumbers, AdamTensors, move_on_device, norm_on_device, update_on_device};

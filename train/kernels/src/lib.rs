@@ -3,8 +3,10 @@
 //! - [`Stack`]: pre-norm transformer blocks, forward and backward as one operator of candle. The gradients of its parameters
 //!   go to a [`Tape`], not through candle's graph.
 //! - [`tokenize`]: the mini-PointNet that makes a token of each patch, as one operator; [`tokenize_composite`] is the same
-//!   in candle's operators, for other devices than the CPU and as the oracle of the tests.
+//!   in candle's operators, the oracle of the tests.
 //! - [`linear_layer`], [`normalize_rows`], [`gelu_of`], [`smooth_l1_of`]: layers outside the blocks, one node each.
+//! - [`DeviceLoss`], [`update_on_device`], [`norm_on_device`], [`move_on_device`]: what of a step is left, on CUDA devices.
+//! - [`emulate_cuda`], [`count_cuda`]: the CUDA kernels without a device, run thread by thread or only counted.
 //! - [`Mask`]: dropout as a pure function of a key and an element's number.
 //!
 //! Every kernel is an ordinary function on slices with a backward of its own; its file opens with the formulas of both. Work is
@@ -55,8 +57,8 @@ mod update;
 mod view;
 
 pub use cuda::{
-    AdamNumbers, AdamTensors, DeviceCounts, count_cuda, emulate_cuda, move_on_device, norm_on_device,
-    update_on_device,
+    AdamNumbers, AdamTensors, DeviceCounts, DeviceLoss, count_cuda, emulate_cuda, move_on_device,
+    norm_on_device, update_on_device,
 };
 pub use dropout::{Mask, key_of};
 pub use jepa3d_products::{Bf16Engine, keep_freed_memory};

@@ -1,7 +1,7 @@
 //! How far predictions and targets are apart, and what keeps pooled features from collapsing.
 
 use candle_core::{D, Tensor};
-use jepa3d_kernels::smooth_l1_of;
+use jepa3d_kernels::{DeviceLoss, smooth_l1_of};
 
 use crate::config::{LossConfig, LossKind};
 use crate::error::Result;
@@ -12,7 +12,10 @@ const EPSILON: f64 = 1e-6;
 impl LossConfig {
     /// The distance of `predictions` and `targets`, both `[.., D]`: a scalar.
     pub(super) fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        Ok(self.by_row(predictions, targets)?.mean_all()?)
+        match self.kind.for_device(self.beta).distance(predictions, targets)? {
+            Some(distance) => Ok(distance),
+            None => Ok(self.by_row(predictions, targets)?.mean_all()?),
+        }
     }
 
     /// The distance of every row: `[.., D]` to `[.., 1]`.
@@ -42,6 +45,18 @@ impl LossConfig {
         let covariance = (centered.t()?.matmul(&centered)? / count)?;
         let crossed = ((covariance.sqr()?.sum_all()? - variance.sqr()?.sum_all()?)? / d as f64)?;
         Ok(Some(((short * self.variance)? + (crossed * self.covariance)?)?))
+    }
+}
+
+impl LossKind {
+    /// As the kernels of a device take it.
+    pub(crate) fn for_device(self, beta: f64) -> DeviceLoss {
+        match self {
+            Self::SmoothL1 => DeviceLoss::SmoothL1 { beta: beta as f32 },
+            Self::SumDim => DeviceLoss::SumSquares,
+            Self::MeanElem => DeviceLoss::MeanSquares,
+            Self::Cosine => DeviceLoss::Cosine,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every step measures: how far predictions and targets spread, and how well the ones explain the others.
 
+use candle_core::Tensor;
 use jepa3d_probe::explained_share;
 
 use crate::error::Result;
@@ -21,6 +22,11 @@ pub(crate) struct StepMeasures {
 impl StepMeasures {
     /// Measures what one forward pass gave.
     pub(crate) fn measure(output: &StepOutput) -> Result<Self> {
+        if let Some([pred_std, target_std, r2]) =
+            output.kind.for_device(1.0).measure(&output.predictions, &output.targets)?
+        {
+            return Ok(Self { pred_std, target_std, r2, terms: read_terms(output)? });
+        }
         let width = output.predictions.dims().last().copied().unwrap_or(1);
         let predictions: Vec<f32> = output.scaled_predictions()?.flatten_all()?.to_vec1()?;
         let targets: Vec<f32> = output.targets.flatten_all()?.to_vec1()?;
@@ -28,11 +34,7 @@ impl StepMeasures {
             pred_std: channel_std(&predictions, width),
             target_std: channel_std(&targets, width),
             r2: explained_share(&predictions, &targets, width),
-            terms: output
-                .terms
-                .iter()
-                .map(|(name, term)| Ok((*name, f64::from(term.to_scalar::<f32>()?))))
-                .collect::<Result<_>>()?,
+            terms: read_terms(output)?,
         })
     }
 
@@ -48,6 +50,11 @@ impl StepMeasures {
             terms: names.map(|(i, (name, _))| (*name, term(i))).collect(),
         }
     }
+}
+
+fn read_terms(output: &StepOutput) -> Result<Vec<(&'static str, f64)>> {
+    let read = |(name, term): &(&'static str, Tensor)| Ok((*name, f64::from(term.to_scalar::<f32>()?)));
+    output.terms.iter().map(read).collect()
 }
 
 /// Standard deviation of every channel over the rows, mean over the channels.

@@ -6,10 +6,17 @@ use super::device::{DeviceArray, KernelArgument, KernelDevice, LaunchShape, Numb
 
 /// How predictions and targets are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum DeviceLoss {
-    SmoothL1 { beta: f32 },
+pub enum DeviceLoss {
+    /// `e^2 / (2 beta)` where `|e| < beta`, `|e| - beta / 2` elsewhere; the mean over channels.
+    SmoothL1 {
+        /// Where the parabola ends.
+        beta: f32,
+    },
+    /// The sum of squares over channels.
     SumSquares,
+    /// Their mean.
     MeanSquares,
+    /// One less the cosine.
     Cosine,
 }
 
