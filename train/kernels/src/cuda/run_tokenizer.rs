@@ -25,11 +25,7 @@ pub(crate) fn tokenize_on(
     let on: &dyn KernelDevice = &*device;
     let (patches, flat) = (patches.contiguous()?, weights.flat()?);
     let (count, k, _) = patches.dims3()?;
-    let upload = |(mean, var): (&[f32], &[f32])| on.upload(&[mean, var].concat());
-    let running = match *mode {
-        Mode::Train => None,
-        Mode::Eval { bn1, bn2 } => Some(RunningArrays { bn1: upload(bn1)?, bn2: upload(bn2)? }),
-    };
+    let running = upload_running(on, mode)?;
     let (kind, widths) = (kind_of_activations(precision), weights.widths()?);
     let (points, values) = (on.borrow(&patches)?, on.borrow(&flat)?);
     let tokenizer = DeviceTokenizer {
@@ -42,12 +38,8 @@ pub(crate) fn tokenize_on(
     };
     let (tokens, saved) = tokenizer.forward(PatchArray { points: &points, k })?;
     let stats = match mode {
-        Mode::Train => Some([0, 1].map(|norm| read_statistics(on, &saved.statistics[norm], count * k))),
+        Mode::Train => Some(read_statistics(on, &saved.statistics, count * k)?),
         Mode::Eval { .. } => None,
-    };
-    let stats = match stats {
-        Some([first, second]) => Some([first?, second?]),
-        None => None,
     };
     let out = on.lend_as(&tokens, (count, widths.d).into(), &patches)?;
     let (like, owner) = (flat.clone(), device.clone());
@@ -62,11 +54,27 @@ pub(crate) fn tokenize_on(
     Ok((tokens, stats))
 }
 
-/// Mean and unbiased variance of `rows`, for the running statistics.
-fn read_statistics(device: &dyn KernelDevice, statistics: &DeviceArray, rows: usize) -> Result<BatchStats> {
-    let values = device.download(statistics)?;
-    let (mean, var) = values.split_at(values.len() / 2);
+fn upload_running(device: &dyn KernelDevice, mode: &Mode<'_>) -> Result<Option<RunningArrays>> {
+    let upload = |(mean, var): (&[f32], &[f32])| device.upload(&[mean, var].concat());
+    match *mode {
+        Mode::Train => Ok(None),
+        Mode::Eval { bn1, bn2 } => Ok(Some(RunningArrays { bn1: upload(bn1)?, bn2: upload(bn2)? })),
+    }
+}
+
+/// Means and unbiased variances of `rows`, for the running statistics.
+fn read_statistics(
+    device: &dyn KernelDevice,
+    statistics: &[DeviceArray; 2],
+    rows: usize,
+) -> Result<[BatchStats; 2]> {
     let unbiased = rows as f64 / (rows as f64 - 1.0);
-    let var = var.iter().map(|&var| (f64::from(var) * unbiased) as f32).collect();
-    Ok(BatchStats { mean: mean.to_vec(), var })
+    let read = |statistics: &DeviceArray| {
+        let values = device.download(statistics)?;
+        let (mean, var) = values.split_at(values.len() / 2);
+        let var = var.iter().map(|&var| (f64::from(var) * unbiased) as f32).collect();
+        Ok(BatchStats { mean: mean.to_vec(), var })
+    };
+    let [first, second] = statistics;
+    Ok([read(first)?, read(second)?])
 }

@@ -144,7 +144,7 @@ fn updates_clip_decay_average_and_copy() {
     let mut numbers = TestNumbers::new("update");
     let mut p = numbers.normal(count, 1.0);
     let mut averages = numbers.normal(700, 1.0);
-    let twin = |i: usize| (i >= 900 && i < 1600).then(|| i - 900);
+    let twin = |i: usize| (900..1600).contains(&i).then(|| i - 900);
     let twins: Vec<u32> = (0..count).map(|i| twin(i).map_or(u32::MAX, |at| at as u32)).collect();
     let (mut m, mut v) = (vec![0.0f32; count], vec![0.0f32; count]);
     let zeros = || device.upload(&vec![0.0; count]).unwrap();
