@@ -9,7 +9,8 @@ JEPA3D = $(TARGET)/release/jepa3d
 .PHONY: build demo demo-all results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
 	test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
-	bench-memory bench-loader bench-tokenizer bench-train bench-finetune bench-variants bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
+	wheel test-python bench-python-loader bench-python-geometry bench-memory bench-loader bench-tokenizer bench-train \
+	bench-finetune bench-variants bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
 
 # All that follows builds the whole workspace's selection of features: nothing heavy is built twice.
 build:
@@ -113,6 +114,23 @@ results-segment: build
 
 test:
 	$(CARGO) test --release --locked --workspace
+	@scripts/test-python $(PYTHON) $(TARGET)
+
+# The Python package with the command line tool inside, into $(OUT)/wheels, from a clean clone. Needs Python 3.10 or newer and,
+# the first time, a package index. The wheel's tag says the oldest C library that the tool runs with, as its symbols tell.
+BUILD_PYTHON = $(TARGET)/python-build
+GLIBC = $$(strings $(JEPA3D) | sed -n 's/^GLIBC_2\.\([0-9]*\)$$/\1/p' | sort -n | tail -1)
+wheel: build
+	test -x $(BUILD_PYTHON)/bin/maturin || { $(PYTHON) -m venv $(BUILD_PYTHON) && $(BUILD_PYTHON)/bin/pip install -q "maturin>=1.9,<2"; }
+	mkdir -p python/jepa3d/bin
+	strip -o python/jepa3d/bin/jepa3d $(JEPA3D)
+	$(BUILD_PYTHON)/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out $(OUT)/wheels \
+		--compatibility manylinux_2_$(GLIBC)
+
+# The Python package alone: the last part of `make test`.
+test-python: build
+	$(CARGO) build --release --locked --workspace --examples
+	scripts/test-python $(PYTHON) $(TARGET)
 
 lint:
 	$(CARGO) fmt --all --check
@@ -189,6 +207,16 @@ bench-tokenizer:
 # One fine-tuning step of the official classifier against PyTorch, in turns, two threads.
 bench-finetune:
 	$(PYTHON) train/benches/train_peers.py $$(scripts/bench-binary train) --task finetune
+
+# Loader and geometry of the Python package against those of others, in turns; both need torch and the installed wheel, and
+# leave out peers that are not installed (mosaicml-streaming litdata datasets webdataset; fpsample pykdtree).
+# PREPARED: a prepared dataset.
+bench-python-loader:
+	@test -n "$(PREPARED)" || { echo "make bench-python-loader: needs PREPARED=folder of a prepared dataset" >&2; exit 2; }
+	$(CARGO) build --release --locked --workspace --examples
+	$(PYTHON) python/benches/loaders.py $(PREPARED) --rust $(TARGET)/release/examples/batch_rate
+bench-python-geometry:
+	$(PYTHON) python/benches/geometry.py
 
 # One training step against PyTorch at the full and the small size, in turns, two threads; both split by part.
 bench-train:

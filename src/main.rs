@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    ablate, completions, convert, embed, fewshot, finetune, inspect, prepare, pretrain, probe, report,
+    ablate, completions, convert, embed, export, fewshot, finetune, inspect, prepare, pretrain, probe, report,
     retrieve, robustness, segment, stats, teacher, tuning, verify,
 };
 
@@ -66,6 +66,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Turn an official PyTorch checkpoint into ours, or ours into one.
     Convert(convert::Args),
+    /// Write a pretrained encoder as a Hugging Face folder, for PyTorch.
+    Export(export::Args),
     /// List the built-in configs, or print one to edit.
     Presets(commands::presets::Args),
     /// Print the completion script of a shell.
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         Command::Ablate(args) => ablate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Presets(args) => commands::presets::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

@@ -129,6 +129,12 @@ pub enum Error {
         /// What is left.
         found: String,
     },
+    /// A mesh has nothing that points could be drawn on.
+    #[error("{reason}")]
+    Surface {
+        /// What was expected and found.
+        reason: String,
+    },
     /// The dataset has no objects.
     #[error("{path}: no objects found for dataset {dataset}", path = path.display())]
     NoObjects {

@@ -11,6 +11,7 @@ use jepa3d_schemas::{
     read_catalog, write_atomically, write_catalog,
 };
 
+use crate::card::write_card;
 use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, views_fingerprint};
 use crate::output_folder::OutputFolder;
@@ -30,6 +31,7 @@ pub(crate) fn finalize(plan: &PreparePlan, folder: &OutputFolder) -> Result<Mani
     if let Some(hash) = &plan.views_hash {
         manifest = finalize_views(plan, hash, folder, manifest)?;
     }
+    write_card(&folder.out, &manifest)?;
     folder.remove_state()?;
     Ok(manifest)
 }

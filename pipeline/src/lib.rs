@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod card;
 mod config;
 mod error;
 mod execute;
@@ -62,5 +63,6 @@ pub use quarantine::{QUARANTINE_FILE, QuarantineRow, read_quarantine};
 pub use request::{PlanPart, PrepareReport, PrepareRequest, Progress};
 pub use run::run;
 pub use stats::{Stats, plots, stats};
+pub use surface::sample_mesh;
 pub use verify::{Verification, verify};
 pub use warnings::WarningCount;

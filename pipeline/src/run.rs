@@ -12,6 +12,7 @@ use std::path::Path;
 use jepa3d_schemas::Manifest;
 use rayon::prelude::*;
 
+use crate::card::write_card;
 use crate::error::{Error, Result};
 use crate::execute::execute;
 use crate::finalize::finalize;
@@ -43,6 +44,7 @@ pub fn run(
     if let Some(manifest) = find_finished(plan, &folder)? {
         folder.clear_temporaries()?;
         folder.repair_config(plan)?;
+        write_card(out, &manifest)?;
         return report_done(plan, &folder, manifest);
     }
     folder.create(plan)?;

@@ -6,7 +6,7 @@
 
 use jepa3d_schemas::{Draws, Mesh, NO_INDEX, PointCloud};
 
-use crate::error::Rejected;
+use crate::error::{Error, Rejected, Result};
 use crate::surface_color::{blend, surface_color};
 
 /// Draws triangles by area in expected constant time: a cumulative table with a guide into it
@@ -108,6 +108,15 @@ pub(crate) fn sample_surface(mesh: &Mesh, count: usize, draws: &mut Draws) -> Re
         intensity: None,
         point_labels: has_parts.then_some(labels),
     })
+}
+
+/// `count` points of the surface of a mesh that belongs to no dataset, drawn from `seed`.
+///
+/// # Errors
+/// Fails if the mesh has no faces or no (finite, positive) area.
+pub fn sample_mesh(mesh: &Mesh, count: usize, seed: u64) -> Result<PointCloud> {
+    let drawn = sample_surface(mesh, count, &mut Draws::new(seed, "mesh", "surface"));
+    drawn.map_err(|Rejected { reason, .. }| Error::Surface { reason })
 }
 
 fn corners(mesh: &Mesh, t: usize) -> [[f64; 3]; 3] {

@@ -44,7 +44,7 @@ pub use config::{ColorBy, Placement, RigConfig, ViewsConfig};
 pub use describe::RENDER_VERSION;
 pub use error::Error;
 pub use subject::{Rendered, Subject, ViewScratch};
-pub use views::render_views;
+pub use views::{DrawnPicture, draw_pictures, place_around, render_views};
 
 /// The stages of a view one by one, for this crate's own tests and benches; no other crate uses them.
 #[doc(hidden)]

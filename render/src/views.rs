@@ -1,6 +1,6 @@
 //! One sample's views: cameras, images, depth and correspondences.
 
-use jepa3d_schemas::{Correspondences, Draws, Mesh, Shape, View};
+use jepa3d_schemas::{Camera, Correspondences, Draws, Mesh, Shape, View};
 
 use crate::config::{RigConfig, ViewsConfig};
 use crate::dense::nearest_points;
@@ -69,10 +69,13 @@ pub fn render_views(
 ) -> Result<Rendered> {
     config.check()?;
     let mut rendered = Rendered::default();
-    match (&config.rig, &subject.object.shape) {
-        (RigConfig::Photos, _) => add_photos(subject, &mut rendered),
-        (_, Shape::Mesh(mesh)) => rendered.views = RenderJob::new(subject, config).draw_mesh(mesh, scratch),
-        (_, Shape::Points(_)) => rendered.views = RenderJob::new(subject, config).draw_cloud(scratch),
+    if config.rig == RigConfig::Photos {
+        add_photos(subject, &mut rendered);
+    } else {
+        let job = RenderJob::new(subject, config);
+        let mut bytes = std::mem::take(&mut scratch.bytes);
+        rendered.views = job.draw(scratch, &mut |drawn| job.encode(drawn, &mut bytes));
+        scratch.bytes = bytes;
     }
     if config.pixel_point {
         for view in &mut rendered.views {
@@ -80,6 +83,65 @@ pub fn render_views(
         }
     }
     Ok(rendered)
+}
+
+/// A picture of a subject as numbers.
+///
+/// # Shapes
+/// `rgba`, `depth`, `id` `[H*W]`, row by row from the top.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawnPicture {
+    /// sRGB and coverage.
+    pub rgba: Vec<[u8; 4]>,
+    /// z in the camera frame at the pixel's centre, infinity where nothing is.
+    pub depth: Vec<f32>,
+    /// Triangle (of a mesh) or point (of a cloud) that is seen, `u32::MAX` for none.
+    pub id: Vec<u32>,
+    /// The sample's points that can be seen.
+    pub shown: Correspondences,
+}
+
+/// Pictures of a subject from cameras of the caller's choice; where the config's own stand is not looked at.
+///
+/// # Errors
+/// Fails if a setting is out of range.
+pub fn draw_pictures(
+    subject: &Subject<'_>,
+    cameras: &[Camera],
+    config: &ViewsConfig,
+) -> Result<Vec<DrawnPicture>> {
+    config.check()?;
+    let named = |&camera: &Camera| NamedCamera { name: String::new(), camera };
+    let near = NEAR_PLANE * enclose_subject(subject).radius;
+    let job = RenderJob { subject, config, cameras: cameras.iter().map(named).collect(), near };
+    Ok(job.draw(&mut ViewScratch::default(), &mut |drawn| DrawnPicture {
+        rgba: drawn.rgba.to_vec(),
+        depth: drawn.frame.depth.clone(),
+        id: drawn.frame.id.clone(),
+        shown: drawn.shown,
+    }))
+}
+
+/// The cameras of the config's rig around a subject, as [`render_views`] places them.
+///
+/// # Errors
+/// Fails if a setting is out of range.
+pub fn place_around(subject: &Subject<'_>, config: &ViewsConfig) -> Result<Vec<Camera>> {
+    config.check()?;
+    let mut draws = Draws::new(subject.seed, &subject.sample.sample_id, "views");
+    let placed = place_cameras(config, subject.up, enclose_subject(subject), &mut draws);
+    Ok(placed.into_iter().map(|named| named.camera).collect())
+}
+
+/// The ball about the sample's points, or about the vertices of a mesh without any.
+fn enclose_subject(subject: &Subject<'_>) -> Sphere {
+    match &subject.object.shape {
+        Shape::Mesh(mesh) if subject.sample.is_empty() => {
+            let vertices: Vec<f32> = mesh.positions.as_flattened().iter().map(|&x| x as f32).collect();
+            Sphere::enclose(&vertices)
+        }
+        _ => Sphere::enclose(&subject.sample.points),
+    }
 }
 
 /// What the drawn views of a subject share.
@@ -108,9 +170,26 @@ impl<'a> RenderJob<'a> {
         Self { subject, config, cameras, near: NEAR_PLANE * sphere.radius }
     }
 
-    fn draw_mesh(&self, mesh: &Mesh, scratch: &mut ViewScratch) -> Vec<View> {
+    fn draw<T>(
+        &self,
+        scratch: &mut ViewScratch,
+        finish: &mut dyn FnMut(DrawnView<'_>) -> T,
+    ) -> Vec<T> {
+        match &self.subject.object.shape {
+            Shape::Mesh(mesh) => self.draw_mesh(mesh, scratch, finish),
+            Shape::Points(_) => self.draw_cloud(scratch, finish),
+        }
+    }
+
+    /// Draws a mesh from every camera; `finish` takes what is drawn before its memory serves the next view.
+    fn draw_mesh<T>(
+        &self,
+        mesh: &Mesh,
+        scratch: &mut ViewScratch,
+        finish: &mut dyn FnMut(DrawnView<'_>) -> T,
+    ) -> Vec<T> {
         let scene = MeshScene::new(mesh, self.subject, self.config);
-        let ViewScratch { raster, visibility, frame, samples, pixels, bytes } = scratch;
+        let ViewScratch { raster, visibility, frame, samples, pixels, .. } = scratch;
         let (points, _) = self.subject.sample.points.as_chunks::<3>();
         let scale = self.config.supersample;
         let draw = |(number, NamedCamera { camera, .. }): (usize, &NamedCamera)| {
@@ -124,16 +203,20 @@ impl<'a> RenderJob<'a> {
             };
             shade(&scene, grid, colored, self.config.background, pixels);
             let shown = correspond_mesh(points, camera, scene.triangles(), visibility);
-            self.encode(DrawnView { number, frame, rgba: pixels, shown }, bytes)
+            finish(DrawnView { number, frame, rgba: pixels, shown })
         };
         self.cameras.iter().enumerate().map(draw).collect()
     }
 
     /// Views of a cloud without a surface: its stored points as discs.
-    fn draw_cloud(&self, scratch: &mut ViewScratch) -> Vec<View> {
+    fn draw_cloud<T>(
+        &self,
+        scratch: &mut ViewScratch,
+        finish: &mut dyn FnMut(DrawnView<'_>) -> T,
+    ) -> Vec<T> {
         let splats = Splats::new(self.subject.sample.points.as_chunks().0);
         let colors = point_colors(self.subject.sample, self.subject.up, self.config.color);
-        let ViewScratch { frame, samples, pixels, bytes, .. } = scratch;
+        let ViewScratch { frame, samples, pixels, .. } = scratch;
         let scale = self.config.supersample;
         let draw = |(number, NamedCamera { camera, .. }): (usize, &NamedCamera)| {
             splats.draw(SampleGrid { camera, scale: 1 }, frame);
@@ -146,7 +229,7 @@ impl<'a> RenderJob<'a> {
             let lights = light_splats(&splats, &colors, camera);
             average_samples(colored, scale, self.config.background, pixels, |s| lights[s.id as usize]);
             let shown = correspond_splats(&splats, camera, frame);
-            self.encode(DrawnView { number, frame, rgba: pixels, shown }, bytes)
+            finish(DrawnView { number, frame, rgba: pixels, shown })
         };
         self.cameras.iter().enumerate().map(draw).collect()
     }

@@ -21,10 +21,8 @@ pub struct ColumnDefinition {
     pub(crate) is_nullable: bool,
     pub(crate) storage: ColumnStorage,
     /// In the letters of the README; empty for a single value.
-    #[allow(dead_code, reason = "a test compares it with the README")]
     pub(crate) shape: &'static str,
     /// What the README says of it.
-    #[allow(dead_code, reason = "a test compares it with the README")]
     pub(crate) meaning: &'static str,
 }
 

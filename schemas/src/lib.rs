@@ -4,6 +4,7 @@
 //! pipeline turns them into [`Sample`]s and shards, the trainer reads shards. No other crate
 //! names a Parquet type.
 
+mod arrow_stream;
 mod atomic_file;
 mod camera;
 mod catalog;
@@ -44,6 +45,7 @@ mod teachers;
 mod views;
 mod warning;
 
+pub use arrow_stream::{ArrowStream, stream_shards};
 pub use atomic_file::{TemporaryFile, remove_temporaries, remove_temporaries_of, write_atomically};
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};

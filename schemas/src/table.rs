@@ -1,5 +1,7 @@
 //! The tables of the contract by name: the folder of each, and which shards belong together.
 
+use arrow_schema::DataType;
+
 use crate::column::ColumnDefinition;
 use crate::points::Sample;
 use crate::table_row::TableRow;
@@ -38,7 +40,13 @@ impl Table {
         self.columns().iter().map(|column| column.name)
     }
 
-    fn columns(self) -> &'static [ColumnDefinition] {
+    /// Its columns as a table in Markdown: name, type, shape, meaning.
+    pub fn describe_columns(self) -> String {
+        let lines = self.columns().iter().map(|column| describe(column) + "\n");
+        format!("| column | type | shape | meaning |\n|---|---|---|---|\n{}", lines.collect::<String>())
+    }
+
+    pub(crate) fn columns(self) -> &'static [ColumnDefinition] {
         match self {
             Self::Points => Sample::COLUMNS,
             Self::Views => View::COLUMNS,
@@ -47,11 +55,31 @@ impl Table {
     }
 }
 
+/// A definition as a line of a table in Markdown, as the README has it.
+fn describe(column: &ColumnDefinition) -> String {
+    let value = match column.value {
+        DataType::Utf8 => "utf8",
+        DataType::Binary => "binary",
+        DataType::Boolean => "bool",
+        DataType::Float32 => "f32",
+        DataType::Float64 => "f64",
+        DataType::Int16 => "i16",
+        DataType::Int32 => "i32",
+        DataType::UInt8 => "u8",
+        DataType::UInt16 => "u16",
+        DataType::UInt32 => "u32",
+        ref other => &other.to_string(),
+    };
+    let (list, null) =
+        (if column.is_list { "list " } else { "" }, if column.is_nullable { "?" } else { "" });
+    let meaning = column.meaning.trim();
+    let line = format!("| `{}` | {list}{value}{null} | {} | {meaning} |", column.name, column.shape);
+    line.replace("|  |", "| |")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use arrow_schema::DataType;
 
     use super::*;
 
@@ -65,33 +93,11 @@ mod tests {
         }
     }
 
-    /// The definition as a line of the README's table.
-    fn readme_line(column: &ColumnDefinition) -> String {
-        let value = match column.value {
-            DataType::Utf8 => "utf8",
-            DataType::Binary => "binary",
-            DataType::Boolean => "bool",
-            DataType::Float32 => "f32",
-            DataType::Float64 => "f64",
-            DataType::Int16 => "i16",
-            DataType::Int32 => "i32",
-            DataType::UInt8 => "u8",
-            DataType::UInt16 => "u16",
-            DataType::UInt32 => "u32",
-            ref other => panic!("{}: no word for {other}", column.name),
-        };
-        let (list, null) =
-            (if column.is_list { "list " } else { "" }, if column.is_nullable { "?" } else { "" });
-        let meaning = column.meaning.trim();
-        let line = format!("| `{}` | {list}{value}{null} | {} | {meaning} |", column.name, column.shape);
-        line.replace("|  |", "| |")
-    }
-
     #[test]
     fn the_readme_says_what_the_definitions_say() {
         let readme = include_str!("../README.md");
         for table in TABLES {
-            let lines: Vec<_> = table.columns().iter().map(readme_line).collect();
+            let lines: Vec<_> = table.columns().iter().map(describe).collect();
             let lines = lines.join("\n");
             assert!(readme.contains(&lines), "the table of {} should be:\n{lines}\n", table.folder());
         }

@@ -23,7 +23,7 @@ fn dependencies(is_wanted: impl Fn(Option<&str>) -> bool) -> BTreeMap<String, BT
 
 #[test]
 fn crates_import_only_what_they_may() {
-    let allowed: [(&str, &[&str]); 16] = [
+    let allowed: [(&str, &[&str]); 17] = [
         ("jepa3d-charts", &[]),
         ("jepa3d-schemas", &[]),
         ("jepa3d-grouping", &[]),
@@ -46,6 +46,10 @@ fn crates_import_only_what_they_may() {
         (
             "jepa3d-inspect",
             &["jepa3d-charts", "jepa3d-schemas", "jepa3d-grouping", "jepa3d-loader", "jepa3d-train"],
+        ),
+        (
+            "jepa3d-python",
+            &["jepa3d-schemas", "jepa3d-grouping", "jepa3d-render", "jepa3d-pipeline", "jepa3d-loader"],
         ),
         ("jepa3d-fixtures", &["jepa3d-schemas", "jepa3d-grouping"]),
         (
@@ -91,7 +95,7 @@ fn crates_import_only_what_they_may() {
 
 #[test]
 fn heavy_crates_stay_where_they_belong() {
-    let owners: [(&str, &[&str]); 14] = [
+    let owners: [(&str, &[&str]); 16] = [
         ("kuva", &["jepa3d-charts"]),
         ("parquet", &["jepa3d-schemas"]),
         ("arrow-array", &["jepa3d-schemas"]),
@@ -106,6 +110,8 @@ fn heavy_crates_stay_where_they_belong() {
         ("clap", &["jepa3d"]),
         ("anyhow", &["jepa3d"]),
         ("indicatif", &["jepa3d"]),
+        ("pyo3", &["jepa3d-python"]),
+        ("numpy", &["jepa3d-python"]),
     ];
     for (package, dependencies) in dependencies(|kind| kind.is_none()) {
         for (heavy, owners) in owners {

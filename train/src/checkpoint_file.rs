@@ -51,10 +51,24 @@ pub(crate) fn write(
             tensors.insert(format!("optimizer.second.{name}"), second);
         }
     }
-    let bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
-        .into_iter()
+    let metadata = HashMap::from([(state.key.to_owned(), state.json.clone())]);
+    let file = serialize_tensors(path, &tensors, metadata)?;
+    Ok(write_atomically(path, &seal_safetensors(file))?)
+}
+
+/// The bytes of a safetensors file, 1x1 convolutions in their official shape.
+///
+/// # Errors
+/// Fails if the format cannot hold the tensors; the error names `path`.
+pub(crate) fn serialize_tensors(
+    path: &Path,
+    tensors: &NamedTensors,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>> {
+    let bytes: BTreeMap<&String, (Vec<usize>, Vec<u8>)> = tensors
+        .iter()
         .map(|(name, tensor)| {
-            let dims = official_shape(&name, tensor.dims);
+            let dims = official_shape(name, tensor.dims.clone());
             (name, (dims, tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect()))
         })
         .collect();
@@ -63,9 +77,7 @@ pub(crate) fn write(
         .map(|(name, (dims, bytes))| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| not_a_checkpoint(path, e))?;
-    let metadata = HashMap::from([(state.key.to_owned(), state.json.clone())]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| not_a_checkpoint(path, e))?;
-    Ok(write_atomically(path, &seal_safetensors(file))?)
+    safetensors::serialize(views, Some(metadata)).map_err(|e| not_a_checkpoint(path, e))
 }
 
 /// Official 1x1 convolutions have a last dimension of one.

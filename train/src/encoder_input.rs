@@ -49,6 +49,16 @@ impl LearnedInput {
         Ok(Self { grouping, up_axis: state.and_then(|state| state.up_axis) })
     }
 
+    /// The groups that it learned from; `None` where clouds were cropped, or nobody says.
+    pub(crate) fn grouping(&self) -> Option<&GroupLetters> {
+        self.grouping.as_ref()
+    }
+
+    /// The axis that was up, if the checkpoint says.
+    pub(crate) fn up_axis(&self) -> Option<UpAxis> {
+        self.up_axis
+    }
+
     /// How the clouds of `dataset` are read for the encoder.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ mod device;
 mod downstream;
 mod encoder_input;
 mod error;
+mod export;
 mod features;
 mod frozen;
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub use downstream::{
 };
 pub use encoder_input::InputOptions;
 pub use error::{Error, Result};
+pub use export::{EncoderExport, export_encoder};
 pub use features::Pooling;
 pub use frozen::FrozenEncoder;
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, read_metrics};

@@ -91,6 +91,23 @@ impl IndexedCloud {
         Ok(found)
     }
 
+    /// Like [`IndexedCloud::nearest`] for `places [M]` that need not be points of the cloud.
+    ///
+    /// # Errors
+    /// Fails if `k` exceeds the number of points, or a place is not finite.
+    pub fn nearest_to(&mut self, places: &[[f32; 3]], k: usize) -> Result<Vec<u32>> {
+        self.check(k, &[])?;
+        if let Some(index) = places.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
+            return Err(Error::NotFinite { index, found: places[index] });
+        }
+        let mut found = vec![0; places.len() * k];
+        if k > 0 {
+            let (index, scratch, found) = (&self.index, &mut self.nearest, &mut found);
+            dispatch(self.arch, PlacesKernel { index, scratch, places, k, found });
+        }
+        Ok(found)
+    }
+
     fn check(&self, needed: usize, indices: &[u32]) -> Result<()> {
         if needed > self.len() {
             return Err(Error::TooFew { what: "points", expected: needed, found: self.len() });
@@ -146,6 +163,23 @@ impl Kernel for KnnKernel<'_> {
     fn run<L: LaneOps>(self, lanes: L) {
         let run = KnnRun { lanes, index: self.index, state: self.scratch, k: self.k };
         run.search(self.queries, self.found);
+    }
+}
+
+/// Arguments of a search around places that need not be points.
+struct PlacesKernel<'a> {
+    index: &'a SpatialIndex,
+    scratch: &'a mut KnnScratch,
+    places: &'a [[f32; 3]],
+    k: usize,
+    found: &'a mut [u32],
+}
+
+impl Kernel for PlacesKernel<'_> {
+    #[inline(always)]
+    fn run<L: LaneOps>(self, lanes: L) {
+        let run = KnnRun { lanes, index: self.index, state: self.scratch, k: self.k };
+        run.search_places(self.places, self.found);
     }
 }
 

@@ -55,6 +55,29 @@ impl<L: LaneOps> KnnRun<'_, L> {
         }
     }
 
+    /// Writes the nearest points of each of `places`, which need not be points of the cloud, into `found [M,k]`.
+    #[inline(always)]
+    pub(crate) fn search_places(mut self, places: &[[f32; 3]], found: &mut [u32]) {
+        for (&at, patch) in places.iter().zip(found.chunks_exact_mut(self.k)) {
+            let home = self.find_home(at);
+            self.gather(KnnQuery { home, at });
+            self.state.near.write_nearest(self.lanes, patch);
+        }
+    }
+
+    /// A leaf near to a place: the nearest box of the nearest branch. It decides the speed, not the result.
+    #[inline(always)]
+    fn find_home(&self, at: [f32; 3]) -> usize {
+        let (mut branch, mut least) = (0, FAR);
+        for (limb, boxes) in self.index.branch_boxes.iter().enumerate() {
+            let (which, distance) = find_least(&boxes.distances(self.lanes, at));
+            if distance < least {
+                (branch, least) = (limb * FAN + which, distance);
+            }
+        }
+        branch * FAN + find_least(&self.index.leaf_boxes[branch].distances(self.lanes, at)).0
+    }
+
     /// Leaves the nearest points of `query` among the candidates.
     #[inline(always)]
     fn gather(&mut self, query: KnnQuery) {
@@ -149,6 +172,18 @@ impl<L: LaneOps> KnnRun<'_, L> {
     }
 }
 
+/// Where the first least distance of a row is, and what it is.
+#[inline(always)]
+fn find_least(row: &LaneRow) -> (usize, f32) {
+    let mut least = (0, FAR);
+    for (which, &distance) in row.iter().enumerate() {
+        if distance < least.1 {
+            least = (which, distance);
+        }
+    }
+    least
+}
+
 /// The bit pattern of the value at `share` of the way from `lo` to `hi`, strictly between them.
 #[inline(always)]
 fn interpolate_bits(lo: i32, hi: i32, share: f32) -> i32 {
@@ -160,8 +195,30 @@ fn interpolate_bits(lo: i32, hi: i32, share: f32) -> i32 {
 mod tests {
     use kiddo::{ImmutableKdTree, SquaredEuclidean};
 
-    use crate::oracle::{clouds, kiddo_distances, nearest, squared_distance};
+    use crate::oracle::{Noise, clouds, kiddo_distances, nearest, squared_distance};
     use crate::{Error, IndexedCloud};
+
+    #[test]
+    fn places_that_are_no_points_find_what_sorting_finds() {
+        for (name, points) in clouds() {
+            let mut cloud = IndexedCloud::new(&points).unwrap();
+            let mut noise = Noise::new(points.len() as u64);
+            let beside = |p: &[f32; 3], by: [f32; 3]| std::array::from_fn(|a| p[a] + 0.1 * by[a]);
+            let step = points.len() / 6 + 1;
+            let mut places: Vec<[f32; 3]> =
+                points.iter().step_by(step).map(|p| beside(p, noise.point())).collect();
+            places.extend([points[0], [0.0; 3], [1e30, -1e30, 0.0], [f32::MAX; 3]]);
+            for k in [1, 8, 33, points.len()].into_iter().filter(|&k| k <= points.len() && k < 3000) {
+                let found = cloud.nearest_to(&places, k).unwrap();
+                for (patch, &place) in found.chunks(k).zip(&places) {
+                    assert_eq!(patch, nearest(&points, place, k), "{name}, k {k}, {place:?}");
+                }
+            }
+        }
+        let mut cloud = IndexedCloud::new(&[[0.0; 3]; 4]).unwrap();
+        assert!(matches!(cloud.nearest_to(&[[f32::NAN; 3]], 1), Err(Error::NotFinite { index: 0, .. })));
+        assert!(matches!(cloud.nearest_to(&[[0.0; 3]], 5), Err(Error::TooFew { .. })));
+    }
 
     #[test]
     fn equals_the_sorting_oracle_on_every_kind_of_cloud() {

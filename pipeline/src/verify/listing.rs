@@ -9,6 +9,7 @@ use jepa3d_schemas::{
 };
 
 use super::DatasetProblem;
+use crate::card::{CARD_FILE, names_fingerprint};
 use crate::config::PrepareConfig;
 use crate::output_folder::{CONFIG_FILE, OutputFolder, STATE_FOLDER, files_in};
 use crate::plan::{POINTS_FOLDER, VIEWS_FOLDER};
@@ -38,6 +39,7 @@ impl<'a> SetListing<'a> {
                 false => listing.notes.push(format!("{cache}: named by no manifest, not checked")),
             }
         }
+        listing.note_card();
         listing.note_others();
         listing
     }
@@ -102,12 +104,21 @@ impl<'a> SetListing<'a> {
         }
     }
 
+    /// People may change the card, but one of another dataset misleads them.
+    fn note_card(&mut self) {
+        if names_fingerprint(self.folder, self.manifest) == Some(false) {
+            let fingerprint = &self.manifest.fingerprint;
+            self.notes.push(format!("{CARD_FILE}: expected the fingerprint {fingerprint} in it, found none"));
+        }
+    }
+
     fn note_others(&mut self) {
         let known = [
             MANIFEST_FILE,
             CATALOG_FILE,
             QUARANTINE_FILE,
             CONFIG_FILE,
+            CARD_FILE,
             POINTS_FOLDER,
             VIEWS_FOLDER,
             Table::Teachers.folder(),

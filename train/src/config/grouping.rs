@@ -47,6 +47,11 @@ impl GroupLetters {
         self.kind == PATCHES
     }
 
+    /// The edge of voxel blocks whose cells have a fixed one.
+    pub(crate) fn voxel_edge(&self) -> Option<f64> {
+        self.kind.strip_prefix("voxel blocks of edge ")?.parse().ok()
+    }
+
     /// Whether an encoder that learned from these finds them in `stored` ones: the first centers are farthest points again, and
     /// the first of a patch its nearest, so more of both do no harm; where voxel blocks lie depends on how many there are.
     pub(crate) fn are_in(&self, stored: &Self) -> bool {

@@ -6,7 +6,7 @@ use jepa3d_schemas::Draws;
 
 /// How large a fresh grouping is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct GroupingSize {
+pub struct GroupingSize {
     /// Points `N` of the subset; a smaller cloud is taken whole.
     pub points: usize,
     /// Centers `G`.
@@ -16,7 +16,7 @@ pub(super) struct GroupingSize {
 }
 
 /// Where farthest point sampling starts.
-pub(super) struct GroupingStart {
+pub struct GroupingStart {
     /// At a drawn point: the first draw is for the subset, unless the cloud is whole, the next for the centers. Without
     /// draws at the point farthest from the centroid, ties to the lowest index, as in preparation.
     pub draws: Option<Draws>,
@@ -33,14 +33,14 @@ impl GroupingStart {
 
 /// Groups clouds; keeps memory from one to the next.
 #[derive(Default)]
-pub(super) struct CloudGrouper {
+pub struct CloudGrouper {
     whole: IndexedCloud,
     part: IndexedCloud,
     points: Vec<[f32; 3]>,
 }
 
 /// A fresh grouping: indices into `points`.
-pub(super) struct FreshGrouping<'a> {
+pub struct FreshGrouping<'a> {
     /// `[N,3]`, changed.
     pub points: &'a mut [[f32; 3]],
     /// `[N]`: which points of the cloud those are, ascending; empty if they are all.

@@ -1,0 +1,239 @@
+//! Functions of clouds alone: farthest points, nearest neighbours, patches, voxel blocks. All clouds of a batch at once.
+
+use jepa3d_grouping::{CellEdge, IndexedCloud, voxel_blocks};
+use jepa3d_loader::{CloudGrouper, GroupingSize, GroupingStart};
+use jepa3d_schemas::Draws;
+use numpy::{PyArrayDyn, PyReadonlyArray1, PyReadonlyArray3, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use rayon::prelude::*;
+
+use crate::arrays::{CloudBatch, shape_array};
+use crate::errors::refuse;
+use crate::threads::run_parallel;
+
+/// Queries of one cloud that one thread answers; more are shared among threads.
+const QUERIES: usize = 4096;
+
+/// Marks places of an array of indices that hold none.
+const NOTHING: i64 = -1;
+
+type Indices<'py> = Bound<'py, PyArrayDyn<i64>>;
+
+fn name_cloud(at: usize, error: impl std::fmt::Display) -> String {
+    format!("cloud {at}: {error}")
+}
+
+/// The point to start at: as given, or farthest from the centroid if negative.
+fn choose_start(start: i64, points: &[[f32; 3]]) -> u32 {
+    u32::try_from(start).unwrap_or_else(|_| jepa3d_grouping::farthest_from_centroid(points))
+}
+
+/// Farthest points: `counts [B]` of clouds `[B,N,3]`, from `starts [B]`, to `[B,K]`, padded by -1.
+#[pyfunction]
+pub(crate) fn fps<'py>(
+    py: Python<'py>,
+    clouds: PyReadonlyArray3<'py, f32>,
+    lengths: PyReadonlyArray1<'py, i64>,
+    counts: PyReadonlyArray1<'py, i64>,
+    starts: PyReadonlyArray1<'py, i64>,
+) -> PyResult<Indices<'py>> {
+    let batch = CloudBatch::new(&clouds, &lengths)?;
+    let (counts, starts) = (counts.as_slice().map_err(refuse)?, starts.as_slice().map_err(refuse)?);
+    if counts.len() != batch.count || starts.len() != batch.count || counts.iter().any(|&k| k < 1) {
+        return Err(refuse("expected a count of at least 1 and a start for every cloud"));
+    }
+    let width = counts.iter().copied().max().unwrap_or(1) as usize;
+    let mut chosen = vec![NOTHING; batch.count * width];
+    let found = run_parallel(py, || {
+        let rows = chosen.par_chunks_mut(width).enumerate();
+        rows.try_for_each_init(IndexedCloud::default, |index, (at, row)| {
+            let points = batch.cloud(at);
+            index.rebuild(points)?;
+            let count = counts[at] as usize;
+            let found = index.farthest_points(count, choose_start(starts[at], points))?;
+            row.iter_mut().zip(found).for_each(|(place, point)| *place = i64::from(point));
+            Ok(())
+        })
+        .map_err(|e: jepa3d_grouping::Error| e.to_string())
+    })?;
+    found.map_err(refuse)?;
+    shape_array(py, chosen, &[clouds.shape()[0], width])
+}
+
+/// The nearest `k` points of queries `[B,M,3]` in clouds `[B,N,3]`: squared distances and indices `[B,M,k]`; where a cloud has
+/// fewer, 0 fills up.
+#[pyfunction]
+pub(crate) fn knn<'py>(
+    py: Python<'py>,
+    queries: PyReadonlyArray3<'py, f32>,
+    clouds: PyReadonlyArray3<'py, f32>,
+    lengths: PyReadonlyArray1<'py, i64>,
+    k: usize,
+) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Indices<'py>)> {
+    let batch = CloudBatch::new(&clouds, &lengths)?;
+    let (count, asked) = (queries.shape()[0], queries.shape()[1]);
+    if count != batch.count || queries.shape()[2] != 3 || k == 0 || asked == 0 {
+        let found = queries.shape();
+        return Err(refuse(format!("expected queries [{}, M, 3] and k of at least 1, found {found:?}", batch.count)));
+    }
+    let places = queries.as_slice().map_err(refuse)?.as_chunks::<3>().0;
+    let mut distances = vec![0.0f32; count * asked * k];
+    let mut indices = vec![0i64; count * asked * k];
+    let found = run_parallel(py, || {
+        let rows = distances.par_chunks_mut(asked * k).zip(indices.par_chunks_mut(asked * k)).enumerate();
+        rows.try_for_each_init(IndexedCloud::default, |index, (at, (distances, indices))| {
+            let answer = CloudAnswer { points: batch.cloud(at), places: &places[at * asked..][..asked], k };
+            answer.write(index, distances, indices).map_err(|e| name_cloud(at, e))
+        })
+    })?;
+    found.map_err(refuse)?;
+    let shape = [count, asked, k];
+    Ok((shape_array(py, distances, &shape)?, shape_array(py, indices, &shape)?))
+}
+
+/// The neighbours of some places in one cloud.
+struct CloudAnswer<'a> {
+    points: &'a [[f32; 3]],
+    places: &'a [[f32; 3]],
+    k: usize,
+}
+
+impl CloudAnswer<'_> {
+    fn write(
+        &self,
+        index: &mut IndexedCloud,
+        distances: &mut [f32],
+        indices: &mut [i64],
+    ) -> jepa3d_grouping::Result<()> {
+        index.rebuild(self.points)?;
+        if self.places.len() <= QUERIES {
+            return self.write_some(index, self.places, distances, indices);
+        }
+        let rows = distances.par_chunks_mut(QUERIES * self.k).zip(indices.par_chunks_mut(QUERIES * self.k));
+        let shares = rows.zip(self.places.par_chunks(QUERIES));
+        let whole = &*index;
+        shares.try_for_each_init(
+            || whole.clone(),
+            |index, ((distances, indices), places)| self.write_some(index, places, distances, indices),
+        )
+    }
+
+    fn write_some(
+        &self,
+        index: &mut IndexedCloud,
+        places: &[[f32; 3]],
+        distances: &mut [f32],
+        indices: &mut [i64],
+    ) -> jepa3d_grouping::Result<()> {
+        let there = self.k.min(self.points.len());
+        let found = index.nearest_to(places, there)?;
+        let rows = distances.chunks_exact_mut(self.k).zip(indices.chunks_exact_mut(self.k));
+        for ((row, place), (distances, indices)) in found.chunks_exact(there).zip(places).zip(rows) {
+            for ((distance, index), &point) in distances.iter_mut().zip(indices).zip(row) {
+                *distance = squared_distance(self.points[point as usize], *place);
+                *index = i64::from(point);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
+    let [x, y, z] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+    (x * x + y * y) + z * z
+}
+
+/// How large patches are, and how many.
+#[derive(Clone, Copy, FromPyObject)]
+pub(crate) struct PatchLetters(usize, usize, usize);
+
+/// Patches of clouds `[B,S,3]`: of `letters` (N, G, K) the centers `[B,G]` and the patches `[B,G,K]`, as indices into the
+/// clouds. Starts are canonical, or drawn from `seed`.
+#[pyfunction]
+#[pyo3(signature = (clouds, lengths, letters, seed=None))]
+pub(crate) fn group<'py>(
+    py: Python<'py>,
+    clouds: PyReadonlyArray3<'py, f32>,
+    lengths: PyReadonlyArray1<'py, i64>,
+    letters: PatchLetters,
+    seed: Option<u64>,
+) -> PyResult<(Indices<'py>, Indices<'py>)> {
+    let batch = CloudBatch::new(&clouds, &lengths)?;
+    let PatchLetters(points, groups, group_size) = letters;
+    if [points, groups, group_size].contains(&0) {
+        return Err(refuse("points, groups and size: expected at least 1, found 0"));
+    }
+    let size = GroupingSize { points, groups, group_size };
+    let mut centers = vec![0i64; batch.count * groups];
+    let mut patches = vec![0i64; batch.count * groups * group_size];
+    let found = run_parallel(py, || {
+        let rows = centers.par_chunks_mut(groups).zip(patches.par_chunks_mut(groups * group_size));
+        rows.enumerate().try_for_each_init(CloudGrouper::default, |grouper, (at, (centers, patches))| {
+            let draws = seed.map(|seed| Draws::new(seed, &format!("cloud {at}"), "patches"));
+            let found = grouper.group(batch.cloud(at), size, GroupingStart { draws }, |_| ());
+            let found = found.map_err(|e| name_cloud(at, e))?;
+            let origin = |&index: &u32| i64::from(found.subset.get(index as usize).copied().unwrap_or(index));
+            centers.iter_mut().zip(&found.centers).for_each(|(place, index)| *place = origin(index));
+            patches.iter_mut().zip(&found.patches).for_each(|(place, index)| *place = origin(index));
+            Ok(())
+        })
+    })?;
+    found.map_err(|e: String| refuse(e))?;
+    let count = clouds.shape()[0];
+    Ok((shape_array(py, centers, &[count, groups])?, shape_array(py, patches, &[count, groups, group_size])?))
+}
+
+/// How many voxel blocks, how many points each, and the edge of their cells (none: as wide as gives enough).
+#[derive(Clone, Copy, FromPyObject)]
+pub(crate) struct VoxelLetters(usize, usize, Option<f64>);
+
+/// The arrays of voxel blocks: center indices `[B,G]`, centers `[B,G,3]`, patch indices `[B,G,K]`, counts `[B,G]`, edges `[B]`.
+type VoxelArrays<'py> =
+    (Indices<'py>, Bound<'py, PyArrayDyn<f32>>, Indices<'py>, Indices<'py>, Bound<'py, PyArrayDyn<f64>>);
+
+/// Voxel blocks of clouds `[B,N,3]`; where a cloud has fewer than `G`, counts are 0.
+#[pyfunction]
+pub(crate) fn voxels<'py>(
+    py: Python<'py>,
+    clouds: PyReadonlyArray3<'py, f32>,
+    lengths: PyReadonlyArray1<'py, i64>,
+    letters: VoxelLetters,
+) -> PyResult<VoxelArrays<'py>> {
+    let batch = CloudBatch::new(&clouds, &lengths)?;
+    let VoxelLetters(groups, size, edge) = letters;
+    if groups == 0 || size == 0 {
+        return Err(refuse("groups and size: expected at least 1, found 0"));
+    }
+    let edge = edge.map_or(CellEdge::Auto, CellEdge::Fixed);
+    let found = run_parallel(py, || {
+        let clouds = (0..batch.count).into_par_iter();
+        let blocks = clouds
+            .map(|at| voxel_blocks(batch.cloud(at), groups, size, edge).map_err(|e| name_cloud(at, e)));
+        blocks.collect::<Result<Vec<_>, String>>()
+    })?;
+    let found = found.map_err(refuse)?;
+    let count = found.len();
+    let most = found.iter().map(|blocks| blocks.counts.len()).max().unwrap_or(1).max(1);
+    let (mut center_indices, mut centers) = (vec![NOTHING; count * most], vec![0.0f32; count * most * 3]);
+    let (mut patches, mut counts) = (vec![0i64; count * most * size], vec![0i64; count * most]);
+    for (at, blocks) in found.iter().enumerate() {
+        let first = at * most;
+        write_indices(&mut center_indices[first..], &blocks.center_indices);
+        write_indices(&mut patches[first * size..], &blocks.patch_indices);
+        write_indices(&mut counts[first..], &blocks.counts);
+        let flat = blocks.centers.as_flattened();
+        centers[first * 3..][..flat.len()].copy_from_slice(flat);
+    }
+    let edges = found.iter().map(|blocks| blocks.edge).collect();
+    Ok((
+        shape_array(py, center_indices, &[count, most])?,
+        shape_array(py, centers, &[count, most, 3])?,
+        shape_array(py, patches, &[count, most, size])?,
+        shape_array(py, counts, &[count, most])?,
+        shape_array(py, edges, &[count])?,
+    ))
+}
+
+fn write_indices<T: Copy + Into<i64>>(places: &mut [i64], values: &[T]) {
+    places.iter_mut().zip(values).for_each(|(place, &value)| *place = value.into());
+}

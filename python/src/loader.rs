@@ -1,0 +1,176 @@
+//! The loader's batches as dicts of arrays: numpy takes their memory over, nothing is copied.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jepa3d_loader::{
+    Batch, BatchKey, BatchViews, CachedView, Loader, PreparedDataset, TeacherCache, draw_masks,
+};
+use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arrays::shape_array;
+use crate::errors::{raise, refuse};
+use crate::loader_settings::{LoaderSettings, TeacherSettings};
+
+/// Batches of one rank from some batch on, endlessly.
+#[pyclass(frozen)]
+pub(crate) struct BatchStream {
+    settings: LoaderSettings,
+    teacher: Option<TeacherCache>,
+    /// None only while it is dropped.
+    loader: Mutex<Option<Loader>>,
+    /// The process whose threads make the batches.
+    process: u32,
+    #[pyo3(get)]
+    steps_per_epoch: u64,
+    #[pyo3(get)]
+    fingerprint: String,
+}
+
+#[pymethods]
+impl BatchStream {
+    /// Opens a prepared dataset and starts the threads at batch `first` of the run; `settings` are JSON.
+    #[new]
+    fn open(py: Python<'_>, folder: &str, settings: &str, first: u64) -> PyResult<Self> {
+        let settings: LoaderSettings = serde_json::from_str(settings).map_err(refuse)?;
+        let LoaderSettings { batch, world, .. } = settings;
+        if world == 0 || !batch.is_multiple_of(world) {
+            return Err(refuse(format!("batch: expected a multiple of the {world} ranks, found {batch}")));
+        }
+        py.detach(|| {
+            let dataset = Arc::new(PreparedDataset::open(Path::new(folder)).map_err(raise)?);
+            let config = settings.loader_config();
+            let split = config.split.clone();
+            let open = |teacher: &TeacherSettings| TeacherCache::open(&dataset, &teacher.name, &[&split]);
+            let teacher = settings.teacher.as_ref().map(open).transpose().map_err(raise)?;
+            let loader = Loader::start(&dataset, config, first).map_err(raise)?;
+            let fingerprint = dataset.fingerprint().to_owned();
+            let steps_per_epoch = loader.steps_per_epoch();
+            let (loader, process) = (Mutex::new(Some(loader)), std::process::id());
+            Ok(Self { settings, teacher, loader, process, steps_per_epoch, fingerprint })
+        })
+    }
+
+    /// The next batch; waits for it if it is not ready.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        if self.process != std::process::id() {
+            return Err(refuse("expected the process that opened this stream, found a fork of it"));
+        }
+        let batch = py.detach(|| {
+            let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
+            loader.as_mut().map(Loader::next)
+        });
+        match batch {
+            Some(batch) => self.make_dict(py, batch.map_err(raise)?),
+            None => Err(refuse("expected an open stream, found one that is closed")),
+        }
+    }
+}
+
+impl Drop for BatchStream {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // The threads are those of the process that this one was forked from: nobody here can wait for them.
+            std::mem::forget(self.loader.get_mut().map(Option::take));
+        }
+    }
+}
+
+impl BatchStream {
+    fn make_dict<'py>(&self, py: Python<'py>, mut batch: Batch) -> PyResult<Bound<'py, PyDict>> {
+        let out = PyDict::new(py);
+        self.add_masks(&out, &batch)?;
+        self.add_teacher(&out, &batch)?;
+        let (b, g, k) = (batch.rows, batch.groups, self.settings.group_size);
+        let labels = batch.labels.iter().map(|label| label.map_or(-1, i64::from)).collect();
+        out.set_item("epoch", batch.epoch)?;
+        out.set_item("batch", batch.number)?;
+        out.set_item("labels", shape_array(py, labels, &[b])?)?;
+        out.set_item("patches", shape_array(py, std::mem::take(&mut batch.patches), &[b, g, k, 3])?)?;
+        out.set_item("centers", shape_array(py, std::mem::take(&mut batch.centers), &[b, g, 3])?)?;
+        if let Some(counts) = batch.counts.take() {
+            out.set_item("counts", shape_array(py, counts, &[b, g])?)?;
+        }
+        if let Some(cells) = batch.cells.take() {
+            out.set_item("cells", shape_array(py, cells.into_flattened(), &[b, g, 3])?)?;
+        }
+        if let Some(edges) = batch.edges.take() {
+            out.set_item("edges", shape_array(py, edges, &[b])?)?;
+        }
+        if let Some(views) = batch.views.take() {
+            add_views(&out, views, b)?;
+        }
+        out.set_item("sample_ids", batch.sample_ids)?;
+        Ok(out)
+    }
+
+    /// `context [B,n]` and `targets [B,M,L]`, as pretraining draws them.
+    fn add_masks(&self, out: &Bound<'_, PyDict>, batch: &Batch) -> PyResult<()> {
+        let Some(masking) = &self.settings.masking else { return Ok(()) };
+        let key = BatchKey { seed: self.settings.seed, epoch: batch.epoch, batch: batch.number };
+        let masks = draw_masks(masking, batch.places(), key).map_err(raise)?;
+        let wide = |indices: Vec<u32>| indices.into_iter().map(i64::from).collect();
+        let py = out.py();
+        out.set_item("context", shape_array(py, wide(masks.context), &[batch.rows, masks.context_len])?)?;
+        let shape = [batch.rows, masks.blocks, masks.target_len];
+        out.set_item("targets", shape_array(py, wide(masks.targets), &shape)?)
+    }
+
+    /// Embeddings of drawn views `[B,v,D]`, their poses and histograms, and `weights [B,v]`: 0 where a sample has fewer views.
+    fn add_teacher(&self, out: &Bound<'_, PyDict>, batch: &Batch) -> PyResult<()> {
+        let (Some(cache), Some(settings)) = (&self.teacher, &self.settings.teacher) else { return Ok(()) };
+        let (b, count, width) = (batch.rows, settings.views, cache.width());
+        let (mut embeddings, mut poses) = (Vec::new(), Vec::new());
+        let (mut histograms, mut weights) = (Vec::new(), Vec::new());
+        for at in 0..b {
+            let chosen = self.choose_views(cache, batch, at)?;
+            for view in &chosen {
+                embeddings.extend_from_slice(view.embedding);
+                poses.extend_from_slice(view.pose);
+                histograms.extend_from_slice(view.histogram);
+                weights.push(1.0);
+            }
+            let rows = at * count + count;
+            embeddings.resize(rows * width, 0.0);
+            poses.resize(rows * POSE_NUMBERS, 0.0);
+            histograms.resize(rows * HISTOGRAM_NUMBERS, 0.0);
+            weights.resize(rows, 0.0f32);
+        }
+        let py = out.py();
+        out.set_item("embeddings", shape_array(py, embeddings, &[b, count, width])?)?;
+        out.set_item("poses", shape_array(py, poses, &[b, count, POSE_NUMBERS])?)?;
+        out.set_item("histograms", shape_array(py, histograms, &[b, count, HISTOGRAM_NUMBERS])?)?;
+        out.set_item("weights", shape_array(py, weights, &[b, count])?)
+    }
+
+    /// Views of sample `at`, drawn without replacement from those that say something, as pretraining draws them.
+    fn choose_views<'a>(
+        &self,
+        cache: &'a TeacherCache,
+        batch: &Batch,
+        at: usize,
+    ) -> PyResult<Vec<CachedView<'a>>> {
+        let views = cache.views(&batch.sample_ids[at]).map_err(raise)?;
+        let valid: Vec<CachedView<'_>> = views.filter(|view| view.valid).collect();
+        let asked = self.settings.teacher.as_ref().map_or(0, |teacher| teacher.views);
+        let purpose = format!("views of epoch {}", batch.epoch);
+        let mut draws = Draws::new(self.settings.seed, &batch.keys()[at], &purpose);
+        let chosen = draws.distinct_sorted(valid.len(), asked.min(valid.len()));
+        Ok(chosen.iter().map(|&at| valid[at as usize]).collect())
+    }
+}
+
+/// One view of every sample: `view_pixels [B,T,3,p,p]` flattened to `[B,T*3*p*p]`, and the patches that it shows.
+fn add_views(out: &Bound<'_, PyDict>, views: BatchViews, b: usize) -> PyResult<()> {
+    let py = out.py();
+    let (pixels, asked) = (views.pixels.len() / b, views.patches.len() / b);
+    let wide = |values: Vec<u32>| values.into_iter().map(i64::from).collect();
+    let number = |&number: &u16| if number == u16::MAX { -1 } else { i64::from(number) };
+    out.set_item("view_numbers", shape_array(py, views.numbers.iter().map(number).collect(), &[b])?)?;
+    out.set_item("view_pixels", shape_array(py, views.pixels, &[b, pixels])?)?;
+    out.set_item("view_patches", shape_array(py, wide(views.patches), &[b, asked])?)?;
+    out.set_item("view_projected", shape_array(py, views.projected, &[b, asked, 3])?)?;
+    out.set_item("view_counts", shape_array(py, wide(views.counts), &[b])?)
+}

@@ -1,0 +1,38 @@
+//! `jepa3d export`: a pretrained encoder as a folder of the Hugging Face hub, for PyTorch without this tool.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use jepa3d_schemas::printable;
+use jepa3d_train::export_encoder;
+
+use super::{Conclusion, print, print_json};
+
+/// Arguments of `export`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A run folder, or a checkpoint inside one.
+    run: PathBuf,
+    /// Folder to write config.json, model.safetensors and README.md to.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Print what was written as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
+    if args.to.join("metrics.jsonl").exists() {
+        bail!("--to {}: expected a folder for the encoder alone, found a run", args.to.display());
+    }
+    let done = export_encoder(&args.run, &args.to)?;
+    if args.json {
+        print_json(&done)?;
+    } else {
+        let million = done.parameters as f64 / 1e6;
+        let (folder, source) = (done.folder.display(), &done.source);
+        let line = format!("{folder}: {} tensors, {million:.2} M parameters, of {source}", done.tensors);
+        print(printable(&line) + "\n")?;
+    }
+    Ok(Conclusion::Done)
+}

@@ -1,0 +1,128 @@
+//! A pretrained encoder as a folder that other libraries read: `config.json`, `model.safetensors` and a model card, in the
+//! layout of the Hugging Face hub.
+//!
+//! Parameters keep their official names below `tokenizer`, `positional_encoding` and `encoder` (the transformer, `student` in a
+//! checkpoint); what only pretraining needs is left out. Every number that decides a feature is in the config.
+
+mod card;
+mod encoder_config;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use jepa3d_schemas::write_atomically;
+use serde::Serialize;
+
+use crate::checkpoint::{Checkpoint, find_checkpoint, read};
+use crate::checkpoint_file::serialize_tensors;
+use crate::encoder_input::LearnedInput;
+use crate::error::{Error, Result};
+use crate::frozen::find_config;
+use crate::metrics::{METRICS_FILE, read_metrics};
+use crate::models::PretrainModel;
+use crate::nn::NamedTensors;
+use card::ModelCard;
+use encoder_config::ExportedConfig;
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const CARD: &str = "README.md";
+
+/// What was written.
+#[derive(Debug, Serialize)]
+pub struct EncoderExport {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Tensors of the weights file.
+    pub tensors: usize,
+    /// Numbers in them that are trained.
+    pub parameters: usize,
+    /// The checkpoint that they come from.
+    pub source: String,
+}
+
+/// Writes the encoder of a run, or of a checkpoint in one, to the folder `to`, which is made.
+///
+/// # Errors
+/// Fails if there is no such checkpoint, it does not fit its config, or the folder cannot be written.
+pub fn export_encoder(run: &Path, to: &Path) -> Result<EncoderExport> {
+    let file = find_checkpoint(run)?;
+    let Checkpoint { tensors, state } = read(&file)?;
+    let config = find_config(&file, state.as_ref(), None)?;
+    // A model that takes all of them is proof that they are the config's.
+    let (_, parameters) = PretrainModel::new(&config, &Device::Cpu)?;
+    parameters.set(&file, &tensors)?;
+    let learned = LearnedInput::read(state.as_ref(), &config.data)?;
+    let exported = ExportedConfig::describe(&config, &learned);
+    let exported = ExportedConfig {
+        step: state.as_ref().map(|state| state.step),
+        fingerprint: state.as_ref().map(|state| state.fingerprint.clone()),
+        ..exported
+    };
+    let weights = select_encoder(&tensors);
+    let parameters = weights.iter().filter(|(name, _)| !name.contains(".running_"));
+    let parameters = parameters.map(|(_, tensor)| tensor.values.len()).sum();
+    std::fs::create_dir_all(to).map_err(|e| Error::io(to, e))?;
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let path = to.join(WEIGHTS);
+    write_atomically(&path, &serialize_tensors(&path, &weights, metadata)?)?;
+    let metrics = match file.with_file_name(METRICS_FILE).exists() {
+        true => read_metrics(file.parent().unwrap_or(Path::new("")))?,
+        false => Vec::new(),
+    };
+    let card = ModelCard { config: &exported, settings: &config, metrics: &metrics, parameters };
+    write_atomically(&to.join(CARD), card.to_markdown().as_bytes())?;
+    let json = serde_json::to_string_pretty(&exported).expect("a config serialises");
+    // Last: where it is, the others are.
+    write_atomically(&to.join(CONFIG), (json + "\n").as_bytes())?;
+    let source = file.display().to_string();
+    Ok(EncoderExport { folder: to.to_owned(), tensors: weights.len(), parameters, source })
+}
+
+/// The tensors of tokenizer, positions and transformer; those of averages and predictors have other names.
+fn select_encoder(tensors: &NamedTensors) -> NamedTensors {
+    let name = |name: &str| match name.strip_prefix("student.") {
+        Some(rest) => Some(format!("encoder.{rest}")),
+        None if name == "point_modality" => Some(name.to_owned()),
+        None => ["tokenizer.", "positional_encoding."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+            .then(|| name.to_owned()),
+    };
+    tensors.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::HostTensor;
+
+    #[test]
+    fn only_what_makes_features_leaves() {
+        let tensor = HostTensor { dims: vec![1], values: vec![0.0] };
+        let names = [
+            "tokenizer.embedding.encoder.first_conv.0.weight",
+            "positional_encoding.0.bias",
+            "student.blocks.0.norm1.weight",
+            "student.norm.bias",
+            "point_modality",
+            "teacher.ema_model.norm.bias",
+            "teacher.tokenizer.embedding.encoder.first_conv.0.weight",
+            "predictor.mask_token",
+            "optimizer.first.student.norm.bias",
+            "image_modality",
+        ];
+        let all: NamedTensors = names.iter().map(|name| ((*name).to_owned(), tensor.clone())).collect();
+        let mut left: Vec<String> = select_encoder(&all).into_keys().collect();
+        left.sort();
+        let expected = [
+            "encoder.blocks.0.norm1.weight",
+            "encoder.norm.bias",
+            "point_modality",
+            "positional_encoding.0.bias",
+            "tokenizer.embedding.encoder.first_conv.0.weight",
+        ];
+        assert_eq!(left, expected);
+    }
+}
