@@ -72,5 +72,6 @@ def test_four_processes_train_and_go_on_where_they_were_killed(prepared, tmp_pat
     order = [batch["sample_ids"] for _ in range(2) for batch in alone]
     assert whole["ids"] == order and resumed["ids"] == order
     for name, value in whole["model"].items():
-        assert torch.equal(value, resumed["model"][name]), name
+        # DDP orders its buckets anew after the first step of a process, and with them what it sums first.
+        assert torch.allclose(value, resumed["model"][name], atol=1e-6), name
     assert torch.isfinite(torch.tensor(whole["loss"]))

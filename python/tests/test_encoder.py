@@ -70,7 +70,8 @@ def test_every_preset_gives_the_features_of_embed(preset, size, pretrain, prepar
     if preset == "cross-jepa" and not size:
         sets += [f"teacher.width={hog_width(prepared)}"]
     run = pretrain(preset + size, prepared, *sets)
-    encoder = check_equal(run, prepared, tmp_path)
+    # Some presets stand clouds on another floor than that of the built-in set.
+    encoder = check_equal(run, prepared, tmp_path, up_axis="y")
     check_gradient(encoder)
 
 

@@ -60,13 +60,15 @@ pub(crate) fn add_wide(from: &[f32], into: &mut [f64]) {
     }
 }
 
-/// Partial results of fixed chunks, summed in their order: the same at any number of threads.
+/// Partial results of fixed chunks, summed in their order: the same at any number of threads. Empty ones, which a pass that
+/// is not asked for sums leaves, count for nothing.
 pub(crate) fn sum_chunks<'a>(parts: impl IntoIterator<Item = &'a Vec<f64>>, len: usize) -> Vec<f64> {
     let parts: Vec<&Vec<f64>> = parts.into_iter().collect();
     let mut total = vec![0.0; len];
     total.par_chunks_mut(PIECE).enumerate().for_each(|(piece, total)| {
         for part in &parts {
-            total.iter_mut().zip(&part[piece * PIECE..]).for_each(|(t, p)| *t += p);
+            let part = part.get(piece * PIECE..).unwrap_or_default();
+            total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
         }
     });
     total
@@ -82,4 +84,16 @@ pub(crate) fn total<'a>(parts: impl Iterator<Item = &'a AlignedBuffer>, len: usi
         }
     });
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PIECE, sum_chunks};
+
+    #[test]
+    fn sums_longer_than_a_piece_take_chunks_that_are_empty() {
+        let len = 3 * PIECE + 5;
+        assert_eq!(sum_chunks(&[Vec::new(), Vec::new()], len), vec![0.0; len]);
+        assert_eq!(sum_chunks(&[vec![1.0; len], Vec::new(), vec![2.0; len]], len), vec![3.0; len]);
+    }
 }
