@@ -124,7 +124,7 @@ wheel: build
 	test -x $(BUILD_PYTHON)/bin/maturin || { $(PYTHON) -m venv $(BUILD_PYTHON) && $(BUILD_PYTHON)/bin/pip install -q "maturin>=1.9,<2"; }
 	mkdir -p python/jepa3d/bin
 	strip -o python/jepa3d/bin/jepa3d $(JEPA3D)
-	$(BUILD_PYTHON)/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out $(OUT)/wheels \
+	CARGO=$(CURDIR)/scripts/cargo-workspace $(BUILD_PYTHON)/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out $(OUT)/wheels \
 		--compatibility manylinux_2_$(GLIBC)
 
 # The Python package alone: the last part of `make test`.

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    ablate, completions, convert, embed, export, fewshot, finetune, inspect, prepare, pretrain, probe, report,
-    retrieve, robustness, segment, stats, teacher, tuning, verify,
+    ablate, completions, convert, embed, export, fewshot, finetune, inspect, prepare, pretrain, probe,
+    report, retrieve, robustness, segment, stats, teacher, tuning, verify,
 };
 
 /// Row groups of tens of megabytes come and go: the system's allocator hands each back to the

@@ -161,7 +161,10 @@ mod tests {
         let manifest = Manifest::example();
         let card = describe_dataset(&manifest);
         for shard in &manifest.shards {
-            assert!(card.contains(&format!("  - split: {}\n    path: points/{}-*.parquet", shard.split, shard.split)));
+            assert!(card.contains(&format!(
+                "  - split: {}\n    path: points/{}-*.parquet",
+                shard.split, shard.split
+            )));
         }
         assert!(card.starts_with("---\n") && card.contains(&manifest.fingerprint));
         let folder = tempfile::tempdir().unwrap();

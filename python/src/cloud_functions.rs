@@ -1,6 +1,6 @@
 //! Functions of clouds alone: farthest points, nearest neighbours, patches, voxel blocks. All clouds of a batch at once.
 
-use jepa3d_grouping::{CellEdge, IndexedCloud, voxel_blocks};
+use jepa3d_grouping::{CellEdge, IndexedCloud, VoxelBlocks, voxel_blocks};
 use jepa3d_loader::{CloudGrouper, GroupingSize, GroupingStart};
 use jepa3d_schemas::Draws;
 use numpy::{PyArrayDyn, PyReadonlyArray1, PyReadonlyArray3, PyUntypedArrayMethods};
@@ -74,7 +74,10 @@ pub(crate) fn knn<'py>(
     let (count, asked) = (queries.shape()[0], queries.shape()[1]);
     if count != batch.count || queries.shape()[2] != 3 || k == 0 || asked == 0 {
         let found = queries.shape();
-        return Err(refuse(format!("expected queries [{}, M, 3] and k of at least 1, found {found:?}", batch.count)));
+        return Err(refuse(format!(
+            "expected queries [{}, M, 3] and k of at least 1, found {found:?}",
+            batch.count
+        )));
     }
     let places = queries.as_slice().map_err(refuse)?.as_chunks::<3>().0;
     let mut distances = vec![0.0f32; count * asked * k];
@@ -207,11 +210,15 @@ pub(crate) fn voxels<'py>(
     let edge = edge.map_or(CellEdge::Auto, CellEdge::Fixed);
     let found = run_parallel(py, || {
         let clouds = (0..batch.count).into_par_iter();
-        let blocks = clouds
-            .map(|at| voxel_blocks(batch.cloud(at), groups, size, edge).map_err(|e| name_cloud(at, e)));
+        let blocks =
+            clouds.map(|at| voxel_blocks(batch.cloud(at), groups, size, edge).map_err(|e| name_cloud(at, e)));
         blocks.collect::<Result<Vec<_>, String>>()
     })?;
-    let found = found.map_err(refuse)?;
+    lay_out(py, &found.map_err(refuse)?, size)
+}
+
+/// Blocks of clouds as arrays of the most that one of them has.
+fn lay_out<'py>(py: Python<'py>, found: &[VoxelBlocks], size: usize) -> PyResult<VoxelArrays<'py>> {
     let count = found.len();
     let most = found.iter().map(|blocks| blocks.counts.len()).max().unwrap_or(1).max(1);
     let (mut center_indices, mut centers) = (vec![NOTHING; count * most], vec![0.0f32; count * most * 3]);

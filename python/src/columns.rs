@@ -41,7 +41,8 @@ impl IntoColumn for Vec<Vec<u8>> {
 
 impl IntoColumn for Vec<Option<Vec<u8>>> {
     fn into_column(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let files: Vec<_> = self.iter().map(|file| file.as_ref().map(|file| PyBytes::new(py, file))).collect();
+        let files: Vec<_> =
+            self.iter().map(|file| file.as_ref().map(|file| PyBytes::new(py, file))).collect();
         Ok(PyList::new(py, files)?.into_any().unbind())
     }
 }

@@ -72,7 +72,10 @@ impl Shards {
     /// The columns of a row group, each decoded whole.
     fn read<'py>(&self, py: Python<'py>, shard: usize, group: usize) -> PyResult<Bound<'py, PyDict>> {
         let Some(entry) = self.shards.get(shard) else {
-            return Err(refuse(format!("shard: expected a number below {}, found {shard}", self.shards.len())));
+            return Err(refuse(format!(
+                "shard: expected a number below {}, found {shard}",
+                self.shards.len()
+            )));
         };
         let path = self.dataset.folder().join(&entry.file);
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
@@ -91,7 +94,8 @@ impl Shards {
     /// All rows as an Arrow C stream in a capsule.
     fn arrow_stream<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
         let shards: Vec<&ShardEntry> = self.shards.iter().collect();
-        let stream = stream_shards(self.dataset.folder(), &shards, self.table, &self.columns).map_err(fail)?;
+        let stream =
+            stream_shards(self.dataset.folder(), &shards, self.table, &self.columns).map_err(fail)?;
         PyCapsule::new(py, stream, Some(c"arrow_array_stream".to_owned()))
     }
 }

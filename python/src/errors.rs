@@ -20,7 +20,9 @@ pub(crate) fn fail(reason: impl Display) -> PyErr {
 pub(crate) fn raise(error: Error) -> PyErr {
     match error {
         Error::Config(_) | Error::NoSplit { .. } | Error::NoViews { .. } => refuse(error),
-        Error::NotPrepared { .. } | Error::NoTeacher { .. } => PyFileNotFoundError::new_err(error.to_string()),
+        Error::NotPrepared { .. } | Error::NoTeacher { .. } => {
+            PyFileNotFoundError::new_err(error.to_string())
+        }
         error => fail(error),
     }
 }

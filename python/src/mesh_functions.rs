@@ -36,13 +36,18 @@ fn triples<'a, T: numpy::Element>(array: &'a PyReadonlyArray2<'_, T>, name: &str
 fn read_mesh(vertices: &PyReadonlyArray2<'_, f64>, faces: &PyReadonlyArray2<'_, i64>) -> PyResult<Mesh> {
     let positions = triples(vertices, "vertices")?.to_vec();
     if let Some(at) = positions.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
-        return Err(refuse(format!("vertices: expected finite coordinates, found {:?} at vertex {at}", positions[at])));
+        return Err(refuse(format!(
+            "vertices: expected finite coordinates, found {:?} at vertex {at}",
+            positions[at]
+        )));
     }
     let count = positions.len();
     let mut triangles = Vec::with_capacity(faces.shape()[0]);
     for (at, face) in triples(faces, "faces")?.iter().enumerate() {
         if face.iter().any(|&v| v < 0 || v as usize >= count) {
-            return Err(refuse(format!("faces: expected indices below {count}, found {face:?} at face {at}")));
+            return Err(refuse(format!(
+                "faces: expected indices below {count}, found {face:?} at face {at}"
+            )));
         }
         triangles.push(face.map(|v| v as u32));
     }
@@ -63,7 +68,10 @@ pub(crate) fn sample_surface<'py>(
         py.detach(|| sample_mesh(&mesh, count, seed)).map_err(refuse)?;
     let normals = normals.unwrap_or_default();
     let shape = [count, 3];
-    Ok((shape_array(py, positions.into_flattened(), &shape)?, shape_array(py, normals.into_flattened(), &shape)?))
+    Ok((
+        shape_array(py, positions.into_flattened(), &shape)?,
+        shape_array(py, normals.into_flattened(), &shape)?,
+    ))
 }
 
 /// What is looked at, as the renderer takes it.
@@ -140,10 +148,16 @@ fn read_cameras(arrays: &CameraArrays<'_>) -> PyResult<Vec<Camera>> {
     let (rows, lenses) = (rows.as_slice().map_err(refuse)?, lenses.as_slice().map_err(refuse)?);
     let (rows, lenses) = (rows.as_chunks::<12>().0, lenses.as_chunks::<4>().0);
     if rows.len() != lenses.len() || rows.is_empty() {
-        return Err(refuse(format!("cameras: expected as many poses as lenses, found {} and {}", rows.len(), lenses.len())));
+        return Err(refuse(format!(
+            "cameras: expected as many poses as lenses, found {} and {}",
+            rows.len(),
+            lenses.len()
+        )));
     }
     if [*height, *width].iter().any(|side| !(1..=MOST_PIXELS).contains(side)) {
-        return Err(refuse(format!("size: expected 1 to {MOST_PIXELS} pixels a side, found {height} x {width}")));
+        return Err(refuse(format!(
+            "size: expected 1 to {MOST_PIXELS} pixels a side, found {height} x {width}"
+        )));
     }
     let is_lens = |lens: &[f64; 4]| lens.iter().all(|x| x.is_finite()) && lens[0] > 0.0 && lens[1] > 0.0;
     if !lenses.iter().all(is_lens) || !rows.iter().flatten().all(|x| x.is_finite()) {
@@ -179,29 +193,41 @@ pub(crate) fn render<'py>(
         drawn.map(|drawn| drawn.into_iter().flatten().collect())
     })?;
     let drawn = drawn.map_err(refuse)?;
-    let (height, width) = (cameras.2 as usize, cameras.3 as usize);
-    let shape = [drawn.len(), height, width];
-    let id = |&id: &u32| if id == u32::MAX { -1 } else { i64::from(id) };
-    let mut end = 0;
-    let ends = drawn.iter().map(|picture| {
-        end += picture.shown.len() as i64;
-        end
-    });
     let out = PyDict::new(py);
-    out.set_item("ends", shape_array(py, ends.collect(), &[drawn.len()])?)?;
+    set_pixels(&out, &drawn, [cameras.2 as usize, cameras.3 as usize])?;
+    set_shown(&out, &drawn)?;
+    Ok(out)
+}
+
+/// What every pixel shows, of pictures of `size` (height, width).
+fn set_pixels(out: &Bound<'_, PyDict>, drawn: &[DrawnPicture], size: [usize; 2]) -> PyResult<()> {
+    let (py, shape) = (out.py(), [drawn.len(), size[0], size[1]]);
     let image: Vec<u8> = drawn.iter().flat_map(|picture| picture.rgba.as_flattened()).copied().collect();
-    out.set_item("image", shape_array(py, image, &[drawn.len(), height, width, 4])?)?;
+    out.set_item("image", shape_array(py, image, &[drawn.len(), size[0], size[1], 4])?)?;
     let depth: Vec<f32> = drawn.iter().flat_map(|picture| &picture.depth).copied().collect();
     out.set_item("depth", shape_array(py, depth, &shape)?)?;
-    out.set_item("id", shape_array(py, drawn.iter().flat_map(|picture| &picture.id).map(id).collect(), &shape)?)?;
+    let number = |&id: &u32| if id == u32::MAX { -1 } else { i64::from(id) };
+    let numbers = drawn.iter().flat_map(|picture| &picture.id).map(number).collect();
+    out.set_item("id", shape_array(py, numbers, &shape)?)
+}
+
+/// The points that pictures show, those of one after those of the one before; `ends` says where each ends.
+fn set_shown(out: &Bound<'_, PyDict>, drawn: &[DrawnPicture]) -> PyResult<()> {
+    let py = out.py();
+    let mut end = 0;
+    let add = |picture: &DrawnPicture| {
+        end += picture.shown.len();
+        end as i64
+    };
+    let ends: Vec<i64> = drawn.iter().map(add).collect();
+    out.set_item("ends", shape_array(py, ends, &[drawn.len()])?)?;
     let point: Vec<i64> = drawn.iter().flat_map(|p| &p.shown.point).map(|&i| i64::from(i)).collect();
-    out.set_item("point", shape_array(py, point, &[end as usize])?)?;
+    out.set_item("point", shape_array(py, point, &[end])?)?;
     let set = |name: &str, part: fn(&DrawnPicture) -> &Vec<f32>| -> PyResult<()> {
         let values: Vec<f32> = drawn.iter().flat_map(part).copied().collect();
-        out.set_item(name, shape_array(py, values, &[end as usize])?)
+        out.set_item(name, shape_array(py, values, &[end])?)
     };
     set("u", |picture| &picture.shown.u)?;
     set("v", |picture| &picture.shown.v)?;
-    set("z", |picture| &picture.shown.depth)?;
-    Ok(out)
+    set("z", |picture| &picture.shown.depth)
 }

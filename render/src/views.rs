@@ -170,11 +170,7 @@ impl<'a> RenderJob<'a> {
         Self { subject, config, cameras, near: NEAR_PLANE * sphere.radius }
     }
 
-    fn draw<T>(
-        &self,
-        scratch: &mut ViewScratch,
-        finish: &mut dyn FnMut(DrawnView<'_>) -> T,
-    ) -> Vec<T> {
+    fn draw<T>(&self, scratch: &mut ViewScratch, finish: &mut dyn FnMut(DrawnView<'_>) -> T) -> Vec<T> {
         match &self.subject.object.shape {
             Shape::Mesh(mesh) => self.draw_mesh(mesh, scratch, finish),
             Shape::Points(_) => self.draw_cloud(scratch, finish),
@@ -209,11 +205,7 @@ impl<'a> RenderJob<'a> {
     }
 
     /// Views of a cloud without a surface: its stored points as discs.
-    fn draw_cloud<T>(
-        &self,
-        scratch: &mut ViewScratch,
-        finish: &mut dyn FnMut(DrawnView<'_>) -> T,
-    ) -> Vec<T> {
+    fn draw_cloud<T>(&self, scratch: &mut ViewScratch, finish: &mut dyn FnMut(DrawnView<'_>) -> T) -> Vec<T> {
         let splats = Splats::new(self.subject.sample.points.as_chunks().0);
         let colors = point_colors(self.subject.sample, self.subject.up, self.config.color);
         let ViewScratch { frame, samples, pixels, .. } = scratch;

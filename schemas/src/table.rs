@@ -70,8 +70,7 @@ fn describe(column: &ColumnDefinition) -> String {
         DataType::UInt32 => "u32",
         ref other => &other.to_string(),
     };
-    let (list, null) =
-        (if column.is_list { "list " } else { "" }, if column.is_nullable { "?" } else { "" });
+    let (list, null) = (if column.is_list { "list " } else { "" }, if column.is_nullable { "?" } else { "" });
     let meaning = column.meaning.trim();
     let line = format!("| `{}` | {list}{value}{null} | {} | {meaning} |", column.name, column.shape);
     line.replace("|  |", "| |")

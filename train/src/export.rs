@@ -49,35 +49,38 @@ pub struct EncoderExport {
 pub fn export_encoder(run: &Path, to: &Path) -> Result<EncoderExport> {
     let file = find_checkpoint(run)?;
     let Checkpoint { tensors, state } = read(&file)?;
-    let config = find_config(&file, state.as_ref(), None)?;
+    let settings = find_config(&file, state.as_ref(), None)?;
     // A model that takes all of them is proof that they are the config's.
-    let (_, parameters) = PretrainModel::new(&config, &Device::Cpu)?;
+    let (_, parameters) = PretrainModel::new(&settings, &Device::Cpu)?;
     parameters.set(&file, &tensors)?;
-    let learned = LearnedInput::read(state.as_ref(), &config.data)?;
-    let exported = ExportedConfig::describe(&config, &learned);
-    let exported = ExportedConfig {
+    let learned = LearnedInput::read(state.as_ref(), &settings.data)?;
+    let config = ExportedConfig {
         step: state.as_ref().map(|state| state.step),
         fingerprint: state.as_ref().map(|state| state.fingerprint.clone()),
-        ..exported
+        ..ExportedConfig::describe(&settings, &learned)
     };
     let weights = select_encoder(&tensors);
     let parameters = weights.iter().filter(|(name, _)| !name.contains(".running_"));
     let parameters = parameters.map(|(_, tensor)| tensor.values.len()).sum();
-    std::fs::create_dir_all(to).map_err(|e| Error::io(to, e))?;
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let path = to.join(WEIGHTS);
-    write_atomically(&path, &serialize_tensors(&path, &weights, metadata)?)?;
     let metrics = match file.with_file_name(METRICS_FILE).exists() {
         true => read_metrics(file.parent().unwrap_or(Path::new("")))?,
         false => Vec::new(),
     };
-    let card = ModelCard { config: &exported, settings: &config, metrics: &metrics, parameters };
-    write_atomically(&to.join(CARD), card.to_markdown().as_bytes())?;
-    let json = serde_json::to_string_pretty(&exported).expect("a config serialises");
-    // Last: where it is, the others are.
-    write_atomically(&to.join(CONFIG), (json + "\n").as_bytes())?;
+    let card = ModelCard { config: &config, settings: &settings, metrics: &metrics, parameters };
+    write_folder(to, &weights, &card)?;
     let source = file.display().to_string();
     Ok(EncoderExport { folder: to.to_owned(), tensors: weights.len(), parameters, source })
+}
+
+fn write_folder(to: &Path, weights: &NamedTensors, card: &ModelCard<'_>) -> Result<()> {
+    std::fs::create_dir_all(to).map_err(|e| Error::io(to, e))?;
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let path = to.join(WEIGHTS);
+    write_atomically(&path, &serialize_tensors(&path, weights, metadata)?)?;
+    write_atomically(&to.join(CARD), card.to_markdown().as_bytes())?;
+    let json = serde_json::to_string_pretty(card.config).expect("a config serialises");
+    // Last: where it is, the others are.
+    Ok(write_atomically(&to.join(CONFIG), (json + "\n").as_bytes())?)
 }
 
 /// The tensors of tokenizer, positions and transformer; those of averages and predictors have other names.

@@ -59,7 +59,8 @@ impl ModelCard<'_> {
 
     /// The last value of every metric that says what the encoder is worth.
     fn list_metrics(&self) -> String {
-        let shown = ["loss", "r2", "rank", "probe/knn20", "probe/labels20", "random/knn20", "random/labels20"];
+        let shown =
+            ["loss", "r2", "rank", "probe/knn20", "probe/labels20", "random/knn20", "random/labels20"];
         let last = |name: &'static str| {
             self.metrics.iter().rev().find_map(|line| Some((name, line.step, *line.values.get(name)?)))
         };
