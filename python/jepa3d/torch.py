@@ -76,6 +76,17 @@ class PatchTokenizer(nn.Module):
         return self.second_conv(torch.cat([whole, local], dim=1)).max(dim=2).values
 
 
+class TokenEmbedding(nn.Module):
+    """A tokenizer below the names that it has in official checkpoints: ``embedding.encoder``."""
+
+    def __init__(self, channels: list[int], width: int) -> None:
+        super().__init__()
+        self.embedding = nn.ModuleDict({"encoder": PatchTokenizer(channels, width)})
+
+    def forward(self, patches: Tensor) -> Tensor:
+        return self.embedding["encoder"](patches)
+
+
 class Sinusoids(nn.Module):
     """Fixed positions: for each axis sines, then cosines, of ``width / 6`` wavelengths."""
 
@@ -85,6 +96,7 @@ class Sinusoids(nn.Module):
         count = width // 6
         shares = [k / (count - 1) if count > 1 else 0.0 for k in range(count)]
         frequencies = [2 * math.pi / (shortest * (longest / shortest) ** share) for share in shares]
+        self.frequencies: Tensor
         self.register_buffer("frequencies", torch.tensor(frequencies, dtype=torch.float64), persistent=False)
 
     def forward(self, centers: Tensor) -> Tensor:
@@ -186,18 +198,13 @@ class PointEncoder(nn.Module):
             raise ValueError(f"{CONFIG}: expected {', '.join(NEEDED)}; found none of {', '.join(missing)}")
         self.config = dict(config)
         width = config["width"]
-        self.tokenizer = nn.ModuleDict(
-            {"embedding": nn.ModuleDict({"encoder": PatchTokenizer(config["tokenizer"], width)})}
-        )
+        self.tokenizer = TokenEmbedding(config["tokenizer"], width)
         if config["positions"] == "sinusoid":
             self.positional_encoding: nn.Module = Sinusoids(width, config["wavelengths"])
         else:
             self.positional_encoding = nn.Sequential(nn.Linear(3, 128), nn.GELU(), nn.Linear(128, width))
         self.encoder = Transformer(config)
-        if config["modality"]:
-            self.point_modality = nn.Parameter(torch.zeros(1, 1, width))
-        else:
-            self.point_modality = None
+        self.point_modality = nn.Parameter(torch.zeros(1, 1, width)) if config["modality"] else None
         self.card = ""
 
     @property
@@ -238,8 +245,7 @@ class PointEncoder(nn.Module):
         if up_axis is not None:
             patches, centers = self._turn(patches, up_axis), self._turn(centers, up_axis)
         b, g, k, _ = patches.shape
-        tokenize = self.tokenizer["embedding"]["encoder"]
-        tokens = tokenize(patches.reshape(b * g, k, 3)).reshape(b, g, -1)
+        tokens = self.tokenizer(patches.reshape(b * g, k, 3)).reshape(b, g, -1)
         if self.point_modality is not None:
             tokens = tokens + self.point_modality
         bias = None if mask is None else mask[:, None, None, :]
@@ -262,8 +268,8 @@ class PointEncoder(nn.Module):
         letters = (grouping["groups"], grouping["group_size"])
         clouds = xyz.cpu()
         if grouping["kind"] == "patches":
-            found = geometry.patches(clouds, *letters, points=grouping["points"])
-            return found.patches.to(xyz), found.centers.to(xyz), None
+            cut = geometry.patches(clouds, *letters, points=grouping["points"])
+            return cut.patches.to(xyz), cut.centers.to(xyz), None
         blocks = geometry.voxels(clouds, *letters, edge=grouping["edge"])
         is_there = blocks.counts > 0
         mask = None if bool(is_there.all()) else is_there.to(xyz.device)

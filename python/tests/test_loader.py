@@ -118,6 +118,29 @@ def test_a_data_loader_takes_it_as_it_is(prepared):
         list(data.DataLoader(make(prepared), batch_size=None, num_workers=1))
 
 
+def test_lightning_trains_on_it(prepared, tmp_path):
+    lightning = pytest.importorskip("lightning", exc_type=ImportError)
+    torch = pytest.importorskip("torch")
+
+    class Model(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.seen = torch.nn.Linear(96, 16), []
+
+        def training_step(self, batch, index):
+            self.seen.append(batch["sample_ids"])
+            return torch.nn.functional.cross_entropy(self.layer(batch["centers"].flatten(1)), batch["labels"] % 16)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    model, quiet = Model(), {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = lightning.Trainer(max_epochs=2, accelerator="cpu", devices=1, default_root_dir=tmp_path, **quiet)
+    trainer.fit(model, torch.utils.data.DataLoader(make(prepared), batch_size=None, num_workers=0))
+    loader = make(prepared)
+    assert model.seen == [batch["sample_ids"] for _ in range(2) for batch in loader]
+
+
 def test_masks_views_and_teachers_come_as_asked(prepared):
     batch = batches(
         make(
