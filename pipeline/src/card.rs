@@ -76,9 +76,9 @@ fn describe_header(manifest: &Manifest) -> String {
     out += "tags:\n- 3d\n- point-cloud\n- jepa3d\nsize_categories:\n";
     let size = match manifest.written() {
         ..1_000 => "n<1K",
-        ..10_000 => "1K<n<10K",
-        ..100_000 => "10K<n<100K",
-        ..1_000_000 => "100K<n<1M",
+        1_000..10_000 => "1K<n<10K",
+        10_000..100_000 => "10K<n<100K",
+        100_000..1_000_000 => "100K<n<1M",
         _ => "1M<n<10M",
     };
     let _ = writeln!(out, "- {size}\nconfigs:");

@@ -90,8 +90,8 @@ def main() -> None:
         medians = {name: 1e3 * statistics.median(found[1:]) for name, found in times.items()}
         own = medians.pop("ours")
         for name, peer in medians.items():
-            line = {"case": f"{case} vs {name}", "ours": round(own, 3), "peer": round(peer, 3), "unit": "ms a batch", "ratio": round(peer / own, 2)}
-            print(json.dumps(line), flush=True)
+            line = {"case": f"{case} [{B}, {N}, 3]", "ours": round(own, 3), "peer": round(peer, 3), "peer_name": name}
+            print(json.dumps({**line, "unit": "ms", "ratio": round(peer / own, 2)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,12 +48,16 @@ def consume(batches) -> int:
     return count
 
 
-class Ours:
-    name = "jepa3d.Loader"
+#: Samples of the shuffle buffer: all of a set, which stays decoded in memory, as is the default for one of this size; or so
+#: few that every epoch decodes every shard anew.
+BUFFERS = {"kept": 65_536, "streamed": 1024}
 
-    def __init__(self, prepared: str, batch: int, threads: int) -> None:
+
+class Ours:
+    def __init__(self, prepared: str, batch: int, threads: int, way: str) -> None:
         shape = jepa3d.Dataset(prepared).manifest["shape"]
-        self.loader = jepa3d.Loader(prepared, batch=batch, patches=(shape["G"], shape["K"]), threads=threads)
+        letters = (shape["G"], shape["K"])
+        self.loader = jepa3d.Loader(prepared, batch=batch, patches=letters, threads=threads, shuffle_buffer=BUFFERS[way])
 
     def epoch(self) -> int:
         return consume(self.loader)
@@ -165,10 +169,10 @@ class WebDataset:
         return consume(self.loader)
 
 
-def rust_rate(program: str, prepared: str, batch: int, threads: int) -> float:
+def rust_rate(program: str, prepared: str, *numbers: int) -> float:
     """Samples a second of the Rust loader alone, as its own program measures them."""
-    found = subprocess.run([program, prepared, str(batch), str(threads), "6"], capture_output=True, text=True, check=True)
-    return float(found.stdout)
+    arguments = [program, prepared, *map(str, numbers), "3"]
+    return float(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
 
 
 def measure(subject) -> float:
@@ -211,21 +215,28 @@ def main() -> None:
     threads = len(os.sched_getaffinity(0))
     folder = tempfile.mkdtemp()
     try:
-        ours = Ours(options.prepared, options.batch, threads)
+        ours = {way: Ours(options.prepared, options.batch, threads, way) for way in BUFFERS}
         peers = make_peers(options.prepared, folder, options.batch, [0, threads])
-        ours.epoch()
+        for own in ours.values():
+            own.epoch()
         rates: dict[str, list[float]] = {}
         for _ in range(options.rounds):
-            for subject in [ours, *peers]:
-                rates.setdefault(getattr(subject, "label", subject.name), []).append(measure(subject))
-            if options.rust:
-                rates.setdefault("Rust loader", []).append(rust_rate(options.rust, options.prepared, options.batch, threads))
-        own = statistics.median(rates.pop(ours.name))
+            for way, own in ours.items():
+                rates.setdefault(way, []).append(measure(own))
+                if options.rust:
+                    found = rust_rate(options.rust, options.prepared, options.batch, threads, BUFFERS[way])
+                    rates.setdefault(f"Rust loader, {way}", []).append(found)
+            for peer in peers:
+                rates.setdefault(peer.label, []).append(measure(peer))
         print(f"{cpu()}, {threads} threads, torch {torch.__version__}", file=sys.stderr)
-        for name, found in rates.items():
-            peer = statistics.median(found)
-            line = {"case": f"loader vs {name}", "ours": round(own), "peer": round(peer), "unit": "samples/s", "ratio": round(own / peer, 3)}
-            print(json.dumps(line), flush=True)
+        medians = {name: statistics.median(found) for name, found in rates.items()}
+        for way in BUFFERS:
+            own = medians[way]
+            for name, peer in medians.items():
+                if name in BUFFERS or (name.startswith("Rust loader") and not name.endswith(way)):
+                    continue
+                line = {"case": f"Loader, {way}", "ours": round(own), "peer": round(peer), "peer_name": name}
+                print(json.dumps({**line, "unit": "samples/s", "ratio": round(own / peer, 2)}), flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -6,6 +6,9 @@ use pyo3::prelude::*;
 
 use crate::errors::refuse;
 
+/// An array that is handed to Python.
+pub(crate) type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
+
 /// Clouds `[B,N,3]` of which the first `lengths [B]` points count.
 pub(crate) struct CloudBatch<'a> {
     points: &'a [[f32; 3]],
@@ -52,7 +55,7 @@ pub(crate) fn shape_array<'py, T: Element>(
     py: Python<'py>,
     values: Vec<T>,
     shape: &[usize],
-) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+) -> PyResult<Array<'py, T>> {
     let array = ArrayD::from_shape_vec(IxDyn(shape), values);
     Ok(array.map_err(|e| refuse(format!("an array of shape {shape:?}: {e}")))?.into_pyarray(py))
 }

@@ -3,11 +3,11 @@
 use jepa3d_grouping::{CellEdge, IndexedCloud, VoxelBlocks, voxel_blocks};
 use jepa3d_loader::{CloudGrouper, GroupingSize, GroupingStart};
 use jepa3d_schemas::Draws;
-use numpy::{PyArrayDyn, PyReadonlyArray1, PyReadonlyArray3, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray1, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::arrays::{CloudBatch, shape_array};
+use crate::arrays::{Array, CloudBatch, shape_array};
 use crate::errors::refuse;
 use crate::threads::run_parallel;
 
@@ -17,7 +17,7 @@ const QUERIES: usize = 4096;
 /// Marks places of an array of indices that hold none.
 const NOTHING: i64 = -1;
 
-type Indices<'py> = Bound<'py, PyArrayDyn<i64>>;
+type Indices<'py> = Array<'py, i64>;
 
 fn name_cloud(at: usize, error: impl std::fmt::Display) -> String {
     format!("cloud {at}: {error}")
@@ -69,7 +69,7 @@ pub(crate) fn knn<'py>(
     clouds: PyReadonlyArray3<'py, f32>,
     lengths: PyReadonlyArray1<'py, i64>,
     k: usize,
-) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Indices<'py>)> {
+) -> PyResult<(Array<'py, f32>, Indices<'py>)> {
     let batch = CloudBatch::new(&clouds, &lengths)?;
     let (count, asked) = (queries.shape()[0], queries.shape()[1]);
     if count != batch.count || queries.shape()[2] != 3 || k == 0 || asked == 0 {
@@ -191,8 +191,7 @@ pub(crate) fn group<'py>(
 pub(crate) struct VoxelLetters(usize, usize, Option<f64>);
 
 /// The arrays of voxel blocks: center indices `[B,G]`, centers `[B,G,3]`, patch indices `[B,G,K]`, counts `[B,G]`, edges `[B]`.
-type VoxelArrays<'py> =
-    (Indices<'py>, Bound<'py, PyArrayDyn<f32>>, Indices<'py>, Indices<'py>, Bound<'py, PyArrayDyn<f64>>);
+type VoxelArrays<'py> = (Indices<'py>, Array<'py, f32>, Indices<'py>, Indices<'py>, Array<'py, f64>);
 
 /// Voxel blocks of clouds `[B,N,3]`; where a cloud has fewer than `G`, counts are 0.
 #[pyfunction]

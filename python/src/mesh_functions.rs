@@ -3,12 +3,12 @@
 use jepa3d_pipeline::sample_mesh;
 use jepa3d_render::{DrawnPicture, Subject, ViewsConfig, draw_pictures, place_around};
 use jepa3d_schemas::{Camera, Mesh, Object, PointCloud, Sample, Shape, UpAxis};
-use numpy::{PyArrayDyn, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rayon::prelude::*;
 
-use crate::arrays::shape_array;
+use crate::arrays::{Array, shape_array};
 use crate::errors::refuse;
 use crate::threads::run_parallel;
 
@@ -62,7 +62,7 @@ pub(crate) fn sample_surface<'py>(
     faces: PyReadonlyArray2<'py, i64>,
     count: usize,
     seed: u64,
-) -> PyResult<(Bound<'py, PyArrayDyn<f64>>, Bound<'py, PyArrayDyn<f32>>)> {
+) -> PyResult<(Array<'py, f64>, Array<'py, f32>)> {
     let mesh = read_mesh(&vertices, &faces)?;
     let PointCloud { positions, normals, .. } =
         py.detach(|| sample_mesh(&mesh, count, seed)).map_err(refuse)?;
@@ -131,7 +131,7 @@ pub(crate) fn place_cameras<'py>(
     seen: SeenArrays<'py>,
     up: &str,
     settings: &str,
-) -> PyResult<(Bound<'py, PyArrayDyn<f64>>, Bound<'py, PyArrayDyn<f64>>)> {
+) -> PyResult<(Array<'py, f64>, Array<'py, f64>)> {
     let subject = SeenSubject::read(&seen, up)?;
     let cameras = place_around(&subject.subject(), &read_settings(settings)?).map_err(refuse)?;
     let rows: Vec<f64> = cameras.iter().flat_map(Camera::rows).collect();
