@@ -4,7 +4,7 @@ Every one gives batches of patches, centers and labels as torch tensors in a shu
 peers read shards that hold the finished float32 arrays, in the form that each writes itself. One JSON line a comparison; ratio
 above 1: ours is faster. A peer that is not installed is named and left out.
 
-    python benches/loaders.py PREPARED [--rust PROGRAM] [--batch 64] [--rounds 5]
+    python benches/loaders.py PREPARED [--rust PROGRAM] [--batch 128] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def consume(batches) -> int:
 
 #: Samples of the shuffle buffer: all of a set, which stays decoded in memory, as is the default for one of this size; or so
 #: few that every epoch decodes every shard anew.
-BUFFERS = {"kept": 65_536, "streamed": 1024}
+BUFFERS = {"held": 65_536, "streamed": 1024}
 
 
 class Ours:
@@ -209,7 +209,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("prepared")
     arguments.add_argument("--rust")
-    arguments.add_argument("--batch", type=int, default=64)
+    arguments.add_argument("--batch", type=int, default=128)
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args()
     threads = len(os.sched_getaffinity(0))
