@@ -69,7 +69,7 @@ fn read_statistics(
     rows: usize,
 ) -> Result<[BatchStats; 2]> {
     let unbiased = rows as f64 / (rows as f64 - 1.0);
-    let read = |statistics: &DeviceArray| {
+    let read = |statistics: &DeviceArray| -> Result<BatchStats> {
         let values = device.download(statistics)?;
         let (mean, var) = values.split_at(values.len() / 2);
         let var = var.iter().map(|&var| (f64::from(var) * unbiased) as f32).collect();
