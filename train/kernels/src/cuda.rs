@@ -20,6 +20,7 @@ mod counting;
 #[cfg(feature = "cuda")]
 mod cuda_device;
 mod device;
+mod device_tokenizer;
 mod emulated;
 #[cfg(test)]
 mod emulation_tests;

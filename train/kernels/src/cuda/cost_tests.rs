@@ -3,8 +3,8 @@
 use super::block::DeviceBlock;
 use super::counting::{CountingDevice, DeviceCounts};
 use super::device::{DeviceArray, KernelDevice, NumberKind};
+use super::device_tokenizer::{CHUNK_ROWS, DeviceTokenizer, PatchArray};
 use super::stack::DeviceStack;
-use super::tokenizer::{CHUNK_ROWS, DeviceTokenizer, PatchArray};
 use crate::attention::Heads;
 use crate::block::BlockDrop;
 use crate::tokenizer::Widths;

@@ -6,7 +6,7 @@ use candle_core::Result;
 
 use super::copies::DeviceMatrix;
 use super::device::{DeviceArray, KernelArgument, KernelDevice, LaunchShape, NumberKind};
-use super::tokenizer::{DeviceTokenizer, PatchArray, TokenizerFactors};
+use super::device_tokenizer::{DeviceTokenizer, PatchArray, TokenizerFactors};
 use crate::tokenizer::Widths;
 
 /// Some patches of a batch.

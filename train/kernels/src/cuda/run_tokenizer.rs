@@ -6,8 +6,8 @@ use candle_core::{Result, Tensor};
 
 use super::computed::Computed;
 use super::device::{DeviceArray, KernelDevice};
+use super::device_tokenizer::{CHUNK_ROWS, DeviceTokenizer, PatchArray, RunningArrays};
 use super::run_stack::kind_of_activations;
-use super::tokenizer::{CHUNK_ROWS, DeviceTokenizer, PatchArray, RunningArrays};
 use crate::linear::Precision;
 use crate::tokenizer::{BatchStats, Mode, TokenizerWeights};
 

@@ -1,73 +1,18 @@
 //! The mini-PointNet on a device: the launches of its forward; letters as in `cuda/tokenizer_forward.cu`.
 //!
-//! Patches pass in chunks of at most [`CHUNK_ROWS`] points, whose activations are the workspace: it does not grow with the batch.
+//! Patches pass in chunks, whose activations are the workspace: it does not grow with the batch.
 //! Where one chunk holds all, what a pass needs of the one before is kept instead of being computed again.
-
-use std::ops::Range;
 
 use candle_core::Result;
 
 use super::copies::{DeviceMatrix, copy_as};
 use super::device::{DeviceArray, KernelArgument, KernelDevice, LaunchShape, NumberKind};
+use super::device_tokenizer::{DeviceTokenizer, PatchArray, TokenizerFactors};
 use super::point_chunks::{PointChunk, PointChunks};
-use crate::tokenizer::{FlatRanges, Widths};
+use crate::tokenizer::Widths;
 
-/// The most points of a chunk: 4 GB of activations at the official widths.
-pub(crate) const CHUNK_ROWS: usize = 1 << 20;
 /// Blocks that sum the moments of points.
 const MOMENT_BLOCKS: usize = 256;
-
-/// Running statistics of both batch norms, `[2, c1]` and `[2, c3]`: means, then variances.
-#[derive(Clone, Debug)]
-pub(crate) struct RunningArrays {
-    pub bn1: DeviceArray,
-    pub bn2: DeviceArray,
-}
-
-/// A tokenizer on a device.
-#[derive(Clone)]
-pub(crate) struct DeviceTokenizer<'a> {
-    pub device: &'a dyn KernelDevice,
-    /// Of activations.
-    pub kind: NumberKind,
-    pub widths: Widths,
-    /// All parameters, f32, in the order of the official state dict.
-    pub flat: &'a DeviceArray,
-    /// `None`: the statistics of the batch.
-    pub running: Option<RunningArrays>,
-    pub chunk_rows: usize,
-}
-
-/// Patches `[P, K, 3]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PatchArray<'a> {
-    pub points: &'a DeviceArray,
-    pub k: usize,
-}
-
-impl PatchArray<'_> {
-    /// Points of all patches.
-    pub(crate) fn rows(&self) -> usize {
-        self.points.len() / 3
-    }
-
-    pub(crate) fn patches(&self) -> usize {
-        self.rows() / self.k
-    }
-}
-
-/// Weights of one step in the forms that products read.
-#[derive(Debug)]
-pub(crate) struct TokenizerFactors {
-    /// `[c2, c1]`, `[c3, 2 c2]` and `[d, c3]`, of the kind of activations.
-    pub lift: DeviceArray,
-    pub mix: DeviceArray,
-    pub out: DeviceArray,
-    /// `M [c3, c1]`, f32 and of the kind of activations.
-    pub merged: DeviceArray,
-    /// `W3l b2 [c3]`.
-    pub merged_bias: DeviceArray,
-}
 
 /// What the backward needs of a forward, besides its arguments.
 #[derive(Debug)]
@@ -107,20 +52,6 @@ impl DeviceMaxima {
 }
 
 impl DeviceTokenizer<'_> {
-    /// Where the parameters lie.
-    pub(crate) fn ranges(&self) -> FlatRanges {
-        self.widths.ranges()
-    }
-
-    pub(crate) fn parameter(&self, range: Range<usize>) -> DeviceArray {
-        self.flat.part(range)
-    }
-
-    /// Whether activations are narrower than f32, so that f32 results are copied.
-    fn copied(&self) -> Option<NumberKind> {
-        (self.kind != NumberKind::F32).then_some(self.kind)
-    }
-
     fn prepare(&self) -> Result<TokenizerFactors> {
         let (at, Widths { c1, c2, c3, .. }, device) = (self.ranges(), self.widths, self.device);
         let (lift, mix) = (self.parameter(at.lift), self.parameter(at.mix));

@@ -4,9 +4,10 @@ use candle_core::Result;
 
 use super::copies::DeviceMatrix;
 use super::device::{DeviceArray, KernelArgument, KernelDevice, LaunchShape, NumberKind};
+use super::device_tokenizer::{DeviceTokenizer, PatchArray};
 use super::partial_sums::PartialSums;
 use super::point_chunks::{PointChunk, PointChunks};
-use super::tokenizer::{DeviceTokenizer, PatchArray, SavedDevicePasses};
+use super::tokenizer::SavedDevicePasses;
 use crate::tokenizer::Widths;
 
 /// A backward in the making.

@@ -3,8 +3,8 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::device::{KernelDevice, NumberKind};
+use super::device_tokenizer::{DeviceTokenizer, PatchArray, RunningArrays};
 use super::fixture::{TestNumbers, assert_near, find_test_device};
-use super::tokenizer::{DeviceTokenizer, PatchArray, RunningArrays};
 use crate::tokenizer::{Mode, TokenizerWeights, Widths, tokenize};
 
 /// Widths, patches, and how they are cut.
