@@ -77,7 +77,7 @@ vectorized! {
     }
 
     /// Adds to `dx [n, width]` and to `gradient`, given `dy`, the gradient of the output.
-    fn layer_norm_backward(
+    pub(crate) fn layer_norm_backward(
         dx: &mut [f32],
         gradient: &mut AffineGradient<'_>,
         input: NormInput<'_>,
