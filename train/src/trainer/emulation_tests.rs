@@ -28,16 +28,14 @@ fn length(values: impl Iterator<Item = f32>) -> f64 {
     values.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Every gradient within `bound` of its length; of those that are nothing beside all together, of a thousandth of that. Those of
-/// the tokenizer may be farther apart: a rounding decides which of two nearly equal points has a maximum.
+/// Every gradient within `bound` of its length and of a tenth of that of all together: what cancels is left with their rounding.
 fn compare(name: &str, found: &StepNumbers, expected: &StepNumbers, bound: f64) {
     let loss = f64::from((found.loss - expected.loss).abs() / expected.loss.abs().max(1e-3));
     assert!(loss < bound, "{name}: loss {} instead of {}", found.loss, expected.loss);
     let total = length(expected.gradients.iter().flat_map(|(_, values)| values.iter().copied()));
     for ((parameter, found), (_, expected)) in found.gradients.iter().zip(&expected.gradients) {
         let far = length(found.iter().zip(expected).map(|(a, b)| a - b));
-        let size = length(expected.iter().copied()).max(1e-3 * total);
-        let bound = if parameter.contains("tokenizer") { 25.0 * bound } else { bound };
+        let size = length(expected.iter().copied()) + 0.1 * total;
         assert!(far < bound * size, "{name}: gradient of {parameter}: {far} of {size}");
     }
 }
@@ -55,7 +53,7 @@ fn steps_of_presets_through_the_cuda_kernels_are_those_of_the_cpu() {
         let Some(found) = emulate_cuda(|| run_step(&trainer, &input, Precision::F32)).unwrap() else {
             return eprintln!("skipped: no C++ compiler to make the emulated device with");
         };
-        compare(&name, &found, &expected, 2e-3);
+        compare(&name, &found, &expected, 1e-3);
     }
 }
 
