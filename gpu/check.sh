@@ -3,7 +3,8 @@
 # PyTorch, two minutes of pretraining with its probe. Writes result.json and result.md here.
 #
 # Usage: ./check.sh [FOLDER]      FOLDER: where data and runs are put (default: ./work)
-# Needs what is in this folder, a driver, and a Python (PYTHON, default python3) with torch, whose wheels bring cuBLAS and NVRTC.
+# Needs what is in this folder, a driver, and a Python (PYTHON, default python3) with a torch for the same CUDA major version as the
+# bundle was built with (13 by scripts/cuda_toolkit.sh): its wheels bring cuBLAS and NVRTC.
 # Without a device it does the same on the CPU as far as it goes, at small sizes, and says so in the result.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
