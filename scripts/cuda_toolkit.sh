@@ -8,8 +8,9 @@
 # so takes the driver's own library where it runs. CUDA_COMPUTE_CAP: the card the binary is for (80 A100, 90 H100 and H200).
 
 cuda_toolkit_setup() {
-    local folder root name library
-    folder=${JEPA3D_CUDA_TOOLKIT:-${CARGO_TARGET_DIR:-$PWD/target}/cuda-toolkit}
+    local here folder root name library
+    here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+    folder=${JEPA3D_CUDA_TOOLKIT:-${CARGO_TARGET_DIR:-$here/target}/cuda-toolkit}
     if [ ! -e "$folder/complete" ]; then
         python3 -m venv "$folder" || return 1
         # CUDA 13.0: the newest that all of candle's bindings know, and the first whose wheels hold nvcc itself.
