@@ -28,16 +28,26 @@ fn length(values: impl Iterator<Item = f32>) -> f64 {
     values.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Every gradient within `bound` of its length and of a tenth of that of all together: what cancels is left with their rounding.
-fn compare(name: &str, found: &StepNumbers, expected: &StepNumbers, bound: f64) {
-    let loss = f64::from((found.loss - expected.loss).abs() / expected.loss.abs().max(1e-3));
-    assert!(loss < bound, "{name}: loss {} instead of {}", found.loss, expected.loss);
+/// How far two steps are apart: the loss relative to itself, gradients to their length and a tenth of that of all together.
+fn measure_distance(found: &StepNumbers, expected: &StepNumbers) -> (f64, String) {
     let total = length(expected.gradients.iter().flat_map(|(_, values)| values.iter().copied()));
-    for ((parameter, found), (_, expected)) in found.gradients.iter().zip(&expected.gradients) {
+    let of_gradient = |((name, found), (_, expected)): (&(String, Vec<f32>), &(String, Vec<f32>))| {
         let far = length(found.iter().zip(expected).map(|(a, b)| a - b));
-        let size = length(expected.iter().copied()) + 0.1 * total;
-        assert!(far < bound * size, "{name}: gradient of {parameter}: {far} of {size}");
+        (far / (length(expected.iter().copied()) + 0.1 * total), name.clone())
+    };
+    let loss = f64::from((found.loss - expected.loss).abs() / expected.loss.abs().max(1e-3));
+    let gradients = found.gradients.iter().zip(&expected.gradients).map(of_gradient);
+    gradients.fold((loss, "loss".to_owned()), |most, one| if one.0 > most.0 { one } else { most })
+}
+
+/// The input, moved by a rounding or two.
+fn nudge(input: &StepInput) -> StepInput {
+    let mut moved = input.clone();
+    if let StepInput::Masked(masked) = &mut moved {
+        masked.points.patches = (&masked.points.patches * (1.0 + 3e-7)).unwrap();
+        masked.points.centers = (&masked.points.centers * (1.0 + 3e-7)).unwrap();
     }
+    moved
 }
 
 #[test]
@@ -53,7 +63,10 @@ fn steps_of_presets_through_the_cuda_kernels_are_those_of_the_cpu() {
         let Some(found) = emulate_cuda(|| run_step(&trainer, &input, Precision::F32)).unwrap() else {
             return eprintln!("skipped: no C++ compiler to make the emulated device with");
         };
-        compare(&name, &found, &expected, 1e-3);
+        // Targets rid of their position make roundings large on so few clouds: how large, the CPU's own step tells.
+        let own = measure_distance(&run_step(&trainer, &nudge(&input), Precision::F32), &expected).0;
+        let (far, what) = measure_distance(&found, &expected);
+        assert!(far < 1e-3 + 3.0 * own, "{name}: {what} is {far} off; roundings of the input make {own}");
     }
 }
 
