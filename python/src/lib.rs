@@ -4,6 +4,7 @@
 //! Python's lock. The package's own modules say what each of them promises.
 
 mod arrays;
+mod batch_memory;
 mod cloud_functions;
 mod columns;
 mod dataset;

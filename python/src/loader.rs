@@ -1,4 +1,4 @@
-//! The loader's batches as dicts of arrays: numpy takes their memory over, nothing is copied.
+//! The loader's batches as dicts of arrays on the loader's own memory: nothing is copied.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::shape_array;
+use crate::batch_memory::{FreeVectors, lend_array};
 use crate::errors::{raise, refuse};
 use crate::loader_settings::{LoaderSettings, TeacherSettings};
 
@@ -21,6 +22,8 @@ pub(crate) struct BatchStream {
     teacher: Option<TeacherCache>,
     /// None only while it is dropped.
     loader: Mutex<Option<Loader>>,
+    /// Memory of patches that Python is done with.
+    free: FreeVectors,
     /// The process whose threads make the batches.
     process: u32,
     #[pyo3(get)]
@@ -49,7 +52,8 @@ impl BatchStream {
             let fingerprint = dataset.fingerprint().to_owned();
             let steps_per_epoch = loader.steps_per_epoch();
             let (loader, process) = (Mutex::new(Some(loader)), std::process::id());
-            Ok(Self { settings, teacher, loader, process, steps_per_epoch, fingerprint })
+            let free = FreeVectors::default();
+            Ok(Self { settings, teacher, loader, free, process, steps_per_epoch, fingerprint })
         })
     }
 
@@ -60,7 +64,10 @@ impl BatchStream {
         }
         let batch = py.detach(|| {
             let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
-            loader.as_mut().map(Loader::next)
+            loader.as_mut().map(|loader| {
+                self.give_back(loader);
+                loader.next()
+            })
         });
         match batch {
             Some(batch) => self.make_dict(py, batch.map_err(raise)?),
@@ -79,6 +86,16 @@ impl Drop for BatchStream {
 }
 
 impl BatchStream {
+    /// Memory that is free serves the loader's next batches.
+    fn give_back(&self, loader: &mut Loader) {
+        let free = std::mem::take(&mut *self.free.lock().unwrap_or_else(PoisonError::into_inner));
+        for values in free {
+            let mut batch = Batch::default();
+            batch.patches = values;
+            loader.recycle(batch);
+        }
+    }
+
     fn make_dict<'py>(&self, py: Python<'py>, mut batch: Batch) -> PyResult<Bound<'py, PyDict>> {
         let out = PyDict::new(py);
         self.add_masks(&out, &batch)?;
@@ -88,7 +105,8 @@ impl BatchStream {
         out.set_item("epoch", batch.epoch)?;
         out.set_item("batch", batch.number)?;
         out.set_item("labels", shape_array(py, labels, &[b])?)?;
-        out.set_item("patches", shape_array(py, std::mem::take(&mut batch.patches), &[b, g, k, 3])?)?;
+        let patches = std::mem::take(&mut batch.patches);
+        out.set_item("patches", lend_array(py, patches, [b, g, k, 3], &self.free)?)?;
         out.set_item("centers", shape_array(py, std::mem::take(&mut batch.centers), &[b, g, 3])?)?;
         if let Some(counts) = batch.counts.take() {
             out.set_item("counts", shape_array(py, counts, &[b, g])?)?;

@@ -60,6 +60,20 @@ def test_tensors_are_the_loaders_own_memory(prepared):
     assert torch.from_numpy(raw["patches"]).data_ptr() == raw["patches"].ctypes.data
 
 
+def test_memory_that_is_let_go_serves_the_next_batches_and_what_is_held_stays(prepared):
+    loader = make(prepared, prefetch=1, threads=1)
+    held, places = [], set()
+    for _ in range(8):
+        for batch in loader:
+            places.add(np.asarray(batch["patches"]).ctypes.data)
+    assert len(places) < 8
+    for _ in range(4):
+        held += [(batch["patches"], np.asarray(batch["patches"]).copy()) for batch in loader]
+    del loader
+    assert all(np.array_equal(np.asarray(kept), copy) for kept, copy in held)
+    assert len({np.asarray(kept).ctypes.data for kept, _ in held}) == len(held)
+
+
 def test_the_order_depends_on_neither_threads_nor_ranks(prepared):
     whole = batches(make(prepared)) + batches(make(prepared, threads=3, prefetch=9), 2)
     steps = len(make(prepared))
