@@ -44,7 +44,7 @@ def consume(batches) -> int:
     count = 0
     for batch in batches:
         count += len(batch["labels"])
-        float(batch["patches"][-1, -1, -1, -1])
+        batch["patches"].view(-1)[-1].item()
     return count
 
 
@@ -171,13 +171,18 @@ class WebDataset:
 
 def rust_rate(program: str, prepared: str, *numbers: int) -> float:
     """Samples a second of the Rust loader alone, as its own program measures them."""
-    arguments = [program, prepared, *map(str, numbers), "3"]
+    arguments = [program, prepared, *map(str, numbers), "20"]
     return float(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
 
 
 def measure(subject) -> float:
-    start = time.perf_counter()
-    return subject.epoch() / (time.perf_counter() - start)
+    """Samples a second: the median of whole epochs over half a second at least, for a fast one is over in milliseconds."""
+    rates, end = [], time.perf_counter() + 0.5
+    while not rates or time.perf_counter() < end:
+        start = time.perf_counter()
+        count = subject.epoch()
+        rates.append(count / (time.perf_counter() - start))
+    return statistics.median(rates)
 
 
 def make_peers(prepared: str, folder: str, batch: int, threads: list[int]) -> list:
