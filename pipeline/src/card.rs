@@ -6,29 +6,46 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use jepa3d_schemas::{GroupsEntry, Manifest, ShardEntry, Table, VoxelEdge, read_regular, write_atomically};
+use jepa3d_schemas::{
+    GroupsEntry, Manifest, ShardEntry, Table, VoxelEdge, read_regular, source_hash, write_atomically,
+};
 
 use crate::error::Result;
 
 /// File name of the card inside a prepared dataset.
 pub(crate) const CARD_FILE: &str = "README.md";
 
-/// Writes the card of a complete dataset, unless there is one that is not of our making.
+/// Before the hash of all that stands above it, at the end of a card of ours.
+const SEAL: &str = "\n<!-- jepa3d ";
+
+/// Writes the card of a complete dataset, unless it is there already, or one that is not of our making.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
 pub(crate) fn write_card(folder: &Path, manifest: &Manifest) -> Result<()> {
     let path = folder.join(CARD_FILE);
-    let card = describe_dataset(manifest);
+    let card = seal(&describe_dataset(manifest));
     let is_kept = match read_regular(&path) {
-        // Without views it is what was written before they were added.
-        Ok(found) => found != describe_dataset(&manifest.clone().without_views()).as_bytes(),
+        Ok(found) => found == card.as_bytes() || !is_ours(&found),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     };
     if is_kept {
         return Ok(());
     }
     Ok(write_atomically(&path, card.as_bytes())?)
+}
+
+/// A card that tells later whether somebody has changed it.
+fn seal(card: &str) -> String {
+    format!(
+        "{card}{SEAL}{}: a card that is changed above is left as it is -->\n",
+        source_hash(&[card.as_bytes()])
+    )
+}
+
+fn is_ours(found: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(found) else { return false };
+    text.rsplit_once(SEAL).is_some_and(|(card, end)| end.starts_with(&source_hash(&[card.as_bytes()])))
 }
 
 /// Whether the card in `folder` says the fingerprint of the manifest; none if there is no card.
@@ -170,7 +187,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_card(folder.path(), &manifest).unwrap();
         let path = folder.path().join(CARD_FILE);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), card);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), seal(&card));
+        // One of other views, say, is replaced; a changed one is not.
+        std::fs::write(&path, seal("another")).unwrap();
+        write_card(folder.path(), &manifest).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), seal(&card));
         assert_eq!(names_fingerprint(folder.path(), &manifest), Some(true));
         std::fs::write(&path, "license: mit").unwrap();
         write_card(folder.path(), &manifest).unwrap();
