@@ -22,7 +22,7 @@ impl ClassLoss {
     /// `scores [n, C]`, `labels [n]` (below `C`) to a scalar.
     pub(crate) fn of_rows(&self, scores: &Tensor, labels: &[u32]) -> Result<Tensor> {
         if scores.device().is_cpu() {
-            return RowCrossEntropy::new(labels, self).apply(scores);
+            return RowCrossEntropy::new(labels, self.smoothing, self.weights.clone()).apply(scores);
         }
         self.compose(scores, labels)
     }

@@ -6,13 +6,12 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::cross_entropy::ClassLoss;
 use crate::error::Result;
 
 /// Rows that one thread takes at a time.
 const PIECE: usize = 256;
 
-/// [`ClassLoss`] of these labels.
+/// The sum over rows of `(1 - s) w[label] (-log p[label]) + s / C sum(-w log p)`, divided by that of `w[label]`.
 pub(super) struct RowCrossEntropy {
     labels: Vec<u32>,
     smoothing: f32,
@@ -20,9 +19,9 @@ pub(super) struct RowCrossEntropy {
 }
 
 impl RowCrossEntropy {
-    pub(super) fn new(labels: &[u32], rule: &ClassLoss) -> Self {
-        let ClassLoss { smoothing, weights } = rule;
-        Self { labels: labels.to_vec(), smoothing: *smoothing as f32, weights: weights.clone() }
+    /// `weights [C]`; none: 1.
+    pub(super) fn new(labels: &[u32], smoothing: f64, weights: Option<Vec<f32>>) -> Self {
+        Self { labels: labels.to_vec(), smoothing: smoothing as f32, weights }
     }
 
     /// # Shapes
