@@ -9,10 +9,13 @@ use crate::models::StepInput;
 use crate::nn::ForwardPass;
 use crate::optim::ParameterGradients;
 
+/// A gradient and whose it is.
+type NamedNumbers = (String, Vec<f32>);
+
 /// Loss, and the gradients by name.
 struct StepNumbers {
     loss: f32,
-    gradients: Vec<(String, Vec<f32>)>,
+    gradients: Vec<NamedNumbers>,
 }
 
 fn run_step(trainer: &Trainer, input: &StepInput, precision: Precision) -> StepNumbers {
@@ -31,7 +34,7 @@ fn length(values: impl Iterator<Item = f32>) -> f64 {
 /// How far two steps are apart: the loss relative to itself, gradients to their length and a tenth of that of all together.
 fn measure_distance(found: &StepNumbers, expected: &StepNumbers) -> (f64, String) {
     let total = length(expected.gradients.iter().flat_map(|(_, values)| values.iter().copied()));
-    let of_gradient = |((name, found), (_, expected)): (&(String, Vec<f32>), &(String, Vec<f32>))| {
+    let of_gradient = |((name, found), (_, expected)): (&NamedNumbers, &NamedNumbers)| {
         let far = length(found.iter().zip(expected).map(|(a, b)| a - b));
         (far / (length(expected.iter().copied()) + 0.1 * total), name.clone())
     };
