@@ -1,7 +1,7 @@
 //! Functions of clouds alone: farthest points, nearest neighbours, patches, voxel blocks. All clouds of a batch at once.
 
 use jepa3d_grouping::{CellEdge, IndexedCloud, VoxelBlocks, voxel_blocks};
-use jepa3d_loader::{CloudGrouper, GroupingSize, GroupingStart};
+use jepa3d_loader::{CloudGrouper, FreshGrouping, GroupingSize, GroupingStart};
 use jepa3d_schemas::Draws;
 use numpy::{PyReadonlyArray1, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -174,10 +174,11 @@ pub(crate) fn group<'py>(
         rows.enumerate().try_for_each_init(CloudGrouper::default, |grouper, (at, (centers, patches))| {
             let draws = seed.map(|seed| Draws::new(seed, &format!("cloud {at}"), "patches"));
             let found = grouper.group(batch.cloud(at), size, GroupingStart { draws }, |_| ());
-            let found = found.map_err(|e| name_cloud(at, e))?;
-            let origin = |&index: &u32| i64::from(found.subset.get(index as usize).copied().unwrap_or(index));
-            centers.iter_mut().zip(&found.centers).for_each(|(place, index)| *place = origin(index));
-            patches.iter_mut().zip(&found.patches).for_each(|(place, index)| *place = origin(index));
+            let FreshGrouping { subset, centers: of_centers, patches: of_patches, .. } =
+                found.map_err(|e| name_cloud(at, e))?;
+            let origin = |&index: &u32| i64::from(subset.get(index as usize).copied().unwrap_or(index));
+            centers.iter_mut().zip(&of_centers).for_each(|(place, index)| *place = origin(index));
+            patches.iter_mut().zip(&of_patches).for_each(|(place, index)| *place = origin(index));
             Ok(())
         })
     })?;

@@ -46,7 +46,7 @@ pub use error::{Error, Result};
 pub use loader::{Loader, for_each_in_order};
 pub use masking::{BatchKey, MaskKind, MaskingConfig, Masks, PatchPlaces, Sequence, draw_masks};
 pub use patch_source::{PatchesFrom, PointSubset};
-pub use patches::{CloudGrouper, GroupingSize, GroupingStart, PatchMaker, SamplePatches};
+pub use patches::{CloudGrouper, FreshGrouping, GroupingSize, GroupingStart, PatchMaker, SamplePatches};
 pub use picture::{PICTURE_SIZE, Picture, background};
 pub use resample::{Axis, Bicubic, resample};
 pub use selection::{ListedSample, SampleSelection};

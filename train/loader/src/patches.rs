@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::patch_source::{PatchesFrom, PointSubset};
 use crate::sample_key::SampleKey;
 use crop::{CropSize, crop_cloud};
-pub use fresh_grouping::{CloudGrouper, GroupingSize, GroupingStart};
+pub use fresh_grouping::{CloudGrouper, FreshGrouping, GroupingSize, GroupingStart};
 
 /// Makes the patches of clouds of one dataset as a [`LoaderConfig`] asks for.
 #[derive(Clone, Debug)]
