@@ -134,12 +134,13 @@ fn every_file_is_named_or_noted() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path();
     prepare_small(out, &[]).expect(0);
-    for file in ["README.md", "raw/a.parquet", "teachers/begun/train-00000-of-00001.parquet"] {
+    for file in ["NOTES.md", "README.md", "raw/a.parquet", "teachers/begun/train-00000-of-00001.parquet"] {
         write(&out.join(file), "theirs");
     }
     let run = verify(out).expect(0);
     for line in [
-        "note: README.md: named by no manifest, not checked\n",
+        "note: NOTES.md: named by no manifest, not checked\n",
+        "note: README.md: expected the fingerprint ",
         "note: raw: named by no manifest, not checked\n",
         "note: teachers/begun: an unfinished cache: no teacher.json\n",
     ] {
