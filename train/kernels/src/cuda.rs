@@ -1,6 +1,6 @@
 //! The kernels of CUDA devices: their sources in `cuda/*.cu`, and one host code that launches them on three kinds of devices.
 //!
-//! [`KernelDevice`] is what that code needs of a device: memory, launches, products of matrices. A CUDA device has them; so has
+//! [`KernelDevice`](device::KernelDevice) is what that code needs of a device: memory, launches, products of matrices. A CUDA device has them; so has
 //! `EmulatedDevice`, a process made by the host's C++ compiler from the same sources, which runs every launch thread by thread
 //! on the CPU and checks each access; `CountingDevice` only counts. What one of them is asked, all are.
 

@@ -1,6 +1,6 @@
 //! A node of candle's graph whose output was computed before, and whose backward is a closure.
 //!
-//! The kernels' host code works on arrays of a [`KernelDevice`](super::KernelDevice), not inside candle's storages; what it gives
+//! The kernels' host code works on arrays of a [`KernelDevice`](super::device::KernelDevice), not inside candle's storages; what it gives
 //! enters the graph here.
 
 use std::sync::Mutex;

@@ -41,7 +41,7 @@ fn planted_faults_are_found() {
         assert!(found.contains(expected), "{kernel}: {found:?}");
     }
     assert_eq!(
-        message("faultless_barrier", 3, 1).matches("race").count(),
+        message("faultless_barrier", 3, 1).matches("race: number").count(),
         1,
         "three blocks write the same numbers"
     );

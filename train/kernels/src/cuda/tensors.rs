@@ -19,10 +19,10 @@ impl dyn KernelDevice + '_ {
         }
     }
 
-    /// As [`Self::borrow`], but numbers of its own, which may be changed.
+    /// As `borrow`, but numbers of its own, which may be changed.
     ///
     /// # Errors
-    /// As [`Self::borrow`].
+    /// As `borrow`.
     pub(crate) fn borrow_copy(&self, tensor: &Tensor) -> Result<DeviceArray> {
         self.borrow(&tensor.copy()?)
     }
@@ -38,7 +38,7 @@ impl dyn KernelDevice + '_ {
     /// An f32 array as a tensor of this shape, on the device of `beside`.
     ///
     /// # Errors
-    /// As [`Self::lend`].
+    /// As `lend`.
     pub(crate) fn lend_as(&self, array: &DeviceArray, shape: Shape, beside: &Tensor) -> Result<Tensor> {
         assert_eq!(array.kind(), NumberKind::F32, "candle is lent f32 numbers");
         match array.tensor()? {
@@ -50,7 +50,7 @@ impl dyn KernelDevice + '_ {
     /// Leaves the gradient of a parameter on a tape.
     ///
     /// # Errors
-    /// As [`Self::lend`].
+    /// As `lend`.
     pub(crate) fn leave(&self, tape: &Tape, parameter: &Tensor, gradient: &DeviceArray) -> Result<()> {
         match gradient.tensor()? {
             Some(gradient) => tape.put_tensor(parameter, gradient),
