@@ -28,7 +28,7 @@ impl ModelCard<'_> {
         format!(
             "---\nlibrary_name: jepa3d\ntags:\n- point-cloud\n- self-supervised\n- jepa\n- 3d\n---\n\n\
              # {name}\n\n\
-             An encoder of point clouds, pretrained with [jepa3d](https://pypi.org/project/jepa3d) {version}: {million:.2} M \
+             An encoder of point clouds, pretrained with jepa3d {version}: {million:.2} M \
              parameters, width {width}, {depth} blocks, {heads} heads.\n\n\
              | | |\n|---|---|\n\
              | groups | {groups} |\n\
