@@ -74,6 +74,7 @@ macro_rules! preset {
 pub(crate) const PRESETS: &[Preset] = &[
     preset!(Prepare, "prepare", "synthetic"),
     preset!(Prepare, "prepare", "synthetic-views"),
+    preset!(Prepare, "prepare", "programs"),
     preset!(Prepare, "prepare", "shapenet"),
     preset!(Prepare, "prepare", "shapenet-views"),
     preset!(Prepare, "prepare", "modelnet"),

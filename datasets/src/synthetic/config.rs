@@ -24,6 +24,10 @@ pub struct SyntheticConfig {
     pub seed: u64,
     /// Categories to generate; empty means all of them. Default empty.
     pub categories: Vec<String>,
+    /// Share of `count` that is programs (objects without a label, `programs/000000` onwards) in `[0,1]`, rounded to
+    /// whole objects; the rest is shared out over the categories. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub programs: f64,
     /// Fraction of each category in the `val` split, `[0,1]`. Default 0.1.
     pub val_fraction: f64,
     /// Fraction of each category in the `test` split, `[0,1]`. Default 0.2.
@@ -51,6 +55,7 @@ impl Default for SyntheticConfig {
             count: 640,
             seed: 0,
             categories: Vec::new(),
+            programs: 0.0,
             val_fraction: 0.1,
             test_fraction: 0.2,
             yaw_degrees: 15.0,
@@ -62,7 +67,17 @@ impl Default for SyntheticConfig {
     }
 }
 
+/// Leaves the default out of what is hashed, so that sets of before there were programs keep their fingerprints.
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
+}
+
 impl SyntheticConfig {
+    /// How many of the objects are programs.
+    pub(super) fn programs(&self) -> usize {
+        (self.programs * self.count as f64).round() as usize
+    }
+
     /// The categories asked for, in alphabetical order, each once.
     ///
     /// # Errors
@@ -87,12 +102,8 @@ impl SyntheticConfig {
     /// # Errors
     /// Fails if there are no objects or too many, or a fraction or an amplitude is out of its range.
     pub(super) fn check(&self, categories: usize) -> Result<()> {
-        let most = MAX_PER_CATEGORY * categories;
-        if self.count == 0 || self.count > most {
-            let expected = format!("1 to {most} objects ({MAX_PER_CATEGORY} a category)");
-            return Err(config("count", expected, self.count.to_string()));
-        }
         let bounded = [
+            ("programs", self.programs, 1.0),
             ("val_fraction", self.val_fraction, 1.0),
             ("test_fraction", self.test_fraction, 1.0),
             ("yaw_degrees", self.yaw_degrees, 180.0),
@@ -105,6 +116,13 @@ impl SyntheticConfig {
             if !(0.0..=high).contains(&value) {
                 return Err(config(key, format!("a number from 0 to {high}"), value.to_string()));
             }
+        }
+        let most = MAX_PER_CATEGORY * categories;
+        let programs = self.programs();
+        if self.count == 0 || self.count - programs > most || programs > MAX_PER_CATEGORY {
+            let and = if programs > 0 { ", as many programs" } else { "" };
+            let expected = format!("1 to {most} objects ({MAX_PER_CATEGORY} a category{and})");
+            return Err(config("count", expected, self.count.to_string()));
         }
         let held_out = self.val_fraction + self.test_fraction;
         if held_out > 1.0 {

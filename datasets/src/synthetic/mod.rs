@@ -13,6 +13,7 @@ mod devices;
 mod disturb;
 mod guitar;
 mod palette;
+mod programs;
 mod seating;
 mod sketch;
 mod solids;
@@ -33,6 +34,7 @@ use crate::split::Split;
 use catalog::{Category, first_part, part_names};
 pub use config::SyntheticConfig;
 use disturb::{add_normals, disturb};
+use programs::{PROGRAMS, build_program, name_program};
 use sketch::Sketch;
 
 /// Objects of one category whose splits are drawn together.
@@ -43,8 +45,8 @@ pub(crate) struct Synthetic {
     config: SyntheticConfig,
     categories: Vec<&'static Category>,
     classes: Vec<String>,
-    /// Ids in ascending order, with the label of each.
-    ids: Vec<(String, i32)>,
+    /// Ids in ascending order, with the label of each; programs have none.
+    ids: Vec<(String, Option<i32>)>,
     splits: Vec<Split>,
 }
 
@@ -57,12 +59,24 @@ impl Synthetic {
         let categories = config.chosen()?;
         config.check(categories.len())?;
         let (mut ids, mut splits) = (Vec::with_capacity(config.count), Vec::with_capacity(config.count));
+        let (programs, named) = (config.programs(), config.count - config.programs());
+        // In byte order programs stand after the categories whose names are before theirs.
+        let before = categories.partition_point(|category| category.name < PROGRAMS);
         for (label, category) in categories.iter().enumerate() {
-            let extra = usize::from(label < config.count % categories.len());
-            let count = config.count / categories.len() + extra;
-            ids.extend((0..count).map(|n| (format!("{}-{n:06}", category.name), label as i32)));
+            if label == before {
+                ids.extend((0..programs).map(|n| (name_program(n), None)));
+                splits.extend(category_splits(config, PROGRAMS, programs));
+            }
+            let extra = usize::from(label < named % categories.len());
+            let count = named / categories.len() + extra;
+            ids.extend((0..count).map(|n| (format!("{}-{n:06}", category.name), Some(label as i32))));
             splits.extend(category_splits(config, category.name, count));
         }
+        if before == categories.len() {
+            ids.extend((0..programs).map(|n| (name_program(n), None)));
+            splits.extend(category_splits(config, PROGRAMS, programs));
+        }
+        let categories = if named > 0 { categories } else { Vec::new() };
         let classes = categories.iter().map(|c| c.name.to_owned()).collect();
         Ok(Self { config: config.clone(), categories, classes, ids, splits })
     }
@@ -94,6 +108,9 @@ impl Dataset for Synthetic {
     }
 
     fn point_classes(&self) -> Option<PointClasses> {
+        if self.categories.is_empty() {
+            return None;
+        }
         let range = |category: &&Category| {
             let first = first_part(category.name);
             (first..first + category.parts.len() as i16).into()
@@ -107,18 +124,31 @@ impl Dataset for Synthetic {
     }
 
     fn notes(&self) -> Vec<String> {
-        let (objects, classes, seed) = (self.len(), self.classes.len(), self.config.seed);
-        vec![format!("procedural: {objects} objects of {classes} categories from seed {seed}")]
+        let (classes, seed, programs) = (self.classes.len(), self.config.seed, self.config.programs());
+        let named = self.len() - programs;
+        let count = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
+        let kinds = [count(named, &format!("objects of {classes} categories")), count(programs, PROGRAMS)];
+        let kinds: Vec<String> = kinds.into_iter().flatten().collect();
+        vec![format!("procedural: {} from seed {seed}", kinds.join(" and "))]
     }
 
     fn get_within(&self, index: usize, _: &Budget) -> Result<Object> {
         let (id, label) = &self.ids[index];
-        let mesh = generate(&self.config, self.categories[*label as usize], id);
+        let category = label.map(|label| self.categories[label as usize]);
+        let mut mesh = match category {
+            Some(category) => generate(&self.config, category, id),
+            None => generate_program(&self.config, id),
+        };
+        let source_hash = mesh_hash(&mesh);
+        if category.is_none() && !self.categories.is_empty() {
+            // Among objects whose points have labels, those of programs are of no class.
+            mesh.triangle_parts = vec![-1; mesh.triangles.len()];
+        }
         Ok(Object {
             id: id.clone(),
-            category: Some(self.classes[*label as usize].clone()),
-            label: Some(*label),
-            source_hash: mesh_hash(&mesh),
+            category: category.map(|category| category.name.to_owned()),
+            label: *label,
+            source_hash,
             shape: Shape::Mesh(mesh),
             photos: Vec::new(),
             boxes: Vec::new(),
@@ -132,6 +162,14 @@ fn generate(config: &SyntheticConfig, category: &Category, id: &str) -> Mesh {
     let mut sketch = Sketch::new(config.seed, id, first_part(category.name));
     (category.build)(&mut sketch);
     let mut mesh = sketch.mesh;
+    disturb(&mut mesh, config, id);
+    add_normals(&mut mesh);
+    mesh
+}
+
+/// The mesh of a program: built, disturbed, with normals.
+fn generate_program(config: &SyntheticConfig, id: &str) -> Mesh {
+    let mut mesh = build_program(config.seed, id);
     disturb(&mut mesh, config, id);
     add_normals(&mut mesh);
     mesh

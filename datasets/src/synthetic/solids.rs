@@ -107,7 +107,7 @@ fn halve_edge(
 }
 
 /// A triangle in pieces, given the middles of those of its edges (from corner 0, 1, 2) that are cut.
-fn divide(t: [u32; 3], cuts: [Option<u32>; 3], into: &mut Vec<[u32; 3]>) {
+pub(super) fn divide(t: [u32; 3], cuts: [Option<u32>; 3], into: &mut Vec<[u32; 3]>) {
     let turn = |by: usize| {
         ([t[by], t[(by + 1) % 3], t[(by + 2) % 3]], [cuts[by], cuts[(by + 1) % 3], cuts[(by + 2) % 3]])
     };
@@ -130,7 +130,7 @@ pub(super) fn rotation(axis: DVec3, angle: f64) -> DMat3 {
 }
 
 /// The surface of a box whose edges are divided at `ticks` (ascending, at least two an axis).
-fn grid_box(ticks: &[Vec<f64>; 3]) -> Solid {
+pub(super) fn grid_box(ticks: &[Vec<f64>; 3]) -> Solid {
     let n = [0, 1, 2].map(|a| ticks[a].len());
     let mut solid = Solid::default();
     let mut index = vec![u32::MAX; n[0] * n[1] * n[2]];

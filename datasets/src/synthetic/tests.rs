@@ -196,8 +196,9 @@ fn ids_ascend_and_classes_are_balanced() {
         assert!((1..count).all(|i| set.id(i - 1) < set.id(i)));
         let mut per_class = vec![0; set.classes().len()];
         for i in 0..count {
-            per_class[set.ids[i].1 as usize] += 1;
-            assert!(set.id(i).starts_with(&format!("{}-", set.classes()[set.ids[i].1 as usize])));
+            let label = set.ids[i].1.unwrap() as usize;
+            per_class[label] += 1;
+            assert!(set.id(i).starts_with(&format!("{}-", set.classes()[label])));
         }
         assert!(per_class.iter().max().unwrap() - per_class.iter().min().unwrap() <= 1);
     }
