@@ -1,6 +1,6 @@
 //! What a Python `Loader` asks for, as JSON: the keys are those of `[data]`, `[masking]` and `[hybrid]` of a pretraining config.
 
-use jepa3d_loader::{Augment, LoaderConfig, MaskingConfig, PatchesFrom, PointSubset, ViewConfig};
+use jepa3d_loader::{Augment, LoaderConfig, MaskingConfig, PatchesFrom, PointSubset, Sensor, ViewConfig};
 use jepa3d_schemas::UpAxis;
 use serde::Deserialize;
 
@@ -26,6 +26,7 @@ pub(crate) struct LoaderSettings {
     pub group_size: usize,
     up_axis: Option<UpAxis>,
     augment: Augment,
+    sensor: Option<Sensor>,
     views: Option<ViewSettings>,
     pub masking: Option<MaskingConfig>,
     /// The cache of a teacher's embeddings, and how many views of every sample are drawn from it.
@@ -75,6 +76,7 @@ impl LoaderSettings {
             group_size: self.group_size,
             shuffle_buffer: self.shuffle_buffer,
             augment: self.augment.clone(),
+            sensor: self.sensor.clone(),
             up_axis: self.up_axis,
             seed: self.seed,
             prefetch: self.prefetch,

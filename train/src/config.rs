@@ -190,6 +190,9 @@ impl PretrainConfig {
             return Err(out_of_range("predictor.dropout", "0, as all rates of a decoder", found));
         }
         check_amounts(&self.optim)?;
+        if let Some(sensor) = &self.data.sensor {
+            sensor.check(self.data.patches_from, self.data.subset)?;
+        }
         self.check_loss()
     }
 

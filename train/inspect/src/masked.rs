@@ -151,7 +151,7 @@ fn first_owners(points: &[[f32; 3]], size: usize) -> Vec<Option<usize>> {
 /// What is left of the augmentation when nothing is drawn: clouds still have the size that the encoder knows.
 fn without_random_changes(config: LoaderConfig) -> LoaderConfig {
     let normalize = config.augment.normalize;
-    LoaderConfig { augment: Augment { normalize, ..Augment::default() }, ..config }
+    LoaderConfig { augment: Augment { normalize, ..Augment::default() }, sensor: None, ..config }
 }
 
 /// Draws the masks of all clouds, as one batch, at each of `at`; with an encoder also the errors of its

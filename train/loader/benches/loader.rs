@@ -1,7 +1,7 @@
 //! How many samples a second become ready batches, and what the parts cost.
 //!
-//! `loader DIR --threads T --buffer B --epochs E [--from shard|online] [--seed S]`: one warming epoch (it also hashes the
-//! shards), then whole epochs; prints one JSON line with the rate of the median epoch, wall clock from one epoch's
+//! `loader DIR --threads T --buffer B --epochs E [--from shard|online] [--subset farthest|random] [--sensor MOST]`: one
+//! warming epoch (it also hashes the shards), then whole epochs, with `--sensor` of two clouds a sample; prints one JSON line with the rate of the median epoch, wall clock from one epoch's
 //! last batch to the next one's. Batches of 128 are taken, read at one place and given back.
 //!
 //! `loader quality`: how good the shuffle is at several buffer sizes, as rows of a table.
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jepa3d_loader::{
-    Augment, EpochOrder, Loader, LoaderConfig, PatchesFrom, PreparedDataset, Result, resident_rows,
-    shuffle_quality,
+    Augment, EpochOrder, Loader, LoaderConfig, PatchesFrom, PointSubset, PreparedDataset, Result, Sensor,
+    resident_rows, shuffle_quality,
 };
 
 /// The value after a flag.
@@ -53,7 +53,10 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let Some(folder) = args.get(1).filter(|arg| !arg.starts_with("--")) else {
-        eprintln!("usage: loader DIR [--threads T] [--buffer B] [--epochs E] [--from shard|online]");
+        eprintln!(
+            "usage: loader DIR [--threads T] [--buffer B] [--epochs E] [--from shard|online] [--subset farthest|random] \
+             [--sensor MOST]"
+        );
         return Ok(());
     };
     let number = |flag: &str, default: &str| value(&args, flag, default).parse::<usize>().expect("a number");
@@ -65,6 +68,15 @@ fn main() -> Result<()> {
         shuffle_buffer: number("--buffer", "1024"),
         patches_from: if is_online { PatchesFrom::Online } else { PatchesFrom::Shard },
         augment: if is_online { Augment::official() } else { Augment::default() },
+        subset: match value(&args, "--subset", "farthest") {
+            "random" => PointSubset::Random,
+            _ => PointSubset::Farthest,
+        },
+        sensor: args.iter().any(|arg| arg == "--sensor").then(|| Sensor {
+            most: number("--sensor", "2"),
+            clean: 0.0,
+            ..Sensor::default()
+        }),
         ..LoaderConfig::default()
     };
     let started = Instant::now();

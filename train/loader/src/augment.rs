@@ -166,15 +166,40 @@ impl CloudChange {
     /// Changes `points [S,3]` in place; the mean and the largest norm are those of `members`
     /// (all points if empty), the jitter comes from `draws`.
     pub(crate) fn apply(&self, points: &mut [[f32; 3]], members: &[u32], draws: impl FnOnce() -> Draws) {
-        for p in points.iter_mut() {
-            *p = [0, 1, 2].map(|a| p[a] * self.scale[a]);
-        }
-        if self.normalize {
-            let (center, radius) = fit_sphere(points, members);
+        self.apply_in(|points| self.normalize.then(|| CloudSphere::fit(points, members)), points, draws);
+    }
+
+    /// Changes `points [S,3]` in place. The sphere that is brought to the unit sphere, if any, is what `choose` says of the
+    /// points with scaled axes.
+    pub(crate) fn apply_in(
+        &self,
+        choose: impl FnOnce(&[[f32; 3]]) -> Option<CloudSphere>,
+        points: &mut [[f32; 3]],
+        draws: impl FnOnce() -> Draws,
+    ) {
+        self.scale_axes(points);
+        if let Some(CloudSphere { center, radius }) = choose(points) {
             for p in points.iter_mut() {
                 *p = [0, 1, 2].map(|a| (p[a] - center[a]) / radius);
             }
         }
+        self.place(points, draws);
+    }
+
+    /// Whether mean and largest norm are brought to those of the unit sphere.
+    pub(crate) fn normalizes(&self) -> bool {
+        self.normalize
+    }
+
+    /// The first part of the change.
+    pub(crate) fn scale_axes(&self, points: &mut [[f32; 3]]) {
+        for p in points.iter_mut() {
+            *p = [0, 1, 2].map(|a| p[a] * self.scale[a]);
+        }
+    }
+
+    /// The last part of the change, behind the normalisation.
+    fn place(&self, points: &mut [[f32; 3]], draws: impl FnOnce() -> Draws) {
         let m = &self.matrix;
         for p in points.iter_mut() {
             *p = [0, 1, 2].map(|i| m[i][0] * p[0] + m[i][1] * p[1] + m[i][2] * p[2] + self.moved[i]);
@@ -188,24 +213,33 @@ impl CloudChange {
     }
 }
 
-/// Mean of the members (in f64) and their largest distance from it, 1 if that is 0.
-fn fit_sphere(points: &[[f32; 3]], members: &[u32]) -> ([f32; 3], f32) {
-    let each = |visit: &mut dyn FnMut(&[f32; 3])| match members {
-        [] => points.iter().for_each(&mut *visit),
-        _ => members.iter().for_each(|&i| visit(&points[i as usize])),
-    };
-    let (mut sum, mut count) = ([0.0f64; 3], 0usize);
-    each(&mut |p| {
-        (0..3).for_each(|a| sum[a] += f64::from(p[a]));
-        count += 1;
-    });
-    let center = sum.map(|s| (s / count.max(1) as f64) as f32);
-    let mut most = 0.0f32;
-    each(&mut |p| {
-        let [x, y, z] = [0, 1, 2].map(|a| p[a] - center[a]);
-        most = most.max(x * x + y * y + z * z);
-    });
-    (center, if most > 0.0 { most.sqrt() } else { 1.0 })
+/// Where a cloud lies, and how large it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct CloudSphere {
+    center: [f32; 3],
+    radius: f32,
+}
+
+impl CloudSphere {
+    /// Mean of the members, of all points if empty, (in f64) and their largest distance from it, 1 if that is 0.
+    pub(crate) fn fit(points: &[[f32; 3]], members: &[u32]) -> Self {
+        let each = |visit: &mut dyn FnMut(&[f32; 3])| match members {
+            [] => points.iter().for_each(&mut *visit),
+            _ => members.iter().for_each(|&i| visit(&points[i as usize])),
+        };
+        let (mut sum, mut count) = ([0.0f64; 3], 0usize);
+        each(&mut |p| {
+            (0..3).for_each(|a| sum[a] += f64::from(p[a]));
+            count += 1;
+        });
+        let center = sum.map(|s| (s / count.max(1) as f64) as f32);
+        let mut most = 0.0f32;
+        each(&mut |p| {
+            let [x, y, z] = [0, 1, 2].map(|a| p[a] - center[a]);
+            most = most.max(x * x + y * y + z * z);
+        });
+        Self { center, radius: if most > 0.0 { most.sqrt() } else { 1.0 } }
+    }
 }
 
 #[cfg(test)]

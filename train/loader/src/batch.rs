@@ -37,6 +37,17 @@ pub struct Batch {
     pub cells: Option<Vec<[i32; 3]>>,
     /// `[B]`, voxel blocks only: the edge of the cells of each sample.
     pub edges: Option<Vec<f32>>,
+    /// What the context encoder sees, where it differs from the targets' patches.
+    pub seen: Option<SeenPatches>,
+}
+
+/// Patches of the clouds of a batch as a sensor would see them, as many and as large as the clean ones, and in their frame.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeenPatches {
+    /// `[B,G,K,3]`, minus the center.
+    pub patches: Vec<f32>,
+    /// `[B,G,3]`, in farthest-point order; others than the clean centers.
+    pub centers: Vec<f32>,
 }
 
 /// Where the patches of one sample go.
@@ -51,6 +62,24 @@ pub(crate) struct PatchSlot<'a> {
     pub cells: &'a mut Vec<[i32; 3]>,
     /// Voxel blocks append the edge of those cells.
     pub edges: &'a mut Vec<f32>,
+    /// Where what a sensor sees of it goes, if that is asked for.
+    pub seen: Option<SeenSlot<'a>>,
+}
+
+/// Where the patches that a sensor sees of one sample go.
+pub(crate) struct SeenSlot<'a> {
+    /// `[G,K,3]`, minus the centers.
+    pub patches: &'a mut [[f32; 3]],
+    /// `[G,3]`.
+    pub centers: &'a mut [[f32; 3]],
+}
+
+impl SeenSlot<'_> {
+    /// What is seen is what is there.
+    pub fn copy(&mut self, centers: &[[f32; 3]], patches: &[[f32; 3]]) {
+        self.centers.copy_from_slice(centers);
+        self.patches.copy_from_slice(patches);
+    }
 }
 
 /// One view of every sample of a batch, and the patches that it shows.
@@ -92,7 +121,7 @@ impl Batch {
         if self.keys.is_empty() { &self.sample_ids } else { &self.keys }
     }
 
-    /// Where its patches are.
+    /// Where its patches are; those of the clean clouds.
     pub fn places(&self) -> PatchPlaces<'_> {
         PatchPlaces { ids: self.keys(), centers: &self.centers, cells: self.cells.as_deref() }
     }
@@ -107,7 +136,15 @@ impl Batch {
         self.patches.resize(rows * groups * size * 3, 0.0);
         self.centers.resize(rows * groups * 3, 0.0);
         (self.counts, self.cells, self.edges) = (None, None, None);
-        (self.views, self.points) = (None, None);
+        (self.views, self.points, self.seen) = (None, None, None);
+    }
+
+    /// Makes room for what a sensor sees of the samples, in the memory of what one saw before; all of it is to be written.
+    pub(crate) fn make_room_for_seen(&mut self, memory: Option<SeenPatches>) {
+        let mut seen = memory.unwrap_or_default();
+        seen.patches.resize(self.patches.len(), 0.0);
+        seen.centers.resize(self.centers.len(), 0.0);
+        self.seen = Some(seen);
     }
 
     /// Points of a patch `K`.
@@ -118,7 +155,12 @@ impl Batch {
     /// Where the patches of sample `at` go; samples are written in order.
     pub(crate) fn slot(&mut self, at: usize) -> PatchSlot<'_> {
         let (groups, points) = (self.groups, self.groups * self.group_size());
+        let seen = self.seen.as_mut().map(|seen| SeenSlot {
+            patches: &mut seen.patches.as_chunks_mut().0[at * points..][..points],
+            centers: &mut seen.centers.as_chunks_mut().0[at * groups..][..groups],
+        });
         PatchSlot {
+            seen,
             patches: &mut self.patches.as_chunks_mut().0[at * points..][..points],
             centers: &mut self.centers.as_chunks_mut().0[at * groups..][..groups],
             counts: self.counts.get_or_insert_default(),

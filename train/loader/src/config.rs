@@ -10,6 +10,7 @@ use crate::dataset::PreparedDataset;
 use crate::error::{Error, Result, out_of_range};
 use crate::patch_source::{PatchesFrom, PointSubset};
 use crate::selection::SampleSelection;
+use crate::sensor::Sensor;
 
 /// What is loaded, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,8 @@ pub struct LoaderConfig {
     pub shuffle_buffer: usize,
     /// How samples are changed. Default not at all.
     pub augment: Augment,
+    /// What a sensor sees of the changed clouds, beside them, in `Batch::seen`. Default nothing.
+    pub sensor: Option<Sensor>,
     /// Clouds are turned so that this axis is up. Default as they are stored.
     pub up_axis: Option<UpAxis>,
     /// Seed of order, groupings and augmentation. Default 0.
@@ -76,6 +79,7 @@ impl Default for LoaderConfig {
             group_size: 32,
             shuffle_buffer: 8192,
             augment: Augment::default(),
+            sensor: None,
             up_axis: None,
             seed: 0,
             prefetch: 4,
@@ -104,6 +108,12 @@ impl LoaderConfig {
         }
         self.augment.check(self.patches_from)?;
         self.check_patches(dataset)?;
+        if let Some(sensor) = &self.sensor {
+            sensor.check(self.patches_from, self.subset)?;
+        }
+        if self.label_points.is_some() && self.sensor.is_some() {
+            return Err(out_of_range("data.sensor", "none where points come with their labels", "one"));
+        }
         if self.label_points == Some(PointScope::Cloud) && self.patches_from == PatchesFrom::Online {
             let expected = "\"shard\" where all points of clouds are labelled";
             return Err(out_of_range("data.patches_from", expected, "online"));
@@ -126,12 +136,19 @@ impl LoaderConfig {
                 format!("at most {most} stored groupings of clouds with data.patches_from = \"shard\"");
             return Err(out_of_range("data.groupings", expected, self.groupings));
         }
+        if self.sensor.is_some() && dataset.cell_edge().is_some() {
+            return Err(out_of_range("data.sensor", "none with voxel blocks", "one"));
+        }
         if !is_stored && dataset.cell_edge().is_some() {
             let expected = "\"shard\" for voxel blocks";
             return Err(out_of_range("data.patches_from", expected, "online"));
         }
-        if is_stored && self.subset == PointSubset::Crop {
-            let expected = "\"online\" with data.subset = \"crop\": stored groupings are of whole clouds";
+        if is_stored && self.subset != PointSubset::Farthest {
+            let (subset, are) = match self.subset {
+                PointSubset::Crop => ("crop", "of whole clouds"),
+                _ => ("random", "of farthest points"),
+            };
+            let expected = format!("\"online\" with data.subset = \"{subset}\": stored groupings are {are}");
             return Err(out_of_range("data.patches_from", expected, "shard"));
         }
         Ok(())

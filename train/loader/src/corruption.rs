@@ -11,7 +11,7 @@ mod moved;
 mod occluded;
 
 use jepa3d_schemas::{Draws, UpAxis};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Severities of every kind, from 1.
 pub const SEVERITIES: usize = 5;
@@ -20,7 +20,7 @@ pub const SEVERITIES: usize = 5;
 const REPEATED_TO: usize = 1024;
 
 /// What is done to a cloud.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CorruptionKind {
     /// Every coordinate gets normal noise.
@@ -115,6 +115,33 @@ impl CorruptionKind {
             Self::Turn => [36.0, 72.0, 108.0, 144.0, 180.0],
         }
     }
+
+    /// What becomes of a cloud; what is left of it keeps its order, what is added comes last.
+    ///
+    /// # Shapes
+    /// `points [S,3]` to `[S',3]`, at least one.
+    pub(crate) fn change(
+        self,
+        cloud: &CloudUpright<'_>,
+        severity: usize,
+        draws: &mut Draws,
+    ) -> Vec<[f32; 3]> {
+        let amount = self.amounts()[severity.clamp(1, SEVERITIES) - 1];
+        let CloudUpright { points, up } = *cloud;
+        match self {
+            Self::Jitter => moved::jitter(points, amount, draws),
+            Self::Scale => moved::scale(points, amount, draws),
+            Self::Rotate => moved::rotate(points, amount.to_radians(), draws),
+            Self::Turn => moved::turn(points, up, amount.to_radians(), draws),
+            Self::DropGlobal => dropped::drop_global(points, amount, draws),
+            Self::DropLocal => dropped::drop_local(points, amount, draws),
+            Self::Density => dropped::thin_out(points, amount, draws),
+            Self::Occlude => occluded::occlude(points, amount, draws),
+            Self::Subsample | Self::Repeat => keep_some(points, amount as usize, draws),
+            Self::AddGlobal => added::add_global(points, amount as usize, draws),
+            Self::AddLocal => added::add_local(points, amount as usize, draws),
+        }
+    }
 }
 
 /// A kind, how severe it is, and the seed of its draws.
@@ -128,10 +155,9 @@ pub struct Corruption {
     pub seed: u64,
 }
 
-/// A stored cloud that is to be corrupted.
-pub(crate) struct IntactCloud<'a> {
-    /// The sample, for draws.
-    pub id: &'a str,
+/// A cloud and which way up it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct CloudUpright<'a> {
     /// `[S,3]`, at least one.
     pub points: &'a [[f32; 3]],
     /// Its vertical.
@@ -139,41 +165,28 @@ pub(crate) struct IntactCloud<'a> {
 }
 
 impl Corruption {
-    /// The corrupted cloud. What is left of a cloud keeps its order, what is added comes last. If fewer than `fewest` points
-    /// are left, draws of them with repetition fill it up, so that it can be grouped.
+    /// The corrupted cloud of sample `id`. What is left of a cloud keeps its order, what is added comes last. If fewer than
+    /// `fewest` points are left, draws of them with repetition fill it up, so that it can be grouped.
     ///
     /// # Shapes
     /// `points [S,3]` to `[S',3]`.
-    pub(crate) fn apply(&self, cloud: &IntactCloud<'_>, fewest: usize) -> Vec<[f32; 3]> {
+    pub(crate) fn apply(&self, id: &str, cloud: &CloudUpright<'_>, fewest: usize) -> Vec<[f32; 3]> {
         let Self { kind, severity, seed } = *self;
-        let amount = kind.amounts()[severity.clamp(1, SEVERITIES) - 1];
-        let purpose = format!("corruption {} {severity}", kind.name());
-        let mut draws = Draws::new(seed, cloud.id, &purpose);
-        let points = cloud.points;
-        let count = (amount as usize).min(points.len());
-        let mut made = match kind {
-            CorruptionKind::Jitter => moved::jitter(points, amount, &mut draws),
-            CorruptionKind::Scale => moved::scale(points, amount, &mut draws),
-            CorruptionKind::Rotate => moved::rotate(points, amount.to_radians(), &mut draws),
-            CorruptionKind::Turn => moved::turn(points, cloud.up, amount.to_radians(), &mut draws),
-            CorruptionKind::DropGlobal => dropped::drop_global(points, amount, &mut draws),
-            CorruptionKind::DropLocal => dropped::drop_local(points, amount, &mut draws),
-            CorruptionKind::Density => dropped::thin_out(points, amount, &mut draws),
-            CorruptionKind::Occlude => occluded::occlude(points, amount, &mut draws),
-            CorruptionKind::Subsample | CorruptionKind::Repeat => {
-                dropped::subsample(points, count, &mut draws)
-            }
-            CorruptionKind::AddGlobal => added::add_global(points, amount as usize, &mut draws),
-            CorruptionKind::AddLocal => added::add_local(points, amount as usize, &mut draws),
-        };
+        let mut draws = Draws::new(seed, id, &format!("corruption {} {severity}", kind.name()));
+        let mut made = kind.change(cloud, severity, &mut draws);
         let repeated = if kind == CorruptionKind::Repeat { REPEATED_TO } else { 0 };
         fill_up(&mut made, fewest.max(repeated), &mut draws);
         made
     }
 }
 
+/// So many points at random, or all where there are no more.
+pub(crate) fn keep_some(points: &[[f32; 3]], count: usize, draws: &mut Draws) -> Vec<[f32; 3]> {
+    dropped::subsample(points, count, draws)
+}
+
 /// Appends draws with repetition until there are `count` points.
-fn fill_up(points: &mut Vec<[f32; 3]>, count: usize, draws: &mut Draws) {
+pub(crate) fn fill_up(points: &mut Vec<[f32; 3]>, count: usize, draws: &mut Draws) {
     let there = points.len();
     while there > 0 && points.len() < count {
         points.push(points[draws.index(there)]);

@@ -32,11 +32,12 @@ mod picture;
 mod resample;
 mod sample_key;
 mod selection;
+mod sensor;
 mod shuffle_quality;
 mod teacher_cache;
 
 pub use augment::{Augment, Per};
-pub use batch::{Batch, BatchViews};
+pub use batch::{Batch, BatchViews, SeenPatches};
 pub use batch_points::{BatchPoints, PointScope};
 pub use config::{EvalConfig, FreshStart, LoaderConfig, ViewConfig};
 pub use corruption::{Corruption, CorruptionKind, SEVERITIES};
@@ -50,5 +51,6 @@ pub use patches::{CloudGrouper, FreshGrouping, GroupingSize, GroupingStart, Patc
 pub use picture::{PICTURE_SIZE, Picture, background};
 pub use resample::{Axis, Bicubic, resample};
 pub use selection::{ListedSample, SampleSelection};
+pub use sensor::Sensor;
 pub use shuffle_quality::{ShuffleQuality, resident_rows, shuffle_quality};
 pub use teacher_cache::{CachedView, TeacherCache, check_teacher_name};

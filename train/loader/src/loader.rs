@@ -23,6 +23,8 @@ mod point_tests;
 mod row_group;
 mod row_group_views;
 mod sample_maker;
+#[cfg(test)]
+mod sensor_tests;
 mod stored_groupings;
 #[cfg(test)]
 mod tests;

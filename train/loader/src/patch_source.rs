@@ -20,6 +20,8 @@ pub enum PointSubset {
     /// Farthest points from a random start: the whole cloud, thinned out.
     #[default]
     Farthest,
+    /// Random points, as another scan of the same object would have them: the whole cloud, at a fraction of the work.
+    Random,
     /// The nearest ones, along the ground, to a random point, which becomes the origin there (heights stay): a part of a
     /// scene at its full density.
     Crop,

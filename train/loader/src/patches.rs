@@ -6,6 +6,7 @@
 mod crop;
 mod fresh_grouping;
 mod members;
+mod online;
 mod stored_grouping;
 
 use jepa3d_grouping::CellEdge;
@@ -19,9 +20,8 @@ use crate::batch::PatchSlot;
 use crate::config::LoaderConfig;
 use crate::dataset::cell_edge;
 use crate::error::{Error, Result};
-use crate::patch_source::{PatchesFrom, PointSubset};
+use crate::patch_source::PatchesFrom;
 use crate::sample_key::SampleKey;
-use crop::{CropSize, crop_cloud};
 pub use fresh_grouping::{CloudGrouper, FreshGrouping, GroupingSize, GroupingStart};
 
 /// Makes the patches of clouds of one dataset as a [`LoaderConfig`] asks for.
@@ -55,8 +55,11 @@ pub(crate) struct SourceCloud<'a> {
 #[derive(Default)]
 pub(crate) struct PatchScratch {
     changed: Vec<[f32; 3]>,
-    cropped: Vec<[f32; 3]>,
+    /// What is left of the cloud where a fresh grouping is of a part.
+    part: Vec<[f32; 3]>,
     grouper: CloudGrouper,
+    /// For what a sensor sees.
+    seen_grouper: CloudGrouper,
     /// Which points the patches made last have; not kept where nobody asks.
     pub members: Option<PatchMembers>,
 }
@@ -126,6 +129,7 @@ impl PatchMaker {
             counts: &mut made.counts,
             cells: &mut made.cells,
             edges: &mut edges,
+            seen: None,
         };
         made.points = match self.config.patches_from {
             PatchesFrom::Shard => self.cut_sample(sample, number, &cloud, &mut scratch, &mut slot)?,
@@ -178,8 +182,8 @@ impl PatchMaker {
             centroids => out.centers.copy_from_slice(&centroids[..groups]),
         }
         match grouping.patches {
-            PatchIndices::Short(all) => gather(points, all, self.shape.K, out),
-            PatchIndices::Long(all) => gather(points, all, self.shape.K, out),
+            PatchIndices::Short(all) => gather(points, all, self.shape.K, out.centers, out.patches),
+            PatchIndices::Long(all) => gather(points, all, self.shape.K, out.centers, out.patches),
         }
         if let Some(BlockGrid { cells, edge }) = grouping.grid {
             out.patches.as_flattened_mut().iter_mut().for_each(|x| *x /= edge);
@@ -214,43 +218,8 @@ impl PatchMaker {
             cloud.change.apply(found.points, &[], || cloud.key.draws("jitter"));
         }
         copy_points(found.points, &found.centers, out.centers);
-        gather(found.points, &found.patches, group_size, out);
+        gather(found.points, &found.patches, group_size, out.centers, out.patches);
         Ok(())
-    }
-
-    /// Writes the patches of a fresh grouping of the changed cloud, or of a part of it, to `out`; gives the points that it
-    /// is of.
-    ///
-    /// # Errors
-    /// Fails if the cloud cannot be grouped; the error names the sample.
-    pub(crate) fn cut_fresh<'a>(
-        &self,
-        cloud: &SourceCloud<'a>,
-        scratch: &'a mut PatchScratch,
-        out: &mut PatchSlot<'_>,
-    ) -> Result<&'a [[f32; 3]]> {
-        let LoaderConfig { points: count, groups, group_size, .. } = self.config;
-        let (mut points, mut kept) = (cloud.points, Vec::new());
-        if self.config.subset == PointSubset::Crop {
-            let size = CropSize { count, up: self.up };
-            kept = crop_cloud(points, draw_middle(cloud), size, &mut scratch.cropped);
-            points = &scratch.cropped;
-        }
-        let size = GroupingSize { points: count, groups, group_size };
-        let change = |points: &mut [[f32; 3]]| cloud.change.apply(points, &[], || cloud.key.draws("jitter"));
-        let found = scratch.grouper.group(
-            points,
-            size,
-            GroupingStart { draws: Some(cloud.key.draws("regroup")) },
-            change,
-        );
-        let found = found.map_err(|e| refuse(cloud.id, &e))?;
-        copy_points(found.points, &found.centers, out.centers);
-        gather(found.points, &found.patches, group_size, out);
-        if let Some(members) = &mut scratch.members {
-            members.set_fresh(found.patches, kept, &found.subset);
-        }
-        Ok(found.points)
     }
 }
 
@@ -281,16 +250,6 @@ fn change_stored<'a>(
     changed.split_at(count)
 }
 
-/// Around what a scene is cropped: a random point of those that the sample's view shows, without any of all.
-fn draw_middle(cloud: &SourceCloud<'_>) -> [f32; 3] {
-    let mut draws = cloud.key.draws("crop");
-    let index = match cloud.visible {
-        [] => draws.index(cloud.points.len()),
-        visible => visible[draws.index(visible.len())] as usize,
-    };
-    cloud.points[index]
-}
-
 fn copy_points(points: &[[f32; 3]], indices: &[u32], out: &mut [[f32; 3]]) {
     for (out, &index) in out.iter_mut().zip(indices) {
         *out = points[index as usize];
@@ -318,10 +277,16 @@ impl PointIndex for u32 {
 
 /// Gathers the patches of one cloud: for each center the first points of its row in `stored [G,stored_size]`, minus the
 /// center.
-fn gather<I: PointIndex>(points: &[[f32; 3]], stored: &[I], stored_size: usize, out: &mut PatchSlot<'_>) {
-    let size = out.patches.len() / out.centers.len();
-    let patches = out.patches.chunks_exact_mut(size).zip(stored.chunks_exact(stored_size));
-    for ((patch, indices), center) in patches.zip(out.centers.iter()) {
+fn gather<I: PointIndex>(
+    points: &[[f32; 3]],
+    stored: &[I],
+    stored_size: usize,
+    centers: &[[f32; 3]],
+    patches: &mut [[f32; 3]],
+) {
+    let size = patches.len() / centers.len();
+    let rows = patches.chunks_exact_mut(size).zip(stored.chunks_exact(stored_size));
+    for ((patch, indices), center) in rows.zip(centers) {
         for (out, index) in patch.iter_mut().zip(indices) {
             let p = points[index.widen()];
             *out = [p[0] - center[0], p[1] - center[1], p[2] - center[2]];

@@ -2,7 +2,8 @@
 
 use jepa3d_grouping::CellEdge;
 use jepa3d_loader::{
-    Augment, EvalConfig, LoaderConfig, PatchesFrom, PointSubset, PreparedDataset, SampleSelection, ViewConfig,
+    Augment, EvalConfig, LoaderConfig, PatchesFrom, PointSubset, PreparedDataset, SampleSelection, Sensor,
+    ViewConfig,
 };
 use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub struct DataConfig {
     pub up_axis: Option<UpAxis>,
     /// Random motions of the clouds.
     pub augment: Augment,
+    /// What a sensor would see of the clouds: the context's, where the targets are the clean ones. Left out: the same clouds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<Sensor>,
 }
 
 impl Default for DataConfig {
@@ -60,6 +64,7 @@ impl Default for DataConfig {
             prefetch: 4,
             up_axis: None,
             augment: Augment::default(),
+            sensor: None,
         }
     }
 }
@@ -99,6 +104,7 @@ impl DataConfig {
             prefetch,
             up_axis,
             augment,
+            sensor,
         } = self.clone();
         let BatchPlan { batch, seed, views, samples } = plan;
         LoaderConfig {
@@ -117,6 +123,7 @@ impl DataConfig {
             group_size,
             shuffle_buffer,
             augment,
+            sensor,
             up_axis,
             seed,
             prefetch,

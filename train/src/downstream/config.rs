@@ -7,6 +7,7 @@ use super::label_budget::LabelBudget;
 use super::segment_config::SegmentConfig;
 use crate::config::{
     BoundedCount, DataConfig, OptimConfig, TrainRunConfig, check_amounts, check_optim_rates, check_rates,
+    out_of_range,
 };
 use crate::error::Result;
 
@@ -183,6 +184,9 @@ impl DownstreamConfig {
             BoundedCount::new("data.threads", self.data.threads, 1, 256),
         ];
         bounds.iter().try_for_each(BoundedCount::check)?;
+        if self.data.sensor.is_some() {
+            return Err(out_of_range("data.sensor", "none: a classifier sees the clouds themselves", "one"));
+        }
         let (t, h) = (&self.tuning, &self.head);
         check_rates(&[
             ("tuning.dropout", t.dropout),

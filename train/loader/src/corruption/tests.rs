@@ -17,8 +17,8 @@ fn shell(count: usize) -> Vec<[f32; 3]> {
 }
 
 fn apply(points: &[[f32; 3]], kind: CorruptionKind, severity: usize, id: &str) -> Vec<[f32; 3]> {
-    let cloud = IntactCloud { id, points, up: UpAxis::Z };
-    Corruption { kind, severity, seed: 7 }.apply(&cloud, 1)
+    let cloud = CloudUpright { points, up: UpAxis::Z };
+    Corruption { kind, severity, seed: 7 }.apply(id, &cloud, 1)
 }
 
 fn bits(points: &[[f32; 3]]) -> Vec<[u32; 3]> {
@@ -46,8 +46,8 @@ fn every_kind_is_a_function_of_seed_id_and_severity() {
     // Degenerate clouds survive: one point, and points that coincide.
     for kind in CorruptionKind::ALL {
         for points in [vec![[1.0, 2.0, 3.0]], vec![[0.5; 3]; 9]] {
-            let cloud = IntactCloud { id: "a", points: &points, up: UpAxis::Y };
-            let made = Corruption { kind, severity: 5, seed: 1 }.apply(&cloud, 64);
+            let cloud = CloudUpright { points: &points, up: UpAxis::Y };
+            let made = Corruption { kind, severity: 5, seed: 1 }.apply("a", &cloud, 64);
             assert!(made.len() >= 64 && made.as_flattened().iter().all(|x| x.is_finite()), "{kind:?}");
         }
     }

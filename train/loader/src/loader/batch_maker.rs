@@ -161,7 +161,11 @@ impl BatchMaker {
             .map(|(&group, cell)| self.decode(cell, group))
             .collect::<Result<_, _>>()?;
         let mut batch = lock(&self.pool).pop().unwrap_or_default();
+        let seen = batch.seen.take();
         batch.reset(rows.len(), self.config.groups, self.config.group_size);
+        if self.config.sensor.is_some() {
+            batch.make_room_for_seen(seen);
+        }
         (batch.number, batch.epoch) = (number, epoch);
         let find = |at: &RowAt| {
             let index = groups.binary_search(&at.group).expect("the groups are those of the rows");

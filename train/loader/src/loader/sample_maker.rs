@@ -6,7 +6,7 @@ use super::view_maker::{AskedPatches, ViewMaker};
 use crate::augment::CloudChange;
 use crate::batch::{Batch, PatchSlot};
 use crate::batch_points::PointScope;
-use crate::corruption::{Corruption, IntactCloud};
+use crate::corruption::{CloudUpright, Corruption};
 use crate::error::Result;
 use crate::patches::{PatchMaker, PatchScratch, SourceCloud};
 use crate::sample_key::SampleKey;
@@ -131,8 +131,9 @@ impl SampleMaker {
         let Some(corruption) = self.corruption else {
             return self.patches.cut_canonical(cloud, scratch, out);
         };
-        let intact = IntactCloud { id: cloud.id, points: cloud.points, up: self.patches.up() };
-        let made = corruption.apply(&intact, out.centers.len().max(out.patches.len() / out.centers.len()));
+        let intact = CloudUpright { points: cloud.points, up: self.patches.up() };
+        let made =
+            corruption.apply(cloud.id, &intact, out.centers.len().max(out.patches.len() / out.centers.len()));
         let SourceCloud { id, key, visible, change, .. } = *cloud;
         let corrupted = SourceCloud { id, key, points: &made, visible, change };
         self.patches.cut_canonical(&corrupted, scratch, out)
