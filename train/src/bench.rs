@@ -96,7 +96,7 @@ impl TrainStep {
     fn input(&self, size: MaskSize) -> Result<StepInput> {
         let points = self.points.clone();
         Ok(match self.config.method {
-            Method::Masked => StepInput::Masked(MaskedInput { points, masks: self.masks(size) }),
+            Method::Masked => StepInput::Masked(MaskedInput::plain(points, self.masks(size))),
             Method::Cross => StepInput::Cross(CrossInput { points, views: draw_targets(&self.config)? }),
             Method::Hybrid => {
                 let (masks, views) = (self.masks(size), draw_images(&self.config)?);

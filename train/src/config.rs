@@ -202,10 +202,24 @@ impl PretrainConfig {
             ("loss.variance", l.variance),
             ("loss.variance_floor", l.variance_floor),
             ("loss.covariance", l.covariance),
+            ("loss.sigreg", l.sigreg),
+            ("loss.pooled", l.pooled),
+            ("loss.pooled_turn", l.pooled_turn),
+            ("cross.weight", self.cross.weight),
         ] {
             if !(found.is_finite() && found >= 0.0) {
                 return Err(out_of_range(key, "a finite number of at least 0", found));
             }
+        }
+        if l.pooled > 0.0 && (self.method != Method::Masked || self.target.kind == TargetKind::Coordinates) {
+            let expected = "0 but with method = \"masked\" and latent targets";
+            return Err(out_of_range("loss.pooled", expected, l.pooled));
+        }
+        if l.pooled_turn > 0.0 && l.pooled == 0.0 {
+            return Err(out_of_range("loss.pooled_turn", "0 without loss.pooled", l.pooled_turn));
+        }
+        if self.cross.weight > 0.0 && self.method != Method::Masked {
+            return Err(out_of_range("cross.weight", "0 but with method = \"masked\"", self.cross.weight));
         }
         match l.beta.is_finite() && l.beta > 0.0 {
             true => Ok(()),
@@ -217,6 +231,7 @@ impl PretrainConfig {
         match self.method {
             Method::Cross => return self.check_cross(),
             Method::Hybrid => self.check_hybrid()?,
+            Method::Masked if self.cross.weight > 0.0 => self.check_views()?,
             Method::Masked => {}
         }
         let (t, depth) = (&self.target, self.model.depth);
@@ -226,6 +241,13 @@ impl PretrainConfig {
         if t.final_norm && !t.depths.is_empty() {
             return Err(out_of_range("target.final_norm", "false with target.depths", true));
         }
+        if self.data.sensor.is_some() && self.method == Method::Hybrid {
+            return Err(out_of_range("data.sensor", "none with method = \"hybrid\"", "one"));
+        }
+        if self.data.sensor.is_some() && t.tokenizer != TargetTokenizer::Ema {
+            let expected = "ema with data.sensor: the online tokenizer sees the context alone";
+            return Err(out_of_range("target.tokenizer", expected, "online"));
+        }
         if t.kind == TargetKind::Coordinates && t.tokenizer == TargetTokenizer::Ema {
             return Err(out_of_range("target.tokenizer", "online with target.kind = \"coordinates\"", "ema"));
         }
@@ -233,17 +255,22 @@ impl PretrainConfig {
     }
 
     fn check_cross(&self) -> Result<()> {
-        for (key, found) in [("teacher.width", self.teacher.width), ("cross.views", self.cross.views)] {
-            if !(1..=1 << 14).contains(&found) {
-                return Err(out_of_range(key, "1 to 16384", found));
-            }
-        }
         if self.predictor.kind != PredictorKind::Joint {
             return Err(out_of_range("predictor.kind", "joint with method = \"cross\"", "decoder"));
         }
         if self.target.kind != TargetKind::Latent || self.target.remove_position {
             let expected = "latent targets without remove_position with method = \"cross\"";
             return Err(out_of_range("target", expected, "others"));
+        }
+        self.check_views()
+    }
+
+    /// What is said about views of a teacher, whose cameras do not move with a cloud.
+    fn check_views(&self) -> Result<()> {
+        for (key, found) in [("teacher.width", self.teacher.width), ("cross.views", self.cross.views)] {
+            if !(1..=1 << 14).contains(&found) {
+                return Err(out_of_range(key, "1 to 16384", found));
+            }
         }
         self.check_cameras()
     }

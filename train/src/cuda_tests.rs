@@ -61,7 +61,7 @@ fn step(config: &PretrainConfig, device: &Device, is_bf16: bool) -> Stepped {
         centers: Tensor::from_slice(&centers, (SAMPLES, GROUPS, 3), device).unwrap(),
         counts: None,
     };
-    let input = StepInput::Masked(MaskedInput { points, masks });
+    let input = StepInput::Masked(MaskedInput::plain(points, masks));
     let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let rates = UpdateRates { learning_rate: 1e-3, weight_decay: 0.05, gradient_scale: 1.0 };
     let mut first = None;

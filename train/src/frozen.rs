@@ -179,7 +179,7 @@ impl FrozenEncoder {
         let patches = Tensor::from_slice(patches, (b, g, k, 3), &self.device)?;
         let centers = Tensor::from_slice(centers, (b, g, 3), &self.device)?;
         let points = PatchTensors { patches, centers, counts: None };
-        let input = StepInput::Masked(MaskedInput { points, masks: masks.clone() });
+        let input = StepInput::Masked(MaskedInput::plain(points, masks.clone()));
         let output = self.model.step(&input, &ForwardPass::new(0, false))?;
         Ok(Some(output.row_errors()?))
     }

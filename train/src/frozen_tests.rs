@@ -52,7 +52,7 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
             centers: Tensor::from_slice(&centers, (5, 4, 3), &Device::Cpu).unwrap(),
             counts: None,
         };
-        let input = StepInput::Masked(MaskedInput { points, masks });
+        let input = StepInput::Masked(MaskedInput::plain(points, masks));
         let output = model.step(&input, &ForwardPass::new(0, false)).unwrap();
         let unexplained = 1.0 - StepMeasures::measure(&output).unwrap().r2;
         let mean = errors.iter().map(|&error| f64::from(error)).sum::<f64>() / errors.len() as f64;

@@ -46,6 +46,7 @@ mod robustness;
 mod run_config;
 mod run_folder;
 mod schedule;
+mod seen_context;
 mod step_inputs;
 mod step_record;
 mod target_encoder;

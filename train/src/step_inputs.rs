@@ -6,16 +6,17 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use jepa3d_loader::{
     Batch, BatchKey, BatchViews, CachedView, Error as LoaderError, Loader, Masks, PreparedDataset,
-    TeacherCache, draw_masks,
+    SeenPatches, TeacherCache, draw_masks,
 };
 use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 
 use crate::config::{Method, PretrainConfig, TargetKind, out_of_range};
 use crate::error::Result;
 use crate::features::patch_tensors;
-use crate::models::{CrossInput, HybridInput, MaskedInput, StepInput, ViewImages, ViewTargets};
+use crate::models::{CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, ViewImages, ViewTargets};
 use crate::nn::PROJECTED;
 use crate::run_folder::RunOrigin;
+use crate::seen_context::SeenBatch;
 use crate::trained_samples::ShownRows;
 
 /// The inputs of a run's steps, one after the other.
@@ -29,9 +30,20 @@ pub(crate) struct StepInputs {
 
 /// What a method's inputs are made from, besides batches.
 enum InputSource {
-    Masked,
+    Masked { teacher: Option<Box<TeacherCache>> },
     Cross { teacher: Box<TeacherCache> },
     Hybrid,
+}
+
+impl InputSource {
+    /// The teacher that is learned from.
+    fn teacher(&self) -> Option<&TeacherCache> {
+        match self {
+            Self::Masked { teacher } => teacher.as_deref(),
+            Self::Cross { teacher } => Some(teacher),
+            Self::Hybrid => None,
+        }
+    }
 }
 
 /// The input of one forward pass.
@@ -58,7 +70,11 @@ impl StepInputs {
         steps: u64,
     ) -> Result<Self> {
         let source = match config.method {
-            Method::Masked => InputSource::Masked,
+            Method::Masked => {
+                let has_views = config.cross.weight > 0.0;
+                let teacher = has_views.then(|| open_teacher(config, dataset).map(Box::new)).transpose()?;
+                InputSource::Masked { teacher }
+            }
             Method::Hybrid => InputSource::Hybrid,
             Method::Cross => InputSource::Cross { teacher: Box::new(open_teacher(config, dataset)?) },
         };
@@ -80,10 +96,7 @@ impl StepInputs {
 
     /// What they are made from.
     pub(crate) fn origin(&self) -> RunOrigin {
-        let teacher = match &self.source {
-            InputSource::Cross { teacher } => Some(describe(teacher)),
-            InputSource::Masked | InputSource::Hybrid => None,
-        };
+        let teacher = self.source.teacher().map(describe);
         let fingerprint = self.dataset.fingerprint().to_owned();
         let grouping = self.config.data.learned_grouping(&self.dataset).map(|groups| groups.to_string());
         let up_axis = self.config.data.up_axis.unwrap_or(self.dataset.up_axis());
@@ -112,8 +125,17 @@ impl StepInputs {
     fn make(&self, batch: &Batch) -> Result<StepInput> {
         let points = patch_tensors(batch, &self.config.data, &self.device)?;
         Ok(match &self.source {
-            InputSource::Masked => StepInput::Masked(MaskedInput { points, masks: self.masks(batch)? }),
+            InputSource::Masked { teacher } => {
+                let masks = self.masks(batch)?;
+                let (context, turned) = (self.seen_context(batch, &masks)?, self.turned(batch)?);
+                let views = teacher.as_ref().map(|teacher| self.view_targets(teacher, batch)).transpose()?;
+                StepInput::Masked(MaskedInput { points, masks, context, turned, views })
+            }
             InputSource::Cross { teacher } => {
+                let points = match &batch.seen {
+                    Some(seen) => self.tensors_of(seen, batch)?,
+                    None => points,
+                };
                 StepInput::Cross(CrossInput { points, views: self.view_targets(teacher, batch)? })
             }
             InputSource::Hybrid => {
@@ -133,8 +155,8 @@ impl StepInputs {
         };
         for at in 0..count {
             rows.units.push(batch.edges.as_ref().map_or(1.0, |edges| edges[at]));
-            rows.views.push(match (&self.source, &batch.views) {
-                (InputSource::Cross { teacher }, _) => {
+            rows.views.push(match (self.source.teacher(), &batch.views) {
+                (Some(teacher), _) => {
                     self.choose_views(teacher, batch, at)?.iter().map(|view| view.view).collect()
                 }
                 (_, Some(views)) if views.numbers[at] != u16::MAX => vec![views.numbers[at]],
@@ -144,9 +166,39 @@ impl StepInputs {
         Ok(rows)
     }
 
+    fn key(&self, batch: &Batch) -> BatchKey {
+        BatchKey { seed: self.config.run.seed, epoch: batch.epoch, batch: batch.number }
+    }
+
     fn masks(&self, batch: &Batch) -> Result<Masks> {
-        let key = BatchKey { seed: self.config.run.seed, epoch: batch.epoch, batch: batch.number };
-        Ok(draw_masks(&self.config.masking, batch.places(), key)?)
+        Ok(draw_masks(&self.config.masking, batch.places(), self.key(batch))?)
+    }
+
+    /// The context, where a sensor saw the clouds otherwise than they are.
+    fn seen_context(&self, batch: &Batch, masks: &Masks) -> Result<Option<PatchTensors>> {
+        let Some(seen) = &batch.seen else { return Ok(None) };
+        let seen = SeenBatch { centers: &batch.centers, seen, groups: batch.groups, masks };
+        Ok(Some(seen.choose_context(&self.device)?))
+    }
+
+    /// The clouds turned once more, where the pooled term asks for it.
+    fn turned(&self, batch: &Batch) -> Result<Option<PatchTensors>> {
+        let most = self.config.loss.pooled_turn;
+        if most == 0.0 {
+            return Ok(None);
+        }
+        let up = self.config.data.up_axis.unwrap_or(self.dataset.up_axis());
+        Ok(Some(self.tensors_of(&batch.turn_again(up, most, self.key(batch)), batch)?))
+    }
+
+    /// As many patches as the batch has.
+    fn tensors_of(&self, seen: &SeenPatches, batch: &Batch) -> Result<PatchTensors> {
+        let (b, g, k) = (batch.rows, batch.groups, self.config.data.group_size);
+        Ok(PatchTensors {
+            patches: Tensor::from_slice(&seen.patches, (b, g, k, 3), &self.device)?,
+            centers: Tensor::from_slice(&seen.centers, (b, g, 3), &self.device)?,
+            counts: None,
+        })
     }
 
     /// Views as tensors; padding that no sample of the batch needs is cut off.

@@ -31,7 +31,7 @@ pub struct TrainedSamples {
     pub step: u64,
     /// `[n]`.
     pub ids: Vec<String>,
-    /// `[n,G,K,3]`, minus the centers.
+    /// `[n,G,K,3]`, minus the centers; where a sensor saw the clouds otherwise, its patches of the context come behind them.
     pub patches: Vec<f32>,
     /// `[n,G,3]`.
     pub centers: Vec<f32>,
@@ -104,7 +104,14 @@ impl TrainedSamples {
             ..Self::default()
         };
         match input {
-            StepInput::Masked(input) => shown.set_masks(&input.masks, count, &errors),
+            StepInput::Masked(input) => {
+                shown.set_masks(&input.masks, count, &errors);
+                if let Some(seen) = &input.context {
+                    shown.patches = first(&Tensor::cat(&[&points.patches, &seen.patches], 1)?)?;
+                    shown.centers = first(&Tensor::cat(&[&points.centers, &seen.centers], 1)?)?;
+                    shown.take_context_from_end(points.centers.dim(1)?, count);
+                }
+            }
             StepInput::Cross(_) => shown.views = whole_views(&rows.views, errors.len() / all, &errors),
             StepInput::Hybrid(input) => {
                 let m = &input.masks;
@@ -126,6 +133,16 @@ impl TrainedSamples {
             targets: masks.targets[..count * asked].to_vec(),
             ..masks.clone()
         });
+    }
+}
+
+impl TrainedSamples {
+    /// The context is what a sensor saw, whose patches come behind the `groups` clean ones of every cloud.
+    fn take_context_from_end(&mut self, groups: usize, count: usize) {
+        if let Some(masks) = &mut self.masks {
+            let places = groups as u32..(groups + masks.context_len) as u32;
+            masks.context = (0..count).flat_map(|_| places.clone()).collect();
+        }
     }
 }
 

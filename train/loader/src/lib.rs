@@ -35,6 +35,7 @@ mod selection;
 mod sensor;
 mod shuffle_quality;
 mod teacher_cache;
+mod turned;
 
 pub use augment::{Augment, Per};
 pub use batch::{Batch, BatchViews, SeenPatches};

@@ -40,10 +40,14 @@ pub struct CrossConfig {
     pub pose: bool,
     /// The query carries the histogram of the view's colours.
     pub histogram: bool,
+    /// `method = "masked"`: weight of the view term, which answers from the context for a teacher's embeddings of views
+    /// beside the masked term; 0: none.
+    #[serde(skip_serializing_if = "super::range::is_nothing")]
+    pub weight: f64,
 }
 
 impl Default for CrossConfig {
     fn default() -> Self {
-        Self { views: 2, pose: true, histogram: true }
+        Self { views: 2, pose: true, histogram: true, weight: 0.0 }
     }
 }

@@ -45,3 +45,8 @@ pub(crate) fn check_rates(rates: &[(&'static str, f64)]) -> Result<()> {
         Some((key, found)) => Err(out_of_range(key, "0 or more, below 1", found)),
     }
 }
+
+/// Whether a weight that may be left out is.
+pub(super) fn is_nothing(weight: &f64) -> bool {
+    *weight == 0.0
+}

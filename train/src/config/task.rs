@@ -99,10 +99,30 @@ pub struct LossConfig {
     pub variance_floor: f64,
     /// Weight of the squared covariances between channels of the same features; 0: none.
     pub covariance: f64,
+    /// Weight of the distance of the same features from an isotropic Gaussian (SIGReg, arXiv 2511.08544); 0: none.
+    #[serde(skip_serializing_if = "super::range::is_nothing")]
+    pub sigreg: f64,
+    /// Weight of the pooled term: from the context alone a predictor answers for the mean over all patches, as the target
+    /// encoder sees the whole cloud; 0: none.
+    #[serde(skip_serializing_if = "super::range::is_nothing")]
+    pub pooled: f64,
+    /// Radians about the vertical by which the whole cloud of the pooled term is turned once more, at most: what is pooled
+    /// then says little of where an object faces.
+    #[serde(skip_serializing_if = "super::range::is_nothing")]
+    pub pooled_turn: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { kind: LossKind::SmoothL1, beta: 2.0, variance: 0.0, variance_floor: 0.5, covariance: 0.0 }
+        Self {
+            kind: LossKind::SmoothL1,
+            beta: 2.0,
+            variance: 0.0,
+            variance_floor: 0.5,
+            covariance: 0.0,
+            sigreg: 0.0,
+            pooled: 0.0,
+            pooled_turn: 0.0,
+        }
     }
 }

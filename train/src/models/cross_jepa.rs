@@ -5,17 +5,16 @@ use candle_core::{Device, Tensor};
 
 use super::backbone::Backbone;
 use super::step::{CrossInput, PatchTensors, StepOutput};
-use super::targets::normalize_targets;
-use crate::config::{LossConfig, PretrainConfig, TargetNorm};
+use super::view_term::{ViewAnswers, ViewTerm};
+use crate::config::{LossConfig, PretrainConfig};
 use crate::error::Result;
-use crate::nn::{EncoderInput, ForwardPass, ParameterStore, Parameters, ViewPredictor, ViewQueries};
+use crate::nn::{EncoderInput, ForwardPass, ParameterStore, Parameters};
 
 /// Point encoder and the predictor of views.
 #[derive(Debug)]
 pub(crate) struct CrossJepa {
     backbone: Backbone,
-    predictor: ViewPredictor,
-    norm: TargetNorm,
+    views: ViewTerm,
     loss: LossConfig,
 }
 
@@ -24,8 +23,8 @@ impl CrossJepa {
     pub(crate) fn new(config: &PretrainConfig, device: &Device) -> Result<(Self, Parameters)> {
         let store = ParameterStore::new(config.run.seed, device);
         let backbone = Backbone::new(config, &store)?;
-        let predictor = ViewPredictor::new(config, &store.builder().pp("predictor"))?;
-        let model = Self { backbone, predictor, norm: config.target.norm, loss: config.loss.clone() };
+        let views = ViewTerm::new(config, &store.builder().pp("predictor"))?;
+        let model = Self { backbone, views, loss: config.loss.clone() };
         Ok((model, store.into_parameters()))
     }
 
@@ -39,15 +38,9 @@ impl CrossJepa {
         let context = EncoderInput { tokens: &tokens, positions: Some(&positions), keys: None };
         let encoded = self.backbone.encoder.train(context, pass)?;
         pass.watch.lap("context");
-        let targets = normalize_targets(&views.embeddings, self.norm)?.detach();
-        let queries = ViewQueries { poses: &views.poses, histograms: &views.histograms };
-        let predictions = self.predictor.forward(&encoded, &points.centers, queries, pass)?;
-        let rows = self.loss.by_row(&predictions, &targets)?;
-        let count = views.weights.sum_all()?.maximum(1.0)?;
-        let mut loss = rows.mul(&views.weights)?.sum_all()?.div(&count)?;
-        if let Some(spread) = self.loss.spread(&encoded.mean(1)?)? {
-            loss = (loss + spread)?;
-        }
+        let ViewAnswers { loss, predictions, targets } =
+            self.views.answer(&encoded, &points.centers, views, pass)?;
+        let loss = self.loss.add_spread(loss, &encoded.mean(1)?, pass.draw_key())?;
         pass.watch.lap("predictor");
         Ok(StepOutput {
             loss,

@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use jepa3d_kernels::Precision;
 
 use super::backbone::{Backbone, image_modality};
-use super::masked_term::{MaskedPredictions, MaskedTerm, MaskedTermInput};
+use super::masked_term::{ContextTokens, MaskedPredictions, MaskedTerm, MaskedTermInput};
 use super::selection::PatchSelection;
 use super::step::{HybridInput, PatchTensors, StepOutput, ViewImages};
 use super::targets::TargetMaker;
@@ -71,24 +71,17 @@ impl HybridJepa {
         pass.watch.lap("tokenizer");
         let latents = self.target_latents(points, pass.precision)?;
         pass.watch.lap("target");
-        let positions = self.backbone.positions.forward(&points.centers)?;
-        let term = MaskedTermInput {
-            context: &tokens,
-            positions: &positions,
-            centers: &points.centers,
-            targets: &latents,
-            masks,
-        };
+        let positions = visible.select(&self.backbone.positions.forward(&points.centers)?)?;
+        let context = ContextTokens { tokens, positions, centers: seen.centers };
+        let term = MaskedTermInput { context: &context, centers: &points.centers, targets: &latents, masks };
         let MaskedPredictions { context, predictions, targets } =
             self.local.predict(&self.backbone.encoder, &term, pass)?;
         let local = self.loss.distance(&predictions, &targets)?;
         pass.watch.lap("predictor");
         let cross = self.cross_term(views, &points.centers, &latents, pass)?;
         pass.watch.lap("image");
-        let mut loss = (&cross.loss + (&local * self.local_weight)?)?;
-        if let Some(spread) = self.loss.spread(&context.mean(1)?)? {
-            loss = (loss + spread)?;
-        }
+        let loss = (&cross.loss + (&local * self.local_weight)?)?;
+        let loss = self.loss.add_spread(loss, &context.mean(1)?, pass.draw_key())?;
         let width = latents.dim(2)?;
         let rows = |x: &Tensor| x.reshape(((), width));
         Ok(StepOutput {

@@ -3,6 +3,7 @@
 use candle_core::{D, Tensor};
 use jepa3d_kernels::{DeviceLoss, smooth_l1_of};
 
+use super::sketched_gaussian::measure_gaussian_distance;
 use crate::config::{LossConfig, LossKind};
 use crate::error::Result;
 
@@ -31,12 +32,22 @@ impl LossConfig {
         })
     }
 
-    /// Keeps pooled features `[B, D]` from shrinking and from repeating each other: hinge on the standard deviation of
-    /// every channel, squared covariances between channels (VICReg, arXiv 2105.04906). `None` if both weigh nothing.
-    pub(super) fn spread(&self, pooled: &Tensor) -> Result<Option<Tensor>> {
-        if self.variance == 0.0 && self.covariance == 0.0 {
-            return Ok(None);
+    /// `loss` and what keeps pooled features `[B, D]` from collapsing: the terms that weigh something. Directions are drawn
+    /// from `key`.
+    pub(super) fn add_spread(&self, loss: Tensor, pooled: &Tensor, key: u64) -> Result<Tensor> {
+        let mut loss = loss;
+        if self.variance > 0.0 || self.covariance > 0.0 {
+            loss = (loss + self.spread(pooled)?)?;
         }
+        if self.sigreg > 0.0 {
+            loss = (loss + (measure_gaussian_distance(pooled, key)? * self.sigreg)?)?;
+        }
+        Ok(loss)
+    }
+
+    /// Keeps pooled features `[B, D]` from shrinking and from repeating each other: hinge on the standard deviation of
+    /// every channel, squared covariances between channels (VICReg, arXiv 2105.04906).
+    fn spread(&self, pooled: &Tensor) -> Result<Tensor> {
         let (b, d) = pooled.dims2()?;
         let centered = pooled.broadcast_sub(&pooled.mean_keepdim(0)?)?;
         let count = (b.max(2) - 1) as f64;
@@ -44,7 +55,7 @@ impl LossConfig {
         let short = (self.variance_floor - (&variance + 1e-4)?.sqrt()?)?.relu()?.mean_all()?;
         let covariance = (centered.t()?.matmul(&centered)? / count)?;
         let crossed = ((covariance.sqr()?.sum_all()? - variance.sqr()?.sum_all()?)? / d as f64)?;
-        Ok(Some(((short * self.variance)? + (crossed * self.covariance)?)?))
+        Ok(((short * self.variance)? + (crossed * self.covariance)?)?)
     }
 }
 

@@ -10,8 +10,10 @@ use jepa3d_kernels::Precision;
 
 use super::backbone::{Backbone, average_encoder, average_tokenizer};
 use super::coordinates::chamfer;
-use super::masked_term::{MaskedPredictions, MaskedTerm, MaskedTermInput};
+use super::masked_term::{ContextTokens, MaskedPredictions, MaskedTerm, MaskedTermInput};
+use super::pooled_term::WholeClouds;
 use super::selection::PatchSelection;
+use super::side_terms::{SideInput, SideTerms};
 use super::step::{MaskedInput, PatchTensors, StepOutput};
 use super::targets::TargetMaker;
 use crate::config::{LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer};
@@ -25,6 +27,7 @@ pub(crate) struct MaskedJepa {
     target_encoder: Option<Encoder>,
     target_tokenizer: Option<Tokenizer>,
     predictor: MaskedTerm,
+    sides: SideTerms,
     targets: TargetMaker,
     loss: LossConfig,
 }
@@ -35,6 +38,14 @@ struct BatchTokens {
     context: Tensor,
     /// `[B, G, D]`, for the target encoder.
     all: Tensor,
+}
+
+/// Which patches the context is encoded from.
+enum ContextSource<'a> {
+    /// Some of those that there are targets of.
+    Places(PatchSelection),
+    /// What a sensor saw of the same clouds.
+    Seen(&'a PatchTensors),
 }
 
 impl MaskedJepa {
@@ -52,68 +63,122 @@ impl MaskedJepa {
         if m.positions == PositionKind::Mlp && config.predictor.kind == PredictorKind::Joint {
             vb.get_with_hints(m.width, "mask_token", ParameterKind::Unused { value: 0.0 })?;
         }
+        let sides = SideTerms::new(config, &vb)?;
         let target_tokenizer = match config.target.tokenizer {
             TargetTokenizer::Ema => Some(average_tokenizer(config, &store)?),
             TargetTokenizer::Online => None,
         };
         let targets = TargetMaker::new(&config.target, m.extent());
         let loss = config.loss.clone();
-        let model = Self { backbone, target_encoder, target_tokenizer, predictor, targets, loss };
+        let model = Self { backbone, target_encoder, target_tokenizer, predictor, sides, targets, loss };
         Ok((model, store.into_parameters()))
     }
 
     /// Loss of one batch, in training.
     pub(crate) fn step(&self, input: &MaskedInput, pass: &ForwardPass) -> Result<StepOutput> {
-        let MaskedInput { points, masks } = input;
-        let visible = PatchSelection::new(&masks.context, &points.centers)?;
-        let tokens = self.tokenize(points, &visible, pass.precision)?;
+        let MaskedInput { points, masks, .. } = input;
+        let source = match &input.context {
+            Some(seen) => ContextSource::Seen(seen),
+            None => ContextSource::Places(PatchSelection::new(&masks.context, &points.centers)?),
+        };
+        let BatchTokens { context: tokens, all } = self.tokenize(points, &source, pass.precision)?;
         let positions = self.backbone.positions.forward(&points.centers)?;
         pass.watch.lap("tokenizer");
-        let targets = match &self.target_encoder {
-            Some(target) => {
-                self.targets.make(target, &tokens.all, &positions, &points.centers, pass.precision)?
-            }
-            None => coordinates(&points.patches)?,
-        };
+        let targets = self.make_targets(points, &all, &positions, pass)?;
         pass.watch.lap("target");
-        let term = MaskedTermInput {
-            context: &tokens.context,
-            positions: &positions,
-            centers: &points.centers,
-            targets: &targets,
-            masks,
-        };
-        let MaskedPredictions { context, predictions, targets } =
+        let context = self.place_context(tokens, &source, points, &positions)?;
+        let term = MaskedTermInput { context: &context, centers: &points.centers, targets: &targets, masks };
+        let MaskedPredictions { context: encoded, predictions, targets } =
             self.predictor.predict(&self.backbone.encoder, &term, pass)?;
-        let mut loss = self.distance(&predictions, &targets)?;
-        if let Some(spread) = self.loss.spread(&context.mean(1)?)? {
-            loss = (loss + spread)?;
-        }
+        let whole = self.see_wholes(input.turned.as_ref(), &all, &positions, pass.precision)?;
+        let views = input.views.as_ref();
+        let asked = SideInput { encoded: &encoded, centers: &context.centers, whole, views };
+        let sides = self.sides.measure(&asked, pass)?;
+        let loss = sides.add_to(self.distance(&predictions, &targets)?)?;
+        let loss = self.loss.add_spread(loss, &encoded.mean(1)?, pass.draw_key())?;
         pass.watch.lap("predictor");
-        Ok(StepOutput {
-            loss,
-            predictions: predictions.detach(),
-            targets,
-            kind: self.loss.kind,
-            terms: Vec::new(),
-        })
+        let (predictions, kind) = (predictions.detach(), self.loss.kind);
+        Ok(StepOutput { loss, predictions, targets, kind, terms: sides.terms })
+    }
+
+    /// What is to be predicted of every patch.
+    fn make_targets(
+        &self,
+        points: &PatchTensors,
+        tokens: &Tensor,
+        positions: &Tensor,
+        pass: &ForwardPass,
+    ) -> Result<Tensor> {
+        match &self.target_encoder {
+            Some(target) => self.targets.make(target, tokens, positions, &points.centers, pass.precision),
+            None => coordinates(&points.patches),
+        }
+    }
+
+    /// What the target encoder sees for the pooled term: all patches, turned once more where that is asked for.
+    fn see_wholes<'a>(
+        &'a self,
+        turned: Option<&PatchTensors>,
+        tokens: &Tensor,
+        positions: &Tensor,
+        precision: Precision,
+    ) -> Result<Option<WholeClouds<'a>>> {
+        let Some(encoder) = &self.target_encoder else { return Ok(None) };
+        let (tokens, positions) = match turned {
+            None => (tokens.clone(), positions.detach()),
+            Some(turned) => {
+                let tokenizer = self.target_tokenizer.as_ref().unwrap_or(&self.backbone.tokenizer);
+                (tokenizer.eval(&turned.patches, precision)?.detach(), self.backbone.eval_positions(turned)?)
+            }
+        };
+        Ok(Some(WholeClouds { encoder, tokens, positions, precision }))
+    }
+
+    /// The tokens of the context with where they are.
+    fn place_context(
+        &self,
+        tokens: Tensor,
+        source: &ContextSource<'_>,
+        points: &PatchTensors,
+        positions: &Tensor,
+    ) -> Result<ContextTokens> {
+        let (positions, centers) = match source {
+            ContextSource::Places(places) => (places.select(positions)?, places.select(&points.centers)?),
+            ContextSource::Seen(seen) => {
+                (self.backbone.positions.forward(&seen.centers)?, seen.centers.clone())
+            }
+        };
+        Ok(ContextTokens { tokens, positions, centers })
     }
 
     fn tokenize(
         &self,
         points: &PatchTensors,
-        visible: &PatchSelection,
+        source: &ContextSource<'_>,
         precision: Precision,
     ) -> Result<BatchTokens> {
         let tokenizer = &self.backbone.tokenizer;
-        let Some(target) = &self.target_tokenizer else {
-            let all = tokenizer.train(&points.patches, points.counts.as_deref(), precision)?;
-            return Ok(BatchTokens { context: visible.select(&all)?, all });
+        let chosen;
+        let seen = match (source, &self.target_tokenizer) {
+            (ContextSource::Places(places), None) => {
+                let all = tokenizer.train(&points.patches, points.counts.as_deref(), precision)?;
+                return Ok(BatchTokens { context: places.select(&all)?, all });
+            }
+            (ContextSource::Places(places), Some(_)) => {
+                chosen = places.select_patches(points)?;
+                &chosen
+            }
+            (ContextSource::Seen(seen), _) => seen,
         };
-        let seen = visible.select_patches(points)?;
         let context = tokenizer.train(&seen.patches, seen.counts.as_deref(), precision)?;
-        target.take_statistics(tokenizer)?;
-        Ok(BatchTokens { context, all: target.eval(&points.patches, precision)? })
+        let all = match &self.target_tokenizer {
+            Some(target) => {
+                target.take_statistics(tokenizer)?;
+                target.eval(&points.patches, precision)?
+            }
+            None => tokenizer.eval(&points.patches, precision)?.detach(),
+        };
+        Ok(BatchTokens { context, all })
     }
 
     /// Sets the running statistics of the batch norms to those of these patches.

@@ -15,13 +15,20 @@ pub(super) enum MaskedTerm {
     Decoder(Decoder),
 }
 
+/// The patches that the context encoder reads.
+pub(super) struct ContextTokens {
+    /// `[B, n, D]`.
+    pub tokens: Tensor,
+    /// `[B, n, D]`.
+    pub positions: Tensor,
+    /// `[B, n, 3]`.
+    pub centers: Tensor,
+}
+
 /// What the term is made from.
 pub(super) struct MaskedTermInput<'a> {
-    /// `[B, n, D]`: tokens of the context.
-    pub context: &'a Tensor,
-    /// `[B, G, D]`: positions of all patches.
-    pub positions: &'a Tensor,
-    /// `[B, G, 3]`: centers of all patches.
+    pub context: &'a ContextTokens,
+    /// `[B, G, 3]`: centers of all patches that there are targets of.
     pub centers: &'a Tensor,
     /// `[B, G, outputs]`: what is to be predicted of each patch.
     pub targets: &'a Tensor,
@@ -59,10 +66,8 @@ impl MaskedTerm {
         input: &MaskedTermInput<'_>,
         pass: &ForwardPass,
     ) -> Result<MaskedPredictions> {
-        let &MaskedTermInput { context, positions, centers, targets, masks } = input;
-        let visible = PatchSelection::new(&masks.context, centers)?;
-        let visible_positions = visible.select(positions)?;
-        let input = EncoderInput { tokens: context, positions: Some(&visible_positions), keys: None };
+        let &MaskedTermInput { context: seen, centers, targets, masks } = input;
+        let input = EncoderInput { tokens: &seen.tokens, positions: Some(&seen.positions), keys: None };
         let context = encoder.train(input, pass)?;
         pass.watch.lap("context");
         let hidden = PatchSelection::new(&masks.targets, centers)?;
@@ -70,9 +75,7 @@ impl MaskedTerm {
         let (passes, length) = if masks.one_pass { (1, m * l) } else { (m, l) };
         let hidden_centers = hidden.select(centers)?.reshape((b, passes, length, 3))?;
         let predictions = match self {
-            Self::Joint(predictor) => {
-                predictor.forward(&context, &visible.select(centers)?, &hidden_centers, pass)?
-            }
+            Self::Joint(predictor) => predictor.forward(&context, &seen.centers, &hidden_centers, pass)?,
             Self::Decoder(decoder) => decoder.forward(&context, &hidden_centers, pass)?,
         };
         let outputs = targets.dim(2)?;

@@ -7,9 +7,13 @@ mod hybrid_jepa;
 mod loss;
 mod masked_jepa;
 mod masked_term;
+mod pooled_term;
 mod selection;
+mod side_terms;
+mod sketched_gaussian;
 mod step;
 mod targets;
+mod view_term;
 
 #[cfg(test)]
 mod golden_tests;

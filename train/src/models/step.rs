@@ -44,6 +44,20 @@ impl StepInput {
 pub(crate) struct MaskedInput {
     pub points: PatchTensors,
     pub masks: Masks,
+    /// `[B, n, K, 3]`: what the context is encoded from where a sensor saw the clouds otherwise than the target encoder does;
+    /// none: the patches that the masks leave.
+    pub context: Option<PatchTensors>,
+    /// All patches turned once more, where the pooled term asks for what does not depend on where an object faces.
+    pub turned: Option<PatchTensors>,
+    /// What a teacher makes of views of the same objects, where they are answered for too.
+    pub views: Option<ViewTargets>,
+}
+
+impl MaskedInput {
+    /// A context of the patches that the masks leave, and nothing else to answer for.
+    pub(crate) fn plain(points: PatchTensors, masks: Masks) -> Self {
+        Self { points, masks, context: None, turned: None, views: None }
+    }
 }
 
 /// Patches, and what a teacher makes of views of the same objects.

@@ -41,6 +41,11 @@ impl ForwardPass {
         Self { precision, ..self }
     }
 
+    /// What other draws of the pass are made from; no dropout is keyed by it.
+    pub(crate) fn draw_key(&self) -> u64 {
+        key_of(self.dropout, 0)
+    }
+
     /// The dropout key of the next stack of blocks.
     ///
     /// It is a function of the pass's key and of how many stacks came before, counted from 1: stacks that a model runs in

@@ -43,6 +43,7 @@ pub(crate) use forward_pass::ForwardPass;
 pub(crate) use image_tokens::ImageTokens;
 pub(crate) use interpolation::PointNeighbors;
 pub(crate) use layer_norm::standardize;
+pub(crate) use mlp::Mlp;
 pub(crate) use parameter_builder::{ParameterBuilder, ParameterKind, ParameterStore};
 #[cfg(test)]
 pub(crate) use parameters::ParameterRole;

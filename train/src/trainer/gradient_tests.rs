@@ -14,6 +14,15 @@ use crate::target_encoder::update_target_encoder;
 /// Batch norm 2 removes this bias again: its gradient is zero up to rounding, whatever the loss.
 const CANCELLED: &str = "first_conv.3.bias";
 
+/// A context that a sensor saw, of clouds grouped at every step.
+const SENSOR: &[&str] = &[
+    "data.patches_from=online",
+    "data.sensor.clean=0.0",
+    "data.sensor.points=[12, 20]",
+    "target.tokenizer=ema",
+    "loss.pooled=0.5",
+];
+
 /// Every config of the repository, shrunk, that needs no teacher: gradients of those are compared with PyTorch's, one by
 /// one (`models/golden_tests.rs`).
 pub(super) fn presets() -> Vec<(String, PretrainConfig)> {
@@ -33,6 +42,11 @@ pub(super) fn presets() -> Vec<(String, PretrainConfig)> {
     found.sort_by(|a, b| a.0.cmp(&b.0));
     assert!(found.len() >= 2, "{found:?}");
     found.push(("coordinates".into(), config(&["target.kind=coordinates"])));
+    found.push((
+        "pooled".into(),
+        config(&["loss.pooled=0.5", "loss.pooled_turn=3.0", "target.tokenizer=ema"]),
+    ));
+    found.push(("sensor".into(), config(SENSOR)));
     found
 }
 
@@ -143,7 +157,7 @@ fn loss(trainer: &Trainer, input: &StepInput, held: &Tensor) -> f64 {
     let out = trainer.model.step(input, &ForwardPass::new(1, false)).unwrap();
     let rest = f64::from(out.loss.to_scalar::<f32>().unwrap()) - distance(c, &out.predictions, &out.targets);
     // Without hinge and covariance the loss is the distance, and the rest rounding.
-    let is_plain = c.loss.variance == 0.0 && c.loss.covariance == 0.0;
+    let is_plain = [c.loss.variance, c.loss.covariance, c.loss.sigreg] == [0.0; 3];
     assert!(!is_plain || rest.abs() < 1e-5, "{rest}");
     distance(c, &out.predictions, held) + if is_plain { 0.0 } else { rest }
 }
@@ -202,6 +216,7 @@ fn gradients_are_those_of_the_official_loss() {
 fn gradients_are_those_of_the_spread_loss() {
     let sets = ["target.tokenizer=ema", "target.depths=[0, 2]", "target.norm=batch", "loss.kind=mean-elem"];
     differences_agree("spread", &[&sets[..], &["loss.variance=0.5", "loss.covariance=0.1"]].concat());
+    differences_agree("sigreg", &[&sets[..], &["loss.sigreg=0.2"]].concat());
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! What a masked model may answer for besides hidden patches: the pooled whole cloud, and a teacher's embeddings of views.
+
+use candle_core::Tensor;
+
+use super::pooled_term::{PooledTerm, WholeClouds};
+use super::step::ViewTargets;
+use super::view_term::ViewTerm;
+use crate::config::PretrainConfig;
+use crate::error::Result;
+use crate::nn::{ForwardPass, ParameterBuilder};
+
+/// The terms that weigh something.
+#[derive(Debug)]
+pub(super) struct SideTerms {
+    pooled: Option<PooledTerm>,
+    pooled_weight: f64,
+    views: Option<ViewTerm>,
+    views_weight: f64,
+}
+
+/// What they are asked from and about.
+pub(super) struct SideInput<'a> {
+    /// `[B, n, D]`: the encoded context.
+    pub encoded: &'a Tensor,
+    /// `[B, n, 3]`: its centers.
+    pub centers: &'a Tensor,
+    /// What the target encoder sees, where there is one.
+    pub whole: Option<WholeClouds<'a>>,
+    pub views: Option<&'a ViewTargets>,
+}
+
+/// The losses of the terms.
+#[derive(Default)]
+pub(super) struct SideLosses {
+    /// Each a scalar, before it is weighed, for the record.
+    pub terms: Vec<(&'static str, Tensor)>,
+    weighted: Vec<Tensor>,
+}
+
+impl SideTerms {
+    /// Drawn from the run's seed.
+    pub(super) fn new(config: &PretrainConfig, vb: &ParameterBuilder<'_>) -> Result<Self> {
+        let (pooled_weight, views_weight) = (config.loss.pooled, config.cross.weight);
+        let pooled = (pooled_weight > 0.0).then(|| PooledTerm::new(config, &vb.pp("pooled_predictor")));
+        let views = (views_weight > 0.0).then(|| ViewTerm::new(config, &vb.pp("view_predictor")));
+        Ok(Self { pooled: pooled.transpose()?, pooled_weight, views: views.transpose()?, views_weight })
+    }
+
+    /// What each term says.
+    pub(super) fn measure(&self, input: &SideInput<'_>, pass: &ForwardPass) -> Result<SideLosses> {
+        let mut losses = SideLosses::default();
+        if let (Some(term), Some(whole)) = (&self.pooled, &input.whole) {
+            losses.add("loss_pooled", term.loss(input.encoded, whole)?, self.pooled_weight)?;
+        }
+        if let (Some(term), Some(views)) = (&self.views, input.views) {
+            let answers = term.answer(input.encoded, input.centers, views, pass)?;
+            losses.add("loss_views", answers.loss, self.views_weight)?;
+        }
+        Ok(losses)
+    }
+}
+
+impl SideLosses {
+    fn add(&mut self, name: &'static str, loss: Tensor, weight: f64) -> Result<()> {
+        self.weighted.push((&loss * weight)?);
+        self.terms.push((name, loss));
+        Ok(())
+    }
+
+    /// `loss` and all of them, weighed.
+    pub(super) fn add_to(&self, loss: Tensor) -> Result<Tensor> {
+        self.weighted.iter().try_fold(loss, |sum, term| Ok((sum + term)?))
+    }
+}
