@@ -167,10 +167,11 @@ fn generate(config: &SyntheticConfig, category: &Category, id: &str) -> Mesh {
     mesh
 }
 
-/// The mesh of a program: built, disturbed, with normals.
+/// The mesh of a program: built, disturbed, with normals. It has no bumps: programs draw how rough they are, and
+/// where a cut made vertices dense, bumps would show on what is flat.
 fn generate_program(config: &SyntheticConfig, id: &str) -> Mesh {
     let mut mesh = build_program(config.seed, id);
-    disturb(&mut mesh, config, id);
+    disturb(&mut mesh, &SyntheticConfig { bumps: 0.0, ..config.clone() }, id);
     add_normals(&mut mesh);
     mesh
 }

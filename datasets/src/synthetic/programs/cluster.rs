@@ -3,17 +3,14 @@
 use glam::{DMat3, DVec3, dvec3};
 use std::f64::consts::TAU;
 
-use super::carve::append;
 use crate::synthetic::solids::{Solid, rotation};
 
-/// A surface of one paint.
+/// A surface of one paint; a sheet has an edge and is seen from both sides.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub(super) surface: Solid,
     /// Which of the object's paints.
     pub(super) paint: u8,
-    /// Whether the surface has an edge: a sheet, seen from both sides.
-    pub(super) is_open: bool,
 }
 
 /// An axis-aligned box.
@@ -48,12 +45,12 @@ pub(super) struct Cluster {
 impl Cluster {
     /// A cluster of one closed surface.
     pub(super) fn solid(surface: Solid, paint: u8) -> Self {
-        Self { pieces: vec![Piece { surface: surface.facing_out(), paint, is_open: false }] }
+        Self { pieces: vec![Piece { surface: surface.facing_out(), paint }] }
     }
 
     /// A cluster of one open surface.
     pub(super) fn sheet(surface: Solid, paint: u8) -> Self {
-        Self { pieces: vec![Piece { surface, paint, is_open: true }] }
+        Self { pieces: vec![Piece { surface, paint }] }
     }
 
     /// Adds a closed surface.
@@ -149,12 +146,5 @@ impl Cluster {
 
     pub(super) fn triangles(&self) -> usize {
         self.pieces.iter().map(|piece| piece.surface.triangles.len()).sum()
-    }
-
-    /// All surfaces as one.
-    pub(super) fn joined(&self) -> Solid {
-        let mut all = Solid::default();
-        self.pieces.iter().for_each(|piece| append(&mut all, &piece.surface));
-        all
     }
 }

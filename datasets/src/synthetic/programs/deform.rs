@@ -69,7 +69,9 @@ fn scale_across(p: DVec3, middle: DVec3, axis: usize, scale: f64) -> DVec3 {
 
 fn draw_taper(draws: &mut Draws, bounds: &Bounds, axis: usize) -> Warp {
     let (middle, size, k) = (bounds.middle(), bounds.size(), draws.range(-0.75, 0.75));
-    Box::new(move |p| scale_across(p, middle, axis, 1.0 + 2.0 * k * place_along(p, middle, size, axis) * 0.95))
+    Box::new(move |p| {
+        scale_across(p, middle, axis, 1.0 + 2.0 * k * place_along(p, middle, size, axis) * 0.95)
+    })
 }
 
 fn draw_bulge(draws: &mut Draws, bounds: &Bounds, axis: usize) -> Warp {

@@ -132,12 +132,14 @@ pub(super) fn draw_creature(draws: &mut Draws) -> Cluster {
     let girths: Vec<f64> = (0..n).map(|_| draws.range(0.06, 0.26)).collect();
     let (path, girths) = (spline(&knots, 6), spline(&girths, 6));
     let flat = draws.range(0.6, 1.3);
-    let outline = if draws.chance(0.75) { ring(14, 0.0) } else { draw_outline(draws, DVec3::ONE.truncate() * 2.0) };
+    let outline =
+        if draws.chance(0.75) { ring(14, 0.0) } else { draw_outline(draws, DVec3::ONE.truncate() * 2.0) };
     let section: Vec<_> = outline.iter().map(|p| glam::dvec2(p.x * flat, p.y)).collect();
     let last = path.len() as f64 - 1.0;
     let (nose, tail) = (draws.range(0.1, 1.0), draws.range(0.05, 1.0));
     let girth = |t: f64| {
-        let ends = (nose + (1.0 - nose) * (t * 6.0).min(1.0)) * (tail + (1.0 - tail) * ((1.0 - t) * 6.0).min(1.0));
+        let ends =
+            (nose + (1.0 - nose) * (t * 6.0).min(1.0)) * (tail + (1.0 - tail) * ((1.0 - t) * 6.0).min(1.0));
         girths[(t * last).round() as usize].max(0.04) * ends
     };
     let mut creature = Cluster::solid(sweep(&path, &section, girth), 0);

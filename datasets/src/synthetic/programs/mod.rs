@@ -9,10 +9,12 @@ mod cluster;
 mod deform;
 mod form;
 mod grown;
+mod legs;
 mod outlines;
 mod parts;
 mod refine;
 mod sheets;
+mod slabs;
 mod stacks;
 mod stand;
 mod storage;
@@ -41,9 +43,11 @@ struct Layout {
     draw: fn(&mut Draws) -> Cluster,
 }
 
-const LAYOUTS: [Layout; 12] = [
+const LAYOUTS: [Layout; 14] = [
     Layout { weight: 20, draw: stand::draw_stand },
     Layout { weight: 9, draw: storage::draw_cabinet },
+    Layout { weight: 7, draw: slabs::draw_panel_on_foot },
+    Layout { weight: 7, draw: slabs::draw_cushions },
     Layout { weight: 16, draw: grown::draw_grown },
     Layout { weight: 8, draw: grown::draw_creature },
     Layout { weight: 4, draw: grown::draw_plant },

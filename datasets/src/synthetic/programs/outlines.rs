@@ -32,27 +32,48 @@ fn fit(outline: &[DVec2], size: DVec2) -> Vec<DVec2> {
 
 /// An L, T, U, H or cross of random strokes.
 fn draw_letter(draws: &mut Draws) -> Vec<DVec2> {
-    let (a, b) = (draws.range(0.15, 0.5), draws.range(0.15, 0.5));
-    let (c, d) = ((1.0 - a) / 2.0, (1.0 - b) / 2.0);
-    let points: Vec<(f64, f64)> = match draws.index(5) {
-        0 => vec![(0.0, 0.0), (1.0, 0.0), (1.0, a), (b, a), (b, 1.0), (0.0, 1.0)],
-        1 => {
-            vec![(d, 0.0), (1.0 - d, 0.0), (1.0 - d, 1.0 - a), (1.0, 1.0 - a), (1.0, 1.0), (0.0, 1.0), (0.0, 1.0 - a), (d, 1.0 - a)]
-        }
-        2 => {
-            let w = 0.6 * b;
-            vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (1.0 - w, 1.0), (1.0 - w, a), (w, a), (w, 1.0), (0.0, 1.0)]
-        }
-        3 => {
-            let (w, x) = (0.5 * b, 1.0 - 0.5 * b);
-            vec![(0.0, 0.0), (w, 0.0), (w, c), (x, c), (x, 0.0), (1.0, 0.0), (1.0, 1.0), (x, 1.0), (x, 1.0 - c), (w, 1.0 - c), (w, 1.0), (0.0, 1.0)]
-        }
-        _ => {
-            let (u, v) = (1.0 - d, 1.0 - c);
-            vec![(d, 0.0), (u, 0.0), (u, c), (1.0, c), (1.0, v), (u, v), (u, 1.0), (d, 1.0), (d, v), (0.0, v), (0.0, c), (d, c)]
-        }
-    };
-    points.into_iter().map(DVec2::from).collect()
+    let stroke = dvec2(draws.range(0.15, 0.5), draws.range(0.15, 0.5));
+    match draws.index(5) {
+        0 => outline_l(stroke),
+        1 => outline_t(stroke),
+        2 => outline_u(stroke * dvec2(0.6, 1.0)),
+        3 => outline_h(stroke * dvec2(0.5, 1.0)),
+        _ => outline_cross(stroke),
+    }
+}
+
+/// An L in the unit square; `stroke` is as wide as its upright and as high as its level stroke.
+fn outline_l(stroke: DVec2) -> Vec<DVec2> {
+    let DVec2 { x, y } = stroke;
+    [(0.0, 0.0), (1.0, 0.0), (1.0, y), (x, y), (x, 1.0), (0.0, 1.0)].map(DVec2::from).to_vec()
+}
+
+fn outline_t(stroke: DVec2) -> Vec<DVec2> {
+    let (left, right, under) = (0.5 - stroke.x / 2.0, 0.5 + stroke.x / 2.0, 1.0 - stroke.y);
+    let foot = [(left, 0.0), (right, 0.0), (right, under), (1.0, under)];
+    let head = [(1.0, 1.0), (0.0, 1.0), (0.0, under), (left, under)];
+    foot.into_iter().chain(head).map(DVec2::from).collect()
+}
+
+fn outline_u(stroke: DVec2) -> Vec<DVec2> {
+    let DVec2 { x, y } = stroke;
+    let right = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (1.0 - x, 1.0)];
+    let left = [(1.0 - x, y), (x, y), (x, 1.0), (0.0, 1.0)];
+    right.into_iter().chain(left).map(DVec2::from).collect()
+}
+
+fn outline_h(stroke: DVec2) -> Vec<DVec2> {
+    let (x, low) = (stroke.x, 0.5 - stroke.y / 2.0);
+    let lower = [(0.0, 0.0), (x, 0.0), (x, low), (1.0 - x, low), (1.0 - x, 0.0), (1.0, 0.0)];
+    let upper = lower.iter().map(|&(a, b)| (1.0 - a, 1.0 - b));
+    lower.iter().copied().chain(upper).map(DVec2::from).collect()
+}
+
+fn outline_cross(stroke: DVec2) -> Vec<DVec2> {
+    let (x, y) = (0.5 - stroke.x / 2.0, 0.5 - stroke.y / 2.0);
+    let lower = [(x, 0.0), (1.0 - x, 0.0), (1.0 - x, y), (1.0, y), (1.0, 1.0 - y), (1.0 - x, 1.0 - y)];
+    let upper = lower.iter().map(|&(a, b)| (1.0 - a, 1.0 - b));
+    lower.iter().copied().chain(upper).map(DVec2::from).collect()
 }
 
 /// A star or a gear.

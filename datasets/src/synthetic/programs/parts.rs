@@ -181,7 +181,11 @@ fn drill(draws: &mut Draws, carving: &mut Carving, size: DVec3) {
     let pitch = size[row] / n as f64;
     let mut hole = axis_vector(axis, 1.3 * size[axis]);
     hole[row] = pitch * draws.range(0.3, 0.8);
-    hole[across] = if draws.chance(0.5) { hole[row].min(0.8 * size[across]) } else { size[across] * draws.range(0.3, 0.8) };
+    hole[across] = if draws.chance(0.5) {
+        hole[row].min(0.8 * size[across])
+    } else {
+        size[across] * draws.range(0.3, 0.8)
+    };
     let shape = draws.index(3);
     let tool = match shape {
         0 => draw_block(draws, hole),
@@ -212,7 +216,8 @@ fn notch(draws: &mut Draws, carving: &mut Carving, size: DVec3) {
     slot[along] = 1.3 * size[along];
     slot[axis] = size[axis] * draws.range(0.3, 1.0);
     let at = axis_vector(axis, if draws.chance(0.5) { 0.5 * size[axis] } else { -0.5 * size[axis] });
-    carving.apply(Operation::Difference, PosedForm::new(Form::Block { half: slot / 2.0, round: 0.0 }).moved(at));
+    carving
+        .apply(Operation::Difference, PosedForm::new(Form::Block { half: slot / 2.0, round: 0.0 }).moved(at));
 }
 
 /// A plane cut.

@@ -98,12 +98,11 @@ pub(super) fn clip(solid: &Solid, side: impl Fn(DVec3) -> f64) -> Solid {
     let mut out = Solid { positions: solid.positions.clone(), triangles: Vec::new() };
     for edge in &crossed {
         let [a, b] = [(edge >> 32) as usize, (edge & 0xffff_ffff) as usize];
-        let ends = [(solid.positions[a], values[a]), (solid.positions[b], values[b])];
-        out.positions.push(find_crossing(ends, &side));
+        let end = |i: usize| EdgeEnd { at: solid.positions[i], value: values[i] };
+        out.positions.push(find_crossing(end(a), end(b), &side));
     }
-    let crossing = |a: u32, b: u32| {
-        crossed.binary_search(&edge_key(a, b)).map_or(a, |place| first + place as u32)
-    };
+    let crossing =
+        |a: u32, b: u32| crossed.binary_search(&edge_key(a, b)).map_or(a, |place| first + place as u32);
     for &t in &solid.triangles {
         let turn = |by: usize| [t[by % 3], t[(by + 1) % 3], t[(by + 2) % 3]];
         match t.iter().filter(|i| is_in(**i)).count() {
@@ -123,29 +122,37 @@ pub(super) fn clip(solid: &Solid, side: impl Fn(DVec3) -> f64) -> Solid {
     without_unused(out)
 }
 
+/// An end of an edge, and the value of a function there.
+#[derive(Clone, Copy)]
+struct EdgeEnd {
+    at: DVec3,
+    value: f64,
+}
+
 /// Where a function is zero between two points at which its signs differ (regula falsi, Illinois).
-fn find_crossing(ends: [(DVec3, f64); 2], side: impl Fn(DVec3) -> f64) -> DVec3 {
-    let [(a, mut low), (b, mut high)] = ends;
-    let (mut from, mut to, mut last) = (0.0, 1.0, 0);
-    let mut at = 0.5;
+fn find_crossing(a: EdgeEnd, b: EdgeEnd, side: impl Fn(DVec3) -> f64) -> DVec3 {
+    let (mut low, mut high) = (a.value, b.value);
+    let (mut from, mut to, mut at) = (0.0, 1.0, 0.5);
+    // Which end moved last: the other one's value is halved where it stays twice.
+    let mut moved = None;
     for _ in 0..CROSSING_STEPS {
         let share: f64 = low / (low - high);
         at = from + (to - from) * if share.is_finite() { share } else { 0.5 };
-        let value = side(a.lerp(b, at));
+        let value = side(a.at.lerp(b.at, at));
         if value.abs() < 1e-5 {
             break;
         }
-        if (value <= 0.0) == (low <= 0.0) {
+        let is_low = (value <= 0.0) == (low <= 0.0);
+        if is_low {
             (from, low) = (at, value);
-            high *= if last == 1 { 0.5 } else { 1.0 };
-            last = 1;
+            high *= if moved == Some(is_low) { 0.5 } else { 1.0 };
         } else {
             (to, high) = (at, value);
-            low *= if last == 2 { 0.5 } else { 1.0 };
-            last = 2;
+            low *= if moved == Some(is_low) { 0.5 } else { 1.0 };
         }
+        moved = Some(is_low);
     }
-    a.lerp(b, at)
+    a.at.lerp(b.at, at)
 }
 
 /// The same surface without vertices that no triangle has, and without triangles that have no area.

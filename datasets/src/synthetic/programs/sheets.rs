@@ -2,6 +2,7 @@
 
 use glam::{DVec3, dvec2, dvec3};
 use jepa3d_schemas::Draws;
+use std::collections::BTreeSet;
 use std::f64::consts::{PI, TAU};
 
 use super::cluster::Cluster;
@@ -37,12 +38,41 @@ pub(super) fn draw_sheet(draws: &mut Draws) -> Cluster {
         7 => draw_leaf(draws),
         _ => draw_plate(draws),
     };
-    Cluster::sheet(surface, 0).fitted(1.0)
+    let sheet = Cluster::sheet(surface, 0).fitted(1.0);
+    if draws.chance(0.35) { thicken(sheet, draws.range(0.008, 0.05)) } else { sheet }
+}
+
+/// Sheets made into plates: two faces, and a rim along the edge.
+fn thicken(mut sheets: Cluster, thickness: f64) -> Cluster {
+    for piece in &mut sheets.pieces {
+        let Solid { positions, triangles } = &mut piece.surface;
+        let count = positions.len() as u32;
+        let mut normals = vec![DVec3::ZERO; positions.len()];
+        let mut edges = BTreeSet::new();
+        for &[a, b, c] in triangles.iter() {
+            let [p, q, r] = [a, b, c].map(|i| positions[i as usize]);
+            let normal = (q - p).cross(r - p);
+            [a, b, c].into_iter().for_each(|i| normals[i as usize] += normal);
+            edges.extend([(a, b), (b, c), (c, a)]);
+        }
+        let back = |(p, n): (&DVec3, &DVec3)| *p - n.normalize_or_zero() * thickness;
+        let backs: Vec<DVec3> = positions.iter().zip(&normals).map(back).collect();
+        positions.extend(backs);
+        let faces: Vec<[u32; 3]> =
+            triangles.iter().map(|&[a, b, c]| [a + count, c + count, b + count]).collect();
+        triangles.extend(faces);
+        for &(a, b) in edges.iter().filter(|&&(a, b)| !edges.contains(&(b, a))) {
+            triangles.extend([[b, a, a + count], [b, a + count, b + count]]);
+        }
+    }
+    sheets
 }
 
 fn draw_wavy(draws: &mut Draws) -> Solid {
     let waves: Vec<[f64; 4]> = (0..3)
-        .map(|_| [draws.range(-5.0, 5.0), draws.range(-5.0, 5.0), draws.range(0.0, TAU), draws.range(0.01, 0.08)])
+        .map(|_| {
+            [draws.range(-5.0, 5.0), draws.range(-5.0, 5.0), draws.range(0.0, TAU), draws.range(0.01, 0.08)]
+        })
         .collect();
     let wide = draws.range(0.4, 1.0);
     grid_sheet(12, 12, |u, v| {
@@ -136,7 +166,8 @@ fn draw_leaf(draws: &mut Draws) -> Solid {
 fn draw_plate(draws: &mut Draws) -> Solid {
     let size = dvec2(1.0, draws.range(0.4, 1.0));
     let outline = draw_outline(draws, size);
-    let mut plate = Solid { positions: outline.iter().map(|p| dvec3(p.x, 0.0, p.y)).collect(), triangles: Vec::new() };
+    let mut plate =
+        Solid { positions: outline.iter().map(|p| dvec3(p.x, 0.0, p.y)).collect(), triangles: Vec::new() };
     plate.triangles = cut_into_triangles(&outline).iter().map(|&[a, b, c]| [a, c, b]).collect();
     plate
 }
@@ -149,7 +180,8 @@ pub(super) fn draw_ribbon(draws: &mut Draws) -> Cluster {
     let (path, wide, twist) = (spline(&knots, 5), draws.range(0.04, 0.15), draws.range(-4.0, 4.0));
     let surface = grid_sheet(20, 2, |u, v| {
         let turn = twist * u;
-        path[(u * 20.0).round() as usize] + dvec3(0.0, libm::sin(turn), libm::cos(turn)) * (wide * (2.0 * v - 1.0))
+        path[(u * 20.0).round() as usize]
+            + dvec3(0.0, libm::sin(turn), libm::cos(turn)) * (wide * (2.0 * v - 1.0))
     });
     Cluster::sheet(surface, 0).fitted(1.0)
 }

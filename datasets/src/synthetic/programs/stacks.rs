@@ -54,7 +54,10 @@ pub(super) fn draw_wheel(draws: &mut Draws) -> Cluster {
     wheel.extend(draw_plain_part(draws, hub_size).painted(1));
     if draws.chance(0.4) {
         let tube = draws.range(0.01, 0.06);
-        let profile = crate::synthetic::curves::ring(8, 0.0).iter().map(|c| glam::dvec2(0.5 + tube * c.x, tube * c.y)).collect();
+        let profile = crate::synthetic::curves::ring(8, 0.0)
+            .iter()
+            .map(|c| glam::dvec2(0.5 + tube * c.x, tube * c.y))
+            .collect();
         wheel.add(Form::Turned { profile, is_ring: true, depth: 1.0 }.solid(), 2);
     }
     match draws.index(3) {
@@ -86,19 +89,23 @@ pub(super) fn draw_hollow(draws: &mut Draws) -> Cluster {
         vessel.extend(if draws.chance(0.4) { handle.with_mirror_image(0) } else { handle });
     }
     if draws.chance(0.5) {
-        let foot = dvec3(size.x * draws.range(0.3, 0.9), draws.range(0.03, 0.5), size.z * draws.range(0.3, 0.9));
+        let foot =
+            dvec3(size.x * draws.range(0.3, 0.9), draws.range(0.03, 0.5), size.z * draws.range(0.3, 0.9));
         let part = if draws.chance(0.5) { draw_plain_part(draws, foot) } else { draw_part(draws, foot) };
         vessel.extend(part.moved(DVec3::Y * (bounds.low.y - 0.48 * foot.y)).painted(1));
     }
     if draws.chance(0.3) {
         let lid = dvec3(bounds.size().x, draws.range(0.02, 0.15), bounds.size().z);
         let open = if draws.chance(0.5) { 0.0 } else { draws.range(0.3, 1.8) };
-        let lid = draw_plain_part(draws, lid).moved(dvec3(0.0, 0.0, lid.z / 2.0)).turned(rotation(DVec3::X, -open));
+        let lid =
+            draw_plain_part(draws, lid).moved(dvec3(0.0, 0.0, lid.z / 2.0)).turned(rotation(DVec3::X, -open));
         vessel.extend(lid.moved(dvec3(0.0, bounds.high.y, bounds.low.z)).painted(2));
     }
     if draws.chance(0.25) {
         let tank = dvec3(size.x * draws.range(0.5, 1.1), draws.range(0.2, 0.9), draws.range(0.08, 0.3));
-        vessel.extend(draw_part(draws, tank).moved(dvec3(0.0, draws.range(-0.1, 0.5), bounds.low.z)).painted(0));
+        vessel.extend(
+            draw_part(draws, tank).moved(dvec3(0.0, draws.range(-0.1, 0.5), bounds.low.z)).painted(0),
+        );
     }
     vessel
 }
@@ -127,7 +134,12 @@ fn draw_basin(draws: &mut Draws, size: DVec3) -> Cluster {
 fn draw_handle(draws: &mut Draws, size: DVec3) -> Cluster {
     let (x, out) = (0.46 * size.x, size.x * draws.range(0.1, 0.5));
     let (top, bottom) = (size.y * draws.range(0.1, 0.45), -size.y * draws.range(0.0, 0.4));
-    let knots = [dvec3(x, top, 0.0), dvec3(x + out, 0.8 * top, 0.0), dvec3(x + 0.9 * out, bottom, 0.0), dvec3(x, bottom, 0.0)];
+    let knots = [
+        dvec3(x, top, 0.0),
+        dvec3(x + out, 0.8 * top, 0.0),
+        dvec3(x + 0.9 * out, bottom, 0.0),
+        dvec3(x, bottom, 0.0),
+    ];
     let (radius, section) = (draws.range(0.015, 0.06) * size.max_element(), draw_section(draws));
     Cluster::solid(sweep(&spline(&knots, 6), &section, |_| radius), 1)
 }
@@ -136,7 +148,8 @@ fn draw_handle(draws: &mut Draws, size: DVec3) -> Cluster {
 pub(super) fn draw_heap(draws: &mut Draws) -> Cluster {
     let mut heap = Cluster::default();
     for i in 0..1 + draws.index(8) {
-        let size = draws.range(0.15, 0.7) * dvec3(draws.range(0.2, 1.0), draws.range(0.2, 1.0), draws.range(0.2, 1.0));
+        let size = draws.range(0.15, 0.7)
+            * dvec3(draws.range(0.2, 1.0), draws.range(0.2, 1.0), draws.range(0.2, 1.0));
         let turn = if draws.chance(0.5) { draw_tilt(draws, 3.1) } else { glam::DMat3::IDENTITY };
         let at = dvec3(draws.range(-0.4, 0.4), draws.range(-0.4, 0.4), draws.range(-0.4, 0.4));
         let part = match draws.index(8) {
@@ -186,7 +199,12 @@ pub(super) fn draw_array(draws: &mut Draws) -> Cluster {
     let mut out = array;
     if base {
         let plate = dvec3(1.1 * bounds.size().x, draws.range(0.02, 0.1), 1.1 * bounds.size().z);
-        out.extend(draw_plain_part(draws, plate).standing(bounds.low.y - 0.9 * plate.y).moved(dvec3(bounds.middle().x, 0.0, bounds.middle().z)).painted(1));
+        out.extend(
+            draw_plain_part(draws, plate)
+                .standing(bounds.low.y - 0.9 * plate.y)
+                .moved(dvec3(bounds.middle().x, 0.0, bounds.middle().z))
+                .painted(1),
+        );
     }
     out
 }

@@ -34,17 +34,22 @@ pub(super) fn draw_cabinet(draws: &mut Draws) -> Cluster {
     match draws.index(3) {
         0 => {
             let (x, z, high) = (0.44 * size.x, 0.42 * size.z, draws.range(0.04, 0.25));
-            let foot = draw_plain_part(draws, dvec3(0.05, high, 0.05)).moved(dvec3(x, -(size.y + high) / 2.0, z));
+            let foot =
+                draw_plain_part(draws, dvec3(0.05, high, 0.05)).moved(dvec3(x, -(size.y + high) / 2.0, z));
             cabinet.extend(foot.with_mirror_image(0).with_mirror_image(2).painted(1));
         }
         1 => {
             let plinth = dvec3(0.96 * size.x, 0.06, 0.92 * size.z);
-            cabinet.extend(Cluster::solid(block(plinth.x, plinth.y, plinth.z).moved(0.0, -size.y / 2.0 - 0.02, 0.0), 1));
+            cabinet.extend(Cluster::solid(
+                block(plinth.x, plinth.y, plinth.z).moved(0.0, -size.y / 2.0 - 0.02, 0.0),
+                1,
+            ));
         }
         _ => {}
     }
     if draws.chance(0.3) {
-        let top = dvec3(size.x * draws.range(0.3, 1.0), draws.range(0.1, 0.6), size.z * draws.range(0.05, 0.8));
+        let top =
+            dvec3(size.x * draws.range(0.3, 1.0), draws.range(0.1, 0.6), size.z * draws.range(0.05, 0.8));
         let shift = (size.z - top.z) / 2.0 * draws.range(-1.0, 0.5);
         cabinet.extend(draw_part(draws, top).standing(size.y / 2.0).moved(DVec3::Z * shift).painted(2));
     }
@@ -63,16 +68,22 @@ fn divide_cell(draws: &mut Draws, into: &mut Cluster, cell: Bounds, style: Style
     let same = draws.chance(0.5);
     let mut low = cell.low[axis];
     let repeat = draws.clone();
+    if same {
+        // What the cells take from a copy is not drawn again.
+        draws.bits();
+    }
     for i in 0..n {
         let share = if is_even { 1.0 } else { draws.range(0.6, 1.4) };
-        let high = if i + 1 == n { cell.high[axis] } else { (low + size[axis] / n as f64 * share).min(cell.high[axis]) };
+        let high = if i + 1 == n {
+            cell.high[axis]
+        } else {
+            (low + size[axis] / n as f64 * share).min(cell.high[axis])
+        };
         let mut part = cell;
         (part.low[axis], part.high[axis]) = (low, high);
-        // Equal cells of one kind: each is drawn from the same state.
-        if same && i > 0 {
-            divide_cell(&mut repeat.clone(), into, part, style, 0);
-        } else if same {
-            divide_cell(&mut repeat.clone(), into, part, style, 0);
+        if same {
+            // Cells of one kind: all are filled from the same state.
+            fill_cell(&mut repeat.clone(), into, part, style);
         } else {
             divide_cell(draws, into, part, style, depth - 1);
         }
@@ -86,7 +97,8 @@ fn fill_cell(draws: &mut Draws, into: &mut Cluster, cell: Bounds, style: Style) 
         0..=2 => {
             // A drawer or door: a body whose front stands out a little.
             into.add(block(size.x, size.y, size.z).moved(middle.x, middle.y, middle.z), 0);
-            let front = dvec3(size.x - 2.0 * style.gap, size.y - 2.0 * style.gap, wall).max(DVec3::splat(0.01));
+            let front =
+                dvec3(size.x - 2.0 * style.gap, size.y - 2.0 * style.gap, wall).max(DVec3::splat(0.01));
             let at = middle + DVec3::Z * (size.z / 2.0);
             into.extend(Cluster::solid(draw_block(draws, front).moved(at).solid(), 1));
             into.extend(make_handle(draws, style, front).moved(at + DVec3::Z * (wall / 2.0)));
@@ -99,7 +111,12 @@ fn fill_cell(draws: &mut Draws, into: &mut Cluster, cell: Bounds, style: Style) 
             }
             if draws.chance(0.3) {
                 let item = size * dvec3(draws.range(0.2, 0.8), draws.range(0.3, 0.8), draws.range(0.3, 0.8));
-                into.extend(draw_part(draws, item).standing(cell.low.y + wall).moved(dvec3(middle.x, 0.0, middle.z)).painted(2));
+                into.extend(
+                    draw_part(draws, item)
+                        .standing(cell.low.y + wall)
+                        .moved(dvec3(middle.x, 0.0, middle.z))
+                        .painted(2),
+                );
             }
         }
         _ => {
@@ -135,7 +152,15 @@ fn make_handle(draws: &mut Draws, style: Style, front: DVec3) -> Cluster {
         0 => return Cluster::default(),
         1 => draw_plain_part(&mut draws.clone(), DVec3::splat(0.035)).moved(DVec3::Z * 0.012),
         2 => Cluster::solid(rod(dvec3(-0.5 * long, 0.0, out), dvec3(0.5 * long, 0.0, out), [0.008; 2], 6), 2),
-        3 => Cluster::solid(rod(dvec3(0.4 * front.x, -0.3 * front.y, out), dvec3(0.4 * front.x, 0.3 * front.y, out), [0.008; 2], 6), 2),
+        3 => Cluster::solid(
+            rod(
+                dvec3(0.4 * front.x, -0.3 * front.y, out),
+                dvec3(0.4 * front.x, 0.3 * front.y, out),
+                [0.008; 2],
+                6,
+            ),
+            2,
+        ),
         _ => Cluster::solid(block(0.6 * front.x, 0.02, out), 2).moved(DVec3::Z * (out / 2.0)),
     };
     handle.painted(2)

@@ -44,9 +44,8 @@ pub(super) fn draw_curved_bar(draws: &mut Draws) -> Cluster {
     let section = draw_section(draws);
     let (radius, taper) = (draws.range(0.02, 0.12), draws.range(0.2, 1.2));
     let beads = if draws.chance(0.3) { draws.range(0.1, 0.4) } else { 0.0 };
-    let surface = sweep(&path, &section, |t| {
-        radius * (1.0 + (taper - 1.0) * t) * (1.0 + beads * libm::sin(20.0 * t))
-    });
+    let surface =
+        sweep(&path, &section, |t| radius * (1.0 + (taper - 1.0) * t) * (1.0 + beads * libm::sin(20.0 * t)));
     Cluster::solid(surface, 0).fitted(1.0)
 }
 
@@ -79,7 +78,8 @@ pub(super) fn join_by_bars(points: &[DVec3], pairs: &[[usize; 2]], radius: f64, 
 pub(super) fn box_frame(size: DVec3) -> (Vec<DVec3>, Vec<[usize; 2]>) {
     let corner = |i: usize| dvec3((i & 1) as f64, (i >> 1 & 1) as f64, (i >> 2) as f64);
     let points = (0..8).map(|i| (corner(i) - 0.5) * size).collect();
-    let edges = (0..8usize).flat_map(|a| [1, 2, 4].into_iter().filter(move |bit| a & bit == 0).map(move |bit| [a, a | bit]));
+    let edges = (0..8usize)
+        .flat_map(|a| [1, 2, 4].into_iter().filter(move |bit| a & bit == 0).map(move |bit| [a, a | bit]));
     (points, edges.collect())
 }
 
@@ -143,14 +143,14 @@ fn draw_truss(draws: &mut Draws, radius: f64) -> Cluster {
 /// Meridians and parallels of a body of revolution.
 fn draw_cage(draws: &mut Draws, radius: f64) -> Cluster {
     let (meridians, parallels) = (4 + draws.index(6), 1 + draws.index(4));
-    let knots: Vec<DVec3> =
-        (0..4).map(|i| dvec3(draws.range(0.15, 0.5), f64::from(i) / 3.0, 0.0)).collect();
+    let knots: Vec<DVec3> = (0..4).map(|i| dvec3(draws.range(0.15, 0.5), f64::from(i) / 3.0, 0.0)).collect();
     let profile = spline(&knots, 4);
     let mut cage = Cluster::solid(sweep(&profile, &ring(4, 0.0), |_| radius), 0).around_axis(meridians);
     for j in 0..parallels {
         let p = profile[j * (profile.len() - 1) / (parallels - 1).max(1)];
         let circle = ring(20, 0.0);
-        let path: Vec<DVec3> = (0..=20).map(|i| dvec3(p.x * circle[i % 20].x, p.y, p.x * circle[i % 20].y)).collect();
+        let path: Vec<DVec3> =
+            (0..=20).map(|i| dvec3(p.x * circle[i % 20].x, p.y, p.x * circle[i % 20].y)).collect();
         cage.add(sweep(&path, &ring(4, 0.0), |_| radius), 0);
     }
     cage
@@ -172,7 +172,8 @@ fn draw_rack(draws: &mut Draws, size: DVec3, radius: f64) -> Cluster {
 /// Edges of a prism, antiprism or pyramid.
 fn draw_wire_model(draws: &mut Draws, radius: f64) -> Cluster {
     let n = 3 + draws.index(5);
-    let (high, top, shift) = (draws.range(0.3, 1.2), draws.range(0.0, 1.2), if draws.chance(0.4) { 0.5 } else { 0.0 });
+    let (high, top, shift) =
+        (draws.range(0.3, 1.2), draws.range(0.0, 1.2), if draws.chance(0.4) { 0.5 } else { 0.0 });
     let mut points: Vec<DVec3> = ring(n, 0.0).iter().map(|p| dvec3(0.5 * p.x, 0.0, 0.5 * p.y)).collect();
     points.extend(ring(n, shift / n as f64).iter().map(|p| dvec3(0.5 * top * p.x, high, 0.5 * top * p.y)));
     let mut pairs = Vec::new();
