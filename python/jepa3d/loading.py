@@ -25,7 +25,8 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
     function of (dataset, seed, e, b): the same for any number of threads and ranks, and after any restart.
 
     Args:
-        dataset: A prepared folder, or a :class:`jepa3d.Dataset` (whose split is taken).
+        dataset: A prepared folder, or a :class:`jepa3d.Dataset` (whose split is taken), or a list of folders: several at once,
+            each as ``"DIR"`` or ``"DIR:WEIGHT"``: with weight 0.3 an epoch shows 30 % of its samples, others in the next.
         batch: Samples of a step **over all ranks**; each rank gets ``batch / world`` of them, so that the order does not depend
             on how many there are. What is left at the end of an epoch is dropped.
         patches: ``(G, K)``: patches of a sample and points of a patch.
@@ -37,13 +38,16 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
         points, subset, groupings, repeat, up_axis, shuffle_buffer: As in ``[data]`` of a pretraining config.
         augment: ``[data.augment]``, for example ``{"rotate_up": 3.14159, "per": "sample"}``.
         masking: ``[masking]``, for example ``{"kind": "runs"}``: adds ``context [B, n]`` and ``targets [B, M, L]``.
+        sensor: ``[data.sensor]`` with ``patches_from="online"``, for example ``{}`` for its defaults: adds ``seen_patches`` and
+            ``seen_centers``, what a sensor would see of the same clouds.
         views: ``[hybrid]``'s ``image_size``, ``image_patch``, ``queries``, ``visible``: adds ``view_*``.
         teacher: ``{"name": "hog", "views": 1}``: adds ``embeddings``, ``poses``, ``histograms``, ``weights``.
         threads: Default: as many as there are cores.
         prefetch: Batches made ahead.
 
-    A batch has ``patches [B, G, K, 3]`` relative to ``centers [B, G, 3]``, ``labels [B]`` (-1: none), ``sample_ids``, ``epoch``
-    and ``batch``; voxel blocks add ``counts``, ``cells``, ``edges``.
+    A batch has ``patches [B, G, K, 3]`` relative to ``centers [B, G, 3]``, ``labels [B]`` (-1: none), ``sample_ids``, ``epoch``,
+    ``batch`` and ``sets [B]`` (which of several datasets, whose labels are all -1); voxel blocks add ``counts``, ``cells``,
+    ``edges``.
 
     Raises:
         ValueError: A setting does not serve the dataset. RuntimeError: a shard is not the one that was prepared.
@@ -51,7 +55,7 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
 
     def __init__(
         self,
-        dataset: str | os.PathLike[str] | Dataset,
+        dataset: str | os.PathLike[str] | Dataset | list[str | os.PathLike[str]],
         batch: int = 128,
         patches: tuple[int, int] = (64, 32),
         *,
@@ -67,6 +71,7 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
         up_axis: str | None = None,
         shuffle_buffer: int = 65_536,
         augment: dict[str, Any] | None = None,
+        sensor: dict[str, Any] | None = None,
         masking: dict[str, Any] | None = None,
         views: dict[str, Any] | None = None,
         teacher: dict[str, Any] | None = None,
@@ -75,7 +80,9 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
     ) -> None:
         super().__init__()
         own_split = dataset.split if isinstance(dataset, Dataset) else None
-        self.path = dataset.path if isinstance(dataset, Dataset) else os.fspath(dataset)
+        folders = dataset if isinstance(dataset, (list, tuple)) else [dataset]
+        #: Of the prepared folders.
+        self.paths = [part.path if isinstance(part, Dataset) else os.fspath(part) for part in folders]
         self._ranks = (rank, world)
         self._settings: dict[str, Any] = {
             "split": split or own_split or "train",
@@ -93,6 +100,7 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
             "group_size": patches[1],
             "up_axis": up_axis,
             "augment": augment or {},
+            "sensor": sensor,
             "views": views,
             "masking": masking,
             "teacher": teacher,
@@ -121,7 +129,7 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
         key = (os.getpid(), rank, world, first)
         if self._stream is None or self._stream_key != key:
             settings = json.dumps({**self._settings, "rank": rank, "world": world})
-            self._stream = _jepa3d.BatchStream(self.path, settings, first)
+            self._stream = _jepa3d.BatchStream(self.paths, settings, first)
             self._stream_key = key
         return self._stream
 
@@ -131,7 +139,7 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
 
     @property
     def fingerprint(self) -> str:
-        """Of the dataset."""
+        """Of the dataset; of several, those of all with their weights."""
         return self._fingerprint
 
     def set_epoch(self, epoch: int) -> None:

@@ -1,10 +1,9 @@
 //! The loader's batches as dicts of arrays on the loader's own memory: nothing is copied.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use jepa3d_loader::{
-    Batch, BatchKey, BatchViews, CachedView, Loader, PreparedDataset, TeacherCache, draw_masks,
+    Batch, BatchKey, BatchViews, CachedView, DataShare, DatasetMix, Loader, TeacherCache, draw_masks,
 };
 use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 use pyo3::prelude::*;
@@ -34,22 +33,23 @@ pub(crate) struct BatchStream {
 
 #[pymethods]
 impl BatchStream {
-    /// Opens a prepared dataset and starts the threads at batch `first` of the run; `settings` are JSON.
+    /// Opens prepared datasets (`DIR` or `DIR:WEIGHT`) and starts the threads at batch `first` of the run; `settings` are JSON.
     #[new]
-    fn open(py: Python<'_>, folder: &str, settings: &str, first: u64) -> PyResult<Self> {
+    fn open(py: Python<'_>, folders: Vec<String>, settings: &str, first: u64) -> PyResult<Self> {
         let settings: LoaderSettings = serde_json::from_str(settings).map_err(refuse)?;
         let LoaderSettings { batch, world, .. } = settings;
         if world == 0 || !batch.is_multiple_of(world) {
             return Err(refuse(format!("batch: expected a multiple of the {world} ranks, found {batch}")));
         }
         py.detach(|| {
-            let dataset = Arc::new(PreparedDataset::open(Path::new(folder)).map_err(raise)?);
+            let shares: Result<Vec<DataShare>, _> = folders.iter().map(|folder| folder.parse()).collect();
+            let mix = DatasetMix::open(&shares.map_err(raise)?).map_err(raise)?;
             let config = settings.loader_config();
             let split = config.split.clone();
-            let open = |teacher: &TeacherSettings| TeacherCache::open(&dataset, &teacher.name, &[&split]);
+            let open = |teacher: &TeacherSettings| TeacherCache::open_mix(&mix, &teacher.name, &[&split]);
             let teacher = settings.teacher.as_ref().map(open).transpose().map_err(raise)?;
-            let loader = Loader::start(&dataset, config, first).map_err(raise)?;
-            let fingerprint = dataset.fingerprint().to_owned();
+            let loader = Loader::start_mix(&mix, config, first).map_err(raise)?;
+            let fingerprint = mix.fingerprint();
             let steps_per_epoch = loader.steps_per_epoch();
             let (loader, process) = (Mutex::new(Some(loader)), std::process::id());
             let free = FreeVectors::default();
@@ -105,6 +105,11 @@ impl BatchStream {
         out.set_item("epoch", batch.epoch)?;
         out.set_item("batch", batch.number)?;
         out.set_item("labels", shape_array(py, labels, &[b])?)?;
+        out.set_item("sets", shape_array(py, batch.sets.iter().copied().map(i64::from).collect(), &[b])?)?;
+        if let Some(seen) = batch.seen.take() {
+            out.set_item("seen_patches", shape_array(py, seen.patches, &[b, g, k, 3])?)?;
+            out.set_item("seen_centers", shape_array(py, seen.centers, &[b, g, 3])?)?;
+        }
         let patches = std::mem::take(&mut batch.patches);
         out.set_item("patches", lend_array(py, patches, [b, g, k, 3], &self.free)?)?;
         out.set_item("centers", shape_array(py, std::mem::take(&mut batch.centers), &[b, g, 3])?)?;
@@ -170,7 +175,7 @@ impl BatchStream {
         batch: &Batch,
         at: usize,
     ) -> PyResult<Vec<CachedView<'a>>> {
-        let views = cache.views(&batch.sample_ids[at]).map_err(raise)?;
+        let views = cache.views_of(batch.sets[at], &batch.sample_ids[at]).map_err(raise)?;
         let valid: Vec<CachedView<'_>> = views.filter(|view| view.valid).collect();
         let asked = self.settings.teacher.as_ref().map_or(0, |teacher| teacher.views);
         let purpose = format!("views of epoch {}", batch.epoch);

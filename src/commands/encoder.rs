@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jepa3d_loader::PreparedDataset;
+use jepa3d_loader::{PreparedDataset, learned_from};
 use jepa3d_schemas::UpAxis;
 use jepa3d_train::{FrozenEncoder, InputOptions, Pooling, PretrainConfig};
 
@@ -22,6 +22,10 @@ pub(crate) struct EncoderArgs {
     /// Group the stored clouds as the encoder learned, whatever groups the set holds; without it, other groups are refused.
     #[arg(long)]
     regroup: bool,
+    /// With --regroup: repeat the points of clouds that have fewer than the encoder has patches, or a patch has points; without
+    /// it such a cloud is an error that names it. Clouds of fewer points than N are taken whole either way.
+    #[arg(long, requires = "regroup")]
+    repeat_points: bool,
     /// The axis that was up where the encoder learned, if its checkpoint does not say; clouds are turned to it.
     #[arg(long, value_enum, value_name = "AXIS")]
     up_axis: Option<UpAxisName>,
@@ -106,7 +110,8 @@ impl EncoderArgs {
         regroup: bool,
     ) -> anyhow::Result<FrozenEncoder> {
         let preset = self.preset.as_deref().map(read_preset).transpose()?;
-        let options = InputOptions { regroup, up_axis: self.up_axis.map(UpAxis::from) };
+        let (repeats, up_axis) = (self.repeat_points, self.up_axis.map(UpAxis::from));
+        let options = InputOptions { regroup, repeats, up_axis };
         let encoder = FrozenEncoder::open(run, preset.as_ref(), device)?.with_input(options);
         encoder.describe_input(dataset)?.into_iter().for_each(tell);
         Ok(encoder)
@@ -124,7 +129,7 @@ impl EncoderArgs {
             let own = Arc::new(PreparedDataset::open(folder)?);
             return Ok(encoder.randomize(&own, std::slice::from_ref(&encoder.config().data.split))?);
         }
-        if encoder.fingerprint().is_some_and(|learned| learned != dataset.fingerprint()) {
+        if encoder.fingerprint().is_some_and(|learned| !learned_from(learned, dataset.fingerprint())) {
             tell(format_args!(
                 "note: random weights take their batch-norm statistics from {}, those of the encoder are of the set that it \
                  learned from (--calibrate-on DIR)",

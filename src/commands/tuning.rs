@@ -178,6 +178,7 @@ fn describe_live(verb: Verb, request: &DownstreamRequest) -> LiveFacts {
         config: request.config.to_toml(),
         identity: live::identify(kind, &request.out),
         data: request.dataset.folder().to_owned(),
+        is_one_set: true,
         up_axis: request.config.data.up_axis,
     }
 }

@@ -26,6 +26,7 @@ mod kill_commands;
 mod left_overs;
 mod limits;
 mod live;
+mod mixed_data;
 mod module_circles;
 mod other_groups;
 mod output_folder;

@@ -32,7 +32,7 @@ pub struct RunState {
     pub step: u64,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
-    /// Fingerprint of the dataset.
+    /// Fingerprint of the dataset; of several, those of all with their weights.
     pub fingerprint: String,
     /// The groups that it learned from, in words; absent in older files and where clouds are cropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]

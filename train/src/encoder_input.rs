@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 pub struct InputOptions {
     /// Stored clouds are grouped as the encoder learned, whatever groups are stored.
     pub regroup: bool,
+    /// With `regroup`, the points of clouds that have fewer than the encoder has patches, or a patch has points, are repeated.
+    pub repeats: bool,
     /// The axis that is up in the clouds that the encoder learned from, where the checkpoint does not say, or to overrule it.
     pub up_axis: Option<UpAxis>,
 }
@@ -73,7 +75,8 @@ impl LearnedInput {
         let mut eval = data.eval_config(dataset);
         let mut notes = Vec::new();
         if options.regroup {
-            let regroup = Some(FreshStart { points: self.find_points(data, dataset)?, seed: None });
+            let points = self.find_points(data, dataset)?;
+            let regroup = Some(FreshStart { points, seed: None, repeats: options.repeats });
             eval = EvalConfig { batch: 64, regroup, ..eval };
         } else {
             notes.extend(self.check_groups(data, dataset)?);

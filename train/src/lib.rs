@@ -8,7 +8,7 @@
 //! use std::sync::atomic::AtomicBool;
 //! use jepa3d_train::{PretrainConfig, PretrainRequest, Trainer};
 //! let config = PretrainConfig::load("configs/pretrain/3d-jepa-small.toml".as_ref(), &["run.epochs=4".into()])?;
-//! let (data, out) = ("out/synthetic".into(), "out/run".into());
+//! let (data, out) = (vec!["out/synthetic".parse()?], "out/run".into());
 //! let (device, emulates_bf16, shown) = ("cpu".into(), false, None);
 //! let request = PretrainRequest { config, data, out, resume: true, device, emulates_bf16, shown };
 //! let outcome = Trainer::new(request)?.run(&AtomicBool::new(false), &mut |event| println!("{event:?}"))?;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jepa3d_loader::DataShare;
+
 use crate::config::PretrainConfig;
 use crate::metrics::Scalars;
 use crate::trained_samples::{SamplePlan, TrainedSamples};
@@ -10,8 +12,9 @@ use crate::trained_samples::{SamplePlan, TrainedSamples};
 pub struct PretrainRequest {
     /// The resolved config.
     pub config: PretrainConfig,
-    /// Folder of the prepared dataset.
-    pub data: PathBuf,
+    /// Folders of prepared datasets and how much of each an epoch shows; at least one. Online monitors look at the first that
+    /// has classes.
+    pub data: Vec<DataShare>,
     /// The run folder.
     pub out: PathBuf,
     /// Continue the run in `out`, if there is one.

@@ -102,7 +102,7 @@ impl RunFolder {
 
 /// What a run learns from.
 pub(crate) struct RunOrigin {
-    /// Of the dataset.
+    /// Of the dataset, or of all of them with their weights.
     pub fingerprint: String,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,

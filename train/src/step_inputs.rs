@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use jepa3d_loader::{
-    Batch, BatchKey, BatchViews, CachedView, Error as LoaderError, Loader, Masks, PreparedDataset,
-    SeenPatches, TeacherCache, draw_masks,
+    Batch, BatchKey, BatchViews, CachedView, DatasetMix, Error as LoaderError, Loader, Masks, MixPart,
+    PreparedDataset, SeenPatches, TeacherCache, draw_masks,
 };
 use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 
@@ -23,6 +23,9 @@ use crate::trained_samples::ShownRows;
 pub(crate) struct StepInputs {
     config: PretrainConfig,
     device: Device,
+    /// What batches are of.
+    mix: DatasetMix,
+    /// The first of them.
     dataset: Arc<PreparedDataset>,
     source: InputSource,
     loader: Loader,
@@ -61,29 +64,30 @@ impl StepInputs {
     /// Starts the loader after `steps` steps, and opens the teacher's cache where the method learns from one.
     ///
     /// # Errors
-    /// Fails if the dataset does not serve the config, has no such cache, or one whose embeddings have another width than
-    /// the config states.
+    /// Fails if a dataset does not serve the config, has no such cache, or one whose embeddings have another width than
+    /// the config states, or the datasets do not go together.
     pub(crate) fn start(
         config: &PretrainConfig,
-        dataset: &Arc<PreparedDataset>,
+        mix: &DatasetMix,
         device: &Device,
         steps: u64,
     ) -> Result<Self> {
         let source = match config.method {
             Method::Masked => {
                 let has_views = config.cross.weight > 0.0;
-                let teacher = has_views.then(|| open_teacher(config, dataset).map(Box::new)).transpose()?;
+                let teacher = has_views.then(|| open_teacher(config, mix).map(Box::new)).transpose()?;
                 InputSource::Masked { teacher }
             }
             Method::Hybrid => InputSource::Hybrid,
-            Method::Cross => InputSource::Cross { teacher: Box::new(open_teacher(config, dataset)?) },
+            Method::Cross => InputSource::Cross { teacher: Box::new(open_teacher(config, mix)?) },
         };
         let first_batch = steps * config.optim.accumulate as u64;
-        let loader = Loader::start(dataset, config.loader_config(), first_batch)?;
+        let loader = Loader::start_mix(mix, config.loader_config(), first_batch)?;
         Ok(Self {
             config: config.clone(),
             device: device.clone(),
-            dataset: Arc::clone(dataset),
+            mix: mix.clone(),
+            dataset: Arc::clone(mix.first()),
             source,
             loader,
         })
@@ -97,15 +101,28 @@ impl StepInputs {
     /// What they are made from.
     pub(crate) fn origin(&self) -> RunOrigin {
         let teacher = self.source.teacher().map(describe);
-        let fingerprint = self.dataset.fingerprint().to_owned();
+        let fingerprint = self.mix.fingerprint();
         let grouping = self.config.data.learned_grouping(&self.dataset).map(|groups| groups.to_string());
         let up_axis = self.config.data.up_axis.unwrap_or(self.dataset.up_axis());
         RunOrigin { fingerprint, steps_per_epoch: self.steps_per_epoch(), teacher, grouping, up_axis }
     }
 
-    /// Samples of the split, each counted once.
+    /// Samples that an epoch shows, each counted once where it shows all.
     pub(crate) fn samples(&self) -> usize {
         self.loader.samples() / self.config.data.repeat
+    }
+
+    /// What of each dataset an epoch shows, where there are several.
+    pub(crate) fn describe_mix(&self) -> Vec<String> {
+        let count = |part: &MixPart| {
+            let split = &self.config.data.split;
+            let splits = part.dataset.splits();
+            let total = splits.iter().find(|(name, _)| name == split).map_or(0, |&(_, count)| count);
+            let (shown, folder) = ((total as f64 * part.weight).round(), part.dataset.folder().display());
+            format!("data: {folder}, weight {}: {shown} of its {total} samples an epoch", part.weight)
+        };
+        let is_said = self.mix.is_mixed() || self.mix.parts()[0].weight != 1.0;
+        self.mix.parts().iter().filter(|_| is_said).map(count).collect()
     }
 
     /// Waits for the next batch, whose first `shown` rows are described.
@@ -229,7 +246,8 @@ impl StepInputs {
         at: usize,
     ) -> Result<Vec<CachedView<'a>>> {
         let (id, key) = (&batch.sample_ids[at], &batch.keys()[at]);
-        let valid: Vec<CachedView<'_>> = teacher.views(id)?.filter(|view| view.valid).collect();
+        let views = teacher.views_of(batch.sets[at], id)?;
+        let valid: Vec<CachedView<'_>> = views.filter(|view| view.valid).collect();
         let purpose = format!("views of epoch {}", batch.epoch);
         let mut draws = Draws::new(self.config.run.seed, key, &purpose);
         let chosen = draws.distinct_sorted(valid.len(), self.config.cross.views.min(valid.len()));
@@ -265,12 +283,12 @@ impl StepInputs {
 /// Fails as a run does whose dataset does not serve its config, or whose masks leave no context.
 pub fn try_first_input(config: &PretrainConfig, dataset: &Arc<PreparedDataset>) -> Result<()> {
     config.check()?;
-    StepInputs::start(config, dataset, &Device::Cpu, 0)?.next(0)?;
+    StepInputs::start(config, &DatasetMix::from(dataset), &Device::Cpu, 0)?.next(0)?;
     Ok(())
 }
 
-fn open_teacher(config: &PretrainConfig, dataset: &Arc<PreparedDataset>) -> Result<TeacherCache> {
-    let cache = TeacherCache::open(dataset, &config.teacher.name, &[&config.data.split])?;
+fn open_teacher(config: &PretrainConfig, mix: &DatasetMix) -> Result<TeacherCache> {
+    let cache = TeacherCache::open_mix(mix, &config.teacher.name, &[&config.data.split])?;
     if cache.width() != config.teacher.width {
         let expected = format!("the width {} of the cache {:?}", cache.width(), config.teacher.name);
         return Err(out_of_range("teacher.width", expected, config.teacher.width));

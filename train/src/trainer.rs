@@ -3,11 +3,10 @@
 //! Nothing is drawn from a stateful generator: order, augmentation, masks and dropout are functions of (seed, epoch,
 //! batch, sample), so a checkpoint is parameters, moments and a step number.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use jepa3d_loader::PreparedDataset;
+use jepa3d_loader::DatasetMix;
 use jepa3d_schemas::Draws;
 
 use crate::checkpoint::{self, Checkpoint, RunState};
@@ -73,11 +72,11 @@ impl Trainer {
         config.check()?;
         let device = open_device(&device)?;
         let precision = PassPrecision::settle(config.run.precision, &device, emulates_bf16)?;
-        let dataset = Arc::new(PreparedDataset::open(&data)?);
+        let mix = DatasetMix::open(&data)?;
         let folder = RunFolder::open(&out, resume)?;
         let checkpoint = folder.checkpoint()?;
         let step = checkpoint.as_ref().map_or(0, Checkpoint::step);
-        let inputs = StepInputs::start(&config, &dataset, &device, step)?;
+        let inputs = StepInputs::start(&config, &mix, &device, step)?;
         let (model, parameters) = PretrainModel::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
         let mut monitors = MonitorState::default();
@@ -88,7 +87,7 @@ impl Trainer {
         write_run_config(&folder.path, &config)?;
         let saved = (step > 0).then_some(step);
         let metrics = MetricsWriter::open(&folder.path, saved)?;
-        let evaluation = OnlineEvaluation::new(&config, &dataset, &device, monitors)?;
+        let evaluation = OnlineEvaluation::new(&config, mix.labelled(), &device, monitors)?;
         if config.model.calibrate && step == 0 {
             evaluation.subset.calibrate(&model)?;
         }
@@ -116,6 +115,7 @@ impl Trainer {
     /// Fails if a shard or the disk does, or the loss is not finite.
     pub fn run(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<RunOutcome> {
         report(self.begin_event());
+        self.inputs.describe_mix().into_iter().for_each(|line| report(Event::Header(line)));
         let (first, end) = (self.step, self.last_step());
         if self.step == 0 && self.config.monitor.probe_every > 0 {
             self.evaluate(report)?;

@@ -115,7 +115,7 @@ impl Trial {
         config.data.threads = config.data.threads.min(bench.cores);
         let request = PretrainRequest {
             config,
-            data: bench.dataset.folder().to_owned(),
+            data: vec![bench.dataset.folder().into()],
             out: self.out.clone(),
             resume: true,
             device: bench.device.to_owned(),

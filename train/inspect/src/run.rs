@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jepa3d_loader::{MaskKind, PatchesFrom};
+use jepa3d_loader::{MaskKind, PatchesFrom, learned_from};
 use jepa3d_schemas::UpAxis;
 use jepa3d_train::{
     FrozenEncoder, LAST_FILE, Logged, METRICS_FILE, PretrainConfig, read_metrics, read_run_config,
@@ -181,7 +181,7 @@ impl RunView {
         let encoder = FrozenEncoder::open(folder, None, "cpu")?;
         let found = &shown.manifest().fingerprint;
         match encoder.fingerprint() {
-            Some(trained) if trained != found => Err(Error::Checkpoint {
+            Some(trained) if !learned_from(trained, found) => Err(Error::Checkpoint {
                 path,
                 expected: format!("the dataset it was trained on, fingerprint {trained}"),
                 found: format!("{found} in {}", shown.folder().display()),

@@ -113,7 +113,7 @@ fn a_trained_run_shows_the_errors_of_its_targets_alone() {
     (config.run.max_steps, config.monitor.probe_every) = (4, 0);
     let request = PretrainRequest {
         config,
-        data: data.clone(),
+        data: vec![data.as_path().into()],
         out: run.clone(),
         resume: false,
         device: "cpu".into(),

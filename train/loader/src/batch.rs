@@ -20,14 +20,16 @@ pub struct Batch {
     pub sample_ids: Vec<String>,
     /// `[B]`, indices into the dataset's classes.
     pub labels: Vec<Option<i32>>,
+    /// `[B]`, the dataset of a mix that each sample is of, from 0; labels are absent where there are several.
+    pub sets: Vec<u32>,
     /// `[B,G,K,3]`, minus the center.
     pub patches: Vec<f32>,
     /// `[B,G,3]`, in farthest-point order.
     pub centers: Vec<f32>,
     /// `[B,G]`, voxel blocks only: the first points of a patch that are distinct (0 = no block).
     pub counts: Option<Vec<u16>>,
-    /// What tells the draws of each sample from others, where an epoch shows samples several times: the id and which time;
-    /// else empty, and the ids serve.
+    /// What tells the draws of each sample from others, where an epoch shows samples several times or of several sets: the
+    /// id, which set, which time; else empty, and the ids serve.
     pub(crate) keys: Vec<String>,
     /// One view of every sample, where the method reads views.
     pub views: Option<BatchViews>,
@@ -131,6 +133,7 @@ impl Batch {
         (self.rows, self.groups) = (rows, groups);
         self.sample_ids.clear();
         self.labels.clear();
+        self.sets.clear();
         self.keys.clear();
         // Every value is overwritten, so those of a recycled batch may stay.
         self.patches.resize(rows * groups * size * 3, 0.0);

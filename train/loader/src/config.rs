@@ -8,6 +8,7 @@ use crate::batch_points::PointScope;
 use crate::corruption::Corruption;
 use crate::dataset::PreparedDataset;
 use crate::error::{Error, Result, out_of_range};
+use crate::mix::DatasetMix;
 use crate::patch_source::{PatchesFrom, PointSubset};
 use crate::selection::SampleSelection;
 use crate::sensor::Sensor;
@@ -121,6 +122,18 @@ impl LoaderConfig {
         self.check_views(dataset)
     }
 
+    /// Checks as [`LoaderConfig::check`] does for each of several datasets, and that these go together.
+    ///
+    /// # Errors
+    /// Fails as that does, or if the datasets do not go together.
+    pub(crate) fn check_mix(&self, mix: &DatasetMix) -> Result<()> {
+        mix.parts().iter().try_for_each(|part| self.check(&part.dataset))?;
+        if mix.is_mixed() && self.label_points.is_some() {
+            return Err(out_of_range("--data", "one dataset where points come with their labels", "several"));
+        }
+        mix.check(self.patches_from, self.views.is_some())
+    }
+
     /// Refuses patches that the stored groupings do not hold, or whose source the dataset does not serve.
     fn check_patches(&self, dataset: &PreparedDataset) -> Result<()> {
         let shape = dataset.shape();
@@ -173,6 +186,8 @@ pub struct FreshStart {
     pub points: usize,
     /// Seed of random starts, as one of several votes takes them; none: the canonical start, as preparation takes it.
     pub seed: Option<u64>,
+    /// Whether the points of a cloud that has fewer than `G` or `K` are repeated, in their order; else it is an error.
+    pub repeats: bool,
 }
 
 /// How samples are read for evaluation: each once, with its canonical grouping, stored or made afresh.
@@ -221,7 +236,7 @@ impl EvalConfig {
     /// Fails if a number is 0, the stored groupings are smaller than what is asked for and not made afresh, or a cloud is
     /// to be corrupted under a stored grouping.
     pub(crate) fn check(&self, dataset: &PreparedDataset) -> Result<()> {
-        let Some(FreshStart { points, seed: None }) = self.regroup else {
+        let Some(FreshStart { points, seed: None, .. }) = self.regroup else {
             if self.corruption.is_some() {
                 let expected = "a fresh grouping where clouds are corrupted";
                 return Err(out_of_range(

@@ -28,6 +28,16 @@ pub enum Error {
         /// Splits that hold samples.
         splits: Vec<String>,
     },
+    /// Datasets do not go together.
+    #[error("{folder}: expected {expected}, found {found}", folder = folder.display())]
+    Mix {
+        /// The one that does not go with those before it.
+        folder: PathBuf,
+        /// What they have.
+        expected: String,
+        /// What it has.
+        found: String,
+    },
     /// The dataset has no views, which a teacher needs.
     #[error("{folder}: expected views, found none (prepare --only views adds them)", folder = folder.display())]
     NoViews {

@@ -16,6 +16,9 @@ mod epoch_plan;
 mod eval_tests;
 mod held_groups;
 mod lock;
+mod mix_rows;
+#[cfg(test)]
+mod mix_tests;
 #[cfg(test)]
 mod patch_tests;
 #[cfg(test)]
@@ -39,11 +42,13 @@ use std::thread::JoinHandle;
 use crate::batch::Batch;
 use crate::batch_positions::BatchPositions;
 use crate::config::{EvalConfig, LoaderConfig};
-use crate::dataset::{PreparedDataset, RowGroupAt};
+use crate::dataset::PreparedDataset;
 use crate::error::{Error, Result};
+use crate::mix::DatasetMix;
 use crate::selection::SampleSelection;
 use batch_maker::{BatchMaker, RowOrder};
 use lock::lock;
+use mix_rows::MixRows;
 
 /// Ready batches, endlessly.
 pub struct Loader {
@@ -62,14 +67,22 @@ impl Loader {
     /// Fails if the config does not fit the dataset, the split does not exist or is smaller than a
     /// batch, a shard of it is missing or broken at its end, or a thread cannot be started.
     pub fn start(dataset: &Arc<PreparedDataset>, config: LoaderConfig, first_batch: u64) -> Result<Self> {
-        config.check(dataset)?;
-        let row_groups = dataset.row_groups(&[&config.split])?;
-        let samples = config.repeat * count_rows(&row_groups, config.samples.as_ref());
+        Self::start_mix(&DatasetMix::from(dataset), config, first_batch)
+    }
+
+    /// Starts the threads over several datasets at once, each of which has the split, at batch `first_batch` of the run.
+    ///
+    /// # Errors
+    /// Fails as [`Loader::start`] does for each of them, if they do not go together, or a weight shows no sample.
+    pub fn start_mix(mix: &DatasetMix, config: LoaderConfig, first_batch: u64) -> Result<Self> {
+        config.check_mix(mix)?;
+        let rows = MixRows::find(mix, &[&config.split], &config)?;
+        let samples = rows.shown();
         let (rank, world) = (config.rank, config.world);
         let positions = BatchPositions { samples, batch: config.batch, rank, world, drop_last: true };
         positions.check()?;
         let order = RowOrder::Shuffled { first: first_batch };
-        Self::spawn(BatchMaker::new(dataset, config, row_groups, positions, order), first_batch)
+        Self::spawn(BatchMaker::new(mix, config, rows, positions, order), first_batch)
     }
 
     fn spawn(maker: BatchMaker, first: u64) -> Result<Self> {
@@ -93,7 +106,7 @@ impl Loader {
         self.maker.positions.steps_per_epoch()
     }
 
-    /// Samples of the split.
+    /// Samples that an epoch shows.
     pub fn samples(&self) -> usize {
         self.maker.positions.samples
     }
@@ -146,10 +159,6 @@ impl Drop for Loader {
     }
 }
 
-fn count_rows(row_groups: &[RowGroupAt], samples: Option<&SampleSelection>) -> usize {
-    samples.map_or_else(|| row_groups.iter().map(|group| group.rows).sum(), SampleSelection::len)
-}
-
 /// Visits every sample of the splits (of all splits, without names) that `config` wants once, in stored order, with its
 /// canonical grouping.
 ///
@@ -162,14 +171,15 @@ pub fn for_each_in_order<E: From<Error>>(
     mut visit: impl FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
     config.check(dataset)?;
-    let row_groups = dataset.row_groups(splits)?;
+    let (mix, loading) = (DatasetMix::from(dataset), config.loading());
+    let rows = MixRows::find(&mix, splits, &loading)?;
     if config.samples.as_ref().is_some_and(SampleSelection::is_empty) {
         return Ok(());
     }
-    let samples = count_rows(&row_groups, config.samples.as_ref());
+    let samples = rows.shown();
     let positions = BatchPositions { samples, batch: config.batch, rank: 0, world: 1, drop_last: false };
     positions.check()?;
-    let maker = BatchMaker::new(dataset, config.loading(), row_groups, positions, RowOrder::Stored);
+    let maker = BatchMaker::new(&mix, loading, rows, positions, RowOrder::Stored);
     let mut loader = Loader::spawn(maker.evaluate(config), 0)?;
     for _ in 0..loader.maker.end().unwrap_or(0) {
         visit(loader.next()?)?;

@@ -1,4 +1,4 @@
-//! A complete cache of embeddings in memory, as training reads it: every view of a sample by the sample's id.
+//! Complete caches of embeddings in memory, as training reads them: every view of a sample by its dataset and its id.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,6 +11,7 @@ use jepa3d_schemas::{
 
 use crate::dataset::PreparedDataset;
 use crate::error::{Error, Result, out_of_range};
+use crate::mix::DatasetMix;
 
 /// What a teacher says of one view, and what a predictor may be told of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,9 +32,10 @@ pub struct CachedView<'a> {
 #[derive(Debug)]
 pub struct TeacherCache {
     path: PathBuf,
-    facts: TeacherFacts,
-    /// Rows of each sample.
-    samples: BTreeMap<String, Range<usize>>,
+    /// Those of the first dataset; the others differ in what dataset and views they are of.
+    facts: Option<TeacherFacts>,
+    /// Rows of each sample of each dataset.
+    samples: Vec<BTreeMap<String, Range<usize>>>,
     views: Vec<u16>,
     valid: Vec<bool>,
     /// `[rows, D_t]`, `[rows, 8]` and `[rows, 48]`.
@@ -49,6 +51,22 @@ impl TeacherCache {
     /// Fails if there is no such split, there is no complete cache of that name, it was made from other samples or images (the error names the
     /// fact with both values), a shard is not the one that was written, or it lacks a view: the error names the first.
     pub fn open(dataset: &PreparedDataset, name: &str, splits: &[&str]) -> Result<Self> {
+        let mut cache = Self::empty();
+        cache.add(dataset, name, splits)?;
+        Ok(cache)
+    }
+
+    /// Reads the caches `name` of all datasets of a mix, made by one teacher in one way: the shards of `splits`.
+    ///
+    /// # Errors
+    /// Fails as [`TeacherCache::open`] does for each of them, or if they are of different teachers.
+    pub fn open_mix(mix: &DatasetMix, name: &str, splits: &[&str]) -> Result<Self> {
+        let mut cache = Self::empty();
+        mix.parts().iter().try_for_each(|part| cache.add(&part.dataset, name, splits))?;
+        Ok(cache)
+    }
+
+    fn add(&mut self, dataset: &PreparedDataset, name: &str, splits: &[&str]) -> Result<()> {
         check_teacher_name(name)?;
         dataset.check_splits(splits)?;
         let path = TeacherManifest::path(dataset.folder(), name);
@@ -61,26 +79,28 @@ impl TeacherCache {
         let expected = TeacherFacts {
             fingerprint: dataset.fingerprint().to_owned(),
             views_plan: views.plan.clone(),
-            ..manifest.facts.clone()
+            ..self.facts.clone().unwrap_or_else(|| manifest.facts.clone())
         };
         expected.check_same(&path, &manifest.facts)?;
-        let mut cache = Self::empty(path, expected);
+        self.path = path;
+        self.samples.push(BTreeMap::new());
+        self.facts.get_or_insert_with(|| expected.clone());
         let is_wanted = |split: &str| splits.is_empty() || splits.contains(&split);
         for views in views.shards.iter().filter(|views| is_wanted(&views.split)) {
             let file = TeacherManifest::shard_beside(name, &views.file);
             let Some(entry) = manifest.shards.iter().find(|entry| entry.file == file) else {
-                return Err(DataError::contract(&cache.path, "shards", file, "none of this name").into());
+                return Err(DataError::contract(&self.path, "shards", file, "none of this name").into());
             };
-            cache.read(dataset.folder(), entry, views)?;
+            self.read(&expected, dataset.folder(), entry, views)?;
         }
-        Ok(cache)
+        Ok(())
     }
 
-    fn empty(path: PathBuf, facts: TeacherFacts) -> Self {
+    fn empty() -> Self {
         Self {
-            path,
-            facts,
-            samples: BTreeMap::new(),
+            path: PathBuf::new(),
+            facts: None,
+            samples: Vec::new(),
             views: Vec::new(),
             valid: Vec::new(),
             embeddings: Vec::new(),
@@ -91,25 +111,37 @@ impl TeacherCache {
 
     /// Numbers of an embedding, `D_t`.
     pub fn width(&self) -> usize {
-        self.facts.width
+        self.facts().width
     }
 
-    /// What the cache was made from.
+    /// What the cache was made from; of several, that of the first dataset.
     pub fn facts(&self) -> &TeacherFacts {
-        &self.facts
+        self.facts.as_ref().expect("a cache is of one dataset at least")
     }
 
-    /// The views of a sample by ascending number, at least one.
+    /// The views of a sample of the first dataset by ascending number, at least one.
     ///
     /// # Errors
     /// Fails if the cache has none of this sample; the error names it.
     pub fn views(&self, sample_id: &str) -> Result<impl ExactSizeIterator<Item = CachedView<'_>> + Clone> {
-        let rows = self.samples.get(sample_id).cloned().ok_or_else(|| self.missing(sample_id, None))?;
-        Ok(rows.map(|row| self.row(row)))
+        self.views_of(0, sample_id)
+    }
+
+    /// The views of a sample of dataset `set` of a mix by ascending number, at least one.
+    ///
+    /// # Errors
+    /// Fails if there are none of this sample; the error names it.
+    pub fn views_of(
+        &self,
+        set: u32,
+        sample_id: &str,
+    ) -> Result<impl ExactSizeIterator<Item = CachedView<'_>> + Clone> {
+        let rows = self.samples.get(set as usize).and_then(|samples| samples.get(sample_id)).cloned();
+        Ok(rows.ok_or_else(|| self.missing(sample_id, None))?.map(|row| self.row(row)))
     }
 
     fn row(&self, row: usize) -> CachedView<'_> {
-        let width = self.facts.width;
+        let width = self.width();
         CachedView {
             view: self.views[row],
             valid: self.valid[row],
@@ -124,14 +156,20 @@ impl TeacherCache {
         Error::NoEmbedding { path, id: sample_id.to_owned(), view }
     }
 
-    fn read(&mut self, folder: &Path, entry: &ShardEntry, views: &ShardEntry) -> Result<()> {
+    fn read(
+        &mut self,
+        facts: &TeacherFacts,
+        folder: &Path,
+        entry: &ShardEntry,
+        views: &ShardEntry,
+    ) -> Result<()> {
         let path = folder.join(&entry.file);
         let (_, hash) = file_hash(&path).map_err(|e| Error::io(&path, e))?;
         if hash != entry.hash {
             return Err(DataError::contract(&path, "content hash", &entry.hash, hash).into());
         }
         let reader = TeacherReader::open(&path)?;
-        self.facts.check_footer(&path, reader.metadata())?;
+        facts.check_footer(&path, reader.metadata())?;
         let first = self.views.len();
         for group in 0..reader.row_groups() {
             self.append(&path, reader.read_row_group(group, &[])?)?;
@@ -144,9 +182,9 @@ impl TeacherCache {
 
     /// Takes the rows of a row group over; lists must have the lengths of the contract.
     fn append(&mut self, path: &Path, group: TeacherGroup) -> Result<()> {
-        let start = self.views.len();
+        let (start, width) = (self.views.len(), self.width());
         let lists = [
-            ("embedding", group.embedding, self.facts.width, &mut self.embeddings),
+            ("embedding", group.embedding, width, &mut self.embeddings),
             ("pose", group.pose, POSE_NUMBERS, &mut self.poses),
             ("histogram", group.histogram, HISTOGRAM_NUMBERS, &mut self.histograms),
         ];
@@ -162,7 +200,8 @@ impl TeacherCache {
         self.views.extend(group.view.unwrap_or_default());
         self.valid.extend(group.valid.unwrap_or_default());
         for (row, id) in (start..).zip(group.sample_id.unwrap_or_default()) {
-            let rows = self.samples.entry(id).or_insert(row..row);
+            let samples = self.samples.last_mut().expect("a dataset is being read");
+            let rows = samples.entry(id).or_insert(row..row);
             if rows.end != row || (rows.start < row && self.views[row - 1] >= self.views[row]) {
                 return Err(DataError::contract(path, "rows", "ascending ids and views", "others").into());
             }
@@ -177,7 +216,7 @@ impl TeacherCache {
         for group in 0..reader.row_groups() {
             let keys = reader.read_row_group(group, &["sample_id", "view"])?;
             for (id, view) in keys.sample_id.iter().flatten().zip(keys.view.iter().flatten()) {
-                let rows = self.samples.get(id).cloned().unwrap_or(0..0);
+                let rows = self.samples.last().and_then(|samples| samples.get(id)).cloned().unwrap_or(0..0);
                 if !self.views[rows].contains(view) {
                     return Ok(self.missing(id, Some(*view)));
                 }

@@ -164,7 +164,8 @@ fn settings_that_the_dataset_does_not_serve_are_named() {
         refused(&place, "run", false, &sets, wrong);
     }
     let none = place.path("empty");
-    let request = crate::PretrainRequest { data: none.clone(), ..place.request("run", false, &[]) };
+    let request =
+        crate::PretrainRequest { data: vec![none.as_path().into()], ..place.request("run", false, &[]) };
     let error = super::Trainer::new(request).err().unwrap().to_string();
     assert!(
         error.starts_with(&format!("{}: expected a complete prepared dataset", none.display())),

@@ -66,7 +66,7 @@ impl TrainerFixture {
     }
 
     pub fn request(&self, out: &str, resume: bool, sets: &[&str]) -> PretrainRequest {
-        let (data, out) = (self.path("data"), self.path(out));
+        let (data, out) = (vec![self.path("data").as_path().into()], self.path(out));
         PretrainRequest {
             config: config(sets),
             data,

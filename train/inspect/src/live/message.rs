@@ -18,6 +18,8 @@ pub struct LiveFacts {
     pub identity: String,
     /// The prepared dataset, for the views of clouds.
     pub data: PathBuf,
+    /// Whether all clouds are of that dataset: then their views are found there by the names of the samples.
+    pub is_one_set: bool,
     /// Up in the clouds that are trained on; none: as they are stored.
     pub up_axis: Option<UpAxis>,
 }

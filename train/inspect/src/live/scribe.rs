@@ -67,7 +67,8 @@ impl LiveScribe {
         stream.log_static("/", &up)?;
         stream.log_static("run", &TextDocument::from_markdown(page(&facts)))?;
         let one = Query { limit: 1, ..Query::default() };
-        let selection = manifest.views.is_some().then(|| Selection::new(&facts.data, &one)).transpose()?;
+        let has_views = manifest.views.is_some() && facts.is_one_set;
+        let selection = has_views.then(|| Selection::new(&facts.data, &one)).transpose()?;
         Ok(Self { selection, named: BTreeSet::new(), panes: LivePanes::default() })
     }
 

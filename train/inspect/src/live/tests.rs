@@ -34,6 +34,7 @@ impl LivePlace {
             config: "a = 1".into(),
             identity: "here".into(),
             data: self.dir.path().join("set"),
+            is_one_set: true,
             up_axis: None,
         }
     }
@@ -43,8 +44,11 @@ impl LivePlace {
         let mut config = run_tests::config(MaskKind::Runs);
         (config.run.max_steps, config.monitor.probe_every) = (6, 0);
         let shown = Some(SamplePlan { every: 3, clouds: 2 });
-        let (data, out, device) =
-            (self.dir.path().join("set"), self.dir.path().join("run"), "cpu".to_owned());
+        let (data, out, device) = (
+            vec![self.dir.path().join("set").as_path().into()],
+            self.dir.path().join("run"),
+            "cpu".to_owned(),
+        );
         let request =
             PretrainRequest { config, data, out, resume: false, device, emulates_bf16: false, shown };
         let mut events = Vec::new();

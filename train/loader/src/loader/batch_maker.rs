@@ -9,6 +9,7 @@ use jepa3d_schemas::Draws;
 use super::epoch_plan::{EpochPlan, EpochPlans, list_groups};
 use super::held_groups::{DecodingCell, HeldGroups, HeldRows};
 use super::lock::lock;
+use super::mix_rows::{MixRows, SourceGroup};
 use super::row_group::{DecodedRowGroup, ReadColumns};
 use super::sample_maker::{EpochSample, GroupingChoice, SampleMaker};
 use super::view_maker::ViewMaker;
@@ -17,9 +18,9 @@ use crate::batch::{Batch, BatchViews};
 use crate::batch_points::BatchPoints;
 use crate::batch_positions::BatchPositions;
 use crate::config::{EvalConfig, LoaderConfig};
-use crate::dataset::{PreparedDataset, RowGroupAt};
-use crate::epoch_order::{EpochOrder, RowAt};
 use crate::error::{Error, Result};
+use crate::mix::DatasetMix;
+use crate::mixed_order::{MixedOrder, ShownRow};
 use crate::patches::{PatchMaker, PatchScratch};
 use crate::picture::background;
 use crate::sample_key::SampleKey;
@@ -35,11 +36,13 @@ pub(super) enum RowOrder {
 
 /// Makes batches; shared by all threads.
 pub(super) struct BatchMaker {
-    dataset: Arc<PreparedDataset>,
+    mix: DatasetMix,
     pub config: LoaderConfig,
     columns: ReadColumns,
-    row_groups: Vec<RowGroupAt>,
-    rows: EpochOrder,
+    row_groups: Vec<SourceGroup>,
+    rows: MixedOrder,
+    /// Whether an epoch may show a sample again, or one of the same name: then its draws have a key of their own.
+    has_keys: bool,
     pub positions: BatchPositions,
     order: RowOrder,
     samples: SampleMaker,
@@ -53,25 +56,20 @@ pub(super) struct BatchMaker {
 
 impl BatchMaker {
     pub fn new(
-        dataset: &Arc<PreparedDataset>,
+        mix: &DatasetMix,
         config: LoaderConfig,
-        row_groups: Vec<RowGroupAt>,
+        rows: MixRows,
         positions: BatchPositions,
         order: RowOrder,
     ) -> Self {
         let is_shuffled = order != RowOrder::Stored;
         let held_rows = Arc::<HeldRows>::default();
-        let rows: usize = row_groups.iter().map(|group| group.rows).sum();
-        let is_kept = is_shuffled && config.shuffle_buffer >= rows;
+        let is_kept = is_shuffled && config.shuffle_buffer >= rows.stored();
+        let dataset = mix.first();
         let views = config.views.clone();
         Self {
             columns: ReadColumns::choose(&config, dataset.cell_edge().is_some()),
-            rows: EpochOrder {
-                fingerprint: dataset.fingerprint().to_owned(),
-                seed: config.seed,
-                buffer: config.shuffle_buffer,
-                group_rows: row_groups.iter().map(|group| group.rows).collect(),
-            },
+            has_keys: config.repeat > 1 || mix.is_mixed() || mix.parts()[0].weight != 1.0,
             samples: SampleMaker {
                 patches: PatchMaker::new(dataset.manifest(), &config),
                 grouping: match is_shuffled {
@@ -83,12 +81,15 @@ impl BatchMaker {
                 },
                 views: views.map(|config| ViewMaker { config, background: background(dataset.manifest()) }),
                 points: config.label_points,
+                has_labels: !mix.is_mixed(),
+                repeats: false,
                 corruption: None,
             },
-            kept: is_kept.then(|| Arc::new(HeldGroups::new(row_groups.len(), true, Arc::clone(&held_rows)))),
-            dataset: Arc::clone(dataset),
+            kept: is_kept.then(|| Arc::new(HeldGroups::new(rows.groups.len(), true, Arc::clone(&held_rows)))),
+            mix: mix.clone(),
             config,
-            row_groups,
+            row_groups: rows.groups,
+            rows: rows.order,
             positions,
             order,
             plans: EpochPlans::default(),
@@ -100,6 +101,7 @@ impl BatchMaker {
     /// For evaluation: clouds are corrupted, or grouped from random starts, as `config` says.
     pub fn evaluate(mut self, config: &EvalConfig) -> Self {
         self.samples.corruption = config.corruption;
+        self.samples.repeats = config.regroup.is_some_and(|fresh| fresh.repeats);
         if config.regroup.is_some_and(|fresh| fresh.seed.is_some()) {
             self.samples.grouping = GroupingChoice::Drawn(1);
         }
@@ -128,17 +130,10 @@ impl BatchMaker {
 
     fn plan(&self, epoch: u64) -> Arc<EpochPlan> {
         self.plans.get_or_make(epoch, || {
-            let (mut order, start): (Vec<RowAt>, u64) = match self.order {
-                RowOrder::Shuffled { first } => {
-                    let repeat = self.config.repeat as u64;
-                    let times = epoch * repeat..(epoch + 1) * repeat;
-                    (times.flat_map(|time| self.rows.rows(time)).collect(), first)
-                }
+            let (order, start) = match self.order {
+                RowOrder::Shuffled { first } => (self.rows.rows(epoch), first),
                 RowOrder::Stored => (self.rows.stored_rows(), 0),
             };
-            if let Some(samples) = &self.config.samples {
-                order.retain(|row| samples.contains(row));
-            }
             let entered = start.saturating_sub(epoch * self.positions.steps_per_epoch());
             let groups = self.kept.clone().unwrap_or_else(|| {
                 Arc::new(HeldGroups::new(self.row_groups.len(), false, Arc::clone(&self.held_rows)))
@@ -151,7 +146,6 @@ impl BatchMaker {
         let (epoch, places) = self.positions.locate(number);
         self.decode_ahead(number)?;
         let plan = self.plan(epoch);
-        let first = places.start;
         let rows = &plan.order[places];
         let groups = list_groups(rows);
         let cells: Vec<Arc<DecodingCell>> = groups.iter().map(|&group| plan.groups.cell(group)).collect();
@@ -167,11 +161,11 @@ impl BatchMaker {
             batch.make_room_for_seen(seen);
         }
         (batch.number, batch.epoch) = (number, epoch);
-        let find = |at: &RowAt| {
-            let index = groups.binary_search(&at.group).expect("the groups are those of the rows");
-            (decoded[index], at.row as usize)
+        let find = |shown: &ShownRow| {
+            let index = groups.binary_search(&shown.at.group).expect("the groups are those of the rows");
+            (decoded[index], *shown)
         };
-        self.fill(&mut batch, first, rows.iter().map(find), scratch).map_err(Arc::new)?;
+        self.fill(&mut batch, rows.iter().map(find), scratch).map_err(Arc::new)?;
         self.plans.finish_batch(epoch, &plan, &groups);
         Ok(batch)
     }
@@ -193,33 +187,34 @@ impl BatchMaker {
     /// A row group, decoded now if nobody did before.
     fn decode<'a>(&self, cell: &'a DecodingCell, group: u32) -> Result<&'a DecodedRowGroup, Arc<Error>> {
         let decoded = cell.get_or_init(|| {
-            let at = self.row_groups[group as usize];
-            self.dataset.check_shard(at.shard)?;
-            let decoded = DecodedRowGroup::read(&self.dataset, at, &self.columns)?;
+            let SourceGroup { part, at } = self.row_groups[group as usize];
+            let dataset = &self.mix.parts()[part].dataset;
+            dataset.check_shard(at.shard)?;
+            let decoded = DecodedRowGroup::read(dataset, at, &self.columns)?;
             self.held_rows.add(decoded.rows);
             Ok(decoded)
         });
         decoded.as_ref().map_err(Arc::clone)
     }
 
-    /// Writes the samples of a batch, of which the first stands at position `first` of its epoch.
+    /// Writes the samples of a batch.
     fn fill<'a>(
         &self,
         batch: &mut Batch,
-        first: usize,
-        rows: impl Iterator<Item = (&'a DecodedRowGroup, usize)>,
+        rows: impl Iterator<Item = (&'a DecodedRowGroup, ShownRow)>,
         scratch: &mut PatchScratch,
     ) -> Result<()> {
         let shared = self.draw_shared_change(batch.number);
         batch.views = self.config.views.as_ref().map(|_| BatchViews::default());
         batch.points = self.config.label_points.map(|_| BatchPoints::default());
-        let once = self.positions.samples / self.config.repeat;
-        for (i, (group, row)) in rows.enumerate() {
-            let id = name_time(&group.sample_ids[row], (first + i) / once);
+        for (group, shown) in rows {
+            let (row, part) = (shown.at.row as usize, self.row_groups[shown.at.group as usize].part);
+            let id = name_time(&group.sample_ids[row], self.mix.is_mixed().then_some(part), shown.time);
             let key = SampleKey { seed: self.config.seed, id: &id, epoch: batch.epoch };
             let change = shared.unwrap_or_else(|| self.samples.patches.draw_change(key.draws("augment")));
             self.samples.add(&EpochSample { group, row, key }, &change, scratch, batch)?;
-            if self.config.repeat > 1 {
+            batch.sets.push(part as u32);
+            if self.has_keys {
                 batch.keys.push(id.into_owned());
             }
         }
@@ -241,10 +236,13 @@ impl BatchMaker {
     }
 }
 
-/// What tells the draws of a sample that an epoch shows several times from those of its other times.
-fn name_time(id: &str, time: usize) -> Cow<'_, str> {
-    match time {
-        0 => Cow::Borrowed(id),
-        time => Cow::Owned(format!("{id} time {time}")),
+/// What tells the draws of a sample from those of others of its name in other sets, and from those of the other times that an
+/// epoch shows it.
+fn name_time(id: &str, set: Option<usize>, time: u32) -> Cow<'_, str> {
+    match (set, time) {
+        (None, 0) => Cow::Borrowed(id),
+        (None, time) => Cow::Owned(format!("{id} time {time}")),
+        (Some(set), 0) => Cow::Owned(format!("{id} of set {set}")),
+        (Some(set), time) => Cow::Owned(format!("{id} of set {set} time {time}")),
     }
 }

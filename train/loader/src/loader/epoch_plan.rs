@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use super::held_groups::HeldGroups;
 use super::lock::lock;
 use crate::batch_positions::BatchPositions;
-use crate::epoch_order::RowAt;
+use crate::mixed_order::ShownRow;
 
 /// An epoch, from the step where the run enters it.
 pub(super) struct EpochPlan {
     /// The rows of the whole epoch.
-    pub order: Vec<RowAt>,
+    pub order: Vec<ShownRow>,
     pub groups: Arc<HeldGroups>,
     /// When each row group is needed first, ascending.
     needs: Vec<FirstNeed>,
@@ -28,7 +28,12 @@ struct FirstNeed {
 
 impl EpochPlan {
     /// Plans the steps from `first` on.
-    pub fn new(order: Vec<RowAt>, groups: Arc<HeldGroups>, positions: &BatchPositions, first: u64) -> Self {
+    pub fn new(
+        order: Vec<ShownRow>,
+        groups: Arc<HeldGroups>,
+        positions: &BatchPositions,
+        first: u64,
+    ) -> Self {
         let steps = positions.steps_per_epoch();
         let (mut needs, mut seen) = (Vec::new(), vec![false; groups.len()]);
         for step in first..steps {
@@ -54,8 +59,8 @@ impl EpochPlan {
 }
 
 /// The distinct row groups of rows, ascending.
-pub(super) fn list_groups(rows: &[RowAt]) -> Vec<u32> {
-    let mut groups: Vec<u32> = rows.iter().map(|at| at.group).collect();
+pub(super) fn list_groups(rows: &[ShownRow]) -> Vec<u32> {
+    let mut groups: Vec<u32> = rows.iter().map(|row| row.at.group).collect();
     groups.sort_unstable();
     groups.dedup();
     groups

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::selection::SampleSelection;
 
 fn fresh() -> EvalConfig {
-    let regroup = Some(FreshStart { points: SHAPE.N, seed: None });
+    let regroup = Some(FreshStart { points: SHAPE.N, seed: None, repeats: false });
     EvalConfig { batch: 8, groups: SHAPE.G, group_size: SHAPE.K, regroup, ..EvalConfig::default() }
 }
 
@@ -93,7 +93,7 @@ fn corrupted_clouds_do_not_depend_on_threads_and_can_always_be_grouped() {
     let stored = EvalConfig { corruption, regroup: None, ..fresh() };
     let error = visit(&dataset, "train", &stored).unwrap_err().to_string();
     assert!(error.contains("a fresh grouping where clouds are corrupted"), "{error}");
-    let regroup = Some(FreshStart { points: SHAPE.N, seed: Some(1) });
+    let regroup = Some(FreshStart { points: SHAPE.N, seed: Some(1), repeats: false });
     let error =
         visit(&dataset, "train", &EvalConfig { corruption, regroup, ..fresh() }).unwrap_err().to_string();
     assert!(error.contains("a random start"), "{error}");
@@ -105,13 +105,29 @@ fn clouds_too_small_are_named_and_smaller_ones_taken_whole() {
     visit(
         &dataset,
         "train",
-        &EvalConfig { regroup: Some(FreshStart { points: 1000, seed: None }), ..fresh() },
+        &EvalConfig { regroup: Some(FreshStart { points: 1000, seed: None, repeats: false }), ..fresh() },
     )
     .unwrap();
-    let config = EvalConfig { regroup: Some(FreshStart { points: 1000, seed: None }), groups: 42, ..fresh() };
+    let config = EvalConfig {
+        regroup: Some(FreshStart { points: 1000, seed: None, repeats: false }),
+        groups: 42,
+        ..fresh()
+    };
     let error = visit(&dataset, "train", &config).unwrap_err().to_string();
     assert!(error.starts_with("sample s0") && error.contains("cannot be grouped"), "{error}");
     assert!(error.contains("42"), "{error}");
+    // Where that is asked for, their points are repeated: the first centers are all of them, and nothing else comes.
+    let regroup = Some(FreshStart { points: 1000, seed: None, repeats: true });
+    let truth = samples(&dataset, "train");
+    for batch in visit(&dataset, "train", &EvalConfig { regroup, ..config }).unwrap() {
+        assert!(batch.patches.iter().all(|x| x.is_finite()));
+        for (id, centers) in batch.sample_ids.iter().zip(batch.centers.chunks_exact(3 * 42)) {
+            let points = cloud(&truth[id]);
+            let centers = centers.as_chunks::<3>().0;
+            assert!(points.iter().all(|p| centers[..points.len()].contains(p)), "{id}");
+            assert!(centers.iter().all(|p| points.contains(p)), "{id}");
+        }
+    }
 }
 
 #[test]

@@ -35,6 +35,10 @@ pub(super) struct SampleMaker {
     pub views: Option<ViewMaker>,
     /// Which points come with their labels.
     pub points: Option<PointScope>,
+    /// Whether the labels of samples are those of one set of classes.
+    pub has_labels: bool,
+    /// Whether clouds of too few points that are grouped afresh for evaluation are filled up with them.
+    pub repeats: bool,
     /// Of clouds that are grouped afresh, before they are.
     pub corruption: Option<Corruption>,
 }
@@ -66,7 +70,7 @@ impl SampleMaker {
             change,
         };
         batch.sample_ids.push(cloud.id.to_owned());
-        batch.labels.push(group.labels[row]);
+        batch.labels.push(group.labels[row].filter(|_| self.has_labels));
         self.add_patches(sample, &cloud, scratch, batch)?;
         self.add_view(view.as_ref(), key, scratch, batch)
     }
@@ -128,15 +132,20 @@ impl SampleMaker {
         scratch: &mut PatchScratch,
         out: &mut PatchSlot<'_>,
     ) -> Result<()> {
-        let Some(corruption) = self.corruption else {
-            return self.patches.cut_canonical(cloud, scratch, out);
+        let fewest = out.centers.len().max(out.patches.len() / out.centers.len());
+        let points = cloud.points;
+        let made = match self.corruption {
+            Some(corruption) => {
+                corruption.apply(cloud.id, &CloudUpright { points, up: self.patches.up() }, fewest)
+            }
+            None if self.repeats && (1..fewest).contains(&points.len()) => {
+                points.iter().copied().cycle().take(fewest).collect()
+            }
+            None => return self.patches.cut_canonical(cloud, scratch, out),
         };
-        let intact = CloudUpright { points: cloud.points, up: self.patches.up() };
-        let made =
-            corruption.apply(cloud.id, &intact, out.centers.len().max(out.patches.len() / out.centers.len()));
         let SourceCloud { id, key, visible, change, .. } = *cloud;
-        let corrupted = SourceCloud { id, key, points: &made, visible, change };
-        self.patches.cut_canonical(&corrupted, scratch, out)
+        let made = SourceCloud { id, key, points: &made, visible, change };
+        self.patches.cut_canonical(&made, scratch, out)
     }
 
     /// Adds the view of the sample that was added last, and which of its patches the view shows.

@@ -62,7 +62,9 @@ fn what_is_seen_is_the_definition_and_changes_as_the_clean_cloud_does() {
                 |purpose: &str| Draws::new(config.seed, id, &format!("epoch {} {purpose}", batch.epoch));
             // Whether it is clean, how many kinds, how many points, whether they are repeated; then which points.
             let mut plan = draws("sensor");
-            (0..4).for_each(|_| drop(plan.unit()));
+            for _ in 0..4 {
+                plan.unit();
+            }
             let points = cloud(&truth[id]);
             let mut points: Vec<[f32; 3]> =
                 plan.distinct_sorted(points.len(), 9).into_iter().map(|at| points[at as usize]).collect();
