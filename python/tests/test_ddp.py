@@ -1,9 +1,12 @@
-"""Four processes on gloo train a small model on one order of samples, are killed, and go on."""
+"""Four processes on gloo train a small model on one order of samples, one of them is killed, and all go on."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +15,15 @@ import jepa3d
 torch = pytest.importorskip("torch")
 if not torch.distributed.is_available():
     pytest.skip("torch without distributed", allow_module_level=True)
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException  # noqa: E402
 
 WORLD = 4
+#: The process that is killed.
+VICTIM = 2
 
 
 def train(rank: int, port: int, prepared: str, out: str, stop: int | None) -> None:
-    """Trains two epochs; with ``stop`` leaves after that many steps, as a killed process does, from its last checkpoint."""
+    """Trains two epochs, from the last checkpoint if there is one; after ``stop`` steps the victim waits to be killed."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=WORLD)
@@ -35,6 +41,9 @@ def train(rank: int, port: int, prepared: str, out: str, stop: int | None) -> No
     steps = 0
     while loader.state_dict()["epoch"] < 2:
         for batch in loader:
+            if rank == VICTIM and steps == stop:
+                Path(out, "waits").touch()
+                time.sleep(600)
             loss = torch.nn.functional.cross_entropy(model(batch["centers"]), batch["labels"] % 16)
             optimizer.zero_grad()
             loss.backward()
@@ -44,29 +53,48 @@ def train(rank: int, port: int, prepared: str, out: str, stop: int | None) -> No
             ids = [*ids, [name for part in gathered for name in part]]
             steps += 1
             if rank == 0:
-                torch.save({"model": model.state_dict(), "loader": loader.state_dict(), "ids": ids}, checkpoint)
+                torch.save({"model": model.state_dict(), "loader": loader.state_dict(), "ids": ids}, f"{checkpoint}.new")
+                os.replace(f"{checkpoint}.new", checkpoint)
             torch.distributed.barrier()
-            if steps == stop:
-                os._exit(0)
     if rank == 0:
         torch.save({"model": model.state_dict(), "ids": ids, "loss": loss.item()}, f"{out}/done.pt")
     torch.distributed.destroy_process_group()
 
 
-def launch(prepared: str, out: str, stop: int | None) -> None:
+def launch(prepared: str, out: str, stop: int | None):
+    """Starts the processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(train, (port, prepared, out, stop), nprocs=WORLD)
+    return torch.multiprocessing.spawn(train, (port, prepared, out, stop), nprocs=WORLD, join=False)
 
 
-def test_four_processes_train_and_go_on_where_they_were_killed(prepared, tmp_path):
+def finish(processes) -> None:
+    while not processes.join():
+        pass
+
+
+def kill_one(processes, out: Path) -> None:
+    """SIGKILL in the middle of a step, when the others wait for what the victim would have sent; they end by an error."""
+    deadline = time.monotonic() + 120
+    while not (out / "waits").exists():
+        assert time.monotonic() < deadline and all(p.is_alive() for p in processes.processes)
+        time.sleep(0.01)
+    os.kill(processes.pids()[VICTIM], signal.SIGKILL)
+    with pytest.raises((ProcessExitedException, ProcessRaisedException)):
+        finish(processes)
+    assert processes.processes[VICTIM].exitcode == -signal.SIGKILL and not (out / "done.pt").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_four_processes_train_and_go_on_where_one_was_killed(prepared, tmp_path):
     once, twice = tmp_path / "once", tmp_path / "twice"
     once.mkdir()
     twice.mkdir()
-    launch(prepared, os.fspath(once), None)
-    launch(prepared, os.fspath(twice), 3)
-    launch(prepared, os.fspath(twice), None)
+    finish(launch(prepared, os.fspath(once), None))
+    kill_one(launch(prepared, os.fspath(twice), 3), twice)
+    assert len(torch.load(twice / "checkpoint.pt", weights_only=False)["ids"]) == 3
+    finish(launch(prepared, os.fspath(twice), None))
     whole, resumed = (torch.load(folder / "done.pt", weights_only=False) for folder in (once, twice))
     alone = jepa3d.Loader(prepared, batch=8, patches=(32, 32), seed=3)
     order = [batch["sample_ids"] for _ in range(2) for batch in alone]

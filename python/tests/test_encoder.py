@@ -14,6 +14,7 @@ import jepa3d
 torch = pytest.importorskip("torch")
 from jepa3d.torch import PointEncoder  # noqa: E402
 
+SCENES = ["3d-jepa-scenes", "cross-jepa-hybrid-scenes"]
 PRESETS = ["point-jepa", "point-jepa-region", "3d-jepa", "3d-jepa-l2", "cross-jepa", "cross-jepa-hybrid"]
 TOLERANCE = 1e-4
 
@@ -51,6 +52,15 @@ def stored_clouds(data: str) -> torch.Tensor:
     return torch.from_numpy(np.stack([row["points"] for row in rows]))
 
 
+def stored_patches(data: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The canonical patches of every sample, and their centers."""
+    rows = list(jepa3d.Dataset(data, columns=["points", "center_indices", "patch_indices"]))
+    first = lambda row, name: row["points"][row[name][0].astype(np.int64)]  # noqa: E731
+    centers = torch.from_numpy(np.stack([first(row, "center_indices") for row in rows]))
+    patches = torch.from_numpy(np.stack([first(row, "patch_indices") for row in rows]))
+    return patches - centers[:, :, None], centers
+
+
 def check_equal(run: str, data: str, out, **names) -> PointEncoder:
     encoder = PointEncoder.from_run(run)
     with torch.no_grad():
@@ -79,12 +89,25 @@ def hog_width(data: str) -> int:
     return json.load(open(os.path.join(data, "teachers/hog/teacher.json")))["facts"]["width"]
 
 
-def check_gradient(encoder: PointEncoder) -> None:
+def check_gradient(encoder: PointEncoder, *inputs: torch.Tensor) -> None:
     encoder.train()
-    out = encoder(torch.randn(3, 300, 3))
+    out = encoder(*inputs or [torch.randn(3, 300, 3)])
     (out.pooled.square().sum() + out.tokens.sum()).backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("preset", SCENES)
+def test_encoders_of_scenes_give_the_features_of_embed_on_stored_patches(preset, pretrain, prepared, tmp_path):
+    run = pretrain(preset, prepared, *FULL, "data.points=256")
+    encoder, given = PointEncoder.from_run(run), stored_patches(prepared)
+    with pytest.raises(ValueError, match="learned from crops of clouds: expected patches"):
+        encoder(stored_clouds(prepared))
+    with torch.no_grad():
+        own = encoder(*given).pooled.numpy()
+    expected = embedded(run, prepared, tmp_path)
+    assert own.shape == expected.shape and np.abs(own - expected).max() < TOLERANCE, np.abs(own - expected).max()
+    check_gradient(encoder, given[0][:3], given[1][:3])
 
 
 @pytest.mark.parametrize("kind", ["auto", "fixed"])
@@ -104,13 +127,10 @@ def test_clouds_are_stood_on_the_floor_that_the_encoder_knows(pretrain, prepared
 def test_stored_patches_serve_as_well_as_clouds(pretrain, prepared):
     run = pretrain("3d-jepa-small", prepared, "model.positions=sinusoid", "model.width=120", "predictor.width=96")
     encoder = PointEncoder.from_run(run)
-    rows = [jepa3d.Dataset(prepared)[i] for i in range(4)]
-    points = torch.from_numpy(np.stack([row["points"] for row in rows]))
-    centers = torch.stack([p[torch.from_numpy(r["center_indices"][0].astype(np.int64))] for p, r in zip(points, rows)])
-    patches = torch.stack([p[torch.from_numpy(r["patch_indices"][0].astype(np.int64))] for p, r in zip(points, rows)])
+    patches, centers = (part[:4] for part in stored_patches(prepared))
     with torch.no_grad():
-        whole = encoder(points, depths=(0, 3), pooling="mean")
-        given = encoder(patches - centers[:, :, None], centers)
+        whole = encoder(stored_clouds(prepared)[:4], depths=(0, 3), pooling="mean")
+        given = encoder(patches, centers)
     assert torch.allclose(whole.tokens, given.tokens, atol=1e-6)
     assert len(whole.depths) == 2 and whole.pooled.shape == (4, 120)
     assert torch.allclose(encoder.encoder.norm(whole.depths[1]), whole.tokens)
