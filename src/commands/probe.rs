@@ -112,7 +112,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let mut measure = |encoder: &FrozenEncoder| -> anyhow::Result<ProbeTable> {
         let features = encoder.features(&dataset, &splits, args.encoder.pooling())?;
         if args.out.is_some() {
-            planes.push(project_features(&features, &dataset, encoder.source())?);
+            planes.extend(project_features(&features, &dataset, encoder.source())?);
         }
         Ok(probe(&features, &config)?)
     };

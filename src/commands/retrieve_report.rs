@@ -58,8 +58,9 @@ impl RetrieveReport<'_> {
         report.add(ReportSection::Confusion(self.confuse(first)));
         report.add(ReportSection::Images(self.picture(first)?));
         for column in self.columns {
-            let plane = project_features(&column.features, self.dataset, &column.title)?;
-            report.add(ReportSection::Scatter(plane));
+            for plane in project_features(&column.features, self.dataset, &column.title)? {
+                report.add(ReportSection::Scatter(plane));
+            }
         }
         Ok(write_report(folder, &report)?)
     }

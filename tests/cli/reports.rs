@@ -45,7 +45,18 @@ fn retrieve_probe_and_fewshot_leave_reports_that_are_compared() {
     assert_eq!(found["columns"].as_array().unwrap().len(), 2);
     assert_eq!(found["columns"][0]["overall"]["recall"].as_array().unwrap().len(), 10);
     let report = read(&out("a"));
-    let expected = ["table", "table", "curves", "curves", "confusion", "images", "scatter", "scatter"];
+    let expected = [
+        "table",
+        "table",
+        "curves",
+        "curves",
+        "confusion",
+        "images",
+        "scatter",
+        "scatter",
+        "scatter",
+        "scatter",
+    ];
     assert_eq!(kinds(&report), expected);
     assert_eq!(report["sections"][5]["rows"][0]["images"].as_array().unwrap().len(), 6);
     let image = &report["sections"][5]["rows"][0]["images"][0];

@@ -3,7 +3,8 @@
 //! - [`probe`] measures a [`FeatureSet`] as a [`ProbeConfig`] says; [`print_columns`] puts tables side by side.
 //! - [`few_shot()`] measures it on the n-way k-shot episodes of an [`EpisodeList`].
 //! - [`PointConfusion`] and [`PartScores`] judge labels of single points, of scenes and of parts of objects.
-//! - [`retrieve`] ranks a gallery for every query, by cosine; [`principal_plane()`] lays features into a plane to look at.
+//! - [`retrieve`] ranks a gallery for every query, by cosine; [`principal_plane()`] and [`neighbor_plane()`] lay features into planes
+//!   to look at.
 //! - [`CleanClassifiers`] are fitted on clean features and judge corrupted ones; [`CorruptionErrors`] sums that up.
 //! - [`effective_rank`], [`PositionBasis::share`], [`cloud_share`] and [`explained_share`] tell whether an encoder collapses.
 //!
@@ -39,6 +40,7 @@ mod features;
 mod few_labels;
 mod few_shot;
 mod knn;
+mod neighbor_plane;
 mod newton;
 mod one_vs_one;
 mod one_vs_rest;
@@ -57,6 +59,7 @@ mod smo;
 mod statistics;
 mod svm;
 mod table;
+mod tsne;
 
 pub use config::{Evaluation, Extent, ProbeConfig};
 pub use confusion::Confusion;
@@ -68,6 +71,7 @@ pub use features::{FeatureSet, is_validation};
 pub use few_shot::{
     FewShotColumn, FewShotLine, describe_few_shot, few_shot, print_few_shot, sum_up_episodes,
 };
+pub use neighbor_plane::{NeighborPlane, neighbor_plane};
 pub use part_iou::{PartScores, ShapeIou, best_part, shape_iou};
 pub use parts::Choice;
 pub use point_confusion::{PointConfusion, PointScores};
