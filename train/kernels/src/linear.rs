@@ -17,18 +17,48 @@ pub enum Precision {
     Bf16(Bf16Engine),
 }
 
-/// A weight as the right factor of many products; `bf16` is packed once.
+/// A weight as the right factor of many products in `bf16`: packed once, and the engine that multiplies.
+#[derive(Debug)]
+pub(crate) struct Bf16Factor {
+    packed: Bf16Right,
+    engine: Bf16Engine,
+}
+
+impl Bf16Factor {
+    pub(crate) fn new(weight: Matrix<'_, f32>, engine: Bf16Engine) -> Self {
+        Self { packed: Bf16Right::pack(weight), engine }
+    }
+
+    /// The engine, for products with other factors.
+    pub(crate) fn engine(&self) -> Bf16Engine {
+        self.engine
+    }
+
+    /// Sets `out`, whose rows are `width` long, to the product with `x`.
+    pub(crate) fn multiply(&self, out: &mut [f32], x: Matrix<'_, f32>, width: usize) {
+        let left = Bf16Left::pack(x);
+        Bf16Product { left: &left, right: &self.packed, engine: self.engine }.write_to(out, width);
+    }
+
+    /// Adds the product with `x` to `out`, whose rows are `width` long.
+    fn add(&self, out: &mut [f32], x: Matrix<'_, f32>, width: usize) {
+        let left = Bf16Left::pack(x);
+        Bf16Product { left: &left, right: &self.packed, engine: self.engine }.add_to(out, width);
+    }
+}
+
+/// A weight as the right factor of many products.
 #[derive(Debug)]
 pub(crate) enum RightFactor<'a> {
     F32(Matrix<'a, f32>),
-    Bf16 { factor: Bf16Right, engine: Bf16Engine },
+    Bf16(Bf16Factor),
 }
 
 impl<'a> RightFactor<'a> {
     pub(crate) fn new(weight: Matrix<'a, f32>, precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self::F32(weight),
-            Precision::Bf16(engine) => Self::Bf16 { factor: Bf16Right::pack(weight), engine },
+            Precision::Bf16(engine) => Self::Bf16(Bf16Factor::new(weight, engine)),
         }
     }
 
@@ -37,10 +67,7 @@ impl<'a> RightFactor<'a> {
         fill_rows(out, bias);
         match self {
             Self::F32(weight) => Product::new(x, *weight).add_to(out, bias.len()),
-            Self::Bf16 { factor, engine } => {
-                let left = Bf16Left::pack(x);
-                Bf16Product { left: &left, right: factor, engine: *engine }.add_to(out, bias.len());
-            }
+            Self::Bf16(factor) => factor.add(out, x, bias.len()),
         }
     }
 
@@ -48,10 +75,7 @@ impl<'a> RightFactor<'a> {
     pub(crate) fn multiply(&self, out: &mut [f32], x: Matrix<'_, f32>, width: usize) {
         match self {
             Self::F32(weight) => Product::new(x, *weight).write_to(out, width),
-            Self::Bf16 { factor, engine } => {
-                let left = Bf16Left::pack(x);
-                Bf16Product { left: &left, right: factor, engine: *engine }.write_to(out, width);
-            }
+            Self::Bf16(factor) => factor.multiply(out, x, width),
         }
     }
 }

@@ -20,6 +20,8 @@ mod composite;
 mod cut;
 mod dense;
 mod first_pass;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod flat;
 mod forward;
 mod mixed_statistics;

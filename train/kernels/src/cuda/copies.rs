@@ -84,12 +84,9 @@ impl<'a> DeviceMatrix<'a> {
         DeviceFactor::transposed(self.array, self.step)
     }
 
-    /// `out = self right`.
-    ///
-    /// # Errors
-    /// Fails if the device does.
-    pub(crate) fn times(self, device: &dyn KernelDevice, right: Self, out: Self) -> Result<()> {
-        device.multiply(DeviceProduct {
+    /// `out = self right`, not run yet.
+    fn product(self, right: Self, out: Self) -> DeviceProduct<'a> {
+        DeviceProduct {
             left: self.plain(),
             right: right.plain(),
             out: out.plain(),
@@ -97,7 +94,15 @@ impl<'a> DeviceMatrix<'a> {
             columns: right.columns,
             depth: right.rows,
             adds: false,
-        })
+        }
+    }
+
+    /// `out = self right`.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub(crate) fn times(self, device: &dyn KernelDevice, right: Self, out: Self) -> Result<()> {
+        device.multiply(DeviceProduct { adds: false, ..self.product(right, out) })
     }
 
     /// `out += self right`.
@@ -105,15 +110,7 @@ impl<'a> DeviceMatrix<'a> {
     /// # Errors
     /// Fails if the device does.
     pub(crate) fn add_times(self, device: &dyn KernelDevice, right: Self, out: Self) -> Result<()> {
-        device.multiply(DeviceProduct {
-            left: self.plain(),
-            right: right.plain(),
-            out: out.plain(),
-            rows: self.rows,
-            columns: right.columns,
-            depth: right.rows,
-            adds: true,
-        })
+        device.multiply(DeviceProduct { adds: true, ..self.product(right, out) })
     }
 
     /// `out = self right^T`: a layer's product, `right` its weight.

@@ -5,7 +5,8 @@ use candle_core::{Device, Tensor, Var};
 use super::device::{KernelDevice, NumberKind};
 use super::device_tokenizer::{DeviceTokenizer, PatchArray, RunningArrays};
 use super::fixture::{TestNumbers, assert_near, find_test_device};
-use crate::tokenizer::{Mode, TokenizerWeights, Widths, tokenize};
+use crate::tokenizer::fixture::weights;
+use crate::tokenizer::{Mode, Widths, tokenize};
 
 /// Widths, patches, and how they are cut.
 #[derive(Clone, Copy)]
@@ -31,22 +32,6 @@ fn shapes(Widths { c1, c2, c3, d }: Widths) -> [Vec<usize>; 10] {
         vec![d, c3],
         vec![d],
     ]
-}
-
-fn weights(vars: &[Var]) -> TokenizerWeights {
-    let part = |i: usize| vars[i].as_tensor().clone();
-    TokenizerWeights {
-        first: part(0),
-        bn1_weight: part(1),
-        bn1_bias: part(2),
-        lift: part(3),
-        lift_bias: part(4),
-        mix: part(5),
-        bn2_weight: part(6),
-        bn2_bias: part(7),
-        out: part(8),
-        out_bias: part(9),
-    }
 }
 
 impl TokenizerCase {

@@ -1,13 +1,13 @@
 //! The products of the sparse pass, on the rows that get a gradient: in `f32` in registers, or in `bf16`.
 
-use jepa3d_products::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Matrix};
+use jepa3d_products::{Bf16Left, Bf16Product, Bf16Right, Matrix};
 use pulp::Simd;
 
 use super::bf16_passes::{scale_rows, shift_and_clamp};
 use super::forward::SavedPasses;
 use super::prepared::pack_rows;
 use super::tile::{ActivationRows, Packed, Start, add_transposed, product};
-use crate::linear::Precision;
+use crate::linear::{Bf16Factor, Precision};
 
 /// The merged layer with the second BatchNorm's scale, in both directions.
 pub(crate) enum RowProducts<'a> {
@@ -18,9 +18,8 @@ pub(crate) enum RowProducts<'a> {
         back: Packed,
     },
     Bf16 {
-        forward: Bf16Right,
-        back: Bf16Right,
-        engine: Bf16Engine,
+        forward: Bf16Factor,
+        back: Bf16Factor,
     },
 }
 
@@ -41,11 +40,8 @@ impl<'a> RowProducts<'a> {
             Precision::F32 => Self::F32 { forward: &saved.mixed.merged, back: pack_rows(&scaled, c3) },
             Precision::Bf16(engine) => {
                 let scaled = Matrix::new(&scaled, c1);
-                Self::Bf16 {
-                    forward: Bf16Right::pack(scaled.transpose()),
-                    back: Bf16Right::pack(scaled),
-                    engine,
-                }
+                let forward = Bf16Factor::new(scaled.transpose(), engine);
+                Self::Bf16 { forward, back: Bf16Factor::new(scaled, engine) }
             }
         }
     }
@@ -61,10 +57,9 @@ impl<'a> RowProducts<'a> {
     ) {
         match self {
             Self::F32 { forward, .. } => product(simd, first, forward, start, second),
-            Self::Bf16 { forward, engine, .. } => {
+            Self::Bf16 { forward, .. } => {
                 let (n, c3) = (start.of.len(), second.len() / start.of.len());
-                let left = Bf16Left::pack(Matrix::new(&first.data[..n * first.stride], first.stride));
-                Bf16Product { left: &left, right: forward, engine: *engine }.write_to(second, c3);
+                forward.multiply(second, Matrix::new(&first.data[..n * first.stride], first.stride), c3);
                 shift_and_clamp(second, start.rows, start.of);
             }
         }
@@ -83,10 +78,10 @@ impl<'a> RowProducts<'a> {
                 );
                 add_transposed(simd, gradient, first, merged, false);
             }
-            Self::Bf16 { engine, .. } => {
+            Self::Bf16 { forward, .. } => {
                 let left = Bf16Left::pack(Matrix::new(gradient, c3).transpose());
                 let right = Bf16Right::pack(Matrix::new(first, c1));
-                Bf16Product { left: &left, right: &right, engine: *engine }.add_to(merged, c1);
+                Bf16Product { left: &left, right: &right, engine: forward.engine() }.add_to(merged, c1);
             }
         }
     }
@@ -102,10 +97,7 @@ impl<'a> RowProducts<'a> {
                 let start = Start { rows: &zeros, of: &of, relu: false };
                 product(simd, ActivationRows { data: gradient, stride: c3 }, weights, start, back);
             }
-            Self::Bf16 { back: weights, engine, .. } => {
-                let left = Bf16Left::pack(Matrix::new(gradient, c3));
-                Bf16Product { left: &left, right: weights, engine: *engine }.write_to(back, c1);
-            }
+            Self::Bf16 { back: weights, .. } => weights.multiply(back, Matrix::new(gradient, c3), c1),
         }
     }
 }

@@ -6,6 +6,7 @@ use candle_core::safetensors::load;
 use candle_core::{Device, Tensor, Var};
 use jepa3d_schemas::Draws;
 
+use super::fixture::weights;
 use super::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted};
 
 mod bf16;
@@ -38,22 +39,6 @@ fn vars(draws: &mut Draws, [c1, c2, c3, d]: [usize; 4]) -> Vec<Var> {
         variable(draws, &[d, c3], 0.0, bound(c3)),
         variable(draws, &[d], 0.0, bound(c3)),
     ]
-}
-
-fn weights(vars: &[Var]) -> TokenizerWeights {
-    let part = |i: usize| vars[i].as_tensor().clone();
-    TokenizerWeights {
-        first: part(0),
-        bn1_weight: part(1),
-        bn1_bias: part(2),
-        lift: part(3),
-        lift_bias: part(4),
-        mix: part(5),
-        bn2_weight: part(6),
-        bn2_bias: part(7),
-        out: part(8),
-        out_bias: part(9),
-    }
 }
 
 fn patches(draws: &mut Draws, n: usize, k: usize) -> Tensor {
