@@ -225,19 +225,11 @@ mod tests {
     fn object(points: usize) -> Object {
         let mut draws = Draws::new(0, "object", "test");
         let positions = (0..points).map(|_| std::array::from_fn(|_| draws.normal())).collect();
-        Object {
-            id: "object".into(),
-            category: None,
-            label: None,
-            shape: Shape::Points(PointCloud {
-                intensity: Some((0..points).map(|i| i as f32).collect()),
-                ..PointCloud::from_positions(positions)
-            }),
-            photos: vec![],
-            boxes: vec![],
-            source_hash: String::new(),
-            warnings: vec![],
-        }
+        let cloud = PointCloud {
+            intensity: Some((0..points).map(|i| i as f32).collect()),
+            ..PointCloud::from_positions(positions)
+        };
+        Object::new("object", Shape::Points(cloud))
     }
 
     fn config(sets: &[&str]) -> PrepareConfig {

@@ -100,16 +100,7 @@ impl SeenSubject {
         };
         let points = points.as_flattened().to_vec();
         let sample = Sample { sample_id: "seen".into(), points, norm_scale: 1.0, ..Sample::default() };
-        let object = Object {
-            id: "seen".into(),
-            category: None,
-            label: None,
-            shape,
-            photos: Vec::new(),
-            boxes: Vec::new(),
-            source_hash: String::new(),
-            warnings: Vec::new(),
-        };
+        let object = Object::new("seen", shape);
         Ok(Self { object, sample, up })
     }
 

@@ -39,16 +39,7 @@ const NEAR_PLANE: f64 = 1e-3;
 ///     triangles: vec![[0, 1, 2]],
 ///     ..Mesh::default()
 /// };
-/// let object = Object {
-///     id: "triangle".to_owned(),
-///     category: None,
-///     label: None,
-///     shape: Shape::Mesh(mesh),
-///     photos: Vec::new(),
-///     boxes: Vec::new(),
-///     source_hash: String::new(),
-///     warnings: Vec::new(),
-/// };
+/// let object = Object::new("triangle", Shape::Mesh(mesh));
 /// // The second point lies behind the triangle, for a camera in front of it.
 /// let points = vec![0.0, 1.0, 0.0, 0.0, 0.0, 0.2];
 /// let sample = Sample { sample_id: "triangle".to_owned(), points, norm_scale: 1.0, ..Sample::default() };

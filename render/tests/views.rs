@@ -21,16 +21,7 @@ fn square() -> Mesh {
 }
 
 fn object(mesh: Mesh) -> Object {
-    Object {
-        id: "square".to_owned(),
-        category: None,
-        label: None,
-        shape: Shape::Mesh(mesh),
-        photos: Vec::new(),
-        boxes: Vec::new(),
-        source_hash: String::new(),
-        warnings: Vec::new(),
-    }
+    Object::new("square", Shape::Mesh(mesh))
 }
 
 fn sample(points: Vec<f32>) -> Sample {

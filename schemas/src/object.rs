@@ -84,3 +84,19 @@ pub struct Object {
     /// What was odd about the source but did not make it useless.
     pub warnings: Vec<Warning>,
 }
+
+impl Object {
+    /// A shape by itself: of no class, without photos and boxes, read from nowhere.
+    pub fn new(id: impl Into<String>, shape: Shape) -> Self {
+        Self {
+            id: id.into(),
+            category: None,
+            label: None,
+            shape,
+            photos: Vec::new(),
+            boxes: Vec::new(),
+            source_hash: String::new(),
+            warnings: Vec::new(),
+        }
+    }
+}

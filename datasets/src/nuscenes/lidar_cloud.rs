@@ -94,14 +94,10 @@ impl LidarCloud {
     /// An object without a class or boxes: the cloud and the photos, with the hash of what decides them.
     pub(super) fn into_object(self, id: &str, photos: Vec<Photo>) -> Object {
         Object {
-            id: id.to_owned(),
-            category: None,
-            label: None,
-            shape: Shape::Points(self.points),
             source_hash: hash_parts(self.parts, &photos),
             photos,
-            boxes: Vec::new(),
             warnings: self.warnings,
+            ..Object::new(id, Shape::Points(self.points))
         }
     }
 }

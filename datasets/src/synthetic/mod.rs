@@ -145,14 +145,10 @@ impl Dataset for Synthetic {
             mesh.triangle_parts = vec![-1; mesh.triangles.len()];
         }
         Ok(Object {
-            id: id.clone(),
             category: category.map(|category| category.name.to_owned()),
             label: *label,
             source_hash,
-            shape: Shape::Mesh(mesh),
-            photos: Vec::new(),
-            boxes: Vec::new(),
-            warnings: Vec::new(),
+            ..Object::new(id, Shape::Mesh(mesh))
         })
     }
 }

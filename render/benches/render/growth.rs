@@ -30,16 +30,7 @@ fn ball(rings: usize) -> Mesh {
 }
 
 fn object(shape: Shape) -> Object {
-    Object {
-        id: "ball".to_owned(),
-        category: None,
-        label: None,
-        shape,
-        photos: Vec::new(),
-        boxes: Vec::new(),
-        source_hash: String::new(),
-        warnings: Vec::new(),
-    }
+    Object::new("ball", shape)
 }
 
 /// A sample of `count` vertices of a mesh.

@@ -56,16 +56,7 @@ fn sample(path: &Path) -> (Object, Sample) {
 }
 
 fn object(shape: Shape) -> Object {
-    Object {
-        id: "x".to_owned(),
-        category: None,
-        label: None,
-        shape,
-        photos: Vec::new(),
-        boxes: Vec::new(),
-        source_hash: String::new(),
-        warnings: Vec::new(),
-    }
+    Object::new("x", shape)
 }
 
 #[test]

@@ -44,16 +44,7 @@ pub fn subject(path: &Path, count: usize, textures: bool) -> Option<(Object, Sam
         norm_scale: scale,
         ..Sample::default()
     };
-    let object = Object {
-        id,
-        category: None,
-        label: None,
-        shape: loaded.shape,
-        photos: Vec::new(),
-        boxes: Vec::new(),
-        source_hash: String::new(),
-        warnings: Vec::new(),
-    };
+    let object = Object::new(id, loaded.shape);
     Some((object, sample))
 }
 
