@@ -11,7 +11,7 @@ use super::facts::DownstreamFacts;
 use super::request::DownstreamRequest;
 use super::run::DownstreamRun;
 use super::sample_parts::SampleParts;
-use super::segment_config::{JudgedPoints, SegmentHead};
+use super::segment_config::{ClassBalance, JudgedPoints, SegmentHead};
 use super::segment_examples::{RankedSample, SegmentExample, choose_examples};
 use super::segment_scores::{ScoredPoints, SegmentScores};
 use super::segmenter::{JudgedSample, Segmenter, find_point_classes};
@@ -64,9 +64,11 @@ impl DownstreamRun for SegmentRun {
         let DownstreamStart { config, encoder, dataset, device, .. } = &start;
         let (mut model, parameters) = Segmenter::new(config, encoder, dataset, device)?;
         let parts = draw_parts(config, dataset)?;
-        let training = EvaluationSource::new(dataset, &parts.training, &config.data);
-        let training = training.map(|source| model.eval_config(source));
-        model.weigh_classes(config.segment.class_weights, &training)?;
+        if config.segment.class_weights != ClassBalance::None {
+            let training = EvaluationSource::new(dataset, &parts.training, &config.data);
+            let training = training.map(|source| model.eval_config(source));
+            model.weigh_classes(config.segment.class_weights, &training)?;
+        }
         let classes = find_point_classes(dataset)?.names.clone();
         let made = TaskParts { task: "segment", model, parameters, parts, classes };
         Ok(Self { running: start.begin(made)? })

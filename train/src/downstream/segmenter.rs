@@ -127,9 +127,6 @@ impl Segmenter {
         balance: ClassBalance,
         training: &EvaluationSource<'_>,
     ) -> Result<()> {
-        if balance == ClassBalance::None {
-            return Ok(());
-        }
         let mut counts = vec![0u64; self.classes.names.len()];
         training.for_each(|batch| {
             let targets = find_targets(&labelled_points(batch).labels, &self.classes)?;
