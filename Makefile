@@ -10,7 +10,7 @@ JEPA3D = $(TARGET)/release/jepa3d
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
 	test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
 	wheel test-python bench-python-loader bench-python-geometry bench-memory bench-loader bench-tokenizer bench-train \
-	bench-finetune bench-variants bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
+	bench-finetune bench-variants bench-rerun bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
 
 # All that follows builds the whole workspace's selection of features: nothing heavy is built twice.
 build:
@@ -225,6 +225,10 @@ bench-train:
 # Milliseconds a step of every small preset on the built-in views, in turns, and what a teacher at every step would add.
 bench-variants: build
 	$(PYTHON) train/benches/variants.py $(JEPA3D)
+
+# What a recording for the rerun viewer adds to a step, with and without in turns.
+bench-rerun: build
+	$(PYTHON) train/benches/rerun.py $(JEPA3D)
 
 # Linear SVMs against sklearn's SVC and LinearSVC on the same features, in turns; then the whole probe.
 bench-probe:
