@@ -7,10 +7,10 @@ use jepa3d_loader::{
 };
 use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::arrays::shape_array;
-use crate::batch_memory::{FreeVectors, lend_array};
+use crate::batch_memory::{BatchPart, FreeBatches, LentBatch, lend_array};
 use crate::errors::{raise, refuse};
 use crate::loader_settings::{LoaderSettings, TeacherSettings};
 
@@ -21,8 +21,8 @@ pub(crate) struct BatchStream {
     teacher: Option<TeacherCache>,
     /// None only while it is dropped.
     loader: Mutex<Option<Loader>>,
-    /// Memory of patches that Python is done with.
-    free: FreeVectors,
+    /// Batches that Python is done with.
+    free: FreeBatches,
     /// The process whose threads make the batches.
     process: u32,
     #[pyo3(get)]
@@ -52,7 +52,7 @@ impl BatchStream {
             let fingerprint = mix.fingerprint();
             let steps_per_epoch = loader.steps_per_epoch();
             let (loader, process) = (Mutex::new(Some(loader)), std::process::id());
-            let free = FreeVectors::default();
+            let free = FreeBatches::default();
             Ok(Self { settings, teacher, loader, free, process, steps_per_epoch, fingerprint })
         })
     }
@@ -89,11 +89,7 @@ impl BatchStream {
     /// Memory that is free serves the loader's next batches.
     fn give_back(&self, loader: &mut Loader) {
         let free = std::mem::take(&mut *self.free.lock().unwrap_or_else(PoisonError::into_inner));
-        for values in free {
-            let mut batch = Batch::default();
-            batch.patches = values;
-            loader.recycle(batch);
-        }
+        free.into_iter().for_each(|batch| loader.recycle(batch));
     }
 
     fn make_dict<'py>(&self, py: Python<'py>, mut batch: Batch) -> PyResult<Bound<'py, PyDict>> {
@@ -110,9 +106,6 @@ impl BatchStream {
             out.set_item("seen_patches", shape_array(py, seen.patches, &[b, g, k, 3])?)?;
             out.set_item("seen_centers", shape_array(py, seen.centers, &[b, g, 3])?)?;
         }
-        let patches = std::mem::take(&mut batch.patches);
-        out.set_item("patches", lend_array(py, patches, [b, g, k, 3], &self.free)?)?;
-        out.set_item("centers", shape_array(py, std::mem::take(&mut batch.centers), &[b, g, 3])?)?;
         if let Some(counts) = batch.counts.take() {
             out.set_item("counts", shape_array(py, counts, &[b, g])?)?;
         }
@@ -125,7 +118,11 @@ impl BatchStream {
         if let Some(views) = batch.views.take() {
             add_views(&out, views, b)?;
         }
-        out.set_item("sample_ids", batch.sample_ids)?;
+        out.set_item("sample_ids", PyList::new(py, &batch.sample_ids)?)?;
+        let lent = Arc::new(LentBatch { batch, free: Arc::clone(&self.free) });
+        for (name, part) in [("patches", BatchPart::Patches), ("centers", BatchPart::Centers)] {
+            out.set_item(name, lend_array(py, &lent, part, self.settings.group_size)?)?;
+        }
         Ok(out)
     }
 
