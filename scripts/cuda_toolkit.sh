@@ -29,11 +29,23 @@ cuda_toolkit_setup() {
         cuda_driver_stub "$root" || return 1
         : >"$folder/complete"
     fi
-    export CUDA_HOME=$root CUDA_PATH=$root NVCC=$root/bin/nvcc PATH=$root/bin:$PATH
+    cuda_quick_compiler "$root" || return 1
+    export CUDA_HOME=$root CUDA_PATH=$root NVCC=$root/bin/nvcc-quick PATH=$root/bin:$PATH
     export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}
     export LIBRARY_PATH=$root/lib:$root/lib/stubs${LIBRARY_PATH:+:$LIBRARY_PATH}
     # Where the linked binaries find cuBLAS and NVRTC; behind everything else.
     export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$root/lib
+}
+
+# nvcc for candle-kernels' build: its products of quantised matrices and of mixtures of experts, which nothing here calls, take most of
+# an hour if they are optimised.
+cuda_quick_compiler() {
+    cat >"$1/bin/nvcc-quick" <<'END'
+#!/bin/sh
+case "$*" in *mmq_*|*mmvq_*|*/moe*) set -- -Ofc max "$@" ;; esac
+exec "$(dirname "$0")/nvcc" "$@"
+END
+    chmod +x "$1/bin/nvcc-quick"
 }
 
 # libcuda.so with every function that cuda.h declares, under its own name and those it is renamed to.

@@ -7,7 +7,10 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 use jepa3d_inspect::LiveFacts;
 use jepa3d_loader::DataShare;
-use jepa3d_train::{Event, PretrainConfig, PretrainRequest, ProductPrecision, RunOutcome, Scalars, Trainer};
+use jepa3d_train::{
+    Event, PretrainConfig, PretrainRequest, ProductPrecision, RunOutcome, Scalars, Trainer,
+    choose_loader_threads,
+};
 
 use super::live::{self, LiveArgs};
 use super::{Conclusion, bound_threads, print, tell, threads};
@@ -68,7 +71,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     }
     let preset = config.preset.clone();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    config.data.threads = bound_threads("data.threads", config.data.threads, cores);
+    let asked = choose_loader_threads(config.data.threads, &config, &args.device, cores);
+    config.data.threads = bound_threads("data.threads", asked, cores);
     jepa3d_train::use_threads(threads(args.threads));
     let facts = describe_run(args, &config);
     let precision = config.run.precision;

@@ -13,14 +13,15 @@ use crate::error::Result;
 use crate::models::{CrossInput, HybridInput, MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::nn::{ForwardPass, Parameters};
 use crate::optim::{AdamW, ParameterGradients, UpdateRates};
-use crate::target_encoder::update_target_encoder;
+use crate::target_encoder::MovingAverage;
 
 /// A model, its optimiser and one batch of random patches.
 pub struct TrainStep {
     config: PretrainConfig,
-    model: PretrainModel,
-    parameters: Parameters,
+    pub(crate) model: PretrainModel,
+    pub(crate) parameters: Parameters,
     optimizer: AdamW,
+    average: MovingAverage,
     points: PatchTensors,
     precision: Precision,
     steps: u64,
@@ -55,13 +56,18 @@ impl TrainStep {
         keep_freed_memory();
         config.check()?;
         let (model, parameters) = PretrainModel::new(&config, &Device::Cpu)?;
-        let optimizer = AdamW::new(&config.optim, &parameters)?;
+        let mut optimizer = AdamW::new(&config.optim, &parameters)?;
+        let mut average = MovingAverage::new(&parameters)?;
+        if precision != Precision::F32 {
+            optimizer.keep_halves()?;
+            average.keep_halves()?;
+        }
         let (b, g, k) = (config.optim.batch, config.data.groups, config.data.group_size);
         let RandomPatches { patches, centers } = RandomPatches::draw(&config);
         let patches = Tensor::from_vec(patches, (b, g, k, 3), &Device::Cpu)?;
         let centers = Tensor::from_vec(centers, (b, g, 3), &Device::Cpu)?;
         let points = PatchTensors { patches, centers, counts: None };
-        Ok(Self { config, model, parameters, optimizer, points, precision, steps: 0 })
+        Ok(Self { config, model, parameters, optimizer, average, points, precision, steps: 0 })
     }
 
     /// One block that hides a share of the patches; the context is the rest.
@@ -86,14 +92,14 @@ impl TrainStep {
         let rates = UpdateRates { learning_rate: o.lr, weight_decay: o.weight_decay, gradient_scale: 1.0 };
         self.optimizer.update(&self.parameters, &gradients, rates)?;
         let momentum = if self.steps == 0 { 0.0 } else { self.config.ema.start };
-        update_target_encoder(&self.parameters, momentum)?;
+        self.average.update(&self.parameters, momentum)?;
         pass.watch.lap("update");
         self.steps += 1;
         Ok(StepTimes { loss: output.loss.to_scalar()?, parts: pass.watch.laps() })
     }
 
     /// The same patches with new masks, or random views.
-    fn input(&self, size: MaskSize) -> Result<StepInput> {
+    pub(crate) fn input(&self, size: MaskSize) -> Result<StepInput> {
         let points = self.points.clone();
         Ok(match self.config.method {
             Method::Masked => StepInput::Masked(MaskedInput::plain(points, self.masks(size))),

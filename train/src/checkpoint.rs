@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use jepa3d_schemas::UpAxis;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::checkpoint_file::CheckpointCopy;
+#[cfg(test)]
 pub(crate) use crate::checkpoint_file::write;
 use crate::checkpoint_file::{
     CheckpointFile, DOWNSTREAM_KEYS, StateEntry, not_a_checkpoint, read_file, take_moments,

@@ -34,6 +34,50 @@ impl StateEntry {
     }
 }
 
+/// A checkpoint off any device, before it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckpointCopy {
+    tensors: NamedTensors,
+    state: StateEntry,
+}
+
+impl CheckpointCopy {
+    /// Copies everything; with the optimiser a run can be resumed from it.
+    ///
+    /// # Errors
+    /// Fails if a device does not give its numbers.
+    pub(crate) fn take(
+        parameters: &Parameters,
+        optimizer: Option<&AdamW>,
+        state: StateEntry,
+    ) -> Result<Self> {
+        let mut tensors = parameters.values()?;
+        if let Some(optimizer) = optimizer {
+            for SavedMoments { name, first, second } in optimizer.save(parameters)? {
+                tensors.insert(format!("optimizer.first.{name}"), first);
+                tensors.insert(format!("optimizer.second.{name}"), second);
+            }
+        }
+        Ok(Self { tensors, state })
+    }
+
+    /// The same without the optimiser's moments.
+    pub(crate) fn strip(mut self) -> Self {
+        self.tensors.retain(|name, _| !name.starts_with("optimizer."));
+        self
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// Fails if it cannot be written; what was there before stays.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let metadata = HashMap::from([(self.state.key.to_owned(), self.state.json.clone())]);
+        let file = serialize_tensors(path, &self.tensors, metadata)?;
+        Ok(write_atomically(path, &seal_safetensors(file))?)
+    }
+}
+
 /// Writes a checkpoint; with the optimiser it can be resumed from.
 ///
 /// # Errors
@@ -44,16 +88,7 @@ pub(crate) fn write(
     optimizer: Option<&AdamW>,
     state: &StateEntry,
 ) -> Result<()> {
-    let mut tensors = parameters.values()?;
-    if let Some(optimizer) = optimizer {
-        for SavedMoments { name, first, second } in optimizer.save(parameters)? {
-            tensors.insert(format!("optimizer.first.{name}"), first);
-            tensors.insert(format!("optimizer.second.{name}"), second);
-        }
-    }
-    let metadata = HashMap::from([(state.key.to_owned(), state.json.clone())]);
-    let file = serialize_tensors(path, &tensors, metadata)?;
-    Ok(write_atomically(path, &seal_safetensors(file))?)
+    CheckpointCopy::take(parameters, optimizer, state.clone())?.write(path)
 }
 
 /// The bytes of a safetensors file, 1x1 convolutions in their official shape.

@@ -131,7 +131,7 @@ impl PretrainConfig {
             BoundedCount::new("run.epochs", self.run.epochs as usize, 1, 1 << 20),
             BoundedCount::new("data.groups", d.groups, 2, 1 << 16),
             BoundedCount::new("data.group_size", d.group_size, 1, 1 << 12),
-            BoundedCount::new("data.threads", d.threads, 1, 256),
+            BoundedCount::new("data.threads", d.threads, 0, 256),
             BoundedCount::new("data.repeat", d.repeat, 1, 1 << 20),
             BoundedCount::new("model.width", m.width, 1, 1 << 14),
             BoundedCount::new("model.depth", m.depth, 1, 256),

@@ -8,7 +8,7 @@ use crate::config::{PositionKind, PretrainConfig, TargetNorm, TargetTokenizer};
 use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::nn::ForwardPass;
 use crate::optim::{AdamW, ParameterGradients, UpdateRates};
-use crate::target_encoder::update_target_encoder;
+use crate::target_encoder::MovingAverage;
 
 const SAMPLES: usize = 6;
 const GROUPS: usize = 12;
@@ -46,6 +46,11 @@ struct Stepped {
 fn step(config: &PretrainConfig, device: &Device, is_bf16: bool) -> Stepped {
     let (model, parameters) = PretrainModel::new(config, device).unwrap();
     let mut optimizer = AdamW::new(&config.optim, &parameters).unwrap();
+    let mut average = MovingAverage::new(&parameters).unwrap();
+    if is_bf16 {
+        optimizer.keep_halves().unwrap();
+        average.keep_halves().unwrap();
+    }
     let mut draws = Draws::new(1, "batch", "test");
     let mut values = |count: usize, scale: f64| -> Vec<f32> {
         (0..count).map(|_| (draws.normal() * scale) as f32).collect()
@@ -70,7 +75,7 @@ fn step(config: &PretrainConfig, device: &Device, is_bf16: bool) -> Stepped {
         let output = model.step(&input, &pass).unwrap();
         let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &parameters).unwrap();
         optimizer.update(&parameters, &gradients, rates).unwrap();
-        update_target_encoder(&parameters, 0.9).unwrap();
+        average.update(&parameters, 0.9).unwrap();
         let named = parameters.trained().zip(gradients.all());
         let named = named.map(|(p, gradient)| (p.name.clone(), numbers(gradient))).collect();
         first.get_or_insert((f64::from(output.loss.to_scalar::<f32>().unwrap()), named));

@@ -79,25 +79,25 @@ impl RunFolder {
     pub(crate) fn numbered(&self, step: u64) -> PathBuf {
         self.path.join(format!("step-{step:08}.safetensors"))
     }
+}
 
-    /// Removes all but the newest `keep` numbered checkpoints.
-    pub(crate) fn prune(&self, keep: usize) -> Result<()> {
-        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io(&self.path, e))?;
-        let mut numbered: Vec<PathBuf> = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| {
-                let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-                name.starts_with("step-") && name.ends_with(".safetensors")
-            })
-            .collect();
-        numbered.sort();
-        let old = numbered.len().saturating_sub(keep);
-        for path in &numbered[..old] {
-            std::fs::remove_file(path).map_err(|e| Error::io(path, e))?;
-        }
-        Ok(())
+/// Removes all but the newest `keep` numbered checkpoints of a run folder.
+pub(crate) fn prune_checkpoints(folder: &Path, keep: usize) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let mut numbered: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            name.starts_with("step-") && name.ends_with(".safetensors")
+        })
+        .collect();
+    numbered.sort();
+    let old = numbered.len().saturating_sub(keep);
+    for path in &numbered[..old] {
+        std::fs::remove_file(path).map_err(|e| Error::io(path, e))?;
     }
+    Ok(())
 }
 
 /// What a run learns from.

@@ -107,6 +107,11 @@ impl StepInputs {
         RunOrigin { fingerprint, steps_per_epoch: self.steps_per_epoch(), teacher, grouping, up_axis }
     }
 
+    /// Where they are put.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Samples that an epoch shows, each counted once where it shows all.
     pub(crate) fn samples(&self) -> usize {
         self.loader.samples() / self.config.data.repeat

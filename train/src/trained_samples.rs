@@ -210,6 +210,7 @@ mod tests {
             loss: tensor(&[1], |_| 0.0),
             predictions,
             targets,
+            record: None,
             kind: LossKind::MeanElem,
             terms: Vec::new(),
         }

@@ -9,10 +9,12 @@ use std::time::Instant;
 use jepa3d_loader::DatasetMix;
 use jepa3d_schemas::Draws;
 
-use crate::checkpoint::{self, Checkpoint, RunState};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint_writer::CheckpointWriter;
 use crate::config::PretrainConfig;
 use crate::device::open_device;
 use crate::error::Result;
+use crate::loader_threads::settle_threads;
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::PretrainModel;
 use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
@@ -21,15 +23,17 @@ use crate::optim::{AdamW, ParameterGradients, StepPlace, UpdateSummary};
 use crate::precision::PassPrecision;
 use crate::request::{Event, PretrainRequest, RunOutcome};
 use crate::run_config::write_run_config;
-use crate::run_folder::{RunFolder, RunOrigin, check_resume, config_to_record};
+use crate::run_folder::{RunFolder, check_resume};
 use crate::schedule::{ScheduleLength, momentum};
 use crate::step_inputs::{NextInput, StepInputs};
 use crate::step_record::StepRecord;
-use crate::target_encoder::update_target_encoder;
+use crate::target_encoder::MovingAverage;
 use crate::trained_samples::{SamplePlan, TrainedSamples};
 
 /// A run in progress.
 pub struct Trainer {
+    /// First: it has written everything before the folder is given up.
+    writer: CheckpointWriter,
     config: PretrainConfig,
     folder: RunFolder,
     precision: PassPrecision,
@@ -37,12 +41,13 @@ pub struct Trainer {
     model: PretrainModel,
     parameters: Parameters,
     optimizer: AdamW,
+    average: MovingAverage,
     metrics: MetricsWriter,
     evaluation: OnlineEvaluation,
     length: ScheduleLength,
     /// Steps done.
     step: u64,
-    /// Step of the newest checkpoint.
+    /// Step of the newest checkpoint, which is written or about to be.
     saved: Option<u64>,
     /// Clouds that are handed out.
     shown: Option<SamplePlan>,
@@ -70,7 +75,7 @@ impl Trainer {
     pub fn new(request: PretrainRequest) -> Result<Self> {
         let PretrainRequest { config, data, out, resume, device, emulates_bf16, shown } = request;
         config.check()?;
-        let device = open_device(&device)?;
+        let (config, device) = (settle_threads(config, &device), open_device(&device)?);
         let precision = PassPrecision::settle(config.run.precision, &device, emulates_bf16)?;
         let mix = DatasetMix::open(&data)?;
         let folder = RunFolder::open(&out, resume)?;
@@ -84,6 +89,7 @@ impl Trainer {
             check_resume(&folder.last(), checkpoint.state(&folder.last())?, &config, &inputs.origin())?;
             monitors = checkpoint.restore(&folder.last(), &parameters, &mut optimizer)?;
         }
+        let average = MovingAverage::start(&parameters, &mut optimizer, precision)?;
         write_run_config(&folder.path, &config)?;
         let saved = (step > 0).then_some(step);
         let metrics = MetricsWriter::open(&folder.path, saved)?;
@@ -100,12 +106,14 @@ impl Trainer {
             model,
             parameters,
             optimizer,
+            average,
             metrics,
             evaluation,
             length,
             step,
             saved,
             shown,
+            writer: CheckpointWriter::start(),
         })
     }
 
@@ -114,8 +122,16 @@ impl Trainer {
     /// # Errors
     /// Fails if a shard or the disk does, or the loss is not finite.
     pub fn run(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<RunOutcome> {
+        let outcome = self.run_steps(stop, report)?;
+        self.save(report)?;
+        self.writer.wait()?.into_iter().for_each(|step| report(Event::Checkpoint(step)));
+        Ok(outcome)
+    }
+
+    fn run_steps(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<RunOutcome> {
         report(self.begin_event());
         self.inputs.describe_mix().into_iter().for_each(|line| report(Event::Header(line)));
+        self.describe_device()?.into_iter().for_each(|text| report(Event::Header(text)));
         let (first, end) = (self.step, self.last_step());
         if self.step == 0 && self.config.monitor.probe_every > 0 {
             self.evaluate(report)?;
@@ -125,17 +141,14 @@ impl Trainer {
             self.log_step(record, report)?;
             self.save_and_evaluate_when_due(report)?;
             if self.is_collapsed() && self.config.monitor.abort_on_collapse {
-                self.save(report)?;
                 return Ok(RunOutcome::Collapsed);
             }
             let stop_after = self.config.run.stop_after;
             let is_stopped = stop_after > 0 && self.step - first >= stop_after;
             if self.step < end && (is_stopped || stop.load(Ordering::Relaxed)) {
-                self.save(report)?;
                 return Ok(RunOutcome::Stopped);
             }
         }
-        self.save(report)?;
         Ok(RunOutcome::Done)
     }
 
@@ -151,7 +164,7 @@ impl Trainer {
 
         // 3. EMA: the target encoder follows the encoder.
         let momentum = momentum(&self.config.ema, self.length, self.step);
-        update_target_encoder(&self.parameters, momentum)?;
+        self.average.update(&self.parameters, momentum)?;
 
         self.step += 1;
         Ok(StepRecord {
@@ -174,7 +187,7 @@ impl Trainer {
         let mut sum = self.forward_backward_batch(true)?;
         for _ in 1..self.config.optim.accumulate {
             let next = self.forward_backward_batch(false)?;
-            sum.gradients.add(&next.gradients)?;
+            self.optimizer.add(&mut sum.gradients, &next.gradients)?;
             sum.loss += next.loss;
             sum.measures.extend(next.measures);
             sum.waited += next.waited;
@@ -188,8 +201,9 @@ impl Trainer {
         let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
         let pass = ForwardPass::of_run(dropout, self.precision);
         let output = self.model.step(&input, &pass)?;
-        let loss = f64::from(output.loss.to_scalar::<f32>()?) / self.config.optim.accumulate as f64;
         let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;
+        // A device is waited for when it has been given all its work.
+        let loss = f64::from(output.loss.to_scalar::<f32>()?) / self.config.optim.accumulate as f64;
         let shown = (clouds > 0).then(|| TrainedSamples::select(shown, &input, &output)).transpose()?;
         let measures = vec![StepMeasures::measure(&output)?];
         Ok(StepGradients { gradients, loss, measures, waited, shown: shown.map(Box::new) })
@@ -245,46 +259,13 @@ impl Trainer {
         found.alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
         found.left_out.into_iter().for_each(|text| report(Event::Header(text)));
         if found.is_best {
-            checkpoint::write(&self.folder.best(), &self.parameters, None, &self.state().entry())?;
+            let (copy, path) = (self.copy(false)?, self.folder.best());
+            self.writer.ask(None, move || copy.write(&path));
         }
         let scalars = Scalars { step: self.step, epoch: self.epoch(), values: found.values };
         self.metrics.write(&scalars)?;
         report(Event::Probe(scalars));
         Ok(())
-    }
-
-    fn save(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
-        if self.saved == Some(self.step) {
-            return Ok(());
-        }
-        self.metrics.flush()?;
-        let state = self.state().entry();
-        checkpoint::write(&self.folder.last(), &self.parameters, Some(&self.optimizer), &state)?;
-        if self.config.run.keep > 0 {
-            checkpoint::write(&self.folder.numbered(self.step), &self.parameters, None, &state)?;
-            self.folder.prune(self.config.run.keep)?;
-        }
-        self.saved = Some(self.step);
-        report(Event::Checkpoint(self.step));
-        Ok(())
-    }
-
-    fn state(&self) -> RunState {
-        let RunOrigin { fingerprint, steps_per_epoch, teacher, grouping, up_axis } = self.inputs.origin();
-        let MonitorState { alarms, first_position, best } = self.evaluation.state.clone();
-        RunState {
-            teacher,
-            grouping,
-            up_axis: Some(up_axis),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            step: self.step,
-            steps_per_epoch,
-            fingerprint,
-            config: config_to_record(&self.config),
-            best,
-            first_position,
-            alarms: alarms.0,
-        }
     }
 
     fn begin_event(&self) -> Event {
@@ -315,6 +296,9 @@ impl Trainer {
         self.evaluation.state.alarms.0.values().any(|&count| count >= patience)
     }
 }
+
+mod device_facts;
+mod saving;
 
 #[cfg(test)]
 mod bad_input_tests;

@@ -1,18 +1,36 @@
-//! AdamW (Loshchilov, Hutter, arXiv 1711.05101), clipping, the moving average of the target encoder, and the copies in bf16, on one
-//! flat buffer in three launches.
+//! AdamW (Loshchilov, Hutter, arXiv 1711.05101), the norm of all gradients, the moving average of a target encoder, and copies in
+//! bf16: a launch each for all tensors of a model, wherever they lie.
 //!
-//! `norm = |scale g|`; `k = scale min(1, clip / norm)`; `m = b1 m + (1 - b1) k g`, `v = b2 v + (1 - b2) (k g)^2`,
-//! `p = p keep - rate m / (sqrt(v) root + epsilon)` with `rate = lr / (1 - b1^t)`, `root = 1 / sqrt(1 - b2^t)`, `keep = 1 - lr decay` for the
-//! first `decayed` numbers, 1 for the rest; then `e += (1 - momentum) (p - e)` where a number has a twin. A norm that is not
-//! finite changes nothing: the host finds it in the record.
+//! A table names them: `addresses [tensors, 3]`. A block has one piece of one tensor: `pieces [blocks, 2]` says which, and its first
+//! number; `starts [tensors + 1]` where each begins in the flat moments. With the gradient `g`, scaled: `m = b1 m + (1 - b1) g`,
+//! `v = b2 v + (1 - b2) g^2`, `p = p keep - rate m / (sqrt(v) root + epsilon)`, where a tensor's `rates` are `keep = 1 - lr decay`,
+//! `rate = lr / (1 - b1^t)`, `root = 1 / sqrt(1 - b2^t)`. The average: `copy += share (original - copy)`.
 
 #include "bf16.h"
 #include "reduce.h"
 
-/// `partials [blocks]`: sums of squares of shares, in f64.
-KERNEL(square_sums, (Global<const float> gradient, Global<double> partials, u32 count)) {
+/// Numbers of a piece.
+#define PIECE 4096
+
+/// The numbers of a block.
+struct TablePiece {
+    u32 tensor, start, begin, end;
+
+    DEVICE_MEMBER TablePiece(Global<const u32> pieces, Global<const u32> starts) {
+        tensor = pieces[2 * blockIdx.x];
+        begin = pieces[2 * blockIdx.x + 1];
+        start = starts[tensor];
+        u32 length = starts[tensor + 1] - start;
+        end = begin + PIECE < length ? begin + PIECE : length;
+    }
+};
+
+/// `partials [blocks]`: sums of squares of pieces of the gradients (second column; address 0: none), in f64.
+KERNEL(square_sums, (Global<const u64> addresses, Global<const u32> pieces, Global<const u32> starts, Global<double> partials)) {
+    TablePiece piece(pieces, starts);
+    Global<const float> gradient = pointer_at<const float>(addresses[3 * piece.tensor + 1]);
     double sum = 0.0;
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+    for (u32 i = piece.begin + threadIdx.x; gradient && i < piece.end; i += blockDim.x) {
         double value = double(gradient[i]);
         sum += value * value;
     }
@@ -20,46 +38,53 @@ KERNEL(square_sums, (Global<const float> gradient, Global<double> partials, u32 
     if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
-/// One block: `record [2]`: the norm of all gradients times `scale`, and what they are multiplied with (0 where it is not finite).
-KERNEL(clip_factor, (Global<const double> partials, Global<float> record, u32 count, float scale, float clip)) {
+/// One block: `norm [1]`: the root of the sum.
+KERNEL(norm_of_sums, (Global<const double> partials, Global<double> norm, u32 count)) {
     double sum = 0.0;
     for (u32 i = threadIdx.x; i < count; i += blockDim.x) sum += partials[i];
-    double norm = sqrt(block_sum(sum)) * double(scale);
-    if (threadIdx.x > 0) return;
-    double factor = clip > 0.0f && norm > double(clip) ? double(clip) / norm : 1.0;
-    record[0] = float(norm);
-    record[1] = norm - norm == 0.0 ? float(double(scale) * factor) : 0.0f;
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) norm[0] = sqrt(sum);
 }
 
-/// `copy += share (original - copy)`: the moving average of a parameter that stands alone.
-KERNEL(move_towards, (Global<float> copy, Global<const float> original, u32 count, float share)) {
-    u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count) return;
-    float value = copy[i];
-    copy[i] = value + share * (original[i] - value);
+/// Addresses: parameter, gradient (0: the parameter stays), copy in bf16 (0: none). `rates [tensors, 3]`: keep, rate, root.
+KERNEL(adamw_update, (Global<const u64> addresses, Global<const u32> pieces, Global<const u32> starts, Global<const float> rates,
+    Global<float> first, Global<float> second, float b1, float rest1, float b2, float rest2, float epsilon, float scale)) {
+    TablePiece piece(pieces, starts);
+    Global<float> parameter = pointer_at<float>(addresses[3 * piece.tensor]);
+    Global<const float> gradient = pointer_at<const float>(addresses[3 * piece.tensor + 1]);
+    Global<Bf16> half = pointer_at<Bf16>(addresses[3 * piece.tensor + 2]);
+    if (!gradient) return;
+    float keep = rates[3 * piece.tensor], rate = rates[3 * piece.tensor + 1], root = rates[3 * piece.tensor + 2];
+    for (u32 i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
+        u32 at = piece.start + i;
+        float g = gradient[i] * scale;
+        float m = b1 * first[at] + rest1 * g, v = b2 * second[at] + rest2 * g * g;
+        float p = parameter[i] * keep - rate * m / (sqrtf(v) * root + epsilon);
+        first[at] = m;
+        second[at] = v;
+        parameter[i] = p;
+        if (half) half[i] = bf16_round(p);
+    }
 }
 
-/// `record`: where the factor of the gradient stands, or null: it is `scale`.
-/// `twins [count]`, or null: where the moving average of a number stands, 0xffffffff if it has none. `halves`, or null: like the numbers.
-KERNEL(adamw_update, (Global<float> parameters, Global<const float> gradient, Global<float> first, Global<float> second,
-    Global<const u32> twins, Global<float> averages, Global<Bf16> halves, Global<Bf16> average_halves, Global<const float> record,
-    u32 count, u32 decayed, float b1, float rest1, float b2, float rest2, float keep, float rate, float root, float epsilon, float share, float scale)) {
-    u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    float factor = scale;
-    if (record) factor = record[1];
-    if (i >= count || factor == 0.0f) return;
-    float g = gradient[i] * factor;
-    float m = b1 * first[i] + rest1 * g, v = b2 * second[i] + rest2 * g * g;
-    float p = parameters[i] * (i < decayed ? keep : 1.0f) - rate * m / (sqrtf(v) * root + epsilon);
-    first[i] = m;
-    second[i] = v;
-    parameters[i] = p;
-    if (halves) halves[i] = bf16_round(p);
-    if (!twins) return;
-    u32 twin = twins[i];
-    if (twin == 0xffffffffu) return;
-    float average = averages[twin];
-    average += share * (p - average);
-    averages[twin] = average;
-    if (average_halves) average_halves[twin] = bf16_round(average);
+/// Addresses: what moves, what it moves to, its copy in bf16 (0: none). A share of 0 makes the copies alone.
+KERNEL(move_towards, (Global<const u64> addresses, Global<const u32> pieces, Global<const u32> starts, float share)) {
+    TablePiece piece(pieces, starts);
+    Global<float> copy = pointer_at<float>(addresses[3 * piece.tensor]);
+    Global<const float> original = pointer_at<const float>(addresses[3 * piece.tensor + 1]);
+    Global<Bf16> half = pointer_at<Bf16>(addresses[3 * piece.tensor + 2]);
+    for (u32 i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
+        float value = copy[i];
+        value += share * (original[i] - value);
+        copy[i] = value;
+        if (half) half[i] = bf16_round(value);
+    }
+}
+
+/// Addresses: sum, what is added (0: nothing).
+KERNEL(add_tensors, (Global<const u64> addresses, Global<const u32> pieces, Global<const u32> starts)) {
+    TablePiece piece(pieces, starts);
+    Global<float> sum = pointer_at<float>(addresses[3 * piece.tensor]);
+    Global<const float> part = pointer_at<const float>(addresses[3 * piece.tensor + 1]);
+    for (u32 i = piece.begin + threadIdx.x; part && i < piece.end; i += blockDim.x) sum[i] += part[i];
 }

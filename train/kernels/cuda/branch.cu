@@ -7,13 +7,6 @@
 #include "column_tile.h"
 #include "dropout.h"
 
-/// The factor of element `i`, which is of `sample`.
-DEVICE float branch_factor(u32 i, u32 sample, u64 key, u32 threshold, float scale, u64 path_key, u32 path_threshold,
-    float path_scale) {
-    float path = keep_factor(path_key, path_threshold, path_scale, sample);
-    return path == 0.0f ? 0.0f : path * keep_factor(key, threshold, scale, i);
-}
-
 template <class T>
 DEVICE void add_branch(Global<const float> x, Global<const T> y, Global<const float> bias, Global<float> out, u32 count, u32 width,
     u32 tokens, u64 key, u32 threshold, float scale, u64 path_key, u32 path_threshold, float path_scale) {

@@ -24,11 +24,12 @@ KERNEL(column_sums_bf16, (Global<const Bf16> x, Global<float> partials, u32 rows
     add_columns<Bf16>(x, partials, rows, width, rows_each, step, column);
 }
 
-/// `out [columns]` = the sum of `partials [shares, columns]`.
+/// `out [count, columns]` = the sums of `partials [count, shares, columns]`; the grid's second dimension says which.
 KERNEL(sum_partials, (Global<const float> partials, Global<float> out, u32 shares, u32 columns)) {
     u32 column = blockIdx.x * blockDim.x + threadIdx.x;
     if (column >= columns) return;
+    Global<const float> own = partials + blockIdx.y * shares * columns;
     double sum = 0.0;
-    for (u32 share = 0; share < shares; share++) sum += double(partials[share * columns + column]);
-    out[column] = float(sum);
+    for (u32 share = 0; share < shares; share++) sum += double(own[share * columns + column]);
+    out[blockIdx.y * columns + column] = float(sum);
 }

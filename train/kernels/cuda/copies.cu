@@ -1,4 +1,4 @@
-//! Numbers as they are in another kind: weights and rows for products in bf16; and sums of two arrays.
+//! Numbers as they are in another kind: weights and rows for products in bf16.
 
 #include "bf16.h"
 
@@ -15,10 +15,4 @@ KERNEL(narrow_four_bf16, (Global<const float> a, Global<const float> b, Global<c
     if (blockIdx.y == 1 && i < count_b) out_b[i] = bf16_round(b[i]);
     if (blockIdx.y == 2 && i < count_c) out_c[i] = bf16_round(c[i]);
     if (blockIdx.y == 3 && i < count_d) out_d[i] = bf16_round(d[i]);
-}
-
-/// `sum += x`.
-KERNEL(add_to, (Global<float> sum, Global<const float> x, u32 count)) {
-    u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) sum[i] += x[i];
 }

@@ -31,6 +31,15 @@ template <class T> using Shared = T*;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+/// What lies at an address that stands in a table; 0 is null.
+template <class T> DEVICE Global<T> pointer_at(u64 address) {
+#if defined(__CUDACC__)
+    return reinterpret_cast<T*>(address);
+#else
+    return emulation::resolve<T>(address);
+#endif
+}
+
 /// Threads that shuffle with each other.
 #define WARP 32
 #define ALL_LANES 0xffffffffu

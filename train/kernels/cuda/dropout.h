@@ -19,3 +19,10 @@ DEVICE float keep_factor(u64 key, u32 threshold, float scale, u32 index) {
     u32 draw = mix(mix(index ^ u32(key)) + u32(key >> 32));
     return draw < threshold ? 0.0f : scale;
 }
+
+/// The factor of element `i`, which is of `sample`.
+DEVICE float branch_factor(u32 i, u32 sample, u64 key, u32 threshold, float scale, u64 path_key, u32 path_threshold,
+    float path_scale) {
+    float path = keep_factor(path_key, path_threshold, path_scale, sample);
+    return path == 0.0f ? 0.0f : path * keep_factor(key, threshold, scale, i);
+}

@@ -165,3 +165,12 @@ DEVICE void activate_mixed(Global<const T> m, Global<const float> u, Global<cons
     }
 TOKENIZER_FORWARD(f32, float)
 TOKENIZER_FORWARD(bf16, Bf16)
+
+/// Moves the running `mean` and `variance` of a norm by `share` towards those of a batch, `statistics [2, c]`; `unbiased`: what makes of
+/// a batch's variance an estimate of that of all points.
+KERNEL(follow_statistics, (Global<const double> statistics, Global<float> mean, Global<float> variance, u32 c, float unbiased, float share)) {
+    u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= c) return;
+    mean[i] = mean[i] * (1.0f - share) + float(statistics[i]) * share;
+    variance[i] = variance[i] * (1.0f - share) + float(statistics[c + i] * double(unbiased)) * share;
+}

@@ -4,8 +4,6 @@
 //! `EmulatedDevice`, a process made by the host's C++ compiler from the same sources, which runs every launch thread by thread
 //! on the CPU and checks each access; `CountingDevice` only counts. What one of them is asked, all are.
 
-#[cfg(test)]
-mod adamw;
 mod attention;
 #[cfg(test)]
 mod attention_tests;
@@ -14,12 +12,11 @@ mod block;
 mod branch;
 mod computed;
 mod copies;
-#[cfg(test)]
-mod cost_tests;
 mod counting;
 #[cfg(feature = "cuda")]
 mod cuda_device;
 mod device;
+mod device_mlp;
 mod device_tokenizer;
 mod emulated;
 #[cfg(test)]
@@ -27,24 +24,28 @@ mod emulation_tests;
 mod engine;
 #[cfg(test)]
 mod fixture;
-#[cfg(test)]
 mod gather;
+mod half_copies;
 mod layer_norm;
 #[cfg(test)]
 mod layer_tests;
 mod loss;
 mod partial_sums;
 mod point_chunks;
+mod run_layers;
 mod run_loss;
+mod run_predictor;
 mod run_stack;
 mod run_tokenizer;
 mod run_update;
+mod sequences;
 mod sources;
 mod stack;
 #[cfg(test)]
 mod stack_tests;
 #[cfg(test)]
 mod step_tests;
+mod tensor_table;
 mod tensors;
 mod tokenizer;
 mod tokenizer_backward;
@@ -54,7 +55,11 @@ mod tokenizer_tests;
 pub(crate) use attention::fits_shared_memory;
 pub use counting::DeviceCounts;
 pub(crate) use engine::find_kernel_device;
-pub use engine::{count_cuda, emulate_cuda};
+pub use engine::{count_cuda, emulate_cuda, free_memory, runs_on_kernel_device};
 pub use loss::DeviceLoss;
-pub(crate) use run_tokenizer::tokenize_on;
-pub use run_update::{AdamNumbers, AdamTensors, move_on_device, norm_on_device, update_on_device};
+pub use run_layers::{MlpTensors, PickedRows, standardize_on_device};
+pub use run_loss::DeviceDistance;
+pub use run_predictor::{PredictorInput, PredictorTensors};
+pub use run_tokenizer::{DeviceStatistics, RunningTensors};
+pub(crate) use run_tokenizer::{TokenizerInput, tokenize_on};
+pub use run_update::{AdamNumbers, AdamRates, DeviceAverage, DeviceUpdater};

@@ -5,7 +5,8 @@
 //! - [`tokenize`]: the mini-PointNet that makes a token of each patch, as one operator; [`tokenize_composite`] is the same
 //!   in candle's operators, the oracle of the tests.
 //! - [`linear_layer`], [`normalize_rows`], [`gelu_of`], [`smooth_l1_of`]: layers outside the blocks, one node each.
-//! - [`DeviceLoss`], [`update_on_device`], [`norm_on_device`], [`move_on_device`]: what of a step is left, on CUDA devices.
+//! - [`DeviceLoss`], [`DeviceUpdater`], [`DeviceAverage`], [`PredictorTensors`], [`MlpTensors`], [`PickedRows`]: what of a step is
+//!   left, on CUDA devices.
 //! - [`emulate_cuda`], [`count_cuda`]: the CUDA kernels without a device, run thread by thread or only counted.
 //! - [`Mask`]: dropout as a pure function of a key and an element's number.
 //!
@@ -57,8 +58,9 @@ mod update;
 mod view;
 
 pub use cuda::{
-    AdamNumbers, AdamTensors, DeviceCounts, DeviceLoss, count_cuda, emulate_cuda, move_on_device,
-    norm_on_device, update_on_device,
+    AdamNumbers, AdamRates, DeviceAverage, DeviceCounts, DeviceDistance, DeviceLoss, DeviceStatistics,
+    DeviceUpdater, MlpTensors, PickedRows, PredictorInput, PredictorTensors, RunningTensors, count_cuda,
+    emulate_cuda, free_memory, runs_on_kernel_device, standardize_on_device,
 };
 pub use dropout::{Mask, key_of};
 pub use jepa3d_products::{Bf16Engine, keep_freed_memory};
@@ -68,7 +70,8 @@ pub use norm::NORM_EPSILON;
 pub use stack::{BlockTensors, Stack, StackDrop};
 pub use tape::Tape;
 pub use tokenizer::{
-    BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted, tokenize_in,
+    BatchStats, Mode, TokenizerStatistics, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted,
+    tokenize_in, train_tokenizer,
 };
 pub use update::{AdamFactors, move_numbers, update_numbers};
 pub use view::{CpuView, borrow_numbers, shape_gradients};

@@ -183,7 +183,7 @@ impl Stack {
     /// Fails if a tensor is not f32 on the CPU.
     pub fn train(&self, x: &Tensor, positions: &Tensor, tape: &Tape) -> Result<Tensor> {
         if let Some(device) = find_kernel_device(x)? {
-            return self.train_on(device, &x.contiguous()?, &positions.contiguous()?, tape);
+            return self.train_on(&device, &x.contiguous()?, &positions.contiguous()?, None, tape);
         }
         let op = StackOp { stack: self.clone(), tape: tape.clone(), saved: Mutex::new(Vec::new()) };
         x.contiguous()?.apply_op2(&positions.contiguous()?, op)

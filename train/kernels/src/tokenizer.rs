@@ -42,11 +42,13 @@ pub(crate) use self::flat::FlatRanges;
 pub(crate) use self::flat::Widths;
 use self::flat::{ChannelMoments, FlatWeights};
 use self::forward::{Running, SavedPasses, forward};
-use super::cuda::{find_kernel_device, tokenize_on};
+use super::cuda::{DeviceStatistics, TokenizerInput, find_kernel_device, tokenize_on};
 use super::linear::Precision;
+use super::tape::Tape;
 use super::view::{CpuView, borrow_numbers};
 
 pub use composite::{tokenize_composite, tokenize_counted};
+pub(crate) use weights::NAMES;
 pub use weights::{BatchStats, Mode, TokenizerWeights};
 
 /// Tokens [P, D] of `patches` [P, K, 3] (points minus their center), and in [`Mode::Train`] the statistics of both
@@ -65,6 +67,36 @@ pub fn tokenize(
     tokenize_in(Precision::F32, patches, weights, mode)
 }
 
+/// What both batch norms saw in a batch, where it was computed.
+pub enum TokenizerStatistics {
+    /// As numbers.
+    Host([BatchStats; 2]),
+    /// On a device.
+    Device(DeviceStatistics),
+}
+
+/// [`tokenize_in`] in training. On a device the gradients of parameters go to `tape`, and nothing is read back.
+///
+/// # Errors
+/// As [`tokenize`].
+pub fn train_tokenizer(
+    precision: Precision,
+    patches: &Tensor,
+    weights: &TokenizerWeights,
+    tape: &Tape,
+) -> Result<(Tensor, TokenizerStatistics)> {
+    if let Some(device) = find_kernel_device(patches)? {
+        weights.check(patches, &Mode::Train)?;
+        let input = TokenizerInput { precision, patches, weights, mode: &Mode::Train };
+        let (tokens, statistics) = tokenize_on(device, input, tape)?;
+        return Ok((tokens, TokenizerStatistics::Device(statistics)));
+    }
+    match tokenize_in(precision, patches, weights, &Mode::Train)? {
+        (tokens, Some(stats)) => Ok((tokens, TokenizerStatistics::Host(stats))),
+        (_, None) => unreachable!("statistics are taken in training"),
+    }
+}
+
 /// [`tokenize`] with products of this precision: of the layers that run on every point in the forward direction, and of what
 /// the last maximum sends back through the mixing layer. Statistics, and BatchNorm's share in every row, stay in `f32`.
 ///
@@ -78,7 +110,9 @@ pub fn tokenize_in(
 ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
     weights.check(patches, mode)?;
     if let Some(device) = find_kernel_device(patches)? {
-        return tokenize_on(device, precision, patches, weights, mode);
+        let input = TokenizerInput { precision, patches, weights, mode };
+        let (tokens, stats) = tokenize_on(device, input, &Tape::default())?;
+        return Ok((tokens, matches!(mode, Mode::Train).then(|| stats.read()).transpose()?));
     }
     let saved = Arc::new(OnceLock::new());
     let running = match *mode {

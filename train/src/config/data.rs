@@ -33,7 +33,7 @@ pub struct DataConfig {
     pub group_size: usize,
     /// Samples among which the order is shuffled freely.
     pub shuffle_buffer: usize,
-    /// Loader threads; the batches do not depend on them.
+    /// Loader threads; the batches do not depend on them. 0: one on the CPU, on another device as many as feed it.
     pub threads: usize,
     /// Batches that are ready ahead of time.
     pub prefetch: usize,
@@ -112,7 +112,7 @@ impl DataConfig {
             samples,
             label_points: None,
             batch,
-            threads,
+            threads: threads.max(1),
             patches_from,
             groupings,
             points,
@@ -158,7 +158,7 @@ impl DataConfig {
             group_size: self.group_size,
             batch: if is_uneven { 1 } else { 64 },
             up_axis: self.up_axis,
-            threads: self.threads,
+            threads: self.threads.max(1),
             ..EvalConfig::default()
         }
     }

@@ -83,7 +83,7 @@ impl Classifier {
         if phase == EncoderPhase::Frozen {
             return pool_tokens(&self.backbone.features(points)?);
         }
-        let tokens = self.backbone.train_tokens(points, pass.precision)?;
+        let tokens = self.backbone.train_tokens(points, pass)?;
         let positions = self.backbone.positions.forward(&points.centers)?;
         let input = EncoderInput { tokens: &tokens, positions: Some(&positions), keys: None };
         pool_tokens(&self.backbone.encoder.train(input, pass)?)

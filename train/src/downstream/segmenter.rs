@@ -194,7 +194,7 @@ impl Segmenter {
 
     /// Token features `[B, G, D]` in training.
     fn train_tokens(&self, points: &PatchTensors, pass: &ForwardPass) -> Result<Tensor> {
-        let tokens = self.backbone.train_tokens(points, pass.precision)?;
+        let tokens = self.backbone.train_tokens(points, pass)?;
         let positions = self.backbone.positions.forward(&points.centers)?;
         let input = EncoderInput { tokens: &tokens, positions: Some(&positions), keys: None };
         mix_depths(&self.backbone.encoder.train_outputs(input, pass, &self.depths)?)

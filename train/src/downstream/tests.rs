@@ -93,7 +93,7 @@ fn the_classifier_equals_pytorch() {
         assert!(want.iter().any(|&g| g != 0.0), "{} has a gradient", p.name);
         check(&format!("gradient of {}", p.name), &numbers(gradient), &want);
     }
-    let norm = gradients.norm(1.0).unwrap();
+    let norm = gradients.norm().unwrap();
     check("norm", &[norm as f32], &numbers(&golden["out/norm"]));
     for p in parameters.with_role(ParameterRole::Statistic) {
         check(&p.name, &numbers(p.var.as_tensor()), &numbers(&golden[&format!("after/{}", p.name)]));

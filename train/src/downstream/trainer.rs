@@ -182,7 +182,7 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         let mut sum = self.forward_backward_batch()?;
         for _ in 1..self.config.optim.accumulate {
             let next = self.forward_backward_batch()?;
-            sum.gradients.add(&next.gradients)?;
+            self.optimizer.add(&mut sum.gradients, &next.gradients)?;
             sum.loss += next.loss;
             sum.waited += next.waited;
         }

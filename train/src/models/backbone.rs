@@ -8,7 +8,8 @@ use super::step::PatchTensors;
 use crate::config::{Method, PretrainConfig};
 use crate::error::Result;
 use crate::nn::{
-    Encoder, EncoderConfig, ParameterBuilder, ParameterKind, ParameterStore, PositionEmbedding, Tokenizer,
+    Encoder, EncoderConfig, ForwardPass, ParameterBuilder, ParameterKind, ParameterStore, PositionEmbedding,
+    Tokenizer,
 };
 
 /// Where the official names of the tokenizer begin.
@@ -70,8 +71,8 @@ impl Backbone {
     }
 
     /// Tokens in training; updates the running statistics, so it runs once a batch.
-    pub(crate) fn train_tokens(&self, points: &PatchTensors, precision: Precision) -> Result<Tensor> {
-        self.add_modality(self.tokenizer.train(&points.patches, points.counts.as_deref(), precision)?)
+    pub(crate) fn train_tokens(&self, points: &PatchTensors, pass: &ForwardPass) -> Result<Tensor> {
+        self.add_modality(self.tokenizer.train(&points.patches, points.counts.as_deref(), pass)?)
     }
 
     /// Tokens with the running statistics; without gradient.

@@ -31,10 +31,9 @@ impl CrossJepa {
     /// Loss of one batch, in training: mean over the views that there are.
     pub(crate) fn step(&self, input: &CrossInput, pass: &ForwardPass) -> Result<StepOutput> {
         let CrossInput { points, views } = input;
-        let tokens =
-            self.backbone.tokenizer.train(&points.patches, points.counts.as_deref(), pass.precision)?;
+        let tokens = self.backbone.tokenizer.train(&points.patches, points.counts.as_deref(), pass)?;
         pass.watch.lap("tokenizer");
-        let positions = self.backbone.positions.forward(&points.centers)?;
+        let positions = self.backbone.positions.train(&points.centers, pass)?;
         let context = EncoderInput { tokens: &tokens, positions: Some(&positions), keys: None };
         let encoded = self.backbone.encoder.train(context, pass)?;
         pass.watch.lap("context");
@@ -47,6 +46,7 @@ impl CrossJepa {
             predictions: predictions.detach(),
             targets,
             kind: self.loss.kind,
+            record: None,
             terms: Vec::new(),
         })
     }

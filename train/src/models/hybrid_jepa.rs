@@ -66,17 +66,17 @@ impl HybridJepa {
         let HybridInput { points, masks, views } = input;
         let visible = PatchSelection::new(&masks.context, &points.centers)?;
         let seen = visible.select_patches(points)?;
-        let tokens = self.backbone.tokenizer.train(&seen.patches, seen.counts.as_deref(), pass.precision)?;
+        let tokens = self.backbone.tokenizer.train(&seen.patches, seen.counts.as_deref(), pass)?;
         let tokens = self.backbone.add_modality(tokens)?;
         pass.watch.lap("tokenizer");
         let latents = self.target_latents(points, pass.precision)?;
         pass.watch.lap("target");
-        let positions = visible.select(&self.backbone.positions.forward(&points.centers)?)?;
+        let positions = visible.select(&self.backbone.positions.train(&points.centers, pass)?)?;
         let context = ContextTokens { tokens, positions, centers: seen.centers };
         let term = MaskedTermInput { context: &context, centers: &points.centers, targets: &latents, masks };
         let MaskedPredictions { context, predictions, targets } =
             self.local.predict(&self.backbone.encoder, &term, pass)?;
-        let local = self.loss.distance(&predictions, &targets)?;
+        let local = self.loss.distance(&predictions, &targets)?.value;
         pass.watch.lap("predictor");
         let cross = self.cross_term(views, &points.centers, &latents, pass)?;
         pass.watch.lap("image");
@@ -89,6 +89,7 @@ impl HybridJepa {
             predictions: Tensor::cat(&[rows(&predictions)?, cross.predictions], 0)?.detach(),
             targets: Tensor::cat(&[rows(&targets)?, cross.targets], 0)?.detach(),
             kind: self.loss.kind,
+            record: None,
             terms: vec![("loss_cross", cross.loss), ("loss_local", local)],
         })
     }
@@ -123,7 +124,7 @@ impl HybridJepa {
         let valid = Tensor::from_slice(&valid, valid.len(), latents.device())?;
         let predictions = predictions.reshape((b * q, width))?.index_select(&valid, 0)?;
         let targets = targets.reshape((b * q, width))?.index_select(&valid, 0)?;
-        let loss = self.loss.distance(&predictions, &targets)?;
+        let loss = self.loss.distance(&predictions, &targets)?.value;
         Ok(CrossTerm { loss, predictions, targets })
     }
 

@@ -1,7 +1,7 @@
 //! How far predictions and targets are apart, and what keeps pooled features from collapsing.
 
 use candle_core::{D, Tensor};
-use jepa3d_kernels::{DeviceLoss, smooth_l1_of};
+use jepa3d_kernels::{DeviceDistance, DeviceLoss, smooth_l1_of};
 
 use super::sketched_gaussian::measure_gaussian_distance;
 use crate::config::{LossConfig, LossKind};
@@ -10,13 +10,24 @@ use crate::error::Result;
 /// Norms below this count as this, so that a vector of zeros has a cosine of 0.
 const EPSILON: f64 = 1e-6;
 
+/// A distance, and what was measured with it.
+pub(super) struct MeasuredDistance {
+    /// A scalar.
+    pub value: Tensor,
+    /// What a device's kernel measured besides.
+    pub record: Option<Tensor>,
+}
+
 impl LossConfig {
-    /// The distance of `predictions` and `targets`, both `[.., D]`: a scalar.
-    pub(super) fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        match self.kind.for_device(self.beta).distance(predictions, targets)? {
-            Some(distance) => Ok(distance),
-            None => Ok(self.by_row(predictions, targets)?.mean_all()?),
-        }
+    /// The distance of `predictions` and `targets`, both `[.., D]`.
+    pub(super) fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<MeasuredDistance> {
+        Ok(match self.kind.for_device(self.beta).distance(predictions, targets)? {
+            Some(DeviceDistance { value, record }) => MeasuredDistance { value, record: Some(record) },
+            None => {
+                let value = self.by_row(predictions, targets)?.mean_all()?;
+                MeasuredDistance { value, record: None }
+            }
+        })
     }
 
     /// The distance of every row: `[.., D]` to `[.., 1]`.

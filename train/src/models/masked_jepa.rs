@@ -10,6 +10,7 @@ use jepa3d_kernels::Precision;
 
 use super::backbone::{Backbone, average_encoder, average_tokenizer};
 use super::coordinates::chamfer;
+use super::loss::MeasuredDistance;
 use super::masked_term::{ContextTokens, MaskedPredictions, MaskedTerm, MaskedTermInput};
 use super::pooled_term::WholeClouds;
 use super::selection::PatchSelection;
@@ -81,12 +82,12 @@ impl MaskedJepa {
             Some(seen) => ContextSource::Seen(seen),
             None => ContextSource::Places(PatchSelection::new(&masks.context, &points.centers)?),
         };
-        let BatchTokens { context: tokens, all } = self.tokenize(points, &source, pass.precision)?;
-        let positions = self.backbone.positions.forward(&points.centers)?;
+        let BatchTokens { context: tokens, all } = self.tokenize(points, &source, pass)?;
+        let positions = self.backbone.positions.train(&points.centers, pass)?;
         pass.watch.lap("tokenizer");
         let targets = self.make_targets(points, &all, &positions, pass)?;
         pass.watch.lap("target");
-        let context = self.place_context(tokens, &source, points, &positions)?;
+        let context = self.place_context(tokens, &source, points, &positions, pass)?;
         let term = MaskedTermInput { context: &context, centers: &points.centers, targets: &targets, masks };
         let MaskedPredictions { context: encoded, predictions, targets } =
             self.predictor.predict(&self.backbone.encoder, &term, pass)?;
@@ -94,11 +95,12 @@ impl MaskedJepa {
         let views = input.views.as_ref();
         let asked = SideInput { encoded: &encoded, centers: &context.centers, whole, views };
         let sides = self.sides.measure(&asked, pass)?;
-        let loss = sides.add_to(self.distance(&predictions, &targets)?)?;
+        let MeasuredDistance { value, record } = self.distance(&predictions, &targets)?;
+        let loss = sides.add_to(value)?;
         let loss = self.loss.add_spread(loss, &encoded.mean(1)?, pass.draw_key())?;
         pass.watch.lap("predictor");
         let (predictions, kind) = (predictions.detach(), self.loss.kind);
-        Ok(StepOutput { loss, predictions, targets, kind, terms: sides.terms })
+        Ok(StepOutput { loss, predictions, targets, kind, record, terms: sides.terms })
     }
 
     /// What is to be predicted of every patch.
@@ -141,11 +143,12 @@ impl MaskedJepa {
         source: &ContextSource<'_>,
         points: &PatchTensors,
         positions: &Tensor,
+        pass: &ForwardPass,
     ) -> Result<ContextTokens> {
         let (positions, centers) = match source {
             ContextSource::Places(places) => (places.select(positions)?, places.select(&points.centers)?),
             ContextSource::Seen(seen) => {
-                (self.backbone.positions.forward(&seen.centers)?, seen.centers.clone())
+                (self.backbone.positions.train(&seen.centers, pass)?, seen.centers.clone())
             }
         };
         Ok(ContextTokens { tokens, positions, centers })
@@ -155,13 +158,13 @@ impl MaskedJepa {
         &self,
         points: &PatchTensors,
         source: &ContextSource<'_>,
-        precision: Precision,
+        pass: &ForwardPass,
     ) -> Result<BatchTokens> {
         let tokenizer = &self.backbone.tokenizer;
         let chosen;
         let seen = match (source, &self.target_tokenizer) {
             (ContextSource::Places(places), None) => {
-                let all = tokenizer.train(&points.patches, points.counts.as_deref(), precision)?;
+                let all = tokenizer.train(&points.patches, points.counts.as_deref(), pass)?;
                 return Ok(BatchTokens { context: places.select(&all)?, all });
             }
             (ContextSource::Places(places), Some(_)) => {
@@ -170,13 +173,13 @@ impl MaskedJepa {
             }
             (ContextSource::Seen(seen), _) => seen,
         };
-        let context = tokenizer.train(&seen.patches, seen.counts.as_deref(), precision)?;
+        let context = tokenizer.train(&seen.patches, seen.counts.as_deref(), pass)?;
         let all = match &self.target_tokenizer {
             Some(target) => {
                 target.take_statistics(tokenizer)?;
-                target.eval(&points.patches, precision)?
+                target.eval(&points.patches, pass.precision)?
             }
-            None => tokenizer.eval(&points.patches, precision)?.detach(),
+            None => tokenizer.eval(&points.patches, pass.precision)?.detach(),
         };
         Ok(BatchTokens { context, all })
     }
@@ -190,11 +193,12 @@ impl MaskedJepa {
         }
     }
 
-    fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    fn distance(&self, predictions: &Tensor, targets: &Tensor) -> Result<MeasuredDistance> {
         if self.target_encoder.is_none() {
             let (b, m, l, outputs) = predictions.dims4()?;
             let points = (b * m * l, outputs / 3, 3);
-            return chamfer(&predictions.reshape(points)?, &targets.reshape(points)?);
+            let value = chamfer(&predictions.reshape(points)?, &targets.reshape(points)?)?;
+            return Ok(MeasuredDistance { value, record: None });
         }
         self.loss.distance(predictions, targets)
     }

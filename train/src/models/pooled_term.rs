@@ -36,7 +36,7 @@ impl PooledTerm {
     /// The distance of what the encoded context `[B, n, D]` says from the mean over all patches: a scalar.
     pub(super) fn loss(&self, context: &Tensor, whole: &WholeClouds<'_>) -> Result<Tensor> {
         let predictions = self.predictor.forward(&context.mean(1)?)?.unsqueeze(1)?;
-        self.loss.distance(&predictions, &whole.pool()?)
+        Ok(self.loss.distance(&predictions, &whole.pool()?)?.value)
     }
 }
 

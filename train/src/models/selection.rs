@@ -1,14 +1,25 @@
 //! Rows of patches that an index list of every sample names.
 
 use candle_core::Tensor;
+use jepa3d_kernels::PickedRows;
 
 use super::step::PatchTensors;
 use crate::error::Result;
 
 /// Which of the `G` patches of every sample, `n` of each.
 pub(super) struct PatchSelection {
-    rows: Tensor,
+    /// Of the rows of all samples, one behind the other.
+    rows: Vec<u32>,
+    place: RowsPlace,
     samples: usize,
+}
+
+/// The rows where they are picked.
+enum RowsPlace {
+    /// By candle's operator.
+    Tensor(Tensor),
+    /// By a kernel of a device, which has the way back too.
+    Device(PickedRows),
 }
 
 impl PatchSelection {
@@ -16,16 +27,24 @@ impl PatchSelection {
     pub(super) fn new(indices: &[u32], centers: &Tensor) -> Result<Self> {
         let (samples, groups, _) = centers.dims3()?;
         let per_sample = indices.len() / samples;
-        let flat: Vec<u32> =
+        let rows: Vec<u32> =
             indices.iter().enumerate().map(|(i, &at)| (i / per_sample * groups) as u32 + at).collect();
-        Ok(Self { rows: Tensor::from_vec(flat, indices.len(), centers.device())?, samples })
+        let place = match PickedRows::new(&rows, samples * groups, centers)? {
+            Some(picked) => RowsPlace::Device(picked),
+            None => RowsPlace::Tensor(Tensor::from_slice(&rows, rows.len(), centers.device())?),
+        };
+        Ok(Self { rows, place, samples })
     }
 
     /// `[B, G, C]` to `[B, n, C]`.
     pub(super) fn select(&self, x: &Tensor) -> Result<Tensor> {
         let (b, g, c) = x.dims3()?;
-        let selected = x.reshape((b * g, c))?.index_select(&self.rows, 0)?;
-        Ok(selected.reshape((self.samples, self.rows.dim(0)? / self.samples, c))?)
+        let all = x.reshape((b * g, c))?;
+        let selected = match &self.place {
+            RowsPlace::Tensor(rows) => all.index_select(rows, 0)?,
+            RowsPlace::Device(picked) => picked.pick(&all)?,
+        };
+        Ok(selected.reshape((self.samples, self.rows.len() / self.samples, c))?)
     }
 
     /// Patches `[B, G, K, 3]` to `[B, n, K, 3]`, with their centers and counts.
@@ -33,8 +52,7 @@ impl PatchSelection {
         let (b, g, k, axes) = points.patches.dims4()?;
         let patches = self.select(&points.patches.reshape((b, g, k * axes))?)?;
         let n = patches.dim(1)?;
-        let rows: Vec<u32> = self.rows.to_vec1()?;
-        let select = |counts: &Vec<u16>| rows.iter().map(|&row| counts[row as usize]).collect();
+        let select = |counts: &Vec<u16>| self.rows.iter().map(|&row| counts[row as usize]).collect();
         Ok(PatchTensors {
             patches: patches.reshape((b, n, k, axes))?,
             centers: self.select(&points.centers)?,

@@ -112,6 +112,8 @@ pub(crate) struct StepOutput {
     pub targets: Tensor,
     /// How they are compared.
     pub kind: LossKind,
+    /// `[4]`: what a device's kernel measured of both besides their distance, which is first.
+    pub record: Option<Tensor>,
     /// The terms of a loss that has several, each a scalar, for the record.
     pub terms: Vec<(&'static str, Tensor)>,
 }

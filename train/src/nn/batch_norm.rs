@@ -1,6 +1,7 @@
 //! Batch norm over rows, from candle's operators, and the running statistics that batch norms keep.
 
 use candle_core::{Tensor, Var};
+use jepa3d_kernels::RunningTensors;
 
 use super::norm_activation::{ColumnMoments, NormActivation};
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
@@ -20,6 +21,11 @@ pub(super) struct RunningStats {
 }
 
 impl RunningStats {
+    /// As kernels of devices take them.
+    pub(super) fn tensors(&self) -> RunningTensors<'_> {
+        RunningTensors { mean: self.mean.as_tensor(), variance: self.var.as_tensor() }
+    }
+
     /// Takes over those of another batch norm.
     pub(super) fn copy_from(&self, other: &Self) -> Result<()> {
         self.mean.set(other.mean.as_tensor())?;

@@ -131,7 +131,28 @@ impl Encoder {
 
     /// The output `[B, T, D]` after the final norm, in training.
     pub(crate) fn train(&self, input: EncoderInput<'_>, pass: &ForwardPass) -> Result<Tensor> {
+        if self.is_for_device(input.tokens, input.tokens.dim(1)?)? {
+            let (x, added) = self.place(input.tokens, input.positions)?;
+            let stack = Stack { keys: input.keys, ..self.training_stack(pass, added.is_some()) };
+            let positions = added.as_ref().unwrap_or(&x);
+            return Ok(stack.train_normed(&x, positions, &self.norm.tensors(), &pass.tape)?);
+        }
         self.norm.forward(&self.train_outputs(input, pass, &[self.depth() - 1])?[0])
+    }
+
+    /// All blocks with the dropout that is next in a pass.
+    pub(super) fn training_stack(&self, pass: &ForwardPass, has_positions: bool) -> Stack {
+        Stack { precision: pass.precision, ..self.stack(Some(pass.next_key()), has_positions) }
+    }
+
+    /// Weight and bias of the final norm.
+    pub(super) fn norm_tensors(&self) -> [Tensor; 2] {
+        self.norm.tensors()
+    }
+
+    /// Whether kernels of a device run the blocks on sequences of this length that come from where `x` is.
+    pub(super) fn is_for_device(&self, x: &Tensor, tokens: usize) -> Result<bool> {
+        Ok(self.stack(None, false).is_for_device(x, tokens, self.config.width)?)
     }
 
     /// The outputs of the named blocks (ascending) before the final norm, in training.

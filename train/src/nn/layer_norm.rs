@@ -3,7 +3,7 @@
 //! candle-nn's own is fused and has none: everything before it would silently stop learning.
 
 use candle_core::{D, Tensor};
-use jepa3d_kernels::normalize_rows;
+use jepa3d_kernels::{normalize_rows, standardize_on_device};
 
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
@@ -25,6 +25,11 @@ impl LayerNorm {
         Ok(Self { weight, bias })
     }
 
+    /// Weight and bias.
+    pub(super) fn tensors(&self) -> [Tensor; 2] {
+        [self.weight.clone(), self.bias.clone()]
+    }
+
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
             return Ok(normalize_rows(x, &self.weight, &self.bias)?);
@@ -35,6 +40,9 @@ impl LayerNorm {
 
 /// Layer norm over the last dimension, without parameters.
 pub(crate) fn standardize(x: &Tensor) -> Result<Tensor> {
+    if let Some(out) = standardize_on_device(x)? {
+        return Ok(out);
+    }
     let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
     Ok(centered.broadcast_div(&(variance + EPSILON)?.sqrt()?)?)

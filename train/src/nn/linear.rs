@@ -35,6 +35,11 @@ pub(super) fn apply_linear(layer: &Linear, x: &Tensor, is_bf16: bool) -> Result<
     })
 }
 
+/// Weight and bias, if there is one.
+pub(super) fn layer_tensors(layer: &Linear) -> Option<[Tensor; 2]> {
+    Some([layer.weight().clone(), layer.bias()?.clone()])
+}
+
 /// The layer of `count` outputs from `first` on.
 pub(super) fn narrow_outputs(layer: &Linear, first: usize, count: usize) -> Result<Linear> {
     let bias = layer.bias().map(|bias| bias.narrow(0, first, count)).transpose()?;

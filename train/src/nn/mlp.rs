@@ -2,9 +2,10 @@
 
 use candle_core::Tensor;
 use candle_nn::Linear;
-use jepa3d_kernels::gelu_of;
+use jepa3d_kernels::{MlpTensors, gelu_of};
 
-use super::linear::{apply_linear, linear};
+use super::forward_pass::ForwardPass;
+use super::linear::{apply_linear, layer_tensors, linear};
 use super::parameter_builder::ParameterBuilder;
 use crate::error::Result;
 
@@ -22,6 +23,19 @@ impl Mlp {
     pub(crate) fn new(inputs: usize, width: usize, vb: &ParameterBuilder<'_>) -> Result<Self> {
         let first = linear(inputs, HIDDEN, &vb.pp("0"))?;
         Ok(Self { first, second: linear(HIDDEN, width, &vb.pp("2"))? })
+    }
+
+    /// As [`Mlp::forward`] in training, of rows that have no gradient: one kernel's node where a device has one.
+    pub(crate) fn train(&self, x: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
+        match self.tensors().map(|tensors| tensors.train(x, &pass.tape)).transpose()?.flatten() {
+            Some(out) => Ok(out),
+            None => self.forward(x),
+        }
+    }
+
+    /// The parameters as kernels of devices take them.
+    pub(super) fn tensors(&self) -> Option<MlpTensors> {
+        Some(MlpTensors { first: layer_tensors(&self.first)?, second: layer_tensors(&self.second)? })
     }
 
     /// `[.., inputs]` to `[.., width]`.

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::forward_pass::ForwardPass;
 use super::mlp::Mlp;
 use super::parameter_builder::ParameterBuilder;
 use crate::config::{ModelConfig, PositionKind};
@@ -27,6 +28,22 @@ impl PositionEmbedding {
             PositionKind::Sinusoid => Self::Sinusoid { width, wavelengths: config.wavelengths },
             PositionKind::Mlp => Self::Mlp(Mlp::new(3, width, vb)?),
         })
+    }
+
+    /// As [`PositionEmbedding::forward`] in training.
+    pub(crate) fn train(&self, centers: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
+        match self {
+            Self::Mlp(mlp) => mlp.train(centers, pass),
+            Self::Sinusoid { .. } => self.forward(centers),
+        }
+    }
+
+    /// The MLP, if positions are learned.
+    pub(super) fn mlp(&self) -> Option<&Mlp> {
+        match self {
+            Self::Mlp(mlp) => Some(mlp),
+            Self::Sinusoid { .. } => None,
+        }
     }
 
     /// # Shapes

@@ -4,10 +4,11 @@
 
 use candle_core::Tensor;
 use candle_nn::Linear;
+use jepa3d_kernels::{PredictorInput, PredictorTensors};
 
 use super::encoder::{Encoder, EncoderConfig, EncoderInput};
 use super::forward_pass::ForwardPass;
-use super::linear::{apply_linear, linear};
+use super::linear::{apply_linear, layer_tensors, linear};
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use super::positions::PositionEmbedding;
 use crate::config::{ModelConfig, PositionKind, PredictorConfig};
@@ -52,6 +53,17 @@ impl Predictor {
         })
     }
 
+    /// As kernels of devices take the parameters, where positions are learned.
+    fn tensors(&self) -> Option<PredictorTensors> {
+        Some(PredictorTensors {
+            embed: layer_tensors(&self.embed)?,
+            positions: self.positions.mlp()?.tensors()?,
+            token: self.mask_token.clone(),
+            norm: self.blocks.norm_tensors(),
+            project: layer_tensors(&self.project)?,
+        })
+    }
+
     /// Predictions for all target blocks in one pass: they never see each other.
     ///
     /// # Shapes
@@ -65,6 +77,13 @@ impl Predictor {
     ) -> Result<Tensor> {
         let (b, n, _) = context.dims3()?;
         let (_, m, l, _) = target_centers.dims4()?;
+        if let (Some(tensors), true) = (self.tensors(), self.blocks.is_for_device(context, n + l)?) {
+            let stack = self.blocks.training_stack(pass, false);
+            let input = PredictorInput { context, context_centers, target_centers };
+            if let Some(predictions) = tensors.predict(&stack, input, &pass.tape)? {
+                return Ok(predictions);
+            }
+        }
         let context = apply_linear(&self.embed, context, pass.is_bf16)?;
         let context = (context + self.positions.forward(context_centers)?)?;
         let width = context.dim(2)?;

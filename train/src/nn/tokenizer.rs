@@ -1,9 +1,13 @@
 //! The mini-PointNet that turns a patch into a token, and its batch norms' running statistics.
 
 use candle_core::{Tensor, Var};
-use jepa3d_kernels::{BatchStats, Mode, Precision, TokenizerWeights, tokenize_counted, tokenize_in};
+use jepa3d_kernels::{
+    BatchStats, Mode, Precision, Tape, TokenizerStatistics, TokenizerWeights, tokenize_counted, tokenize_in,
+    train_tokenizer,
+};
 
 use super::batch_norm::{MOMENTUM, RunningStats, batch_norm_parameters};
+use super::forward_pass::ForwardPass;
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
 
@@ -50,10 +54,8 @@ impl Tokenizer {
 
     /// Sets the running statistics to those of `patches [B, G, K, 3]` with as many `counts` as patches, or none.
     pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
-        match self.tokenize(patches, counts, Precision::F32)?.1 {
-            Some(stats) => self.follow(&stats, 1.0),
-            None => Ok(()),
-        }
+        let (_, stats) = self.tokenize(patches, counts, Precision::F32, &Tape::default())?;
+        stats.map_or(Ok(()), |stats| self.follow(&stats, 1.0))
     }
 
     /// Tokens in training; updates the running statistics, so it runs once a batch.
@@ -64,13 +66,11 @@ impl Tokenizer {
         &self,
         patches: &Tensor,
         counts: Option<&[u16]>,
-        precision: Precision,
+        pass: &ForwardPass,
     ) -> Result<Tensor> {
         let (b, g, _, _) = patches.dims4()?;
-        let (tokens, stats) = self.tokenize(patches, counts, precision)?;
-        if let Some(stats) = stats {
-            self.follow(&stats, MOMENTUM)?;
-        }
+        let (tokens, stats) = self.tokenize(patches, counts, pass.precision, &pass.tape)?;
+        stats.map_or(Ok(()), |stats| self.follow(&stats, MOMENTUM))?;
         let width = tokens.dim(1)?;
         Ok(tokens.reshape((b, g, width))?)
     }
@@ -81,13 +81,16 @@ impl Tokenizer {
         patches: &Tensor,
         counts: Option<&[u16]>,
         precision: Precision,
-    ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
+        tape: &Tape,
+    ) -> Result<(Tensor, Option<TokenizerStatistics>)> {
         let (b, g, k, _) = patches.dims4()?;
         let flat = patches.reshape((b * g, k, 3))?;
-        Ok(match counts {
-            None => tokenize_in(precision, &flat, &self.weights, &Mode::Train)?,
-            Some(counts) => tokenize_counted(&flat, &self.weights, counts)?,
-        })
+        let Some(counts) = counts else {
+            let (tokens, stats) = train_tokenizer(precision, &flat, &self.weights, tape)?;
+            return Ok((tokens, Some(stats)));
+        };
+        let (tokens, stats) = tokenize_counted(&flat, &self.weights, counts)?;
+        Ok((tokens, stats.map(TokenizerStatistics::Host)))
     }
 
     /// Tokens with the running statistics, without gradient.
@@ -104,7 +107,17 @@ impl Tokenizer {
         Ok(tokens.reshape((b, g, width))?.detach())
     }
 
-    fn follow(&self, stats: &[BatchStats; 2], share: f64) -> Result<()> {
+    fn follow(&self, stats: &TokenizerStatistics, share: f64) -> Result<()> {
+        match stats {
+            TokenizerStatistics::Host(stats) => self.follow_numbers(stats, share),
+            TokenizerStatistics::Device(stats) => {
+                let [first, second] = &self.running;
+                Ok(stats.lead([first.tensors(), second.tensors()], share)?)
+            }
+        }
+    }
+
+    fn follow_numbers(&self, stats: &[BatchStats; 2], share: f64) -> Result<()> {
         for (running, batch) in self.running.iter().zip(stats) {
             let device = running.mean.device();
             let tensor = |values: &[f32]| Tensor::from_slice(values, values.len(), device);

@@ -144,6 +144,15 @@ template <class T> struct Pointer {
     explicit operator bool() const { return region != nullptr; }
 };
 
+/// The array of a number; ends the launch if it is not on the device.
+Region* find_region(uint64_t id);
+
+/// An address in a table: the number of an array, then the byte in it.
+template <class T> Pointer<T> resolve(uint64_t address) {
+    if (address == 0) return Pointer<T>();
+    return Pointer<T>(find_region(address >> 32), int64_t(address & 0xffffffffu));
+}
+
 }  // namespace emulation
 
 template <class T> using Global = emulation::Pointer<T>;

@@ -178,6 +178,17 @@ std::string run(Command command, std::string& data) {
     return fault;
 }
 
+}  // namespace
+
+Region* find_region(uint64_t id) {
+    std::string fault;
+    Region* region = find(id, fault);
+    if (region == nullptr) end_launch(fault);
+    return region;
+}
+
+namespace {
+
 bool read_all(void* into, size_t bytes) { return fread(into, 1, bytes, stdin) == bytes; }
 
 }  // namespace

@@ -1,6 +1,6 @@
 //! One transformer block on a device: the launches of its forward and its backward, as `crate::block` runs it on the CPU.
 //!
-//! Ten launches forward, sixteen backward. Kept between the two are what the norms were given and gave, queries, keys and values,
+//! Nine launches forward, fifteen backward, and one for the sums of all blocks of a stack. Kept between the two are what the norms were given and gave, queries, keys and values,
 //! the statistics of the scores, what attention gave, and what GELU was given.
 
 use candle_core::Result;
@@ -10,8 +10,11 @@ use super::bias_gelu::{GeluInput, bias_gelu, bias_gelu_backward};
 use super::branch::{BranchDrop, BranchGradients, add_branch, branch_backward};
 use super::copies::{DeviceMatrix, copy_four_as};
 use super::device::{DeviceArray, DeviceDrop, KernelDevice, NumberKind};
-use super::layer_norm::{DeviceAffine, NormGradients, NormedRows, layer_norm, layer_norm_backward};
-use super::partial_sums::PartialSums;
+use super::layer_norm::{
+    BranchEnd, DeviceAffine, NormGradients, NormedRows, RunningTotal, branch_norm, layer_norm,
+    layer_norm_backward,
+};
+use super::partial_sums::{BlockSums, PartialSums};
 use crate::attention::Heads;
 use crate::block::{BlockDrop, DropSite, PARTS, PATH};
 use crate::dropout::{Mask, key_of};
@@ -37,18 +40,23 @@ impl DeviceBlock {
         kind: NumberKind,
         parts: &[DeviceArray; PARTS],
     ) -> Result<Self> {
-        let norm = |i: usize| DeviceAffine { weight: parts[2 * i].clone(), bias: parts[2 * i + 1].clone() };
         let weights = copy_four_as(device, kind, [&parts[2], &parts[4], &parts[8], &parts[10]])?;
+        Ok(Self::with_weights(parts, weights))
+    }
+
+    /// As [`DeviceBlock::new`], with the weights of qkv, proj, fc1, fc2 in the kind that products take.
+    pub(crate) fn with_weights(parts: &[DeviceArray; PARTS], weights: [DeviceArray; 4]) -> Self {
+        let norm = |i: usize| DeviceAffine { weight: parts[2 * i].clone(), bias: parts[2 * i + 1].clone() };
         let [qkv, proj, fc1, fc2] = weights;
         let layer = |weight: DeviceArray, i: usize| DeviceAffine { weight, bias: parts[2 * i + 1].clone() };
-        Ok(Self {
+        Self {
             norm1: norm(0),
             qkv: layer(qkv, 1),
             proj: layer(proj, 2),
             norm2: norm(3),
             fc1: layer(fc1, 4),
             fc2: layer(fc2, 5),
-        })
+        }
     }
 
     /// Width of the MLP.
@@ -174,28 +182,51 @@ impl DeviceBlockPass<'_> {
         let (attended, row_stats) = attention(device, self.attention_input(&qkv))?;
         let branch = self.apply(&attended, &block.proj)?;
         let drop = self.branch_drop(DropSite::Attended);
-        let middle = add_branch(device, &normed1.state, &branch, &block.proj.bias, drop)?;
-        let (normed2, out2) = layer_norm(device, kind, &middle, None, &block.norm2)?;
+        let branch = BranchEnd { y: &branch, bias: &block.proj.bias, drop };
+        let (normed2, out2) = branch_norm(device, &normed1.state, branch, &block.norm2)?;
         let hidden = self.apply(&out2, &block.fc1)?;
         let activation = bias_gelu(device, self.gelu_input(&hidden))?;
         let branch = self.apply(&activation, &block.fc2)?;
-        let out = add_branch(device, &middle, &branch, &block.fc2.bias, self.branch_drop(DropSite::Mlp))?;
+        let drop = self.branch_drop(DropSite::Mlp);
+        let out = add_branch(device, &normed2.state, &branch, &block.fc2.bias, drop)?;
         Ok((out, SavedDeviceBlock { normed1, out1, qkv, row_stats, attended, normed2, out2, hidden }))
     }
 
-    /// Turns `dx` from the gradient of the output into that of the input; those of the parameters, in their order.
+    /// Room for what the blocks of a stack sum over `rows`.
+    ///
+    /// # Errors
+    /// Fails if there is no memory.
+    pub(crate) fn make_sums(&self, rows: usize, blocks: usize) -> Result<BlockSums> {
+        let columns = SumColumns::new(self.heads.width, self.block.hidden());
+        BlockSums::new(self.device, rows, columns.end, blocks)
+    }
+
+    /// Turns `dx` from the gradient of the output into that of the input; those of the weights of qkv, proj, fc1, fc2.
     ///
     /// # Errors
     /// Fails if the device does.
-    pub(crate) fn backward(&self, dx: &DeviceArray, saved: SavedDeviceBlock) -> Result<[DeviceArray; PARTS]> {
+    pub(crate) fn backward(
+        &self,
+        dx: &DeviceArray,
+        saved: SavedDeviceBlock,
+        sums: &PartialSums,
+        total: Option<RunningTotal<'_>>,
+    ) -> Result<[DeviceArray; 4]> {
+        let [fc1, fc2] = self.mlp_backward(dx, &saved, sums)?;
+        let [qkv, proj] = self.attention_backward(dx, saved, sums, total)?;
+        Ok([qkv, proj, fc1, fc2])
+    }
+
+    /// The gradients of the parameters in their order, of those of the weights and the sums.
+    pub(crate) fn order_gradients(
+        &self,
+        [qkv, proj, fc1, fc2]: [DeviceArray; 4],
+        sums: &DeviceArray,
+    ) -> [DeviceArray; PARTS] {
         let (width, hidden) = (self.heads.width, self.block.hidden());
         let columns = SumColumns::new(width, hidden);
-        let sums = PartialSums::new(self.device, dx.len() / width, columns.end)?;
-        let [fc1, fc2] = self.mlp_backward(dx, &saved, &sums, &columns)?;
-        let [qkv, proj] = self.attention_backward(dx, saved, &sums, &columns)?;
-        let sums = sums.finish(self.device)?;
         let part = |first: usize, len: usize| sums.part(first..first + len);
-        Ok([
+        [
             part(0, width),
             part(width, width),
             qkv,
@@ -208,7 +239,7 @@ impl DeviceBlockPass<'_> {
             part(columns.fc1, hidden),
             fc2,
             part(columns.fc2, width),
-        ])
+        ]
     }
 
     /// Gradients of the weights of fc1 and fc2.
@@ -217,9 +248,9 @@ impl DeviceBlockPass<'_> {
         dx: &DeviceArray,
         saved: &SavedDeviceBlock,
         sums: &PartialSums,
-        columns: &SumColumns,
     ) -> Result<[DeviceArray; 2]> {
         let (device, block) = (self.device, self.block);
+        let columns = SumColumns::new(self.heads.width, block.hidden());
         let gradients = BranchGradients { dout: dx, width: self.heads.width, sums, column: columns.fc2 };
         let branch = branch_backward(device, self.kind(), gradients, self.branch_drop(DropSite::Mlp))?;
         let dhidden = self.pass_back(&branch, &block.fc2)?;
@@ -228,7 +259,7 @@ impl DeviceBlockPass<'_> {
         let fc2 = self.weight_gradient(&branch, &activation, &block.fc2)?;
         let fc1 = self.weight_gradient(&dhidden, &saved.out2, &block.fc1)?;
         let dy = self.pass_back(&dhidden, &block.fc1)?;
-        let gradients = NormGradients { dy: &dy, dx, sums, column: columns.norm2 };
+        let gradients = NormGradients { dy: &dy, dx, total: None, sums, column: columns.norm2 };
         layer_norm_backward(device, &saved.normed2, &block.norm2.weight, gradients)?;
         Ok([fc1, fc2])
     }
@@ -239,9 +270,10 @@ impl DeviceBlockPass<'_> {
         dx: &DeviceArray,
         saved: SavedDeviceBlock,
         sums: &PartialSums,
-        columns: &SumColumns,
+        total: Option<RunningTotal<'_>>,
     ) -> Result<[DeviceArray; 2]> {
         let (device, block, width) = (self.device, self.block, self.heads.width);
+        let columns = SumColumns::new(width, block.hidden());
         let gradients = BranchGradients { dout: dx, width, sums, column: columns.proj };
         let branch = branch_backward(device, self.kind(), gradients, self.branch_drop(DropSite::Attended))?;
         let dattended = self.pass_back(&branch, &block.proj)?;
@@ -251,7 +283,7 @@ impl DeviceBlockPass<'_> {
         sums.add_columns(device, &dqkv, 3 * width, columns.qkv)?;
         let qkv = self.weight_gradient(&dqkv, &saved.out1, &block.qkv)?;
         let dy = self.pass_back(&dqkv, &block.qkv)?;
-        let gradients = NormGradients { dy: &dy, dx, sums, column: 0 };
+        let gradients = NormGradients { dy: &dy, dx, total, sums, column: 0 };
         layer_norm_backward(device, &saved.normed1, &block.norm1.weight, gradients)?;
         Ok([qkv, proj])
     }

@@ -15,7 +15,8 @@ pub(crate) struct BranchDrop {
 }
 
 impl BranchDrop {
-    fn arguments<'a>(self) -> [KernelArgument<'a>; 6] {
+    /// Of the elements, then of the samples.
+    pub(crate) fn arguments<'a>(self) -> [KernelArgument<'a>; 6] {
         let ([a, b, c], [d, e, f]) = (self.elements.arguments(), self.samples.arguments());
         [a, b, c, d, e, f]
     }

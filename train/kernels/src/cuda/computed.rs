@@ -1,35 +1,44 @@
 //! A node of candle's graph whose output was computed before, and whose backward is a closure.
 //!
 //! The kernels' host code works on arrays of a [`KernelDevice`](super::device::KernelDevice), not inside candle's storages; what it gives
-//! enters the graph here.
+//! enters the graph here. Each costs a copy of its output, and in the backward zeros and a sum for every gradient that candle is given:
+//! so there are few of them, and gradients of parameters go to a tape.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
 
+use super::device::KernelDevice;
+
 /// Gradients of both arguments, from that of the output.
-type Backward = Box<dyn FnOnce(&Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send>;
+type Backward = Box<dyn FnOnce(&dyn KernelDevice, &Tensor) -> Result<ArgumentGradients> + Send>;
+/// `None`: an argument has none, or it was left on a tape.
+pub(crate) type ArgumentGradients = (Option<Tensor>, Option<Tensor>);
 
 /// The node.
 pub(crate) struct Computed {
     name: &'static str,
+    device: Arc<dyn KernelDevice>,
     out: Tensor,
     backward: Mutex<Option<Backward>>,
 }
 
 impl Computed {
-    /// `out` as a function of two tensors; its backward runs once.
+    /// `out` as a function of two tensors, of which one at least has a gradient in candle's graph; its backward runs once.
     ///
     /// # Errors
     /// Fails if candle does not take it.
     pub(crate) fn enter(
+        device: &Arc<dyn KernelDevice>,
         name: &'static str,
         arguments: [&Tensor; 2],
         out: Tensor,
-        backward: impl FnOnce(&Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send + 'static,
+        backward: impl FnOnce(&dyn KernelDevice, &Tensor) -> Result<ArgumentGradients> + Send + 'static,
     ) -> Result<Tensor> {
-        let node = Self { name, out, backward: Mutex::new(Some(Box::new(backward))) };
+        let backward: Backward = Box::new(backward);
+        let node = Self { name, device: device.clone(), out, backward: Mutex::new(Some(backward)) };
+        device.note("candle copy", 1);
         arguments[0].apply_op2(arguments[1], node)
     }
 }
@@ -68,9 +77,11 @@ impl CustomOp2 for Computed {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let backward = self.backward.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        match backward {
-            Some(backward) => backward(&gradient.contiguous()?),
-            None => bail!("{}: the backward runs once", self.name),
-        }
+        let Some(backward) = backward else { bail!("{}: the backward runs once", self.name) };
+        let found = backward(&*self.device, &gradient.contiguous()?)?;
+        let count = u64::from(found.0.is_some()) + u64::from(found.1.is_some());
+        self.device.note("candle zeros", count);
+        self.device.note("candle add", count);
+        Ok(found)
     }
 }

@@ -45,15 +45,6 @@ pub(crate) fn copy_four_as(
     Ok(outs)
 }
 
-/// `sum += x`.
-///
-/// # Errors
-/// Fails if the device does.
-pub(crate) fn add_to(device: &dyn KernelDevice, sum: &DeviceArray, x: &DeviceArray) -> Result<()> {
-    use KernelArgument::{Array, Count};
-    device.launch("add_to", LaunchShape::for_each(x.len()), &[Array(sum), Array(x), Count(x.len())])
-}
-
 /// Rows of numbers: a matrix without a column step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DeviceMatrix<'a> {

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::Result;
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::device::{
     DeviceArray, DeviceMemory, DeviceProduct, KernelArgument, KernelDevice, LaunchShape, NumberKind,
 };
+use super::half_copies::HalfCopies;
 
 /// What a device was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceCounts {
-    /// Launches by kernel; products are `product`, fills `clear`.
+    /// Launches by kernel; products are `product`, fills `clear`, operators of candle's `candle ..`.
     pub launches: BTreeMap<String, u64>,
     /// Multiplications of products, each with an addition.
     pub multiplications: f64,
@@ -27,6 +28,8 @@ pub struct DeviceCounts {
     pub held: u64,
     /// Bytes allocated at most.
     pub peak: u64,
+    /// Bytes of tensors that candle was lent: it frees them when its graph does.
+    pub lent: u64,
 }
 
 impl DeviceCounts {
@@ -41,12 +44,17 @@ impl DeviceCounts {
 pub(crate) struct CountingDevice {
     counts: Arc<Mutex<DeviceCounts>>,
     next: Arc<AtomicU64>,
+    halves: HalfCopies,
 }
 
 #[derive(Debug)]
 struct CountedMemory {
     id: u64,
     bytes: u64,
+    /// Bytes that candle has given: the device did not allocate them.
+    is_shared: bool,
+    kind: NumberKind,
+    len: usize,
     counts: Arc<Mutex<DeviceCounts>>,
 }
 
@@ -54,10 +62,20 @@ impl DeviceMemory for CountedMemory {
     fn address(&self) -> u64 {
         self.id
     }
+
+    /// Zeros: candle goes on with them.
+    fn tensor(&self) -> Option<Tensor> {
+        let is_float = self.kind == NumberKind::F32;
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).lent += self.bytes;
+        is_float.then(|| Tensor::zeros(self.len, DType::F32, &Device::Cpu).ok()).flatten()
+    }
 }
 
 impl Drop for CountedMemory {
     fn drop(&mut self) {
+        if self.is_shared {
+            return;
+        }
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).held -= self.bytes;
     }
 }
@@ -68,34 +86,39 @@ impl CountingDevice {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, change: impl FnOnce(&mut DeviceCounts)) {
+    fn make(&self, kind: NumberKind, len: usize, is_shared: bool) -> DeviceArray {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = (len * kind.bytes()) as u64;
+        let memory = CountedMemory { id, bytes, is_shared, kind, len, counts: self.counts.clone() };
+        DeviceArray::new(Arc::new(memory), kind, len)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut DeviceCounts)) {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn note_launch(&self, kernel: &str) {
-        self.note(|counts| *counts.launches.entry(kernel.to_owned()).or_default() += 1);
+        self.change(|counts| *counts.launches.entry(kernel.to_owned()).or_default() += 1);
     }
 }
 
 impl KernelDevice for CountingDevice {
     fn allocate(&self, kind: NumberKind, len: usize) -> Result<DeviceArray> {
         let bytes = (len * kind.bytes()) as u64;
-        self.note(|counts| {
+        self.change(|counts| {
             counts.held += bytes;
             counts.peak = counts.peak.max(counts.held);
         });
-        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let memory = CountedMemory { id, bytes, counts: self.counts.clone() };
-        Ok(DeviceArray::new(Arc::new(memory), kind, len))
+        Ok(self.make(kind, len, false))
     }
 
     fn write(&self, _: &DeviceArray, bytes: &[u8]) -> Result<()> {
-        self.note(|counts| counts.uploaded += bytes.len() as u64);
+        self.change(|counts| counts.uploaded += bytes.len() as u64);
         Ok(())
     }
 
     fn read(&self, array: &DeviceArray) -> Result<Vec<u8>> {
-        self.note(|counts| counts.downloaded += array.bytes() as u64);
+        self.change(|counts| counts.downloaded += array.bytes() as u64);
         Ok(vec![0; array.bytes()])
     }
 
@@ -104,13 +127,33 @@ impl KernelDevice for CountingDevice {
         Ok(())
     }
 
+    fn pointer(&self, array: &DeviceArray) -> u64 {
+        array.address()
+    }
+
+    fn halves(&self) -> &HalfCopies {
+        &self.halves
+    }
+
+    fn note(&self, what: &'static str, count: u64) {
+        self.change(|counts| *counts.launches.entry(what.to_owned()).or_default() += count);
+    }
+
+    fn note_moved(&self, bytes: u64) {
+        self.change(|counts| counts.moved += bytes);
+    }
+
+    fn share(&self, tensor: &Tensor) -> Result<Option<DeviceArray>> {
+        Ok(Some(self.make(NumberKind::F32, tensor.elem_count(), true)))
+    }
+
     fn launch(&self, kernel: &str, _: LaunchShape, arguments: &[KernelArgument<'_>]) -> Result<()> {
         self.note_launch(kernel);
         let bytes = |argument: &KernelArgument<'_>| match argument {
             KernelArgument::Array(array) | KernelArgument::Optional(Some(array)) => array.bytes() as u64,
             _ => 0,
         };
-        self.note(|counts| counts.moved += arguments.iter().map(bytes).sum::<u64>());
+        self.change(|counts| counts.moved += arguments.iter().map(bytes).sum::<u64>());
         Ok(())
     }
 
@@ -120,7 +163,7 @@ impl KernelDevice for CountingDevice {
             let size = product.rows as f64 * product.columns as f64 * product.depth as f64;
             let DeviceProduct { left, right, out, .. } = product;
             let bytes: usize = [left, right, out].iter().map(|factor| factor.array.bytes()).sum();
-            self.note(|counts| {
+            self.change(|counts| {
                 counts.multiplications += size;
                 counts.moved += bytes as u64;
             });

@@ -20,6 +20,7 @@ use super::device::{
     DeviceArray, DeviceFactor, DeviceMemory, DeviceProduct, KernelArgument, KernelDevice, LaunchShape,
     NumberKind,
 };
+use super::half_copies::HalfCopies;
 use super::sources::join_programs;
 
 /// What kernels are compiled for: the driver makes code for newer cards of it.
@@ -53,6 +54,7 @@ impl DeviceMemory for TensorMemory {
 pub(crate) struct CudaKernels {
     device: CudaDevice,
     functions: Mutex<HashMap<String, CudaFunction>>,
+    halves: HalfCopies,
 }
 
 /// The kernels for any device, as PTX; compiled once a process.
@@ -88,7 +90,11 @@ impl CudaKernels {
             return Ok(found.clone());
         }
         compile_kernels()?;
-        let kernels = Arc::new(Self { device: device.clone(), functions: Mutex::default() });
+        let kernels = Arc::new(Self {
+            device: device.clone(),
+            functions: Mutex::default(),
+            halves: HalfCopies::default(),
+        });
         open.push(kernels.clone());
         Ok(kernels)
     }
@@ -118,12 +124,21 @@ impl CudaKernels {
                 CudaStorageSlice::F64(slice) => slice.device_ptr(&stream).0,
                 CudaStorageSlice::BF16(slice) => slice.device_ptr(&stream).0,
                 CudaStorageSlice::U32(slice) => slice.device_ptr(&stream).0,
+                CudaStorageSlice::I64(slice) => slice.device_ptr(&stream).0,
                 _ => bail!("a CUDA kernel was given numbers of {:?}", flat.dtype()),
             };
             first + start as u64
         };
         Ok(DeviceArray::new(Arc::new(TensorMemory { tensor: flat, address }), kind, len))
     }
+}
+
+/// Bytes that are free.
+///
+/// # Errors
+/// Fails if the driver does.
+pub(crate) fn free_memory(device: &CudaDevice) -> Result<u64> {
+    device.cuda_stream().context().mem_get_info().map(|(free, _)| free as u64).map_err(wrap)
 }
 
 /// The first number of an array.
@@ -164,6 +179,7 @@ impl KernelDevice for CudaKernels {
             NumberKind::F64 => DType::F64,
             NumberKind::Bf16 => DType::BF16,
             NumberKind::U32 => DType::U32,
+            NumberKind::U64 => DType::I64,
         };
         // SAFETY: kernels write every number of an array before one is read; the emulated device fails tests where they do not.
         let tensor = unsafe { Tensor::empty(len.max(1), dtype, &Device::Cuda(self.device.clone()))? };
@@ -199,6 +215,14 @@ impl KernelDevice for CudaKernels {
             bail!("a CUDA kernel was given numbers of {:?}", tensor.dtype());
         }
         self.wrap_tensor(tensor.detach(), NumberKind::F32).map(Some)
+    }
+
+    fn pointer(&self, array: &DeviceArray) -> u64 {
+        pointer(array)
+    }
+
+    fn halves(&self) -> &HalfCopies {
+        &self.halves
     }
 
     #[allow(unsafe_code)]

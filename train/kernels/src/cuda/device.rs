@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
 
+use super::half_copies::HalfCopies;
 use crate::dropout::Mask;
 
 /// How a number is stored.
@@ -15,13 +16,14 @@ pub(crate) enum NumberKind {
     F64,
     Bf16,
     U32,
+    U64,
 }
 
 impl NumberKind {
     /// Bytes of a number.
     pub(crate) fn bytes(self) -> usize {
         match self {
-            Self::F64 => 8,
+            Self::F64 | Self::U64 => 8,
             Self::F32 | Self::U32 => 4,
             Self::Bf16 => 2,
         }
@@ -34,6 +36,7 @@ impl NumberKind {
             Self::F64 => "f64",
             Self::Bf16 => "bf16",
             Self::U32 => "u32",
+            Self::U64 => "u64",
         }
     }
 
@@ -217,6 +220,18 @@ pub(crate) trait KernelDevice: Send + Sync {
     /// Fails if the array is not on this device.
     fn clear(&self, array: &DeviceArray) -> Result<()>;
 
+    /// Where an array begins, as kernels read it from a table.
+    fn pointer(&self, array: &DeviceArray) -> u64;
+
+    /// The copies of parameters in bf16 that are kept up to date on this device.
+    fn halves(&self) -> &HalfCopies;
+
+    /// Takes note of operators of candle's that a kernel's place in its graph costs.
+    fn note(&self, _: &'static str, _: u64) {}
+
+    /// Takes note of bytes that a launch reads or writes besides its arguments.
+    fn note_moved(&self, _: u64) {}
+
     /// The array of a contiguous tensor, if it lies on this device.
     ///
     /// # Errors
@@ -250,6 +265,17 @@ impl dyn KernelDevice + '_ {
         Ok(array)
     }
 
+    /// Copies addresses to the device.
+    ///
+    /// # Errors
+    /// Fails if there is no memory.
+    pub(crate) fn upload_addresses(&self, values: &[u64]) -> Result<DeviceArray> {
+        let array = self.allocate(NumberKind::U64, values.len())?;
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.write(&array, &bytes)?;
+        Ok(array)
+    }
+
     /// Copies whole numbers to the device.
     ///
     /// # Errors
@@ -274,7 +300,7 @@ impl dyn KernelDevice + '_ {
             NumberKind::F64 => {
                 bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect()
             }
-            NumberKind::U32 => bail!("a device's whole numbers were read as floats"),
+            NumberKind::U32 | NumberKind::U64 => bail!("a device's whole numbers were read as floats"),
         })
     }
 }

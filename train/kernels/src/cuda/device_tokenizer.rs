@@ -1,7 +1,5 @@
 //! A tokenizer on a device: its parameters, the patches it is given, and the forms of its weights that products read.
 
-use std::ops::Range;
-
 use super::device::{DeviceArray, KernelDevice, NumberKind};
 use crate::tokenizer::{FlatRanges, Widths};
 
@@ -14,6 +12,43 @@ pub(crate) struct RunningArrays {
     pub bn2: DeviceArray,
 }
 
+/// The parameters of a tokenizer on a device, f32; letters as in `cuda/tokenizer_forward.cu`.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenizerArrays {
+    pub first: DeviceArray,
+    pub bn1_weight: DeviceArray,
+    pub bn1_bias: DeviceArray,
+    pub lift: DeviceArray,
+    pub lift_bias: DeviceArray,
+    pub mix: DeviceArray,
+    pub bn2_weight: DeviceArray,
+    pub bn2_bias: DeviceArray,
+    pub out: DeviceArray,
+    pub out_bias: DeviceArray,
+    /// `lift`, `mix` and `out` in bf16, where somebody keeps them so.
+    pub halves: Option<[DeviceArray; 3]>,
+}
+
+impl TokenizerArrays {
+    /// In the order of the official state dict.
+    pub(crate) fn new(parts: [DeviceArray; 10], halves: Option<[DeviceArray; 3]>) -> Self {
+        let [first, bn1_weight, bn1_bias, lift, lift_bias, mix, bn2_weight, bn2_bias, out, out_bias] = parts;
+        Self {
+            first,
+            bn1_weight,
+            bn1_bias,
+            lift,
+            lift_bias,
+            mix,
+            bn2_weight,
+            bn2_bias,
+            out,
+            out_bias,
+            halves,
+        }
+    }
+}
+
 /// A tokenizer on a device.
 #[derive(Clone)]
 pub(crate) struct DeviceTokenizer<'a> {
@@ -21,8 +56,7 @@ pub(crate) struct DeviceTokenizer<'a> {
     /// Of activations.
     pub kind: NumberKind,
     pub widths: Widths,
-    /// All parameters, f32, in the order of the official state dict.
-    pub flat: &'a DeviceArray,
+    pub parameters: &'a TokenizerArrays,
     /// `None`: the statistics of the batch.
     pub running: Option<RunningArrays>,
     pub chunk_rows: usize,
@@ -63,10 +97,6 @@ impl DeviceTokenizer<'_> {
     /// Where the parameters lie.
     pub(crate) fn ranges(&self) -> FlatRanges {
         self.widths.ranges()
-    }
-
-    pub(crate) fn parameter(&self, range: Range<usize>) -> DeviceArray {
-        self.flat.part(range)
     }
 
     /// Whether activations are narrower than f32, so that f32 results are copied.

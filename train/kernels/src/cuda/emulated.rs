@@ -19,6 +19,7 @@ use super::device::{
     DeviceArray, DeviceFactor, DeviceMemory, DeviceProduct, KernelArgument, KernelDevice, LaunchShape,
     NumberKind,
 };
+use super::half_copies::HalfCopies;
 use super::sources::{EMULATION, HEADERS, PROGRAMS};
 
 /// The process, and how it is talked to.
@@ -135,6 +136,7 @@ impl Message {
 pub(crate) struct EmulatedDevice {
     session: Arc<Mutex<Session>>,
     next: Arc<AtomicU64>,
+    halves: HalfCopies,
 }
 
 impl EmulatedDevice {
@@ -152,7 +154,7 @@ impl EmulatedDevice {
         };
         let process = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let session = Arc::new(Mutex::new(Session { process }));
-        Ok(Some(Self { session, next: Arc::new(AtomicU64::new(1)) }))
+        Ok(Some(Self { session, next: Arc::new(AtomicU64::new(1)), halves: HalfCopies::default() }))
     }
 }
 
@@ -219,6 +221,14 @@ impl KernelDevice for EmulatedDevice {
 
     fn clear(&self, array: &DeviceArray) -> Result<()> {
         ask(&self.session, Message::new(b'Z').word(array.bytes() as u64).place(array)).map(drop)
+    }
+
+    fn pointer(&self, array: &DeviceArray) -> u64 {
+        array.address() << 32 | array.offset() as u64
+    }
+
+    fn halves(&self) -> &HalfCopies {
+        &self.halves
     }
 
     fn launch(&self, kernel: &str, shape: LaunchShape, arguments: &[KernelArgument<'_>]) -> Result<()> {

@@ -56,3 +56,24 @@ pub(crate) fn find_kernel_device(tensor: &Tensor) -> Result<Option<Arc<dyn Kerne
         other => candle_core::bail!("no kernels for {other:?} in this build"),
     }
 }
+
+/// Whether the kernels of a device run what is done with a tensor.
+///
+/// # Errors
+/// Fails if they cannot be compiled for it.
+pub fn runs_on_kernel_device(tensor: &Tensor) -> Result<bool> {
+    let is_ours = tensor.device().is_cpu() || tensor.device().is_cuda();
+    Ok(is_ours && find_kernel_device(tensor)?.is_some())
+}
+
+/// Bytes that are free on the device of CUDA; `None` on others.
+///
+/// # Errors
+/// Fails if the driver does.
+pub fn free_memory(device: &candle_core::Device) -> Result<Option<u64>> {
+    match device {
+        #[cfg(feature = "cuda")]
+        candle_core::Device::Cuda(device) => super::cuda_device::free_memory(device).map(Some),
+        _ => Ok(None),
+    }
+}

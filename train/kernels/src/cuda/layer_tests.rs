@@ -4,7 +4,10 @@ use super::bias_gelu::{GeluInput, bias_gelu, bias_gelu_backward};
 use super::branch::{BranchDrop, BranchGradients, add_branch, branch_backward};
 use super::device::{DeviceDrop, KernelDevice, NumberKind};
 use super::fixture::{KINDS, TestNumbers, assert_near, find_test_device, noise, round, upload};
-use super::layer_norm::{DeviceAffine, NormGradients, layer_norm, layer_norm_backward};
+use super::layer_norm::{
+    BranchEnd, DeviceAffine, NormGradients, RunningTotal, branch_norm, layer_norm, layer_norm_backward,
+    standardize_rows,
+};
 use super::partial_sums::PartialSums;
 use crate::affine::{Affine, AffineGradient};
 use crate::dropout::{Mask, key_of};
@@ -48,8 +51,11 @@ fn check_norm(device: &dyn KernelDevice, kind: NumberKind, x: &[f32], width: usi
         assert_eq!(device.download(&normed.state).unwrap(), state, "{what}");
         let (dy, of_x) = (upload(device, kind, &dy), device.upload(&start).unwrap());
         let sums = PartialSums::new(device, rows, 2 * width).unwrap();
-        let gradients = NormGradients { dy: &dy, dx: &of_x, sums: &sums, column: 0 };
+        let total = device.allocate(NumberKind::F32, x.len()).unwrap();
+        let total = RunningTotal { array: &total, is_first: true };
+        let gradients = NormGradients { dy: &dy, dx: &of_x, total: Some(total), sums: &sums, column: 0 };
         layer_norm_backward(device, &normed, &affine.weight, gradients).unwrap();
+        assert_eq!(device.download(&of_x).unwrap(), device.download(total.array).unwrap(), "{what}");
         assert_near(&what, &device.download(&of_x).unwrap(), &dx, 2e-5);
         let sums = device.download(&sums.finish(device).unwrap()).unwrap();
         assert_near(&what, &sums[..width], &dw, 2e-5);
@@ -68,6 +74,19 @@ fn norms_are_those_of_the_cpu() {
     // Rows of equal numbers, and large ones.
     let rows = [vec![3.0f32; 40], TestNumbers::new("large").normal(40, 1e4)].concat();
     check_norm(device, NumberKind::F32, &rows, 40);
+}
+
+#[test]
+fn rows_without_parameters_get_mean_0_and_variance_1() {
+    let Some(device) = find_test_device() else { return };
+    for (rows, width) in [(3, 33), (77, 5), (0, 20)] {
+        let x = TestNumbers::new("standard").normal(rows * width, 3.0);
+        let found = standardize_rows(&*device, &device.upload(&x).unwrap(), width).unwrap();
+        let (mut out, mut stats) = (vec![0.0; x.len()], vec![RowStats::default(); rows]);
+        let (ones, zeros) = (vec![1.0; width], vec![0.0; width]);
+        norm::layer_norm(&mut out, &mut stats, &x, Affine { weight: &ones, bias: &zeros });
+        assert_near("standard", &device.download(&found).unwrap(), &out, 1e-5);
+    }
 }
 
 #[test]
@@ -133,6 +152,13 @@ fn branches_are_those_of_the_cpu() {
             (device.upload(&x).unwrap(), upload(device, kind, &y), device.upload(&bias).unwrap());
         let found = add_branch(device, &x, &y, &bias, drops).unwrap();
         assert_near(&what, &device.download(&found).unwrap(), &out, 1e-6);
+        let affine = DeviceAffine { weight: bias.clone(), bias: bias.clone() };
+        let end = BranchEnd { y: &y, bias: &bias, drop: drops };
+        let (normed, both) = branch_norm(device, &x, end, &affine).unwrap();
+        assert_near(&what, &device.download(&normed.state).unwrap(), &out, 1e-6);
+        let (again, expected) = layer_norm(device, kind, &normed.state, None, &affine).unwrap();
+        let read = |array| device.download(array).unwrap();
+        assert_eq!((read(&both), read(&normed.stats)), (read(&expected), read(&again.stats)), "{what}");
         let sums = PartialSums::new(device, samples * tokens, width).unwrap();
         let dout = device.upload(&dout).unwrap();
         let gradients = BranchGradients { dout: &dout, width, sums: &sums, column: 0 };

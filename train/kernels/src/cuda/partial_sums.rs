@@ -9,6 +9,12 @@ const SHARES: usize = 264;
 /// The fewest rows of a share.
 const ROWS: usize = 32;
 
+/// Rows of a share, and shares.
+fn share_rows(rows: usize) -> (usize, usize) {
+    let rows_each = rows.div_ceil(SHARES).max(ROWS);
+    (rows_each, rows.div_ceil(rows_each).max(1))
+}
+
 /// Partial sums of several columns, and how rows are shared out.
 #[derive(Debug)]
 pub(crate) struct PartialSums {
@@ -26,8 +32,7 @@ impl PartialSums {
     /// # Errors
     /// Fails if there is no memory.
     pub(crate) fn new(device: &dyn KernelDevice, rows: usize, columns: usize) -> Result<Self> {
-        let rows_each = rows.div_ceil(SHARES).max(ROWS);
-        let shares = rows.div_ceil(rows_each).max(1);
+        let (rows_each, shares) = share_rows(rows);
         let array = device.allocate(NumberKind::F32, shares * columns)?;
         Ok(Self { array, shares, columns, rows, rows_each })
     }
@@ -88,5 +93,48 @@ impl PartialSums {
         use KernelArgument::{Array, Count};
         let arguments = [Array(&self.array), Array(out), Count(self.shares), Count(self.columns)];
         device.launch("sum_partials", LaunchShape::for_each(self.columns), &arguments)
+    }
+}
+
+/// The partial sums of all blocks of a stack, which are finished together.
+#[derive(Debug)]
+pub(crate) struct BlockSums {
+    all: DeviceArray,
+    blocks: Vec<PartialSums>,
+}
+
+impl BlockSums {
+    /// Room for sums over `rows`, `columns` in each of `count` blocks.
+    ///
+    /// # Errors
+    /// Fails if there is no memory.
+    pub(crate) fn new(device: &dyn KernelDevice, rows: usize, columns: usize, count: usize) -> Result<Self> {
+        let (rows_each, shares) = share_rows(rows);
+        let len = shares * columns;
+        let all = device.allocate(NumberKind::F32, count * len)?;
+        let part = |b: usize| all.part(b * len..(b + 1) * len);
+        let sums = |b: usize| PartialSums { array: part(b), shares, columns, rows, rows_each };
+        let blocks = (0..count).map(sums).collect();
+        Ok(Self { all, blocks })
+    }
+
+    /// Of one block.
+    pub(crate) fn block(&self, block: usize) -> &PartialSums {
+        &self.blocks[block]
+    }
+
+    /// The sums of every block, `[columns]` each, in one launch.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub(crate) fn finish(self, device: &dyn KernelDevice) -> Result<Vec<DeviceArray>> {
+        use KernelArgument::{Array, Count};
+        let Some(&PartialSums { shares, columns, .. }) = self.blocks.first() else { return Ok(Vec::new()) };
+        let out = device.allocate(NumberKind::F32, self.blocks.len() * columns)?;
+        let mut shape = LaunchShape::for_each(columns);
+        shape.grid[1] = self.blocks.len() as u32;
+        let arguments = [Array(&self.all), Array(&out), Count(shares), Count(columns)];
+        device.launch("sum_partials", shape, &arguments)?;
+        Ok((0..self.blocks.len()).map(|b| out.part(b * columns..(b + 1) * columns)).collect())
     }
 }

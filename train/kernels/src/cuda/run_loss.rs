@@ -20,21 +20,23 @@ impl DeviceLoss {
         Ok([gradient, record])
     }
 
-    /// The mean distance of rows `[.., D]`, a scalar with a gradient for the predictions; `None` where the CPU's kernels are at work.
+    /// The mean distance of rows `[.., D]` with its record; `None` where the CPU's kernels are at work.
     ///
     /// # Errors
     /// Fails if the tensors are not f32 of one shape, or the device fails.
-    pub fn distance(self, predictions: &Tensor, targets: &Tensor) -> Result<Option<Tensor>> {
+    pub fn distance(self, predictions: &Tensor, targets: &Tensor) -> Result<Option<DeviceDistance>> {
         let Some(device) = find_kernel_device(predictions)? else { return Ok(None) };
         let (predictions, targets) = (predictions.contiguous()?, targets.contiguous()?);
         let [gradient, record] = self.run(&*device, &predictions, &targets)?;
         let loss = device.lend_as(&record.part(0..1), ().into(), &predictions)?;
-        let like = predictions.clone();
-        let node = Computed::enter("loss", [&predictions, &targets], loss, move |upstream| {
-            let own = device.lend(&gradient, &like)?;
+        let record = device.lend_as(&record, 4.into(), &predictions)?;
+        let like = predictions.detach();
+        let value = Computed::enter(&device, "loss", [&predictions, &targets], loss, move |on, upstream| {
+            let own = on.lend(&gradient, &like)?;
+            on.note("candle multiplication", 1);
             Ok((Some(own.broadcast_mul(upstream)?), None))
-        });
-        node.map(Some)
+        })?;
+        Ok(Some(DeviceDistance { value, record }))
     }
 
     /// Mean standard deviation of a channel of the predictions and of the targets, and the share of the targets' variance that is
@@ -48,4 +50,13 @@ impl DeviceLoss {
         let values = device.download(&record)?;
         Ok(Some([1, 2, 3].map(|at| f64::from(values[at]))))
     }
+}
+
+/// A distance on a device, and what was measured with it.
+#[derive(Clone, Debug)]
+pub struct DeviceDistance {
+    /// A scalar with a gradient for the predictions.
+    pub value: Tensor,
+    /// `[4]`: the distance, then what [`DeviceLoss::measure`] measures.
+    pub record: Tensor,
 }

@@ -18,7 +18,7 @@ pub(crate) const HEADERS: [KernelSource; 6] =
     sources!["bf16.h", "column_tile.h", "device.h", "dropout.h", "reduce.h", "tokenizer.h"];
 
 /// Files with kernels, each a program of its own on a device.
-pub(crate) const PROGRAMS: [KernelSource; 11] = sources![
+pub(crate) const PROGRAMS: [KernelSource; 12] = sources![
     "adamw.cu",
     "attention.cu",
     "bias_gelu.cu",
@@ -28,6 +28,7 @@ pub(crate) const PROGRAMS: [KernelSource; 11] = sources![
     "gather.cu",
     "layer_norm.cu",
     "loss.cu",
+    "sequences.cu",
     "tokenizer_backward.cu",
     "tokenizer_forward.cu",
 ];

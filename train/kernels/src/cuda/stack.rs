@@ -3,8 +3,8 @@
 use candle_core::Result;
 
 use super::block::{DeviceBlock, DeviceBlockPass, SavedDeviceBlock};
-use super::copies::add_to;
 use super::device::{DeviceArray, KernelDevice, NumberKind};
+use super::layer_norm::RunningTotal;
 use crate::attention::Heads;
 use crate::block::{BlockDrop, PARTS};
 
@@ -84,13 +84,19 @@ impl DeviceStack<'_> {
             true => Some(self.device.allocate(NumberKind::F32, dx.len())?),
             false => None,
         };
-        positions.as_ref().map_or(Ok(()), |positions| self.device.clear(positions))?;
-        let mut blocks = Vec::new();
-        for (block, saved) in saved.into_iter().enumerate().rev() {
-            blocks.push(self.pass(block).backward(dx, saved)?);
-            positions.as_ref().map_or(Ok(()), |positions| add_to(self.device, positions, dx))?;
+        let depth = self.blocks.len();
+        if depth == 0 {
+            positions.as_ref().map_or(Ok(()), |positions| self.device.clear(positions))?;
+            return Ok(StackGradients { positions, blocks: Vec::new() });
         }
-        blocks.reverse();
-        Ok(StackGradients { positions, blocks })
+        let sums = self.pass(0).make_sums(dx.len() / self.heads.width, depth)?;
+        let mut weights = Vec::new();
+        for (block, saved) in saved.into_iter().enumerate().rev() {
+            let total = positions.as_ref().map(|array| RunningTotal { array, is_first: block + 1 == depth });
+            weights.push(self.pass(block).backward(dx, saved, sums.block(block), total)?);
+        }
+        let ordered = weights.into_iter().rev().zip(sums.finish(self.device)?).enumerate();
+        let blocks = ordered.map(|(b, (weights, sums))| self.pass(b).order_gradients(weights, &sums));
+        Ok(StackGradients { positions, blocks: blocks.collect() })
     }
 }

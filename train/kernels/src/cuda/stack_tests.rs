@@ -142,7 +142,7 @@ fn stacks_are_those_of_the_cpu() {
 }
 
 #[test]
-fn a_block_is_ten_launches_forward_and_sixteen_back() {
+fn a_block_is_nine_launches_forward_and_fifteen_back() {
     let device = CountingDevice::default();
     let heads = Heads { tokens: 4, width: 8, heads: 2 };
     let parts = [8, 8, 192, 24, 64, 8, 8, 8, 128, 16, 128, 8];
@@ -153,9 +153,10 @@ fn a_block_is_ten_launches_forward_and_sixteen_back() {
     let stack = DeviceStack { device: on, blocks: vec![block], drops, heads, keys: None };
     let x = on.allocate(NumberKind::F32, 3 * 4 * 8).unwrap();
     let (_, saved) = stack.forward(&x, None).unwrap();
-    assert_eq!(device.counts().launches(), 10);
+    assert_eq!(device.counts().launches(), 9);
     stack.backward(&x, saved, false).unwrap();
     let counts = device.counts();
-    assert_eq!((counts.launches(), counts.launches["product"]), (26, 12));
+    // And one for the sums of the stack.
+    assert_eq!((counts.launches(), counts.launches["product"]), (25, 12));
     assert_eq!((counts.uploaded, counts.downloaded), (0, 0));
 }

@@ -1,10 +1,13 @@
 //! Gathers, losses and the update on the emulated device against their definitions in f64.
 
-use super::adamw::{FlatParameters, FlatUpdate};
+use candle_core::{Device, Tensor, Var};
+
 use super::device::{KernelDevice, NumberKind};
+use super::engine::{emulate_cuda, find_kernel_device};
 use super::fixture::{TestNumbers, assert_near, find_test_device, round};
 use super::gather::DeviceIndex;
 use super::loss::{DeviceLoss, measure_loss};
+use super::run_update::{AdamNumbers, AdamRates, DeviceAverage, DeviceUpdater};
 
 #[test]
 fn rows_are_picked_and_go_back() {
@@ -136,75 +139,123 @@ fn losses_gradients_and_records_by_their_definitions() {
     LossCase { loss: DeviceLoss::MeanSquares, width: 4, predictions, targets }.check(device);
 }
 
-#[test]
-fn updates_clip_decay_average_and_copy() {
-    let Some(device) = find_test_device() else { return };
-    let device = &*device;
-    let (count, decayed) = (2500usize, 1000usize);
-    let mut numbers = TestNumbers::new("update");
-    let mut p = numbers.normal(count, 1.0);
-    let mut averages = numbers.normal(700, 1.0);
-    let twin = |i: usize| (900..1600).contains(&i).then(|| i - 900);
-    let twins: Vec<u32> = (0..count).map(|i| twin(i).map_or(u32::MAX, |at| at as u32)).collect();
-    let (mut m, mut v) = (vec![0.0f32; count], vec![0.0f32; count]);
-    let zeros = || device.upload(&vec![0.0; count]).unwrap();
-    let half = |len: usize| device.allocate(NumberKind::Bf16, len).unwrap();
-    let flat = FlatParameters {
-        values: device.upload(&p).unwrap(),
-        first: zeros(),
-        second: zeros(),
-        decayed,
-        twins: Some((device.upload_counts(&twins).unwrap(), device.upload(&averages).unwrap())),
-        halves: Some((half(count), Some(half(700)))),
-    };
-    for number in 1..4 {
-        let update = FlatUpdate {
-            betas: [0.9, 0.999],
-            epsilon: 1e-8,
-            learning_rate: 1e-2,
-            weight_decay: 0.1,
-            number,
-            scale: 0.5,
-            clip: if number == 2 { 0.0 } else { 3.0 },
-            momentum: 0.99,
-        };
-        let gradient = numbers.normal(count, 1.0);
-        let norm = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt() * 0.5;
-        let factor = if update.clip > 0.0 { (0.5 * 3.0 / norm) as f32 } else { 0.5 };
-        let [_, _, _, _, keep, rate, root, ..] = update.numbers().map(|x| x as f32);
-        for i in 0..count {
-            let g = gradient[i] * factor;
-            m[i] = 0.9 * m[i] + 0.1 * g;
-            v[i] = 0.999 * v[i] + 0.001 * g * g;
-            p[i] = p[i] * if i < decayed { keep } else { 1.0 } - rate * m[i] / (v[i].sqrt() * root + 1e-8);
-            if let Some(at) = twin(i) {
-                averages[at] += 0.01 * (p[i] - averages[at]);
+/// Parameters of several sizes with what an update makes of them, by its definition.
+struct UpdateTwin {
+    values: Vec<Vec<f32>>,
+    moments: Vec<[Vec<f32>; 2]>,
+}
+
+impl UpdateTwin {
+    fn update(&mut self, gradients: &[Option<Vec<f32>>], numbers: AdamNumbers, rates: &[AdamRates]) {
+        let [b1, b2] = numbers.betas.map(|beta| beta as f32);
+        for (((p, [m, v]), gradient), rates) in
+            self.values.iter_mut().zip(&mut self.moments).zip(gradients).zip(rates)
+        {
+            for (i, g) in gradient.iter().flatten().enumerate() {
+                let g = g * numbers.scale as f32;
+                m[i] = b1 * m[i] + (1.0 - b1) * g;
+                v[i] = b2 * v[i] + (1.0 - b2) * g * g;
+                let step = rates.rate as f32 * m[i] / (v[i].sqrt() * rates.root as f32 + 1e-8);
+                p[i] = p[i] * rates.keep as f32 - step;
             }
         }
-        let record = flat.update(device, &device.upload(&gradient).unwrap(), update).unwrap();
-        assert_near("record", &device.download(&record).unwrap(), &[norm as f32, factor], 1e-6);
-        assert_near("parameters", &device.download(&flat.values).unwrap(), &p, 3e-6);
     }
-    let (of_twins, halves) = (flat.twins.as_ref().unwrap(), flat.halves.as_ref().unwrap());
-    let found = device.download(&of_twins.1).unwrap();
-    assert_near("averages", &found, &averages, 3e-6);
-    assert_eq!(device.download(halves.1.as_ref().unwrap()).unwrap(), round(NumberKind::Bf16, &found));
-    let values = device.download(&flat.values).unwrap();
-    assert_eq!(device.download(&halves.0).unwrap(), round(NumberKind::Bf16, &values));
-    // A gradient that is not finite changes nothing.
-    let mut gradient = vec![1.0f32; count];
-    gradient[1234] = f32::NAN;
-    let update = FlatUpdate {
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
-        learning_rate: 1.0,
-        weight_decay: 0.0,
-        number: 4,
-        scale: 1.0,
-        clip: 3.0,
-        momentum: 0.0,
+}
+
+fn tensors(values: &[Vec<f32>]) -> Vec<Tensor> {
+    let var = |values: &Vec<f32>| {
+        let shape: &[usize] = if values.len() > 3 { &[values.len() / 4, 4] } else { &[values.len()] };
+        Var::from_slice(values, shape, &Device::Cpu).unwrap().as_tensor().clone()
     };
-    let record = flat.update(device, &device.upload(&gradient).unwrap(), update).unwrap();
-    assert_eq!(device.download(&record).unwrap()[1], 0.0);
-    assert_eq!(device.download(&flat.values).unwrap(), values);
+    values.iter().map(var).collect()
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Three updates of tensors of one to 10,000 numbers, one of which has no gradient in the second.
+fn check_updates() {
+    let mut numbers = TestNumbers::new("update");
+    let values = [1usize, 10_000, 4096, 3, 4100].map(|count| numbers.normal(count, 1.0)).to_vec();
+    let zeros = || values.iter().map(|v| [vec![0.0; v.len()], vec![0.0; v.len()]]).collect();
+    let mut twin = UpdateTwin { values: values.clone(), moments: zeros() };
+    let parameters = tensors(&values);
+    let mut updater = DeviceUpdater::new(&parameters).unwrap().unwrap();
+    updater.keep_halves().unwrap();
+    for number in 1..4 {
+        let mut gradients: Vec<Option<Vec<f32>>> =
+            values.iter().map(|v| Some(numbers.normal(v.len(), 1.0))).collect();
+        if number == 2 {
+            gradients[1] = None;
+        }
+        let on_device: Vec<Option<Tensor>> = gradients
+            .iter()
+            .map(|g| g.as_ref().map(|g| tensors(std::slice::from_ref(g))[0].clone()))
+            .collect();
+        let borrowed: Vec<Option<&Tensor>> = on_device.iter().map(Option::as_ref).collect();
+        let squares = gradients.iter().flatten().flatten().map(|&g| f64::from(g).powi(2));
+        let norm = updater.norm(&borrowed).unwrap();
+        assert!((norm / squares.sum::<f64>().sqrt() - 1.0).abs() < 1e-12);
+        let shared = AdamNumbers { betas: [0.9, 0.999], epsilon: 1e-8, scale: 0.5 };
+        let rates: Vec<AdamRates> =
+            (0..5).map(|i| AdamRates { keep: 1.0 - 0.01 * f64::from(i), rate: 0.02, root: 3.0 }).collect();
+        updater.update(&borrowed, shared, &rates).unwrap();
+        twin.update(&gradients, shared, &rates);
+        for (found, expected) in parameters.iter().zip(&twin.values) {
+            assert_near("parameters", &flat(found), expected, 3e-6);
+        }
+        updater.add(&borrowed, &borrowed).unwrap();
+        for (found, expected) in on_device.iter().flatten().zip(gradients.iter().flatten()) {
+            assert_eq!(flat(found), expected.iter().map(|g| 2.0 * g).collect::<Vec<_>>());
+        }
+    }
+    let moments = updater.moments().unwrap();
+    for (found, expected) in moments.iter().flatten().zip(twin.moments.iter().flatten()) {
+        assert_near("moments", found, expected, 3e-6);
+    }
+    updater.set_moments(&moments).unwrap();
+    assert_eq!(updater.moments().unwrap(), moments);
+    assert!(updater.set_moments(&moments[1..]).unwrap_err().to_string().contains("18199 moments"));
+    check_halves(&parameters, updater);
+}
+
+/// Copies follow their parameters until they are kept no longer; vectors have none.
+fn check_halves(parameters: &[Tensor], updater: DeviceUpdater) {
+    let device = find_kernel_device(&parameters[0]).unwrap().unwrap();
+    let [copy] = device.halves().find([&parameters[1]]).unwrap();
+    assert_eq!(device.download(&copy).unwrap(), round(NumberKind::Bf16, &flat(&parameters[1])));
+    assert!(device.halves().find([&parameters[0]]).is_none());
+    drop(updater);
+    assert!(device.halves().find([&parameters[1]]).is_none());
+}
+
+fn check_average() {
+    let mut numbers = TestNumbers::new("average");
+    let mut drawn = || tensors(&[1usize, 5000, 32].map(|count| numbers.normal(count, 1.0)));
+    let (copies, originals) = (drawn(), drawn());
+    let pairs: Vec<_> = copies.iter().cloned().zip(originals.iter().cloned()).collect();
+    let mut average = DeviceAverage::new(&pairs).unwrap().unwrap();
+    average.keep_halves().unwrap();
+    let before: Vec<Vec<f32>> = copies.iter().map(flat).collect();
+    average.update(0.25).unwrap();
+    for ((copy, original), before) in copies.iter().zip(&originals).zip(&before) {
+        let expected: Vec<f32> = before.iter().zip(flat(original)).map(|(c, o)| c + 0.25 * (o - c)).collect();
+        assert_near("average", &flat(copy), &expected, 1e-6);
+    }
+    let device = find_kernel_device(&copies[1]).unwrap().unwrap();
+    let [copy] = device.halves().find([&copies[1]]).unwrap();
+    assert_eq!(device.download(&copy).unwrap(), round(NumberKind::Bf16, &flat(&copies[1])));
+}
+
+#[test]
+fn tensors_of_any_size_are_updated_averaged_and_copied_in_one_launch() {
+    let done = emulate_cuda(|| {
+        check_updates();
+        check_average();
+    });
+    if done.unwrap().is_none() {
+        eprintln!("skipped: no C++ compiler to make the emulated device with");
+    }
+    assert!(DeviceUpdater::new(&tensors(&[vec![1.0]])).unwrap().is_none(), "the CPU updates itself");
 }

@@ -1,6 +1,6 @@
 //! candle's tensors as arrays of a device, and back.
 
-use candle_core::{Result, Shape, Tensor};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::device::{DeviceArray, KernelDevice, NumberKind};
 use crate::tape::Tape;
@@ -25,6 +25,17 @@ impl dyn KernelDevice + '_ {
     /// As `borrow`.
     pub(crate) fn borrow_copy(&self, tensor: &Tensor) -> Result<DeviceArray> {
         self.borrow(&tensor.copy()?)
+    }
+
+    /// Sets a tensor that `borrow` had to copy to what its array holds now; of one that lies on the device nothing is to be done.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub(crate) fn give_back(&self, array: &DeviceArray, tensor: &Tensor) -> Result<()> {
+        if self.share(tensor)?.is_some() {
+            return Ok(());
+        }
+        tensor.inplace_op1(&SetNumbers { values: self.download(array)? })
     }
 
     /// An f32 array as a tensor like another.
@@ -58,6 +69,27 @@ impl dyn KernelDevice + '_ {
                 tape.put(parameter, self.download(gradient)?);
                 Ok(())
             }
+        }
+    }
+}
+
+/// Numbers for a contiguous tensor on the CPU.
+struct SetNumbers {
+    values: Vec<f32>,
+}
+
+impl InplaceOp1 for SetNumbers {
+    fn name(&self) -> &'static str {
+        "set-numbers"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        match (storage, layout.contiguous_offsets()) {
+            (CpuStorage::F32(all), Some((start, end))) if end - start == self.values.len() => {
+                all[start..end].copy_from_slice(&self.values);
+                Ok(())
+            }
+            _ => bail!("{} numbers for a tensor of {:?}", self.values.len(), layout.shape()),
         }
     }
 }

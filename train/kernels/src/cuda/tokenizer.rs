@@ -7,7 +7,7 @@ use candle_core::Result;
 
 use super::copies::{DeviceMatrix, copy_as};
 use super::device::{DeviceArray, KernelArgument, KernelDevice, LaunchShape, NumberKind};
-use super::device_tokenizer::{DeviceTokenizer, PatchArray, TokenizerFactors};
+use super::device_tokenizer::{DeviceTokenizer, PatchArray, TokenizerArrays, TokenizerFactors};
 use super::point_chunks::{PointChunk, PointChunks};
 use crate::tokenizer::Widths;
 
@@ -53,28 +53,29 @@ impl DeviceMaxima {
 
 impl DeviceTokenizer<'_> {
     fn prepare(&self) -> Result<TokenizerFactors> {
-        let (at, Widths { c1, c2, c3, .. }, device) = (self.ranges(), self.widths, self.device);
-        let (lift, mix) = (self.parameter(at.lift), self.parameter(at.mix));
+        let (Widths { c1, c2, c3, .. }, device) = (self.widths, self.device);
+        let (lift, mix) = (self.parameters.lift.clone(), self.parameters.mix.clone());
         let local = mix.part(c2..mix.len());
         let local = DeviceMatrix::with_step(&local, c2, 2 * c2);
         let wide = device.allocate(NumberKind::F32, c3 * c1)?;
         local.times(device, DeviceMatrix::new(&lift, c1), DeviceMatrix::new(&wide, c1))?;
         let merged_bias = device.allocate(NumberKind::F32, c3)?;
-        let lift_bias = self.parameter(at.lift_bias);
+        let lift_bias = self.parameters.lift_bias.clone();
         local.times(device, DeviceMatrix::new(&lift_bias, 1), DeviceMatrix::new(&merged_bias, 1))?;
-        Ok(TokenizerFactors {
-            lift: copy_as(device, self.kind, &lift)?,
-            mix: copy_as(device, self.kind, &mix)?,
-            out: copy_as(device, self.kind, &self.parameter(at.out))?,
-            merged: copy_as(device, self.kind, &wide)?,
-            merged_bias,
-        })
+        let [lift, mix, out] = match (&self.parameters.halves, self.kind) {
+            (Some(halves), NumberKind::Bf16) => halves.clone(),
+            _ => {
+                let copy = |array| copy_as(device, self.kind, array);
+                [copy(&lift)?, copy(&mix)?, copy(&self.parameters.out)?]
+            }
+        };
+        Ok(TokenizerFactors { lift, mix, out, merged: copy_as(device, self.kind, &wide)?, merged_bias })
     }
 
     /// Moments of the points, statistics of the first layer's output, and that layer with its norm as one map.
     fn fold_first(&self, patches: PatchArray<'_>) -> Result<[DeviceArray; 3]> {
         use KernelArgument::{Array, Count, Optional};
-        let (device, at, c1, rows) = (self.device, self.ranges(), self.widths.c1, patches.rows());
+        let (device, c1, rows) = (self.device, self.widths.c1, patches.rows());
         let blocks = rows.div_ceil(256).clamp(1, MOMENT_BLOCKS);
         let partials = device.allocate(NumberKind::F64, 9 * blocks)?;
         let shape = LaunchShape::for_blocks(blocks as u32);
@@ -82,11 +83,11 @@ impl DeviceTokenizer<'_> {
         let moments = device.allocate(NumberKind::F64, 9)?;
         let statistics = device.allocate(NumberKind::F64, 2 * c1)?;
         let folded = device.allocate(NumberKind::F32, 4 * c1)?;
-        let [first, weight, bias] = [at.first, at.bn1_weight, at.bn1_bias].map(|range| self.parameter(range));
+        let TokenizerArrays { first, bn1_weight: weight, bn1_bias: bias, .. } = self.parameters;
         let running = self.running.as_ref().map(|running| &running.bn1);
         #[rustfmt::skip]
         let arguments = [
-            Array(&partials), Array(&first), Array(&weight), Array(&bias), Optional(running), Array(&moments), Array(&statistics),
+            Array(&partials), Array(first), Array(weight), Array(bias), Optional(running), Array(&moments), Array(&statistics),
             Array(&folded), Count(blocks), Count(rows), Count(c1),
         ];
         device.launch("fold_first", LaunchShape::for_blocks(1), &arguments)?;
@@ -126,7 +127,7 @@ impl DeviceTokenizer<'_> {
     ) -> Result<DeviceMaxima> {
         let (device, Widths { c1, c2, .. }) = (self.device, self.widths);
         let maxima = DeviceMaxima::new(device, patches.patches() * c2, self.copied())?;
-        let bias = self.parameter(self.ranges().lift_bias);
+        let bias = self.parameters.lift_bias.clone();
         for chunk in chunks.all() {
             let h = chunks.first_layer(&chunk)?;
             let local = device.allocate(NumberKind::F32, chunk.rows() * c2)?;
@@ -155,7 +156,7 @@ impl DeviceTokenizer<'_> {
         rows: usize,
     ) -> Result<[DeviceArray; 2]> {
         use KernelArgument::{Array, Count, Optional};
-        let (device, at, c3) = (self.device, self.ranges(), self.widths.c3);
+        let (device, c3) = (self.device, self.widths.c3);
         let running = self.running.as_ref().map(|running| &running.bn2);
         let (sums, shares) = match running {
             Some(_) => (device.allocate(NumberKind::F64, 0)?, 0),
@@ -163,10 +164,10 @@ impl DeviceTokenizer<'_> {
         };
         let statistics = device.allocate(NumberKind::F64, 2 * c3)?;
         let folded = device.allocate(NumberKind::F32, 4 * c3)?;
-        let [weight, bias] = [at.bn2_weight, at.bn2_bias].map(|range| self.parameter(range));
+        let TokenizerArrays { bn2_weight: weight, bn2_bias: bias, .. } = self.parameters;
         #[rustfmt::skip]
         let arguments = [
-            Array(&sums), Array(&weight), Array(&bias), Optional(running), Array(&statistics), Array(&folded), Count(shares), Count(rows),
+            Array(&sums), Array(weight), Array(bias), Optional(running), Array(&statistics), Array(&folded), Count(shares), Count(rows),
             Count(c3),
         ];
         device.launch("fold_mixed", LaunchShape::for_each(c3), &arguments)?;
@@ -187,7 +188,7 @@ impl DeviceTokenizer<'_> {
         let offsets = self.find_offsets(&factors, &summary)?;
         let [statistics, second] = self.fold_mixed(&mut chunks, &offsets, patches.rows())?;
         let tokens = DeviceMaxima::new(device, patches.patches() * d, None)?;
-        let bias = self.parameter(self.ranges().out_bias);
+        let bias = self.parameters.out_bias.clone();
         for chunk in chunks.all() {
             let z = chunks.activate_mixed(&chunk, &offsets, &second)?;
             let out = device.allocate(NumberKind::F32, chunk.rows() * d)?;

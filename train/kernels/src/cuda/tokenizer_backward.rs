@@ -44,7 +44,7 @@ impl DeviceTokenizer<'_> {
         dtokens: &DeviceArray,
         saved: &SavedDevicePasses,
     ) -> Result<DeviceArray> {
-        let gradient = self.device.allocate(NumberKind::F32, self.flat.len())?;
+        let gradient = self.device.allocate(NumberKind::F32, self.ranges().len())?;
         self.device.clear(&gradient)?;
         let mut pass =
             TokenizerBackward { tokenizer: self, saved, patches, dtokens, gradient, mixed_gradient: None };
@@ -212,7 +212,8 @@ impl TokenizerBackward<'_> {
     fn finish_first(&self, sums: &DeviceArray, shares: usize) -> Result<()> {
         use KernelArgument::{Array, Count};
         let (at, c1, saved) = (self.tokenizer.ranges(), self.tokenizer.widths.c1, self.saved);
-        let (first, weight) = (self.tokenizer.parameter(at.first), self.tokenizer.parameter(at.bn1_weight));
+        let (first, weight) =
+            (self.tokenizer.parameters.first.clone(), self.tokenizer.parameters.bn1_weight.clone());
         let out = self.part(0..at.bn1_bias.end);
         let is_training = usize::from(self.tokenizer.running.is_none());
         #[rustfmt::skip]
@@ -234,11 +235,11 @@ impl TokenizerBackward<'_> {
         let of_local = mix.part(c2..mix.len());
         let of_local = DeviceMatrix::with_step(&of_local, c2, 2 * c2);
         let (lift, bias) =
-            (self.tokenizer.parameter(at.lift.clone()), self.tokenizer.parameter(at.lift_bias.clone()));
+            (self.tokenizer.parameters.lift.clone(), self.tokenizer.parameters.lift_bias.clone());
         let merged = DeviceMatrix::new(&sums.merged, c1);
         merged.times_transposed(device, DeviceMatrix::new(&lift, c1), of_local)?;
         DeviceMatrix::new(&of_offsets, 1).add_times(device, DeviceMatrix::new(&bias, c2), of_local)?;
-        let weight = self.tokenizer.parameter(at.mix);
+        let weight = self.tokenizer.parameters.mix.clone();
         let local = weight.part(c2..weight.len());
         let local = DeviceMatrix::with_step(&local, c2, 2 * c2);
         let of_lift = self.part(at.lift);

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::device::{KernelDevice, NumberKind};
-use super::device_tokenizer::{DeviceTokenizer, PatchArray, RunningArrays};
+use super::device_tokenizer::{DeviceTokenizer, PatchArray, RunningArrays, TokenizerArrays};
 use super::fixture::{TestNumbers, assert_near, find_test_device};
 use crate::tokenizer::fixture::weights;
 use crate::tokenizer::{Mode, Widths, tokenize};
@@ -71,7 +71,8 @@ impl TokenizerCase {
         let weighting = Tensor::from_slice(&dtokens, (self.patches, d), &Device::Cpu).unwrap();
         let store = (&tokens * weighting).unwrap().sum_all().unwrap().backward().unwrap();
 
-        let flat = device.upload(&parameters.concat()).unwrap();
+        let parts = parameters.iter().map(|values| device.upload(values).unwrap()).collect::<Vec<_>>();
+        let arrays = TokenizerArrays::new(parts.try_into().unwrap(), None);
         let running = (!is_training).then(|| RunningArrays {
             bn1: device.upload(&[mean1, var1].concat()).unwrap(),
             bn2: device.upload(&[mean2, var2].concat()).unwrap(),
@@ -80,7 +81,7 @@ impl TokenizerCase {
             device,
             kind,
             widths: self.widths,
-            flat: &flat,
+            parameters: &arrays,
             running,
             chunk_rows: self.chunk_rows,
         };

@@ -1,0 +1,55 @@
+//! What of a run is written into its folder, beside its record: checkpoints, while the next steps are made.
+
+use super::Trainer;
+use crate::checkpoint::{CheckpointCopy, RunState};
+use crate::error::Result;
+use crate::monitor::MonitorState;
+use crate::request::Event;
+use crate::run_folder::{RunOrigin, config_to_record, prune_checkpoints};
+
+impl Trainer {
+    /// Has a checkpoint written of this step; tells which have been.
+    pub(super) fn save(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
+        self.writer.poll()?.into_iter().for_each(|step| report(Event::Checkpoint(step)));
+        if self.saved == Some(self.step) {
+            return Ok(());
+        }
+        self.metrics.flush()?;
+        let (copy, last, keep) = (self.copy(true)?, self.folder.last(), self.config.run.keep);
+        let (numbered, folder) = (self.folder.numbered(self.step), self.folder.path.clone());
+        self.writer.ask(Some(self.step), move || {
+            copy.write(&last)?;
+            if keep > 0 {
+                copy.strip().write(&numbered)?;
+                prune_checkpoints(&folder, keep)?;
+            }
+            Ok(())
+        });
+        self.saved = Some(self.step);
+        Ok(())
+    }
+
+    /// What a checkpoint of this step holds.
+    pub(super) fn copy(&self, is_resumable: bool) -> Result<CheckpointCopy> {
+        let optimizer = is_resumable.then_some(&self.optimizer);
+        CheckpointCopy::take(&self.parameters, optimizer, self.state().entry())
+    }
+
+    fn state(&self) -> RunState {
+        let RunOrigin { fingerprint, steps_per_epoch, teacher, grouping, up_axis } = self.inputs.origin();
+        let MonitorState { alarms, first_position, best } = self.evaluation.state.clone();
+        RunState {
+            teacher,
+            grouping,
+            up_axis: Some(up_axis),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            step: self.step,
+            steps_per_epoch,
+            fingerprint,
+            config: config_to_record(&self.config),
+            best,
+            first_position,
+            alarms: alarms.0,
+        }
+    }
+}
