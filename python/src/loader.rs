@@ -1,6 +1,6 @@
 //! The loader's batches as dicts of arrays on the loader's own memory: nothing is copied.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jepa3d_loader::{
     Batch, BatchKey, BatchViews, CachedView, DataShare, DatasetMix, Loader, TeacherCache, draw_masks,

@@ -94,7 +94,7 @@ fn run_step(config: &PretrainConfig, precision: Precision) -> Result<usize> {
     let (b, g, k) = (config.optim.batch, config.data.groups, config.data.group_size);
     let points = PatchTensors { patches: zeros(&[b, g, k, 3])?, centers: zeros(&[b, g, 3])?, counts: None };
     let input = match config.method {
-        Method::Masked => StepInput::Masked(MaskedInput { points, masks: largest_masks(config) }),
+        Method::Masked => StepInput::Masked(MaskedInput::plain(points, largest_masks(config))),
         Method::Cross => StepInput::Cross(CrossInput { points, views: draw_targets(config)? }),
         Method::Hybrid => {
             let (masks, views) = (largest_masks(config), draw_images(config)?);

@@ -85,7 +85,7 @@ fn input(golden: &Golden) -> StepInput {
     }
     let masks = masks(golden, points.centers.dim(0).unwrap());
     if !golden.contains_key("input/pixels") {
-        return StepInput::Masked(MaskedInput { points, masks });
+        return StepInput::Masked(MaskedInput::plain(points, masks));
     }
     let views = ViewImages {
         pixels: tensor("pixels"),
