@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jepa3d_schemas::{FeatureRows, read_features};
 
-use super::harness::{Run, SMALL, finish, jepa3d, prepare_command, prepare_folder, text, write};
+use super::harness::{Run, SMALL, cloud, finish, jepa3d, prepare_command, prepare_folder, text, write};
 use super::pretrain::Place;
 
 /// `embed` of a run, with the features if there are any.
@@ -122,4 +122,31 @@ fn random_weights_take_their_statistics_from_the_set_that_is_named() {
     let report = jepa3d(&args).expect(0).json();
     assert_eq!(report["pretrained"], serde_json::json!([]));
     assert_eq!(report["random"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn clouds_of_five_to_thousands_of_points_are_embedded_where_that_is_asked_for() {
+    let place = Place::new();
+    place.pretrain("run", &["--set", "run.stop_after=2"]).expect(0);
+    let run = place.path("run");
+    let raw = place.path("raw");
+    for count in [5, 6, 7, 9, 100, 3000] {
+        write(&raw.join(format!("thing/{count}.xyz")), cloud(count, 1));
+    }
+    let sets = ["cloud.points=8192", "groups.points=4", "groups.centers=2", "groups.neighbors=2"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    prepare_folder(&raw, &place.path("few"), &sets).expect(0);
+    let refused = embed(&place, &run, "few", &["--regroup"]).0.expect(2);
+    assert!(
+        refused.stderr.contains("cannot be grouped: expected at least 8 points, found "),
+        "{}",
+        refused.stderr
+    );
+    let (done, features) = embed(&place, &run, "few", &["--regroup", "--repeat-points"]);
+    assert_eq!(done.expect(0).stderr, "");
+    let features = features.unwrap();
+    assert_eq!(features.ids.len(), 6);
+    assert!(features.values.iter().all(|x| x.is_finite()));
+    let alone = embed(&place, &run, "few", &["--repeat-points"]).0.expect(2);
+    assert!(alone.stderr.contains("--regroup"), "{}", alone.stderr);
 }

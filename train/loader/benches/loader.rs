@@ -46,6 +46,30 @@ fn print_quality() {
     }
 }
 
+/// The number after a flag.
+fn number(args: &[String], flag: &str, default: &str) -> usize {
+    value(args, flag, default).parse().expect("a number")
+}
+
+fn read_config(args: &[String], dataset: &PreparedDataset) -> LoaderConfig {
+    let is_online = value(args, "--from", "shard") == "online";
+    let has_sensor = args.iter().any(|arg| arg == "--sensor");
+    let sensor = || Sensor { most: number(args, "--sensor", "2"), clean: 0.0, ..Sensor::default() };
+    LoaderConfig {
+        split: value(args, "--split", dataset.splits()[0].0).to_owned(),
+        threads: number(args, "--threads", "1"),
+        shuffle_buffer: number(args, "--buffer", "1024"),
+        patches_from: if is_online { PatchesFrom::Online } else { PatchesFrom::Shard },
+        augment: if is_online { Augment::official() } else { Augment::default() },
+        subset: match value(args, "--subset", "farthest") {
+            "random" => PointSubset::Random,
+            _ => PointSubset::Farthest,
+        },
+        sensor: has_sensor.then(sensor),
+        ..LoaderConfig::default()
+    }
+}
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().collect();
     if args.get(1).is_some_and(|arg| arg == "quality") {
@@ -59,31 +83,13 @@ fn main() -> Result<()> {
         );
         return Ok(());
     };
-    let number = |flag: &str, default: &str| value(&args, flag, default).parse::<usize>().expect("a number");
-    let is_online = value(&args, "--from", "shard") == "online";
     let dataset = Arc::new(PreparedDataset::open(folder.as_ref())?);
-    let config = LoaderConfig {
-        split: value(&args, "--split", dataset.splits()[0].0).to_owned(),
-        threads: number("--threads", "1"),
-        shuffle_buffer: number("--buffer", "1024"),
-        patches_from: if is_online { PatchesFrom::Online } else { PatchesFrom::Shard },
-        augment: if is_online { Augment::official() } else { Augment::default() },
-        subset: match value(&args, "--subset", "farthest") {
-            "random" => PointSubset::Random,
-            _ => PointSubset::Farthest,
-        },
-        sensor: args.iter().any(|arg| arg == "--sensor").then(|| Sensor {
-            most: number("--sensor", "2"),
-            clean: 0.0,
-            ..Sensor::default()
-        }),
-        ..LoaderConfig::default()
-    };
+    let config = read_config(&args, &dataset);
     let started = Instant::now();
     let mut loader = Loader::start(&dataset, config, 0)?;
     let steps = loader.steps_per_epoch();
     let (mut seconds, mut checksum, mut seen) = (Vec::new(), 0.0, 0);
-    let (epochs, mut used) = (number("--epochs", "5"), 0.0);
+    let (epochs, mut used) = (number(&args, "--epochs", "5"), 0.0);
     for epoch in 0..=epochs {
         used = if epoch == 1 { processor_s() } else { used };
         let start = if epoch == 0 { started } else { Instant::now() };

@@ -13,7 +13,7 @@ use crate::patch_source::PointSubset;
 use crate::sensor::SeenSize;
 
 /// What a sensor sees of a cloud.
-struct SeenCloud {
+struct ObservedCloud {
     /// `[S',3]`, to be changed as the cloud is; `None` if the cloud is seen as it is.
     points: Option<Vec<[f32; 3]>>,
     /// What becomes the unit sphere, if what is seen decides.
@@ -87,7 +87,7 @@ impl PatchMaker {
     }
 
     /// What the sensor sees of a stored cloud, if there is one.
-    fn observe(&self, cloud: &SourceCloud<'_>) -> Option<SeenCloud> {
+    fn observe(&self, cloud: &SourceCloud<'_>) -> Option<ObservedCloud> {
         let sensor = self.config.sensor.as_ref()?;
         let GroupingSize { points: full, groups, group_size } = self.fresh_size();
         let upright = CloudUpright { points: cloud.points, up: self.up };
@@ -98,7 +98,7 @@ impl PatchMaker {
             cloud.change.scale_axes(&mut scaled);
             CloudSphere::fit(&scaled, &[])
         });
-        Some(SeenCloud { points, sphere })
+        Some(ObservedCloud { points, sphere })
     }
 
     /// Writes the patches of what a sensor sees to `out`: changed as the cloud is, in the frame of `sphere`.
