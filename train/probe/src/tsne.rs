@@ -18,7 +18,7 @@ const LANES: usize = 8;
 
 /// Places of samples, coordinate by coordinate.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Layout {
+pub(crate) struct PlaneLayout {
     pub(crate) x: Vec<f64>,
     pub(crate) y: Vec<f64>,
 }
@@ -63,7 +63,7 @@ impl NeighborOdds {
     }
 
     /// Lays samples out so that they are as likely neighbours in the plane, by gradient descent from `start`.
-    pub(crate) fn lay_out(&self, start: Layout) -> Layout {
+    pub(crate) fn lay_out(&self, start: PlaneLayout) -> PlaneLayout {
         let rate = (self.n as f64 / EXAGGERATION / 4.0).max(50.0);
         let early = Descent { steps: EARLY_STEPS, exaggeration: EXAGGERATION, momentum: 0.5, rate };
         let late = Descent { steps: LATE_STEPS, exaggeration: 1.0, momentum: 0.8, rate };
@@ -71,7 +71,7 @@ impl NeighborOdds {
     }
 
     /// Steps with momentum, each coordinate at a rate that grows while it keeps its direction.
-    fn descend(&self, mut places: Layout, descent: Descent) -> Layout {
+    fn descend(&self, mut places: PlaneLayout, descent: Descent) -> PlaneLayout {
         let Descent { steps, exaggeration, momentum, rate } = descent;
         let mut updates = vec![0.0f64; 2 * self.n];
         let mut gains = vec![1.0f64; 2 * self.n];
@@ -89,7 +89,7 @@ impl NeighborOdds {
     }
 
     /// Gradient of the divergence, `x` of all samples, then `y`.
-    fn gradient(&self, places: &Layout, exaggeration: f64) -> Vec<f64> {
+    fn gradient(&self, places: &PlaneLayout, exaggeration: f64) -> Vec<f64> {
         let forces = self.forces(places);
         let total: f64 = forces.iter().map(|forces| forces.total).sum();
         let slope = |axis: usize| {
@@ -100,7 +100,7 @@ impl NeighborOdds {
         slope(0).chain(slope(1)).collect()
     }
 
-    fn forces(&self, places: &Layout) -> Vec<Forces> {
+    fn forces(&self, places: &PlaneLayout) -> Vec<Forces> {
         let arch = Arch::new();
         let rows = self.odds.par_chunks(self.n).enumerate();
         rows.map(|(i, odds)| {
@@ -113,7 +113,7 @@ impl NeighborOdds {
     }
 
     /// Kullback-Leibler divergence of a layout's neighbourhoods from these.
-    pub(crate) fn divergence(&self, places: &Layout) -> f64 {
+    pub(crate) fn divergence(&self, places: &PlaneLayout) -> f64 {
         let total: f64 = self.forces(places).iter().map(|forces| forces.total).sum();
         let rows: Vec<f64> = (0..self.n)
             .into_par_iter()
@@ -131,7 +131,7 @@ impl NeighborOdds {
     }
 }
 
-fn nearness(places: &Layout, i: usize, j: usize) -> f64 {
+fn nearness(places: &PlaneLayout, i: usize, j: usize) -> f64 {
     let (dx, dy) = (places.x[i] - places.x[j], places.y[i] - places.y[j]);
     1.0 / (1.0 + (dx * dx + dy * dy))
 }
@@ -165,7 +165,7 @@ fn spread_odds(row: &mut [f64], own: usize, entropy: f64) {
 
 /// Sums over all others, whose row of odds this is.
 #[inline(always)]
-fn sum_forces(odds: &[f64], places: &Layout, own: usize) -> Forces {
+fn sum_forces(odds: &[f64], places: &PlaneLayout, own: usize) -> Forces {
     let (own_x, own_y) = (places.x[own], places.y[own]);
     let mut sums = LaneForces::default();
     let (odds, odds_rest) = odds.as_chunks::<LANES>();
@@ -240,10 +240,10 @@ mod tests {
         last_divergence: f64,
     }
 
-    fn golden() -> (Golden, NeighborOdds, Layout) {
+    fn golden() -> (Golden, NeighborOdds, PlaneLayout) {
         let golden: Golden = serde_json::from_str(include_str!("../goldens/tsne.json")).unwrap();
         let odds = NeighborOdds::new(&golden.distances, golden.n, golden.perplexity);
-        let places = Layout { x: golden.x.clone(), y: golden.y.clone() };
+        let places = PlaneLayout { x: golden.x.clone(), y: golden.y.clone() };
         (golden, odds, places)
     }
 
@@ -286,7 +286,7 @@ mod tests {
     fn the_descent_goes_as_that_of_sklearn() {
         let (golden, odds, places) = golden();
         let small = |values: &[f64]| values.iter().map(|x| 1e-4 * x).collect();
-        let start = Layout { x: small(&places.x), y: small(&places.y) };
+        let start = PlaneLayout { x: small(&places.x), y: small(&places.y) };
         let early = Descent { steps: 30, exaggeration: EXAGGERATION, momentum: 0.5, rate: 5.0 };
         let found = odds.descend(start.clone(), early);
         let size = golden.early.as_flattened().iter().fold(0.0f64, |most, x| most.max(x.abs()));
