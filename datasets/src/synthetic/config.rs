@@ -167,6 +167,14 @@ mod tests {
             "dataset.count: expected 1 to 1000000 objects (1000000 a category), found 1000001"
         );
         assert_eq!(
+            complaint(|c| c.programs = 1.5),
+            "dataset.programs: expected a number from 0 to 1, found 1.5"
+        );
+        assert_eq!(
+            complaint(|c| (c.count, c.programs) = (1_000_001, 1.0)),
+            "dataset.count: expected 1 to 16000000 objects (1000000 a category, as many programs), found 1000001"
+        );
+        assert_eq!(
             complaint(|c| c.yaw_degrees = -1.0),
             "dataset.yaw_degrees: expected a number from 0 to 180, found -1"
         );
@@ -185,5 +193,13 @@ mod tests {
         let config: SyntheticConfig = serde_json::from_str(r#"{"count": 7}"#).unwrap();
         assert_eq!(config, SyntheticConfig { count: 7, ..SyntheticConfig::default() });
         assert!(serde_json::from_str::<SyntheticConfig>(r#"{"conut": 7}"#).is_err());
+    }
+
+    #[test]
+    fn without_programs_a_config_is_written_as_before_there_were_any() {
+        let write = |programs: f64| {
+            serde_json::to_string(&SyntheticConfig { programs, ..SyntheticConfig::default() }).unwrap()
+        };
+        assert!(!write(0.0).contains("programs") && write(0.5).contains(r#""programs":0.5"#));
     }
 }

@@ -232,6 +232,48 @@ fn amplitudes_change_the_mesh_but_not_the_shape_that_is_disturbed() {
     assert_eq!(calm.materials, turned.materials);
 }
 
+fn with_programs(count: usize, programs: f64) -> Synthetic {
+    Synthetic::new(&SyntheticConfig { count, programs, ..Default::default() }).unwrap()
+}
+
+#[test]
+fn programs_take_their_share_and_stand_in_the_order_of_ids() {
+    for (count, share, programs) in [(100, 0.25, 25), (7, 0.5, 4), (3, 0.1, 0), (40, 1.0, 40), (1, 0.5, 1)] {
+        let set = with_programs(count, share);
+        let is_program = |i: &usize| set.id(*i).starts_with("programs/");
+        let found: Vec<usize> = (0..set.len()).filter(is_program).collect();
+        assert_eq!((set.len(), found.len()), (count, programs));
+        assert!((1..count).all(|i| set.id(i - 1) < set.id(i)));
+        for (n, &i) in found.iter().enumerate() {
+            assert_eq!((set.id(i), set.ids[i].1), (format!("programs/{n:06}").as_str(), None));
+        }
+        assert_eq!(set.point_classes().is_none(), programs == count);
+        assert_eq!(set.classes().len(), if programs == count { 0 } else { 16 });
+    }
+}
+
+#[test]
+fn a_program_does_not_depend_on_what_it_is_mixed_with() {
+    let (alone, mixed) = (with_programs(30, 1.0), with_programs(200, 0.5));
+    for i in 0..alone.len() {
+        let j = (0..mixed.len()).find(|&j| mixed.id(j) == alone.id(i)).unwrap();
+        let (a, b) = (alone.get(i).unwrap(), mixed.get(j).unwrap());
+        assert_eq!((&a.source_hash, alone.split(i)), (&b.source_hash, mixed.split(j)));
+        assert_eq!((a.label, a.category, b.label, b.category), (None, None, None, None));
+        let (Shape::Mesh(a), Shape::Mesh(b)) = (a.shape, b.shape) else { panic!("meshes") };
+        assert_eq!((&a.positions, &a.normals, a.triangle_parts.len()), (&b.positions, &b.normals, 0));
+        assert!(
+            b.triangle_parts.iter().all(|&part| part == -1) && b.triangle_parts.len() == b.triangles.len()
+        );
+    }
+    // And the categories are what they are without programs.
+    let plain = Synthetic::new(&SyntheticConfig { count: 100, ..Default::default() }).unwrap();
+    let named: Vec<usize> = (0..mixed.len()).filter(|&j| mixed.ids[j].1.is_some()).collect();
+    for (i, j) in named.into_iter().enumerate() {
+        assert_eq!((plain.id(i), plain.split(i)), (mixed.id(j), mixed.split(j)));
+    }
+}
+
 /// Frozen bytes of a few objects: a change here changes every prepared copy of the dataset.
 #[test]
 fn golden_hashes() {
@@ -249,6 +291,23 @@ const GOLDEN: [&str; 6] = [
     "lamp-000013 train 33817eef718cb7257e7726f2a179546c",
     "mug-000039 val 3b62ae38f8a85f94c4686d816ace718e",
     "vase-000039 train 99ca4206e0907b31faa3970941b9925e",
+];
+
+#[test]
+fn golden_hashes_of_programs() {
+    let set = with_programs(40, 1.0);
+    let found: Vec<String> = [0, 1, 7, 19, 39]
+        .map(|i| format!("{} {} {}", set.id(i), set.split(i), set.get(i).unwrap().source_hash))
+        .into();
+    assert_eq!(found, GOLDEN_PROGRAMS);
+}
+
+const GOLDEN_PROGRAMS: [&str; 5] = [
+    "programs/000000 val 7e7dd3d5861ce775362146207955593b",
+    "programs/000001 test 903f6602bc28a3053a0df32f21306402",
+    "programs/000007 train 397eb44246194e2bfc254a1ef3e84fdd",
+    "programs/000019 test 748bc6ba9f9c8bd30de59a82c92224d6",
+    "programs/000039 val c46aabb3934f8cf50faf9e53c81227a9",
 ];
 
 #[test]

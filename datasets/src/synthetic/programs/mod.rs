@@ -21,6 +21,8 @@ mod storage;
 mod thin;
 
 #[cfg(test)]
+mod cut_tests;
+#[cfg(test)]
 mod tests;
 
 use jepa3d_schemas::{Draws, Material, Mesh};
@@ -57,7 +59,7 @@ const LAYOUTS: [Layout; 14] = [
     Layout { weight: 8, draw: stacks::draw_heap },
     Layout { weight: 5, draw: stacks::draw_array },
     Layout { weight: 4, draw: stacks::draw_frame },
-    Layout { weight: 3, draw: stacks::draw_sheets },
+    Layout { weight: 5, draw: stacks::draw_sheets },
 ];
 
 /// The id of the object of an index.

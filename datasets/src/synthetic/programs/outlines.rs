@@ -139,6 +139,7 @@ pub(super) fn draw_profile(draws: &mut Draws, radius: f64, height: f64) -> Vec<D
     let upside_down = draws.chance(0.3);
     let place = |p: &DVec2| dvec2(p.x / widest * radius, (p.y - 0.5) * height);
     let mut out: Vec<DVec2> = profile.iter().map(place).collect();
+    out.dedup_by(|a, b| (*a - *b).length() < 1e-9);
     if upside_down {
         out.reverse();
         out.iter_mut().for_each(|p| p.y = -p.y);

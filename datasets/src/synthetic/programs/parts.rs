@@ -97,8 +97,8 @@ fn draw_vessel(draws: &mut Draws, size: DVec3) -> PosedForm {
 fn draw_torus(draws: &mut Draws, size: DVec3) -> PosedForm {
     let axis = draw_axis(draws, size);
     let own = own_size(axis, size).abs();
-    let tube = (own.y / 2.0).min(0.3 * own.x);
-    let across = if draws.chance(0.7) { tube } else { draws.range(0.1, 0.3) * own.x };
+    let tube = (own.y / 2.0).min(0.23 * own.x);
+    let across = if draws.chance(0.7) { tube } else { draws.range(0.08, 0.23) * own.x };
     let sides = if draws.chance(0.25) { 4 } else { 10 };
     let circle = ring(sides, 0.5 / sides as f64);
     let profile = circle.iter().map(|c| dvec2(own.x / 2.0 - across + across * c.x, tube * c.y)).collect();

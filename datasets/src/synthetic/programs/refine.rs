@@ -119,7 +119,7 @@ pub(super) fn clip(solid: &Solid, side: impl Fn(DVec3) -> f64) -> Solid {
             _ => {}
         }
     }
-    without_unused(out)
+    without_unused(&out)
 }
 
 /// An end of an edge, and the value of a function there.
@@ -156,7 +156,7 @@ fn find_crossing(a: EdgeEnd, b: EdgeEnd, side: impl Fn(DVec3) -> f64) -> DVec3 {
 }
 
 /// The same surface without vertices that no triangle has, and without triangles that have no area.
-pub(super) fn without_unused(solid: Solid) -> Solid {
+pub(super) fn without_unused(solid: &Solid) -> Solid {
     let mut place = vec![u32::MAX; solid.positions.len()];
     let mut out = Solid::default();
     for t in &solid.triangles {

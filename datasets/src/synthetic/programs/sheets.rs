@@ -7,6 +7,7 @@ use std::f64::consts::{PI, TAU};
 
 use super::cluster::Cluster;
 use super::outlines::draw_outline;
+use super::refine::without_unused;
 use crate::synthetic::curves::{cut_into_triangles, spline};
 use crate::synthetic::solids::Solid;
 
@@ -38,7 +39,7 @@ pub(super) fn draw_sheet(draws: &mut Draws) -> Cluster {
         7 => draw_leaf(draws),
         _ => draw_plate(draws),
     };
-    let sheet = Cluster::sheet(surface, 0).fitted(1.0);
+    let sheet = Cluster::sheet(without_unused(&surface), 0).fitted(1.0);
     if draws.chance(0.35) { thicken(sheet, draws.range(0.008, 0.05)) } else { sheet }
 }
 

@@ -195,18 +195,17 @@ pub(super) fn draw_array(draws: &mut Draws) -> Cluster {
             part.in_row(n, dvec3(0.0, size.y * draws.range(0.3, 1.0), size.z * pitch))
         }
     };
-    let bounds = array.bounds();
-    let mut out = array;
-    if base {
-        let plate = dvec3(1.1 * bounds.size().x, draws.range(0.02, 0.1), 1.1 * bounds.size().z);
-        out.extend(
-            draw_plain_part(draws, plate)
-                .standing(bounds.low.y - 0.9 * plate.y)
-                .moved(dvec3(bounds.middle().x, 0.0, bounds.middle().z))
-                .painted(1),
-        );
-    }
-    out
+    if base { put_on_plate(draws, array) } else { array }
+}
+
+/// A cluster with a plate under all of it.
+fn put_on_plate(draws: &mut Draws, mut cluster: Cluster) -> Cluster {
+    let bounds = cluster.bounds();
+    let (size, middle) = (bounds.size(), bounds.middle());
+    let size = dvec3(1.1 * size.x, draws.range(0.02, 0.1), 1.1 * size.z);
+    let plate = draw_plain_part(draws, size).standing(bounds.low.y - 0.9 * size.y);
+    cluster.extend(plate.moved(dvec3(middle.x, 0.0, middle.z)).painted(1));
+    cluster
 }
 
 /// A lattice, some with plates or parts in it.
