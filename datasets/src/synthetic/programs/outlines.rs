@@ -82,7 +82,7 @@ fn draw_star(draws: &mut Draws) -> Vec<DVec2> {
     let flat = draws.chance(0.4);
     let per_tip = if flat { 4 } else { 2 };
     let circle = ring(per_tip * tips, 0.0);
-    let is_out = |i: usize| if flat { i % 4 < 2 } else { i % 2 == 0 };
+    let is_out = |i: usize| if flat { i % 4 < 2 } else { i.is_multiple_of(2) };
     circle.iter().enumerate().map(|(i, p)| if is_out(i) { *p } else { *p * inner }).collect()
 }
 
