@@ -1,6 +1,6 @@
 //! Functions of clouds alone: farthest points, nearest neighbours, patches, voxel blocks. All clouds of a batch at once.
 
-use jepa3d_grouping::{CellEdge, IndexedCloud, VoxelBlocks, voxel_blocks};
+use jepa3d_grouping::{CellEdge, IndexedCloud, NeighborRows, NeighborSearch, VoxelBlocks, voxel_blocks};
 use jepa3d_loader::{CloudGrouper, FreshGrouping, GroupingSize, GroupingStart};
 use jepa3d_schemas::Draws;
 use numpy::{PyReadonlyArray1, PyReadonlyArray3, PyUntypedArrayMethods};
@@ -84,9 +84,11 @@ pub(crate) fn knn<'py>(
     let mut indices = vec![0i64; count * asked * k];
     let found = run_parallel(py, || {
         let rows = distances.par_chunks_mut(asked * k).zip(indices.par_chunks_mut(asked * k)).enumerate();
-        rows.try_for_each_init(IndexedCloud::default, |index, (at, (distances, indices))| {
-            let answer = CloudAnswer { points: batch.cloud(at), places: &places[at * asked..][..asked], k };
-            answer.write(index, distances, indices).map_err(|e| name_cloud(at, e))
+        rows.try_for_each_init(NeighborSearch::default, |search, (at, (distances, indices))| {
+            let places = &places[at * asked..][..asked];
+            let laid_out = search.rebuild(batch.cloud(at), asked);
+            let rows = NeighborRows { distances, indices };
+            laid_out.and_then(|()| answer(search, places, k, rows)).map_err(|e| name_cloud(at, e))
         })
     })?;
     found.map_err(refuse)?;
@@ -94,56 +96,25 @@ pub(crate) fn knn<'py>(
     Ok((shape_array(py, distances, &shape)?, shape_array(py, indices, &shape)?))
 }
 
-/// The neighbours of some places in one cloud.
-struct CloudAnswer<'a> {
-    points: &'a [[f32; 3]],
-    places: &'a [[f32; 3]],
+/// Answers the queries of one cloud; many are shared among threads.
+fn answer(
+    search: &mut NeighborSearch,
+    places: &[[f32; 3]],
     k: usize,
-}
-
-impl CloudAnswer<'_> {
-    fn write(
-        &self,
-        index: &mut IndexedCloud,
-        distances: &mut [f32],
-        indices: &mut [i64],
-    ) -> jepa3d_grouping::Result<()> {
-        index.rebuild(self.points)?;
-        if self.places.len() <= QUERIES {
-            return self.write_some(index, self.places, distances, indices);
-        }
-        let rows = distances.par_chunks_mut(QUERIES * self.k).zip(indices.par_chunks_mut(QUERIES * self.k));
-        let shares = rows.zip(self.places.par_chunks(QUERIES));
-        let whole = &*index;
-        shares.try_for_each_init(
-            || whole.clone(),
-            |index, ((distances, indices), places)| self.write_some(index, places, distances, indices),
-        )
+    rows: NeighborRows<'_>,
+) -> jepa3d_grouping::Result<()> {
+    if places.len() <= QUERIES {
+        return search.write_nearest(places, k, rows);
     }
-
-    fn write_some(
-        &self,
-        index: &mut IndexedCloud,
-        places: &[[f32; 3]],
-        distances: &mut [f32],
-        indices: &mut [i64],
-    ) -> jepa3d_grouping::Result<()> {
-        let there = self.k.min(self.points.len());
-        let found = index.nearest_to(places, there)?;
-        let rows = distances.chunks_exact_mut(self.k).zip(indices.chunks_exact_mut(self.k));
-        for ((row, place), (distances, indices)) in found.chunks_exact(there).zip(places).zip(rows) {
-            for ((distance, index), &point) in distances.iter_mut().zip(indices).zip(row) {
-                *distance = squared_distance(self.points[point as usize], *place);
-                *index = i64::from(point);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
-    let [x, y, z] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
-    (x * x + y * y) + z * z
+    let whole = &*search;
+    let rows = rows.distances.par_chunks_mut(QUERIES * k).zip(rows.indices.par_chunks_mut(QUERIES * k));
+    let shares = rows.zip(places.par_chunks(QUERIES));
+    shares.try_for_each_init(
+        || whole.clone(),
+        |search, ((distances, indices), places)| {
+            search.write_nearest(places, k, NeighborRows { distances, indices })
+        },
+    )
 }
 
 /// How large patches are, and how many.

@@ -36,15 +36,7 @@ impl IndexedCloud {
     /// # Errors
     /// Fails if there are no points, more than 2^31, or one is not finite; the cloud before is then still there.
     pub fn rebuild(&mut self, points: &[[f32; 3]]) -> Result<()> {
-        if points.is_empty() {
-            return Err(Error::TooFew { what: "points", expected: 1, found: 0 });
-        }
-        if points.len() > 1 << 31 {
-            return Err(Error::TooMany { found: points.len() });
-        }
-        if let Some(index) = points.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
-            return Err(Error::NotFinite { index, found: points[index] });
-        }
+        check_points(points)?;
         dispatch(self.arch, BuildKernel { index: &mut self.index, points });
         Ok(())
     }
@@ -87,23 +79,6 @@ impl IndexedCloud {
         if k > 0 {
             let (index, scratch, found) = (&self.index, &mut self.nearest, &mut found);
             dispatch(self.arch, KnnKernel { index, scratch, queries, k, found });
-        }
-        Ok(found)
-    }
-
-    /// Like [`IndexedCloud::nearest`] for `places [M]` that need not be points of the cloud.
-    ///
-    /// # Errors
-    /// Fails if `k` exceeds the number of points, or a place is not finite.
-    pub fn nearest_to(&mut self, places: &[[f32; 3]], k: usize) -> Result<Vec<u32>> {
-        self.check(k, &[])?;
-        if let Some(index) = places.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
-            return Err(Error::NotFinite { index, found: places[index] });
-        }
-        let mut found = vec![0; places.len() * k];
-        if k > 0 {
-            let (index, scratch, found) = (&self.index, &mut self.nearest, &mut found);
-            dispatch(self.arch, PlacesKernel { index, scratch, places, k, found });
         }
         Ok(found)
     }
@@ -166,21 +141,30 @@ impl Kernel for KnnKernel<'_> {
     }
 }
 
-/// Arguments of a search around places that need not be points.
-struct PlacesKernel<'a> {
-    index: &'a SpatialIndex,
-    scratch: &'a mut KnnScratch,
-    places: &'a [[f32; 3]],
-    k: usize,
-    found: &'a mut [u32],
+/// Fails if there are no points, more than 2^31, or one is not finite.
+pub(crate) fn check_points(points: &[[f32; 3]]) -> Result<()> {
+    if points.is_empty() {
+        return Err(Error::TooFew { what: "points", expected: 1, found: 0 });
+    }
+    if points.len() > 1 << 31 {
+        return Err(Error::TooMany { found: points.len() });
+    }
+    match find_not_finite(points) {
+        Some(index) => Err(Error::NotFinite { index, found: points[index] }),
+        None => Ok(()),
+    }
 }
 
-impl Kernel for PlacesKernel<'_> {
-    #[inline(always)]
-    fn run<L: LaneOps>(self, lanes: L) {
-        let run = KnnRun { lanes, index: self.index, state: self.scratch, k: self.k };
-        run.search_places(self.places, self.found);
+/// The first point that is not finite.
+pub(crate) fn find_not_finite(points: &[[f32; 3]]) -> Option<usize> {
+    const EXPONENT: u32 = 0x7F80_0000;
+    // One pass without a branch over what is almost always finite.
+    let bad =
+        points.as_flattened().iter().fold(0, |bad, x| bad | u32::from(x.to_bits() & EXPONENT == EXPONENT));
+    if bad == 0 {
+        return None;
     }
+    points.iter().position(|p| !p.iter().all(|x| x.is_finite()))
 }
 
 /// The point farthest from the mean of the cloud (in f64), ties to the lowest index: the
@@ -209,19 +193,9 @@ pub fn farthest_from_centroid(points: &[[f32; 3]]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use pulp::Arch;
-
     use super::IndexedCloud;
-    use crate::oracle::{Noise, clouds, farthest_points, nearest};
-
-    /// Every form of the kernels that this processor can run.
-    fn archs() -> Vec<Arch> {
-        let mut archs = vec![Arch::Scalar, Arch::new()];
-        #[cfg(target_arch = "x86_64")]
-        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
-        archs
-    }
+    use crate::oracle::{Noise, archs, clouds, farthest_points, nearest};
+    use proptest::prelude::*;
 
     #[test]
     fn every_processor_gives_the_same_indices() {

@@ -36,6 +36,14 @@ pub enum Error {
         /// Points of the cloud.
         found: usize,
     },
+    /// Room for neighbours that is not as long as what is asked for.
+    #[error("expected rows of {expected} neighbours in all, found {found}")]
+    Rows {
+        /// Places times neighbours.
+        expected: usize,
+        /// The room given.
+        found: usize,
+    },
     /// A cell edge that is zero, negative or not finite.
     #[error("expected a positive cell edge, found {found}")]
     Edge {

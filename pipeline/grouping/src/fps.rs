@@ -5,7 +5,7 @@
 //! in QuickFPS (Han et al. 2023). `O(M N)` at worst; on surfaces about `N log M` point updates and `M N / 8192` box tests.
 
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, Leaf, NO_POINT};
+use crate::kernels::{FAN, FAR, LEAF, Leaf, LeafRows, NO_POINT};
 use crate::lanes::{LaneOps, LaneRow, WIDTH, take_bit};
 
 /// Distance of chosen points and of unused lanes: below every distance, so they are never chosen (again).
@@ -15,7 +15,7 @@ const CHOSEN: f32 = -1.0;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FpsScratch {
     /// Squared distance of every point to the nearest chosen one.
-    nearest: Vec<[LaneRow; 2]>,
+    nearest: Vec<LeafRows>,
     /// The largest of these in every leaf, and in every branch.
     leaf_most: Vec<LaneRow>,
     branch_most: Vec<LaneRow>,
@@ -26,9 +26,9 @@ pub(crate) struct FpsScratch {
 impl FpsScratch {
     fn reset(&mut self, index: &SpatialIndex) {
         self.nearest.clear();
-        self.nearest.resize(index.leaves.len(), [[FAR; WIDTH]; 2]);
+        self.nearest.resize(index.leaves.len(), LeafRows([[FAR; WIDTH]; 2]));
         if let (Some(last), Some(leaf)) = (self.nearest.last_mut(), index.leaves.last()) {
-            for (distance, &id) in last.as_flattened_mut().iter_mut().zip(&leaf.id) {
+            for (distance, &id) in last.0.as_flattened_mut().iter_mut().zip(&leaf.id) {
                 *distance = if id == NO_POINT { CHOSEN } else { FAR };
             }
         }
@@ -70,7 +70,7 @@ impl<L: LaneOps> FpsRun<'_, L> {
         for _ in 1..count {
             let slot = self.index.slots[next as usize] as usize;
             let (leaf, lane) = (slot / LEAF, slot % LEAF);
-            self.state.nearest[leaf].as_flattened_mut()[lane] = CHOSEN;
+            self.state.nearest[leaf].0.as_flattened_mut()[lane] = CHOSEN;
             self.lower_distances(Center { at: self.index.leaves[leaf].point(lane), leaf });
             next = self.find_farthest();
             chosen.push(next);
@@ -105,9 +105,9 @@ impl<L: LaneOps> FpsRun<'_, L> {
         while let Some(which) = take_bit(&mut leaves) {
             let leaf = branch * FAN + which;
             let distances = self.index.leaves[leaf].distances(self.lanes, center.at);
-            let nearest = &mut self.state.nearest[leaf];
-            nearest[0] = self.lanes.min_rows(&nearest[0], &distances[0]);
-            nearest[1] = self.lanes.min_rows(&nearest[1], &distances[1]);
+            let nearest = &mut self.state.nearest[leaf].0;
+            nearest[0] = self.lanes.min_rows(&nearest[0], &distances.0[0]);
+            nearest[1] = self.lanes.min_rows(&nearest[1], &distances.0[1]);
             let most = self.lanes.max_rows(&nearest[0], &nearest[1]);
             self.state.leaf_most[branch][which] = self.lanes.reduce_max(&most);
             self.state.leaf_first[branch][which] = NO_POINT;
@@ -151,9 +151,9 @@ impl<L: LaneOps> FpsRun<'_, L> {
 
 /// The lowest index in a leaf whose distance is `most`.
 #[inline(always)]
-fn find_in_leaf(leaf: &Leaf, nearest: &[LaneRow; 2], most: f32) -> u32 {
+fn find_in_leaf(leaf: &Leaf, nearest: &LeafRows, most: f32) -> u32 {
     let mut first = NO_POINT;
-    for (&id, &distance) in leaf.id.iter().zip(nearest.as_flattened()) {
+    for (&id, &distance) in leaf.id.iter().zip(nearest.0.as_flattened()) {
         first = first.min(if distance == most { id } else { NO_POINT });
     }
     first

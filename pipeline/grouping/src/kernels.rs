@@ -17,6 +17,11 @@ pub(crate) const NO_POINT: u32 = u32::MAX;
 
 const FAR_AWAY: [LaneRow; 2] = [[f32::INFINITY; WIDTH]; 2];
 
+/// A number for each of the 32 points of a leaf, where vectors do not straddle two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct LeafRows(pub(crate) [LaneRow; 2]);
+
 /// Up to 32 points, coordinate by coordinate. Unused lanes lie at infinity and have the index [`NO_POINT`].
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
@@ -32,8 +37,8 @@ impl Leaf {
 
     /// Squared distances `(dx dx + dy dy) + dz dz` to `from`.
     #[inline(always)]
-    pub(crate) fn distances<L: LaneOps>(&self, lanes: L, from: [f32; 3]) -> [LaneRow; 2] {
-        [self.row_distances(lanes, 0, from), self.row_distances(lanes, 1, from)]
+    pub(crate) fn distances<L: LaneOps>(&self, lanes: L, from: [f32; 3]) -> LeafRows {
+        LeafRows([self.row_distances(lanes, 0, from), self.row_distances(lanes, 1, from)])
     }
 
     #[inline(always)]
@@ -46,6 +51,23 @@ impl Leaf {
                 lanes.squared_length(lanes.sub_f32s(x, fx), lanes.sub_f32s(y, fy), lanes.sub_f32s(z, fz))
             },
         )
+    }
+
+    /// Replaces the content by at most 32 `points`, whose indices count from `first`.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, points: &[[f32; 3]], first: u32) {
+        if points.len() < LEAF {
+            *self = Self::EMPTY;
+        }
+        let axes = [&mut self.x, &mut self.y, &mut self.z];
+        for (axis, row) in axes.into_iter().enumerate() {
+            for (place, point) in row.as_flattened_mut().iter_mut().zip(points) {
+                *place = point[axis];
+            }
+        }
+        for (id, index) in self.id[..points.len()].iter_mut().zip(first..) {
+            *id = index;
+        }
     }
 
     /// Coordinates of one lane.
@@ -102,14 +124,14 @@ impl BoxGroup {
 
 /// Bit `i` is set where element `i` is not above `limit`.
 #[inline(always)]
-pub(crate) fn mask_within<L: LaneOps>(lanes: L, values: &[LaneRow; 2], limit: f32) -> u32 {
+pub(crate) fn mask_within<L: LaneOps>(lanes: L, values: &LeafRows, limit: f32) -> u32 {
     let limit = [limit; WIDTH];
-    lanes.mask_at_most(&values[0], &limit) | lanes.mask_at_most(&values[1], &limit) << WIDTH
+    lanes.mask_at_most(&values.0[0], &limit) | lanes.mask_at_most(&values.0[1], &limit) << WIDTH
 }
 
 /// How many elements are not above `limit`.
 #[inline(always)]
-pub(crate) fn count_within<L: LaneOps>(lanes: L, leaves: &[[LaneRow; 2]], limit: f32) -> usize {
+pub(crate) fn count_within<L: LaneOps>(lanes: L, leaves: &[LeafRows], limit: f32) -> usize {
     let mut count = 0;
     for leaf in leaves {
         count += mask_within(lanes, leaf, limit).count_ones();

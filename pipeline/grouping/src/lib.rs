@@ -27,13 +27,17 @@ mod fps;
 mod index;
 mod kernels;
 mod lanes;
+mod limit;
 mod nearest;
+mod neighbors;
 #[cfg(test)]
 mod oracle;
+mod scan;
 mod voxel_blocks;
 mod voxel_grid;
 
 pub use cloud::{IndexedCloud, farthest_from_centroid};
 pub use error::{Error, Result};
+pub use neighbors::{NeighborRows, NeighborSearch};
 pub use voxel_blocks::{VoxelBlocks, voxel_blocks};
 pub use voxel_grid::{CellEdge, VoxelGrid};

@@ -5,25 +5,22 @@
 //! distances lie within a guess: a few passes over registers, no selection. What is left, rarely more than `k + 8`
 //! candidates, is packed and put in order.
 
-use crate::candidates::Candidates;
+use crate::candidates::{Candidates, NearestRow};
 use crate::index::SpatialIndex;
-use crate::kernels::{FAN, FAR, LEAF, count_within};
-use crate::lanes::{LaneOps, LaneRow, WIDTH, take_bit};
+use crate::kernels::{FAN, FAR, LEAF, LeafRows};
+use crate::lanes::{LaneOps, LaneRow, take_bit};
+use crate::limit::lower_limit;
 
 /// Leaves measured first: one cell of the k-d split.
 const FIRST: usize = 4;
 /// Leaves whose distances are held before they are thinned out: bounds the memory.
 const HELD: usize = 64;
-/// Candidates beyond `k` that are not worth another guess.
-const SPARE: usize = 8;
-/// Guesses by interpolation; then halving the bit patterns ends the search within 32 steps.
-const GUESSES: usize = 8;
 
 /// Candidates of one query; the memory serves the next one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnnScratch {
     /// Squared distances of the leaves in `held`.
-    distances: Vec<[LaneRow; 2]>,
+    distances: Vec<LeafRows>,
     held: Vec<u32>,
     near: Candidates,
 }
@@ -51,18 +48,16 @@ impl<L: LaneOps> KnnRun<'_, L> {
             let slot = self.index.slots[query as usize] as usize;
             let home = slot / LEAF;
             self.gather(KnnQuery { home, at: self.index.leaves[home].point(slot % LEAF) });
-            self.state.near.write_nearest(self.lanes, patch);
+            self.state.near.write_nearest(self.lanes, NearestRow { indices: patch, distances: &mut [] });
         }
     }
 
-    /// Writes the nearest points of each of `places`, which need not be points of the cloud, into `found [M,k]`.
+    /// Writes the `k` points nearest to `place`, which need not be a point of the cloud.
     #[inline(always)]
-    pub(crate) fn search_places(mut self, places: &[[f32; 3]], found: &mut [u32]) {
-        for (&at, patch) in places.iter().zip(found.chunks_exact_mut(self.k)) {
-            let home = self.find_home(at);
-            self.gather(KnnQuery { home, at });
-            self.state.near.write_nearest(self.lanes, patch);
-        }
+    pub(crate) fn write_nearest<I: From<u32>>(&mut self, place: [f32; 3], row: NearestRow<'_, I>) {
+        let home = self.find_home(place);
+        self.gather(KnnQuery { home, at: place });
+        self.state.near.write_nearest(self.lanes, row);
     }
 
     /// A leaf near to a place: the nearest box of the nearest branch. It decides the speed, not the result.
@@ -88,7 +83,7 @@ impl<L: LaneOps> KnnRun<'_, L> {
         for leaf in corner..(corner + FIRST).min(self.index.leaves.len()) {
             self.hold(leaf, query.at);
         }
-        let mut limit = self.lower_limit(FAR);
+        let mut limit = lower_limit(self.lanes, &self.state.distances, self.k, FAR);
         for limb in 0..self.index.branch_boxes.len() {
             let bounds = self.index.branch_boxes[limb].distances(self.lanes, query.at);
             let mut branches = self.lanes.mask_at_most(&bounds, &[limit; FAN]);
@@ -128,7 +123,7 @@ impl<L: LaneOps> KnnRun<'_, L> {
     /// Turns what can be among the `k` nearest into candidates and forgets the rest; returns the new limit.
     #[inline(always)]
     fn thin(&mut self, limit: f32) -> f32 {
-        let limit = self.lower_limit(limit);
+        let limit = lower_limit(self.lanes, &self.state.distances, self.k, limit);
         let KnnScratch { distances, held, near } = &mut *self.state;
         near.reserve(held.len() * LEAF);
         for (distances, &leaf) in distances.iter().zip(held.iter()) {
@@ -137,38 +132,6 @@ impl<L: LaneOps> KnnRun<'_, L> {
         distances.clear();
         held.clear();
         near.thin(self.k).map_or(limit, |last| if last < limit { last } else { limit })
-    }
-
-    /// A distance not above `limit` that at least `k` held points do not exceed; `limit` if fewer are within it.
-    ///
-    /// Non-negative floats order as their bit patterns do, so the search ends even where values are equal or infinite.
-    #[inline(always)]
-    fn lower_limit(&self, limit: f32) -> f32 {
-        let distances = &self.state.distances;
-        let mut most = [0.0; WIDTH];
-        for leaf in distances {
-            most = self.lanes.max_rows(&most, &self.lanes.max_rows(&leaf[0], &leaf[1]));
-        }
-        let most = self.lanes.reduce_max(&most);
-        let (mut lo, mut hi) = (-1, if most < limit { most } else { limit }.to_bits() as i32);
-        let mut inside = count_within(self.lanes, distances, f32::from_bits(hi as u32));
-        if inside < self.k {
-            return limit;
-        }
-        let mut step = 0;
-        while inside > self.k + SPARE && hi - lo > 1 {
-            // On a surface the number of points within a squared distance is proportional to it.
-            let share = if step == 0 { (self.k + SPARE / 2) as f32 / inside as f32 } else { 0.5 };
-            let middle = if step < GUESSES { interpolate_bits(lo, hi, share) } else { lo + (hi - lo) / 2 };
-            let count = count_within(self.lanes, distances, f32::from_bits(middle as u32));
-            if count >= self.k {
-                (hi, inside) = (middle, count);
-            } else {
-                lo = middle;
-            }
-            step += 1;
-        }
-        f32::from_bits(hi as u32)
     }
 }
 
@@ -184,41 +147,12 @@ fn find_least(row: &LaneRow) -> (usize, f32) {
     least
 }
 
-/// The bit pattern of the value at `share` of the way from `lo` to `hi`, strictly between them.
-#[inline(always)]
-fn interpolate_bits(lo: i32, hi: i32, share: f32) -> i32 {
-    let (low, high) = (f32::from_bits(lo.max(0) as u32), f32::from_bits(hi as u32));
-    ((low + (high - low) * share).to_bits() as i32).clamp(lo + 1, hi - 1)
-}
-
 #[cfg(test)]
 mod tests {
     use kiddo::{ImmutableKdTree, SquaredEuclidean};
 
-    use crate::oracle::{Noise, clouds, kiddo_distances, nearest, squared_distance};
+    use crate::oracle::{clouds, kiddo_distances, nearest, squared_distance};
     use crate::{Error, IndexedCloud};
-
-    #[test]
-    fn places_that_are_no_points_find_what_sorting_finds() {
-        for (name, points) in clouds() {
-            let mut cloud = IndexedCloud::new(&points).unwrap();
-            let mut noise = Noise::new(points.len() as u64);
-            let beside = |p: &[f32; 3], by: [f32; 3]| std::array::from_fn(|a| p[a] + 0.1 * by[a]);
-            let step = points.len() / 6 + 1;
-            let mut places: Vec<[f32; 3]> =
-                points.iter().step_by(step).map(|p| beside(p, noise.point())).collect();
-            places.extend([points[0], [0.0; 3], [1e30, -1e30, 0.0], [f32::MAX; 3]]);
-            for k in [1, 8, 33, points.len()].into_iter().filter(|&k| k <= points.len() && k < 3000) {
-                let found = cloud.nearest_to(&places, k).unwrap();
-                for (patch, &place) in found.chunks(k).zip(&places) {
-                    assert_eq!(patch, nearest(&points, place, k), "{name}, k {k}, {place:?}");
-                }
-            }
-        }
-        let mut cloud = IndexedCloud::new(&[[0.0; 3]; 4]).unwrap();
-        assert!(matches!(cloud.nearest_to(&[[f32::NAN; 3]], 1), Err(Error::NotFinite { index: 0, .. })));
-        assert!(matches!(cloud.nearest_to(&[[0.0; 3]], 5), Err(Error::TooFew { .. })));
-    }
 
     #[test]
     fn equals_the_sorting_oracle_on_every_kind_of_cloud() {

@@ -21,6 +21,14 @@ impl Noise {
     }
 }
 
+/// Every form of the kernels that this processor can run.
+pub(crate) fn archs() -> Vec<pulp::Arch> {
+    let mut archs = vec![pulp::Arch::Scalar, pulp::Arch::new()];
+    #[cfg(target_arch = "x86_64")]
+    archs.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
+    archs
+}
+
 pub(crate) fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     let [x, y, z] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
     (x * x + y * y) + z * z
