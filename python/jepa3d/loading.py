@@ -16,6 +16,9 @@ except ImportError:
     torch = None  # type: ignore[assignment]
     _Base = object  # type: ignore[assignment, misc]
 
+#: Asked at every batch, whose other work in Python takes microseconds.
+_distributed = torch.distributed if torch is not None and torch.distributed.is_available() else None
+
 
 class Loader(_Base):  # type: ignore[misc, valid-type]
     """Ready batches, epoch after epoch, as dicts of tensors (numpy arrays where torch is not installed).
@@ -116,10 +119,8 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
 
     def _find_ranks(self) -> tuple[int, int]:
         rank, world = self._ranks
-        if rank is None and world is None and torch is not None:
-            distributed = torch.distributed
-            if distributed.is_available() and distributed.is_initialized():
-                return distributed.get_rank(), distributed.get_world_size()
+        if rank is None and world is None and _distributed is not None and _distributed.is_initialized():
+            return _distributed.get_rank(), _distributed.get_world_size()
         return rank or 0, world or 1
 
     def _open(self) -> Any:
