@@ -59,6 +59,16 @@ struct LiveCounts {
     waiting: AtomicU64,
     /// Microseconds that clouds have taken.
     busy: AtomicU64,
+    /// Steps whose clouds have taken them.
+    shown: AtomicU64,
+}
+
+impl LiveCounts {
+    /// What clouds will have taken once those of another step have, going by those before.
+    fn expect_busy(&self) -> Duration {
+        let (busy, shown) = (self.busy.load(Ordering::Relaxed), self.shown.load(Ordering::Relaxed));
+        Duration::from_micros(busy + busy / shown.max(1))
+    }
 }
 
 /// What a recording lacks.
@@ -84,7 +94,7 @@ pub struct LiveEnd {
 impl LiveRecording {
     /// Begins a recording. An earlier file is left as it is: the recording then stands beside it, under a name with a number.
     ///
-    /// `share`: of the time that clouds may take; what would take more is left out.
+    /// `share`: of the time that clouds may take; what would take more is left out, but for the first.
     ///
     /// # Errors
     /// Fails if the file cannot be made, no port is free, no viewer listens, or the build has no feature `rerun`.
@@ -122,8 +132,8 @@ impl LiveRecording {
 
     /// Hands over clouds of a step; never waits.
     pub fn samples(&mut self, samples: TrainedSamples) {
-        let busy = Duration::from_micros(self.counts.busy.load(Ordering::Relaxed));
-        if self.share.is_some_and(|share| busy > self.opened.elapsed().mul_f64(share)) {
+        let allowed = |share: f64| self.opened.elapsed().mul_f64(share);
+        if self.share.is_some_and(|share| self.counts.expect_busy() > allowed(share)) {
             self.left_out.costly += 1;
         } else if self.counts.waiting.load(Ordering::Relaxed) >= SAMPLES {
             self.left_out.samples += 1;
@@ -157,6 +167,7 @@ fn record(mut writer: LiveWriter, queue: &Receiver<LiveMessage>, counts: &LiveCo
                 let start = Instant::now();
                 let written = writer.samples(&samples);
                 counts.busy.fetch_add(start.elapsed().as_micros() as u64, Ordering::Relaxed);
+                counts.shown.fetch_add(1, Ordering::Relaxed);
                 written
             }
             Err(RecvTimeoutError::Timeout) => writer.flush(),

@@ -208,9 +208,16 @@ fn clouds_stay_below_their_share_of_the_time() {
     let place = LivePlace::new();
     let target = LiveTarget::Save(place.dir.path().join("run.rrd"));
     let mut live = LiveRecording::open(&target, place.facts(), Some(0.01)).unwrap();
-    live.counts.busy.store(60_000_000, Ordering::Relaxed);
+    // Of 100 seconds one is allowed: 0.6 are gone, in one step or in three.
+    live.opened -= Duration::from_secs(100);
+    live.counts.busy.store(600_000, Ordering::Relaxed);
+    live.counts.shown.store(1, Ordering::Relaxed);
     live.samples(TrainedSamples::default());
-    assert_eq!(live.left_out, LeftOut { costly: 1, ..LeftOut::default() });
+    let expected = LeftOut { costly: 1, ..LeftOut::default() };
+    assert_eq!(live.left_out, expected);
+    live.counts.shown.store(3, Ordering::Relaxed);
+    live.samples(TrainedSamples::default());
+    assert_eq!(live.left_out, expected, "0.8 seconds are within their share");
 }
 
 #[test]
