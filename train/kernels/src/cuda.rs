@@ -16,6 +16,7 @@ mod counting;
 #[cfg(feature = "cuda")]
 mod cuda_device;
 mod device;
+mod device_array;
 mod device_mlp;
 mod device_tokenizer;
 mod emulated;
@@ -55,7 +56,7 @@ mod tokenizer_tests;
 pub(crate) use attention::fits_shared_memory;
 pub use counting::DeviceCounts;
 pub(crate) use engine::find_kernel_device;
-pub use engine::{count_cuda, emulate_cuda, free_memory, runs_on_kernel_device};
+pub use engine::{count_cuda, emulate_cuda, free_memory};
 pub use loss::DeviceLoss;
 pub use run_layers::{MlpTensors, PickedRows, standardize_on_device};
 pub use run_loss::DeviceDistance;

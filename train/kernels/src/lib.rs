@@ -60,7 +60,7 @@ mod view;
 pub use cuda::{
     AdamNumbers, AdamRates, DeviceAverage, DeviceCounts, DeviceDistance, DeviceLoss, DeviceStatistics,
     DeviceUpdater, MlpTensors, PickedRows, PredictorInput, PredictorTensors, RunningTensors, count_cuda,
-    emulate_cuda, free_memory, runs_on_kernel_device, standardize_on_device,
+    emulate_cuda, free_memory, standardize_on_device,
 };
 pub use dropout::{Mask, key_of};
 pub use jepa3d_products::{Bf16Engine, keep_freed_memory};

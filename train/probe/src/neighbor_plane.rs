@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::features::Standardisation;
 use crate::principal_plane::principal_plane;
-use crate::tsne::{Layout, NeighborOdds};
+use crate::tsne::{NeighborOdds, PlaneLayout};
 
 /// Neighbours that a sample is to have, where there are enough others.
 const PERPLEXITY: f64 = 30.0;
@@ -51,7 +51,7 @@ pub fn neighbor_plane(values: &[f32], width: usize) -> Result<NeighborPlane> {
         return Ok(NeighborPlane { places: principal, divergence: 0.0, perplexity });
     }
     let mut draws = Draws::new(0, "neighbor-plane", "start");
-    let mut start = Layout::default();
+    let mut start = PlaneLayout::default();
     for place in principal {
         let [x, y] = place.map(|x| START * (x / spread + DRAWN * draws.normal()));
         start.x.push(x);

@@ -81,7 +81,7 @@ impl HybridJepa {
         let cross = self.cross_term(views, &points.centers, &latents, pass)?;
         pass.watch.lap("image");
         let loss = (&cross.loss + (&local * self.local_weight)?)?;
-        let loss = self.loss.add_spread(loss, &context.mean(1)?, pass.draw_key())?;
+        let loss = self.loss.add_spread(loss, &context, pass.draw_key())?;
         let width = latents.dim(2)?;
         let rows = |x: &Tensor| x.reshape(((), width));
         Ok(StepOutput {

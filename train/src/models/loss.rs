@@ -43,15 +43,18 @@ impl LossConfig {
         })
     }
 
-    /// `loss` and what keeps pooled features `[B, D]` from collapsing: the terms that weigh something. Directions are drawn
-    /// from `key`.
-    pub(super) fn add_spread(&self, loss: Tensor, pooled: &Tensor, key: u64) -> Result<Tensor> {
-        let mut loss = loss;
+    /// `loss` and what keeps the means of features `[B, n, D]` over their rows from collapsing: the terms that weigh something.
+    /// Directions are drawn from `key`.
+    pub(super) fn add_spread(&self, loss: Tensor, features: &Tensor, key: u64) -> Result<Tensor> {
+        if [self.variance, self.covariance, self.sigreg] == [0.0; 3] {
+            return Ok(loss);
+        }
+        let (mut loss, pooled) = (loss, features.mean(1)?);
         if self.variance > 0.0 || self.covariance > 0.0 {
-            loss = (loss + self.spread(pooled)?)?;
+            loss = (loss + self.spread(&pooled)?)?;
         }
         if self.sigreg > 0.0 {
-            loss = (loss + (measure_gaussian_distance(pooled, key)? * self.sigreg)?)?;
+            loss = (loss + (measure_gaussian_distance(&pooled, key)? * self.sigreg)?)?;
         }
         Ok(loss)
     }

@@ -97,7 +97,7 @@ impl MaskedJepa {
         let sides = self.sides.measure(&asked, pass)?;
         let MeasuredDistance { value, record } = self.distance(&predictions, &targets)?;
         let loss = sides.add_to(value)?;
-        let loss = self.loss.add_spread(loss, &encoded.mean(1)?, pass.draw_key())?;
+        let loss = self.loss.add_spread(loss, &encoded, pass.draw_key())?;
         pass.watch.lap("predictor");
         let (predictions, kind) = (predictions.detach(), self.loss.kind);
         Ok(StepOutput { loss, predictions, targets, kind, record, terms: sides.terms })

@@ -150,6 +150,9 @@ fn updates_of_a_run_through_the_cuda_kernels_are_those_of_the_cpu() {
     }
 }
 
+/// The norm of the gradients, which a timed step does not take, is two launches, and the 1 that candle's backward begins with another.
+const NOT_COUNTED: u64 = 3;
+
 /// What the device is asked for by steps of the official recipe, model and optimizer made before them.
 fn count_steps(steps: usize, precision: Precision) -> DeviceCounts {
     let config = load("point-jepa", &[]);
@@ -167,7 +170,7 @@ fn a_step_of_the_official_recipe_fits_its_budget() {
         let (before, after) = (count_steps(0, precision), count_steps(1, precision));
         let of_step = |kernel: &String| after.launches[kernel] - before.launches.get(kernel).unwrap_or(&0);
         let launches: Vec<(&String, u64)> = after.launches.keys().map(|key| (key, of_step(key))).collect();
-        let total: u64 = launches.iter().map(|(_, count)| count).sum();
+        let total = launches.iter().map(|(_, count)| count).sum::<u64>() + NOT_COUNTED;
         println!(
             "{total} launches in {precision:?}, {:.2} TFLOP, {:.1} GB moved, {:.2} GB at most, {} bytes up, {} down: {launches:?}",
             2e-12 * (after.multiplications - before.multiplications),
@@ -181,7 +184,7 @@ fn a_step_of_the_official_recipe_fits_its_budget() {
             after.uploaded - before.uploaded < 1_000_000,
             "the rows that are picked, and the addresses of gradients"
         );
-        assert!(after.downloaded - before.downloaded <= 16, "the norm of the gradients");
+        assert_eq!(after.downloaded, before.downloaded, "nothing is read back before the step's end");
         assert!(after.peak < 40_000_000_000, "{}", after.peak);
     }
 }

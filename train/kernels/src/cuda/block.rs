@@ -220,9 +220,10 @@ impl DeviceBlockPass<'_> {
     /// The gradients of the parameters in their order, of those of the weights and the sums.
     pub(crate) fn order_gradients(
         &self,
-        [qkv, proj, fc1, fc2]: [DeviceArray; 4],
+        weights: [DeviceArray; 4],
         sums: &DeviceArray,
     ) -> [DeviceArray; PARTS] {
+        let [qkv, proj, fc1, fc2] = weights;
         let (width, hidden) = (self.heads.width, self.block.hidden());
         let columns = SumColumns::new(width, hidden);
         let part = |first: usize, len: usize| sums.part(first..first + len);

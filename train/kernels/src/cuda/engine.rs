@@ -61,7 +61,7 @@ pub(crate) fn find_kernel_device(tensor: &Tensor) -> Result<Option<Arc<dyn Kerne
 ///
 /// # Errors
 /// Fails if they cannot be compiled for it.
-pub fn runs_on_kernel_device(tensor: &Tensor) -> Result<bool> {
+pub(crate) fn runs_on_kernel_device(tensor: &Tensor) -> Result<bool> {
     let is_ours = tensor.device().is_cpu() || tensor.device().is_cuda();
     Ok(is_ours && find_kernel_device(tensor)?.is_some())
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Tensor, TensorId};
 
-use super::device::DeviceArray;
+use super::device_array::DeviceArray;
 
 /// Copies by parameter; clones share them. Parameters that nobody keeps a copy of are copied where they are used.
 #[derive(Clone, Debug, Default)]

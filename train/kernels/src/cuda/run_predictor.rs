@@ -13,7 +13,7 @@ use super::layer_norm::DeviceAffine;
 use super::partial_sums::PartialSums;
 use super::run_layers::{MlpTensors, add_bias, place_affine};
 use super::run_stack::{NormRun, StackRun};
-use super::sequences::SequenceShape;
+use super::sequences::{SequenceInput, SequenceShape};
 use crate::stack::Stack;
 use crate::tape::Tape;
 
@@ -100,8 +100,9 @@ impl PredictorRun {
         let context = device.borrow(context)?;
         let embedded = apply_layer(device, &context, &embed)?;
         let token = device.borrow(&tensors.token)?;
-        let biases = [&embed.bias, &mlp.second.bias];
-        let sequences = shape.join(device, [&embedded, &rows], biases, &token)?;
+        let (embed_bias, bias) = (&embed.bias, &mlp.second.bias);
+        let input = SequenceInput { embedded: &embedded, embed_bias, rows: &rows, bias, token: &token };
+        let sequences = shape.join(device, input)?;
         let stack = StackRun::new(device, stack, shape.tokens(), shape.width)?;
         let (state, blocks) = stack.on(device).forward(&sequences, None)?;
         let (norm, normed) = NormRun::forward(device, &shape.take_tails(device, &state)?, &tensors.norm)?;

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 
 use super::device::{DeviceArray, KernelArgument, NumberKind};
 use super::engine::find_kernel_device;
-use super::tensor_table::{TableRow, TensorTable};
+use super::tensor_table::{AddressRow, TensorTable};
 
 /// The numbers of one AdamW update that all tensors share.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ impl DeviceUpdater {
         let row = |((p, half), gradient): (&(DeviceArray, Option<DeviceArray>), Option<DeviceArray>)| {
             [Some(p.clone()), gradient, half.clone()]
         };
-        let rows: Vec<TableRow> = arrays.iter().zip(gradients).map(row).collect();
+        let rows: Vec<AddressRow> = arrays.iter().zip(gradients).map(row).collect();
         let rates: Vec<f32> = rates.iter().flat_map(|r| [r.keep, r.rate, r.root].map(|x| x as f32)).collect();
         let rates = table.device.upload(&rates)?;
         let [b1, b2] = numbers.betas;
@@ -103,7 +103,7 @@ impl DeviceUpdater {
     /// As [`DeviceUpdater::norm`].
     pub fn add(&self, sums: &[Option<&Tensor>], parts: &[Option<&Tensor>]) -> Result<()> {
         let (arrays, parts) = (self.borrow(sums)?, self.borrow(parts)?);
-        let rows: Vec<TableRow> = arrays
+        let rows: Vec<AddressRow> = arrays
             .iter()
             .zip(parts)
             .map(|(sum, part)| [sum.clone(), part.filter(|_| sum.is_some()), None])
@@ -185,7 +185,7 @@ impl DeviceAverage {
         let row = |((copy, half), original): (&(DeviceArray, Option<DeviceArray>), &Tensor)| {
             Ok([Some(copy.clone()), Some(table.device.borrow(original)?), half.clone()])
         };
-        let rows = arrays.iter().zip(&self.originals).map(row).collect::<Result<Vec<TableRow>>>()?;
+        let rows = arrays.iter().zip(&self.originals).map(row).collect::<Result<Vec<AddressRow>>>()?;
         table.launch("move_towards", &rows, &[KernelArgument::Float(share as f32)])?;
         table.give_back(&arrays)
     }
@@ -203,6 +203,6 @@ fn make_table(tensors: &[Tensor]) -> Result<Option<TensorTable>> {
 /// Makes the copies in bf16 anew.
 fn refresh_halves(table: &TensorTable) -> Result<()> {
     let row = |(array, half): (DeviceArray, Option<DeviceArray>)| [Some(array.clone()), Some(array), half];
-    let rows: Vec<TableRow> = table.borrow()?.into_iter().map(row).collect();
+    let rows: Vec<AddressRow> = table.borrow()?.into_iter().map(row).collect();
     table.launch("move_towards", &rows, &[KernelArgument::Float(0.0)])
 }

@@ -18,6 +18,19 @@ pub(crate) struct SequenceShape {
     pub width: usize,
 }
 
+/// What sequences are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SequenceInput<'a> {
+    /// The context's rows without their bias, and that.
+    pub embedded: &'a DeviceArray,
+    pub embed_bias: &'a DeviceArray,
+    /// All rows of positions without their bias, and that.
+    pub rows: &'a DeviceArray,
+    pub bias: &'a DeviceArray,
+    /// `[width]`: what a query is besides its position.
+    pub token: &'a DeviceArray,
+}
+
 impl SequenceShape {
     /// Of a context `[B, n, D]` and queries `[B, M, L, 3]`, in this width.
     pub(crate) fn new(
@@ -51,18 +64,13 @@ impl SequenceShape {
         [self.width, self.n, self.length, self.blocks, self.context_rows()].map(KernelArgument::Count)
     }
 
-    /// The sequences `[B M, n + L, width]` of the embedded context and all rows of positions, both without their biases.
+    /// The sequences `[B M, n + L, width]`.
     ///
     /// # Errors
     /// Fails if the device does.
-    pub(crate) fn join(
-        self,
-        device: &dyn KernelDevice,
-        [embedded, rows]: [&DeviceArray; 2],
-        [embed_bias, bias]: [&DeviceArray; 2],
-        token: &DeviceArray,
-    ) -> Result<DeviceArray> {
+    pub(crate) fn join(self, device: &dyn KernelDevice, input: SequenceInput<'_>) -> Result<DeviceArray> {
         use KernelArgument::{Array, Count};
+        let SequenceInput { embedded, embed_bias, rows, bias, token } = input;
         let count = self.samples * self.blocks * self.tokens() * self.width;
         let out = device.allocate(NumberKind::F32, count)?;
         #[rustfmt::skip]

@@ -148,13 +148,14 @@ struct UpdateTwin {
 impl UpdateTwin {
     fn update(&mut self, gradients: &[Option<Vec<f32>>], numbers: AdamNumbers, rates: &[AdamRates]) {
         let [b1, b2] = numbers.betas.map(|beta| beta as f32);
+        let [rest1, rest2] = numbers.betas.map(|beta| (1.0 - beta) as f32);
         for (((p, [m, v]), gradient), rates) in
             self.values.iter_mut().zip(&mut self.moments).zip(gradients).zip(rates)
         {
             for (i, g) in gradient.iter().flatten().enumerate() {
                 let g = g * numbers.scale as f32;
-                m[i] = b1 * m[i] + (1.0 - b1) * g;
-                v[i] = b2 * v[i] + (1.0 - b2) * g * g;
+                m[i] = b1 * m[i] + rest1 * g;
+                v[i] = b2 * v[i] + rest2 * g * g;
                 let step = rates.rate as f32 * m[i] / (v[i].sqrt() * rates.root as f32 + 1e-8);
                 p[i] = p[i] * rates.keep as f32 - step;
             }

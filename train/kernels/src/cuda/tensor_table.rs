@@ -31,7 +31,7 @@ impl std::fmt::Debug for TensorTable {
 }
 
 /// A row of the addresses: what is changed, by what, and the copy in bf16.
-pub(crate) type TableRow = [Option<DeviceArray>; COLUMNS];
+pub(crate) type AddressRow = [Option<DeviceArray>; COLUMNS];
 
 impl TensorTable {
     /// Cuts tensors into pieces.
@@ -90,7 +90,12 @@ impl TensorTable {
     ///
     /// # Errors
     /// Fails if a row is of another length than its tensor, or the device fails.
-    pub(crate) fn launch(&self, kernel: &str, rows: &[TableRow], rest: &[KernelArgument<'_>]) -> Result<()> {
+    pub(crate) fn launch(
+        &self,
+        kernel: &str,
+        rows: &[AddressRow],
+        rest: &[KernelArgument<'_>],
+    ) -> Result<()> {
         use KernelArgument::Array;
         if self.blocks == 0 {
             return Ok(());
@@ -118,7 +123,7 @@ impl TensorTable {
         if self.blocks == 0 {
             return Ok(0.0);
         }
-        let rows: Vec<TableRow> = gradients.iter().map(|gradient| [None, gradient.clone(), None]).collect();
+        let rows: Vec<AddressRow> = gradients.iter().map(|gradient| [None, gradient.clone(), None]).collect();
         let partials = self.device.allocate(NumberKind::F64, self.blocks)?;
         self.launch("square_sums", &rows, &[Array(&partials)])?;
         let norm = self.device.allocate(NumberKind::F64, 1)?;
