@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jepa3d_schemas::Draws;
 
-use super::harness::{Run, finish, prepare_small, text};
+use super::harness::{Run, SMALL, finish, prepare_command, prepare_small, text};
 use super::pretrain::{Place, assert_same};
 
 /// The small set, and another one of other objects of the same names.
@@ -64,8 +64,8 @@ fn sets_that_cannot_be_mixed_are_refused_by_name() {
     let data = place.path("data");
     let twice = refused(&with(text(&data), &[]));
     assert!(twice.contains("expected every dataset once"), "{twice}");
-    let letters = ["--set", "groups.points=32"];
-    prepare_small(&place.path("letters"), &[&letters[..], &["--set", "dataset.seed=6"]].concat()).expect(0);
+    let letters = [&SMALL[..], &["groups.points=32", "dataset.seed=6"]].concat();
+    finish(prepare_command(&place.path("letters"), &letters, &[])).expect(0);
     let found = refused(&with(text(&place.path("letters")), &[]));
     assert!(found.contains("expected stored groupings R") && found.contains("N 32"), "{found}");
     let online = ["--set", "data.patches_from=online", "--set", "data.points=32", "--set", "run.max_steps=2"];

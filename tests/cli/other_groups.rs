@@ -133,9 +133,9 @@ fn clouds_of_five_to_thousands_of_points_are_embedded_where_that_is_asked_for() 
     for count in [5, 6, 7, 9, 100, 3000] {
         write(&raw.join(format!("thing/{count}.xyz")), cloud(count, 1));
     }
-    let sets = ["cloud.points=8192", "groups.points=4", "groups.centers=2", "groups.neighbors=2"];
-    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-    prepare_folder(&raw, &place.path("few"), &sets).expect(0);
+    let few = ["cloud.points=8192", "groups.points=4", "groups.centers=2", "groups.neighbors=2"];
+    let sets = [&SMALL[1..], &few, &["dataset.kind=folder"]].concat();
+    finish(prepare_command(&place.path("few"), &sets, &["--data", text(&raw)])).expect(0);
     let refused = embed(&place, &run, "few", &["--regroup"]).0.expect(2);
     assert!(
         refused.stderr.contains("cannot be grouped: expected at least 8 points, found "),
