@@ -20,6 +20,18 @@ const REGION: &[&str] = &[
     "optim.clip=0.5",
 ];
 
+/// A context that a sensor saw, and every term that has draws of its own.
+const SENSOR: &[&str] = &[
+    "data.patches_from=online",
+    "data.augment.per=sample",
+    "data.augment.rotate_up=3.0",
+    "data.sensor.points=[12, 20]",
+    "target.tokenizer=ema",
+    "loss.pooled=0.5",
+    "loss.pooled_turn=3.0",
+    "loss.sigreg=0.1",
+];
+
 fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
     let online =
         ["data.patches_from=online", "data.augment.scale_axes=[0.8, 1.2]", "data.augment.normalize=true"];
@@ -31,6 +43,7 @@ fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
         ("region", [REGION, DROPOUT].concat()),
         ("online", online.to_vec()),
         ("bf16", [DROPOUT, &["run.precision=bf16"]].concat()),
+        ("sensor", [DROPOUT, SENSOR].concat()),
     ]
 }
 
