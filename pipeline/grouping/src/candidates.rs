@@ -20,7 +20,7 @@ pub(crate) struct NearestRow<'a, I> {
 
 /// All points of a cloud, and their squared distances to one place.
 #[derive(Clone, Copy)]
-pub(crate) struct Measured<'a> {
+pub(crate) struct MeasuredPoints<'a> {
     pub(crate) leaves: &'a [Leaf],
     pub(crate) distances: &'a [LeafRows],
 }
@@ -82,8 +82,8 @@ impl Candidates {
     /// Their places are written four at a time, whether there are so many or not: a branch that depended on how many of 64
     /// points are near would be guessed wrong every other time.
     #[inline(always)]
-    pub(crate) fn push_few<L: LaneOps>(&mut self, lanes: L, measured: Measured<'_>, limit: f32) {
-        let Measured { leaves, distances } = measured;
+    pub(crate) fn push_few<L: LaneOps>(&mut self, lanes: L, measured: MeasuredPoints<'_>, limit: f32) {
+        let MeasuredPoints { leaves, distances } = measured;
         self.places.resize(self.places.len().max(leaves.len() * LEAF + 2 * LEAF), 0);
         let mut found = 0;
         for (pair, distances) in distances.chunks(2).enumerate() {
