@@ -5,7 +5,7 @@
 //! the cloud. A second pass packs them side by side, and what is left is ordered by counting. For clouds of a few thousand
 //! points, or for few places, this is less work than building an index.
 
-use crate::candidates::{Candidates, Measured, NearestRow};
+use crate::candidates::{Candidates, MeasuredPoints, NearestRow};
 use crate::kernels::{FAR, Leaf, LeafRows};
 use crate::lanes::{LaneOps, WIDTH};
 use crate::limit::lower_limit;
@@ -40,7 +40,7 @@ impl<L: LaneOps> ScanRun<'_, L> {
         let limit = self.measure(place);
         let ScanScratch { distances, near } = &mut *self.state;
         near.clear();
-        near.push_few(self.lanes, Measured { leaves: self.leaves, distances }, limit);
+        near.push_few(self.lanes, MeasuredPoints { leaves: self.leaves, distances }, limit);
         near.thin(self.k);
         near.write_nearest(self.lanes, row);
     }
