@@ -1,6 +1,6 @@
 //! A node of candle's graph whose output was computed before, and whose backward is a closure.
 //!
-//! The kernels' host code works on arrays of a [`KernelDevice`](super::device::KernelDevice), not inside candle's storages; what it gives
+//! The kernels' host code works on arrays of a [`KernelDevice`], not inside candle's storages; what it gives
 //! enters the graph here. Each costs a copy of its output, and in the backward zeros and a sum for every gradient that candle is given:
 //! so there are few of them, and gradients of parameters go to a tape.
 
