@@ -45,20 +45,27 @@ impl OutputFolder {
     /// Fails if it has a plan that is not this one, files where ours would stand, or a manifest
     /// that cannot be read.
     pub(crate) fn check_owner(&self, plan: &PreparePlan) -> Result<()> {
-        let (path, found) = match Manifest::find(&self.out)? {
-            Some(manifest) => (self.out.clone(), Some(manifest.plan)),
-            None => (self.state.join(PLAN_FILE), self.read_plan()?),
-        };
-        match found {
-            Some(found) if found != plan.hash => {
+        let mut owner = self.find_owner()?;
+        let foreign = if owner.is_none() { self.foreign_file() } else { None };
+        if foreign.is_some() {
+            // Another process may have begun between the two looks; its plan comes before any of these files.
+            owner = self.find_owner()?;
+        }
+        match (owner, foreign) {
+            (Some((path, found)), _) if found != plan.hash => {
                 Err(Error::OtherPlan { path, expected: plan.hash.clone(), found })
             }
-            Some(_) => Ok(()),
-            None => match self.foreign_file() {
-                Some(file) => Err(Error::Foreign { path: self.out.clone(), file }),
-                None => Ok(()),
-            },
+            (None, Some(file)) => Err(Error::Foreign { path: self.out.clone(), file }),
+            _ => Ok(()),
         }
+    }
+
+    /// Whose the folder is by its manifest, else by its plan, and the file that says so.
+    fn find_owner(&self) -> Result<Option<(PathBuf, String)>> {
+        Ok(match Manifest::find(&self.out)? {
+            Some(manifest) => Some((self.out.clone(), manifest.plan)),
+            None => self.read_plan()?.map(|found| (self.state.join(PLAN_FILE), found)),
+        })
     }
 
     /// The plan of an unfinished dataset, `None` if none was begun.
