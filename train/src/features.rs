@@ -51,10 +51,22 @@ impl Pooling {
 
 /// Patches of a batch on a device.
 pub(crate) fn patch_tensors(batch: &Batch, data: &DataConfig, device: &Device) -> Result<PatchTensors> {
-    let (b, g, k) = (batch.rows, batch.groups, data.group_size);
-    let patches = Tensor::from_slice(&batch.patches, (b, g, k, 3), device)?;
-    let centers = Tensor::from_slice(&batch.centers, (b, g, 3), device)?;
-    Ok(PatchTensors { patches, centers, counts: batch.counts.clone() })
+    let size = (batch.rows, batch.groups, data.group_size, 3);
+    let points = place_patches(&batch.patches, &batch.centers, size, device)?;
+    Ok(PatchTensors { counts: batch.counts.clone(), ..points })
+}
+
+/// `patches` and `centers` of the size `(B, G, K, 3)` on a device.
+pub(crate) fn place_patches(
+    patches: &[f32],
+    centers: &[f32],
+    size: (usize, usize, usize, usize),
+    device: &Device,
+) -> Result<PatchTensors> {
+    let (b, g, _, axes) = size;
+    let patches = Tensor::from_slice(patches, size, device)?;
+    let centers = Tensor::from_slice(centers, (b, g, axes), device)?;
+    Ok(PatchTensors { patches, centers, counts: None })
 }
 
 /// What makes features.

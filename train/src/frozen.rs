@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use jepa3d_loader::{Masks, PreparedDataset};
 use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::{ConfigText, FeatureRows, write_features};
@@ -13,8 +13,8 @@ use crate::config::{Method, PretrainConfig, TargetKind};
 use crate::device::open_device;
 use crate::encoder_input::{FittedInput, InputOptions, LearnedInput};
 use crate::error::{Error, Result};
-use crate::features::{FeatureExtractor, Pooling};
-use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
+use crate::features::{FeatureExtractor, Pooling, place_patches};
+use crate::models::{MaskedInput, PretrainModel, StepInput};
 use crate::monitor::{MonitorSubset, SubsetSource};
 use crate::nn::ForwardPass;
 use crate::run_config::{CONFIG_FILE, read_run_config};
@@ -176,9 +176,7 @@ impl FrozenEncoder {
         }
         let (g, k) = (self.config.data.groups, self.config.data.group_size);
         let b = centers.len() / 3 / g;
-        let patches = Tensor::from_slice(patches, (b, g, k, 3), &self.device)?;
-        let centers = Tensor::from_slice(centers, (b, g, 3), &self.device)?;
-        let points = PatchTensors { patches, centers, counts: None };
+        let points = place_patches(patches, centers, (b, g, k, 3), &self.device)?;
         let input = StepInput::Masked(MaskedInput::plain(points, masks.clone()));
         let output = self.model.step(&input, &ForwardPass::new(0, false))?;
         Ok(Some(output.row_errors()?))

@@ -12,7 +12,7 @@ use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 
 use crate::config::{Method, PretrainConfig, TargetKind, out_of_range};
 use crate::error::Result;
-use crate::features::patch_tensors;
+use crate::features::{patch_tensors, place_patches};
 use crate::models::{CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, ViewImages, ViewTargets};
 use crate::nn::PROJECTED;
 use crate::run_folder::RunOrigin;
@@ -145,10 +145,10 @@ impl StepInputs {
     }
 
     fn make(&self, batch: &Batch) -> Result<StepInput> {
-        let points = patch_tensors(batch, &self.config.data, &self.device)?;
+        let clean = || patch_tensors(batch, &self.config.data, &self.device);
         Ok(match &self.source {
             InputSource::Masked { teacher } => {
-                let masks = self.masks(batch)?;
+                let (points, masks) = (clean()?, self.masks(batch)?);
                 let (context, turned) = (self.seen_context(batch, &masks)?, self.turned(batch)?);
                 let views = teacher.as_ref().map(|teacher| self.view_targets(teacher, batch)).transpose()?;
                 StepInput::Masked(MaskedInput { points, masks, context, turned, views })
@@ -156,14 +156,14 @@ impl StepInputs {
             InputSource::Cross { teacher } => {
                 let points = match &batch.seen {
                     Some(seen) => self.tensors_of(seen, batch)?,
-                    None => points,
+                    None => clean()?,
                 };
                 StepInput::Cross(CrossInput { points, views: self.view_targets(teacher, batch)? })
             }
             InputSource::Hybrid => {
                 let no_views = || LoaderError::NoViews { folder: self.dataset.folder().to_owned() };
                 let views = self.view_images(batch.views.as_ref().ok_or_else(no_views)?, batch.rows)?;
-                StepInput::Hybrid(HybridInput { points, masks: self.masks(batch)?, views })
+                StepInput::Hybrid(HybridInput { points: clean()?, masks: self.masks(batch)?, views })
             }
         })
     }
@@ -215,12 +215,8 @@ impl StepInputs {
 
     /// As many patches as the batch has.
     fn tensors_of(&self, seen: &SeenPatches, batch: &Batch) -> Result<PatchTensors> {
-        let (b, g, k) = (batch.rows, batch.groups, self.config.data.group_size);
-        Ok(PatchTensors {
-            patches: Tensor::from_slice(&seen.patches, (b, g, k, 3), &self.device)?,
-            centers: Tensor::from_slice(&seen.centers, (b, g, 3), &self.device)?,
-            counts: None,
-        })
+        let size = (batch.rows, batch.groups, self.config.data.group_size, 3);
+        place_patches(&seen.patches, &seen.centers, size, &self.device)
     }
 
     /// Views as tensors; padding that no sample of the batch needs is cut off.
