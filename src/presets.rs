@@ -92,6 +92,7 @@ pub(crate) const PRESETS: &[Preset] = &[
     preset!(Pretrain, "pretrain", "3d-jepa"),
     preset!(Pretrain, "pretrain", "3d-jepa-small"),
     preset!(Pretrain, "pretrain", "3d-jepa-sensor-small"),
+    preset!(Pretrain, "pretrain", "jepa3d-s"),
     preset!(Pretrain, "pretrain", "3d-jepa-scenes"),
     preset!(Pretrain, "pretrain", "3d-jepa-l2"),
     preset!(Pretrain, "pretrain", "3d-jepa-l2-small"),

@@ -1,6 +1,6 @@
 """Self-supervised pretraining on 3D data, from Python.
 
-Geometry (:func:`fps`, :func:`knn`, :func:`patches`, :func:`voxels`, :func:`sample_surface`, :func:`render`, :func:`visible`) works
+Geometry (:func:`fps`, :func:`knn`, :func:`neighborly`, :func:`patches`, :func:`voxels`, :func:`sample_surface`, :func:`render`, :func:`visible`) works
 on numpy arrays and torch CPU tensors; :class:`Dataset` and :class:`Loader` read what `jepa3d prepare` wrote;
 :class:`jepa3d.torch.PointEncoder` is a trained encoder as an ``nn.Module``; :func:`run` runs any command of the tool.
 
@@ -27,6 +27,7 @@ from .geometry import (
     cameras,
     fps,
     knn,
+    neighborly,
     normalize,
     patches,
     render,
@@ -58,6 +59,7 @@ __all__ = [
     "furthest_point_sample",
     "knn",
     "knn_points",
+    "neighborly",
     "normalize",
     "patches",
     "prepare",

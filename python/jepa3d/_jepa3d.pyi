@@ -16,6 +16,7 @@ def fps(
 def knn(
     queries: NDArray[np.float32], clouds: NDArray[np.float32], lengths: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
+def neighborly(clouds: NDArray[np.float32], lengths: NDArray[np.int64], ratio: float) -> NDArray[np.bool_]: ...
 def group(
     clouds: NDArray[np.float32],
     lengths: NDArray[np.int64],

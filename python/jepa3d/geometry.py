@@ -97,6 +97,30 @@ def knn(queries: Any, xyz: Any, k: int, *, lengths: Any = None) -> Neighbors:
     return Neighbors(back(distances.astype(kind, copy=False)), back(indices))
 
 
+def neighborly(xyz: Any, ratio: float = 2.0, *, lengths: Any = None) -> Any:
+    """Which points do not stand alone: those whose mean distance to their 4 nearest is at most ``ratio`` times what it is for these.
+
+    The local outlier factor (Breunig et al. 2000) with mean distances: sparse parts of a cloud are no outliers. What
+    ``jepa3d embed --regroup --outliers RATIO`` keeps of a cloud.
+
+    Args:
+        xyz: ``[N, 3]`` or ``[B, N, 3]``.
+        ratio: Above 1.
+        lengths: ``[B]``: the first points of each cloud that count; the others are ``False``.
+
+    Returns:
+        ``[N]`` or ``[B, N]`` bool. Points that coincide count once and stay or go together; clouds of fewer than 6 distinct
+        points stay whole.
+
+    Raises:
+        ValueError: The arrays are not as said, or the ratio is not above 1.
+    """
+    clouds, is_single = to_clouds(xyz)
+    if not (isinstance(ratio, (int, float)) and 1.0 < ratio < float("inf")):
+        raise ValueError(f"ratio: expected a number above 1, found {ratio!r}")
+    return GivenBack(is_single, xyz)(_jepa3d.neighborly(clouds, to_lengths(lengths, clouds), float(ratio)))
+
+
 class Patches(NamedTuple):
     """Patches of clouds, relative to their centers."""
 

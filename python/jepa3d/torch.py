@@ -51,7 +51,8 @@ class PointFeatures(NamedTuple):
 
     #: ``[B, G, D]``: one feature a patch, after the final norm.
     tokens: Tensor
-    #: ``[B, 2 D]`` (``pooling="max-mean"``: maximum, then mean over tokens) or ``[B, D]`` (``"mean"``).
+    #: ``[B, 2 D]`` (``pooling="max-mean"``: maximum, then mean over tokens; ``"mean-std"``: mean, then standard deviation) or
+    #: ``[B, D]`` (``"mean"``); with several turns the mean over them, then the magnitudes of their first harmonics.
     pooled: Tensor
     #: The blocks asked for, each ``[B, G, D]`` before the final norm.
     depths: tuple[Tensor, ...]
@@ -219,7 +220,8 @@ class PointEncoder(nn.Module):
         mask: Tensor | None = None,
         *,
         depths: tuple[int, ...] = (),
-        pooling: str = "max-mean",
+        pooling: str | None = None,
+        turns: int | None = None,
         up_axis: str | None = None,
     ) -> PointFeatures:
         """Features of clouds, or of their patches.
@@ -231,7 +233,9 @@ class PointEncoder(nn.Module):
             centers: ``[B, G, 3]``.
             mask: ``[B, G]`` bool: which patches are there, where clouds have different numbers of them.
             depths: Blocks whose outputs are wanted, from 0.
-            pooling: ``"max-mean"`` or ``"mean"``.
+            pooling: ``"max-mean"``, ``"mean"`` or ``"mean-std"``; not given: as ``config["features"]`` says.
+            turns: Times that every cloud is encoded, turned about the vertical by equal angles, for ``pooled``; not given: as
+                ``config["features"]`` says. Tokens and depths are those of the cloud as it stands.
             up_axis: The axis that is up in these clouds, if not the one that the encoder learned from (``config["up_axis"]``):
                 they are turned as `jepa3d embed` turns them.
 
@@ -244,15 +248,34 @@ class PointEncoder(nn.Module):
             patches = xyz
         if up_axis is not None:
             patches, centers = self._turn(patches, up_axis), self._turn(centers, up_axis)
+        features = self.config.get("features", {})
+        pooling = features.get("pooling", "max-mean") if pooling is None else pooling
+        turns = features.get("turns", 1) if turns is None else turns
+        outputs = self._encode(patches, centers, mask)
+        pooled = [_pool(outputs[-1], mask, pooling)]
+        for turn in range(1, turns):
+            turned = [self._spin(places, 2 * math.pi * turn / turns) for places in (patches, centers)]
+            pooled.append(_pool(self._encode(*turned, mask)[-1], mask, pooling))
+        return PointFeatures(outputs[-1], _add_harmonics(pooled), tuple(outputs[:-1][depth] for depth in depths))
+
+    def _encode(self, patches: Tensor, centers: Tensor, mask: Tensor | None) -> list[Tensor]:
+        """The output of every block, and last the normed one."""
         b, g, k, _ = patches.shape
         tokens = self.tokenizer(patches.reshape(b * g, k, 3)).reshape(b, g, -1)
         if self.point_modality is not None:
             tokens = tokens + self.point_modality
         bias = None if mask is None else mask[:, None, None, :]
-        outputs = self.encoder(tokens, self.positional_encoding(centers), bias)
-        return PointFeatures(
-            outputs[-1], _pool(outputs[-1], mask, pooling), tuple(outputs[:-1][depth] for depth in depths)
-        )
+        return self.encoder(tokens, self.positional_encoding(centers), bias)
+
+    def _spin(self, places: Tensor, angle: float) -> Tensor:
+        """Turned about the vertical, from the axis after it to the one after that."""
+        up = self.config.get("up_axis")
+        if up is None:
+            raise ValueError("turns: the encoder does not say which axis is up: expected turns=1")
+        first, second = (("xyz".index(up) + 1) % 3, ("xyz".index(up) + 2) % 3)
+        out, (cos, sin) = list(places.unbind(-1)), (math.cos(angle), math.sin(angle))
+        out[first], out[second] = cos * out[first] - sin * out[second], sin * out[first] + cos * out[second]
+        return torch.stack(out, dim=-1)
 
     def group(self, xyz: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Clouds ``[B, N, 3]`` cut as the encoder learned: patches, centers and, where clouds differ, which patches are there.
@@ -268,12 +291,27 @@ class PointEncoder(nn.Module):
         letters = (grouping["groups"], grouping["group_size"])
         clouds = xyz.cpu()
         if grouping["kind"] == "patches":
-            cut = geometry.patches(clouds, *letters, points=grouping["points"])
-            return cut.patches.to(xyz), cut.centers.to(xyz), None
+            return *self._cut(clouds, letters, grouping["points"]), None
         blocks = geometry.voxels(clouds, *letters, edge=grouping["edge"])
         is_there = blocks.counts > 0
         mask = None if bool(is_there.all()) else is_there.to(xyz.device)
         return blocks.patches.to(xyz), blocks.centers.to(xyz), mask
+
+    def _cut(self, clouds: Tensor, letters: tuple[int, int], points: int) -> tuple[Tensor, Tensor]:
+        """Patches and centers of clouds, without the points that stand alone where the config says so."""
+        ratio = self.config.get("features", {}).get("outliers", 0.0)
+        if not ratio:
+            cut = geometry.patches(clouds, *letters, points=points)
+            return cut.patches.to(clouds), cut.centers.to(clouds)
+        parts = []
+        for cloud, stays in zip(clouds, geometry.neighborly(clouds, ratio)):
+            kept = cloud[stays]
+            # Fewer than make a patch, or as many patches, are repeated in their order, as `jepa3d embed --repeat-points` does.
+            fewest = max(letters)
+            if len(kept) < fewest:
+                kept = kept[torch.arange(fewest) % len(kept)]
+            parts.append(geometry.patches(kept, *letters, points=points))
+        return torch.stack([cut.patches for cut in parts]), torch.stack([cut.centers for cut in parts])
 
     def _turn(self, places: Tensor, up: str) -> Tensor:
         """A quarter turn that brings the axis that is up to where it was in training."""
@@ -345,15 +383,35 @@ class PointEncoder(nn.Module):
 
 
 def _pool(tokens: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
-    if pooling not in ("max-mean", "mean"):
-        raise ValueError(f"pooling: expected \"max-mean\" or \"mean\", found {pooling!r}")
-    if mask is None:
-        mean, most = tokens.mean(1), tokens.max(1).values
-    else:
-        there = mask[..., None]
-        mean = (tokens * there).sum(1) / there.sum(1)
-        most = tokens.masked_fill(~there, -math.inf).max(1).values
-    return mean if pooling == "mean" else torch.cat([most, mean], dim=1)
+    if pooling not in ("max-mean", "mean", "mean-std"):
+        raise ValueError(f"pooling: expected \"max-mean\", \"mean\" or \"mean-std\", found {pooling!r}")
+    there = torch.ones_like(tokens[..., :1], dtype=torch.bool) if mask is None else mask[..., None]
+    count = there.sum(1)
+    mean = (tokens * there).sum(1) / count
+    if pooling == "mean":
+        return mean
+    if pooling == "max-mean":
+        return torch.cat([tokens.masked_fill(~there, -math.inf).max(1).values, mean], dim=1)
+    variance = ((tokens - mean[:, None]).square() * there).sum(1) / count
+    return torch.cat([mean, _root(variance)], dim=1)
+
+
+def _root(squares: Tensor) -> Tensor:
+    """The square root, with a gradient at 0 too."""
+    return squares.clamp_min(1e-20).sqrt()
+
+
+def _add_harmonics(pooled: list[Tensor]) -> Tensor:
+    """Of a row of features a turn ``[B, F]``: the mean, then the magnitudes of the first harmonics (none of one turn)."""
+    if len(pooled) == 1:
+        return pooled[0]
+    rows, turns = torch.stack(pooled), len(pooled)
+    parts = [rows.mean(0)]
+    for number in range(1, (1 if turns < 4 else 2) + 1):
+        angle = 2 * math.pi * number * torch.arange(turns, device=rows.device, dtype=rows.dtype)[:, None, None] / turns
+        real, imaginary = (rows * angle.cos()).mean(0), (rows * angle.sin()).mean(0)
+        parts.append(_root(real.square() + imaginary.square()))
+    return torch.cat(parts, dim=1)
 
 
 def _download(name: str) -> str:

@@ -1,6 +1,8 @@
 //! Functions of clouds alone: farthest points, nearest neighbours, patches, voxel blocks. All clouds of a batch at once.
 
-use jepa3d_grouping::{CellEdge, IndexedCloud, NeighborRows, NeighborSearch, VoxelBlocks, voxel_blocks};
+use jepa3d_grouping::{
+    CellEdge, IndexedCloud, NeighborRows, NeighborSearch, VoxelBlocks, keep_neighborly, voxel_blocks,
+};
 use jepa3d_loader::{CloudGrouper, FreshGrouping, GroupingSize, GroupingStart};
 use jepa3d_schemas::Draws;
 use numpy::{PyReadonlyArray1, PyReadonlyArray3, PyUntypedArrayMethods};
@@ -115,6 +117,28 @@ fn answer(
             search.write_nearest(places, k, NeighborRows { distances, indices })
         },
     )
+}
+
+/// Which points of clouds `[B,N,3]` have neighbours as near as these have theirs, by `ratio`: `[B,N]`.
+#[pyfunction]
+pub(crate) fn neighborly<'py>(
+    py: Python<'py>,
+    clouds: PyReadonlyArray3<'py, f32>,
+    lengths: PyReadonlyArray1<'py, i64>,
+    ratio: f64,
+) -> PyResult<Array<'py, bool>> {
+    let batch = CloudBatch::new(&clouds, &lengths)?;
+    let width = clouds.shape()[1];
+    let mut stays = vec![false; batch.count * width];
+    let found = run_parallel(py, || {
+        stays.par_chunks_mut(width).enumerate().try_for_each(|(at, row)| {
+            let kept = keep_neighborly(batch.cloud(at), ratio).map_err(|e| name_cloud(at, e))?;
+            kept.into_iter().for_each(|i| row[i as usize] = true);
+            Ok::<(), String>(())
+        })
+    })?;
+    found.map_err(refuse)?;
+    shape_array(py, stays, &[batch.count, width])
 }
 
 /// How large patches are, and how many.

@@ -26,6 +26,7 @@ fn _jepa3d(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(cloud_functions::fps, module)?)?;
     module.add_function(wrap_pyfunction!(cloud_functions::knn, module)?)?;
+    module.add_function(wrap_pyfunction!(cloud_functions::neighborly, module)?)?;
     module.add_function(wrap_pyfunction!(cloud_functions::group, module)?)?;
     module.add_function(wrap_pyfunction!(cloud_functions::voxels, module)?)?;
     module.add_function(wrap_pyfunction!(mesh_functions::sample_surface, module)?)?;

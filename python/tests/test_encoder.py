@@ -61,6 +61,31 @@ def stored_patches(data: str) -> tuple[torch.Tensor, torch.Tensor]:
     return patches - centers[:, :, None], centers
 
 
+def test_features_over_turns_without_outliers_are_those_of_embed(pretrain, prepared, tmp_path):
+    run = pretrain(
+        "3d-jepa-small", prepared, "features.pooling=mean-std", "features.turns=8", "features.outliers=1.3", "data.up_axis=z"
+    )
+    encoder, clouds = PointEncoder.from_run(run), stored_clouds(prepared)
+    stays = jepa3d.neighborly(clouds, 1.3)
+    assert stays.dtype == torch.bool and 0 < (~stays).sum() < stays.numel() / 10
+    with torch.no_grad():
+        own = encoder(clouds, up_axis="y").pooled
+        plain = encoder(clouds, up_axis="y", turns=1, pooling="max-mean").pooled
+    expected = embedded(run, prepared, tmp_path, "--regroup")
+    assert own.shape == expected.shape == (len(clouds), 6 * encoder.width)
+    assert np.abs(own.numpy() - expected).max() < TOLERANCE, np.abs(own.numpy() - expected).max()
+    expected = embedded(run, prepared, tmp_path, "--regroup", "--turns", "1", "--pool", "max-mean")
+    assert np.abs(plain.numpy() - expected).max() < TOLERANCE
+    # An object that faces another way by one of the turns has the same features, up to what grouping makes of it.
+    quarter = torch.stack([clouds[..., 2], clouds[..., 1], -clouds[..., 0]], dim=-1)
+    with torch.no_grad():
+        turned = encoder(quarter, up_axis="y").pooled
+    assert (turned - own).abs().max() < 1e-3 < (encoder(quarter, up_axis="y", turns=1, pooling="max-mean").pooled - plain).abs().max()
+    check_gradient(encoder)
+    with pytest.raises(ValueError, match="ratio: expected a number above 1, found 1"):
+        jepa3d.neighborly(clouds, 1)
+
+
 def check_equal(run: str, data: str, out, **names) -> PointEncoder:
     encoder = PointEncoder.from_run(run)
     with torch.no_grad():

@@ -82,11 +82,10 @@ fn open_bench<'a>(
     dataset: Arc<PreparedDataset>,
     stop: &'a AtomicBool,
 ) -> anyhow::Result<Bench<'a>> {
-    let pooling = Pooling::from(plan.probe.pool()?);
+    let pooling = plan.probe.pool()?.map(Pooling::from);
     let probe = ProbeConfig {
         extent: if plan.probe.light { Extent::Light } else { Extent::Full },
         label_counts: plan.probe.labels.clone(),
-        pooling: pooling.name().to_owned(),
         ..ProbeConfig::default()
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

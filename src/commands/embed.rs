@@ -14,7 +14,8 @@ use super::{Conclusion, MachineArgs, check_target, print, print_json};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A run folder, or a checkpoint inside one.
-    run: PathBuf,
+    #[arg(required_unless_present = "model", conflicts_with = "model")]
+    run: Option<PathBuf>,
     /// Folder of the prepared dataset.
     #[arg(long)]
     data: PathBuf,
@@ -38,7 +39,7 @@ struct EmbedReport<'a> {
     out: &'a Path,
     samples: usize,
     width: usize,
-    pooling: &'static str,
+    pooling: String,
     encoder: &'a str,
 }
 
@@ -46,15 +47,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     check_target("--out", &args.out)?;
     jepa3d_train::use_threads(super::threads(args.machine.threads));
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
-    let mut encoder = args.encoder.open(&args.run, &dataset, &args.machine.device)?;
+    let run = args.encoder.list_runs(args.run.as_slice())?.remove(0);
+    let mut encoder = args.encoder.open(&run, &dataset, &args.machine.device)?;
     if args.random {
         encoder = args.encoder.randomize(&encoder, &dataset, &encoder.config().data.split)?;
     }
-    let pooling = args.encoder.pooling();
-    let set = encoder.features(&dataset, &args.splits, pooling)?;
+    let set = encoder.features(&dataset, &args.splits)?;
     let (samples, width) = (set.len(), set.width);
-    encoder.write(&args.out, set, &dataset, pooling)?;
-    let (encoder, pooling) = (encoder.source(), pooling.name());
+    encoder.write(&args.out, set, &dataset)?;
+    let (encoder, pooling) = (encoder.source(), encoder.feature_config().describe());
     if args.machine.json {
         print_json(&EmbedReport { out: &args.out, samples, width, pooling, encoder })?;
     } else {

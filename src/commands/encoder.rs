@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::ensure;
 use jepa3d_loader::{PreparedDataset, learned_from};
 use jepa3d_schemas::UpAxis;
-use jepa3d_train::{FrozenEncoder, InputOptions, Pooling, PretrainConfig};
+use jepa3d_train::{FeatureConfig, FrozenEncoder, InputOptions, Pooling, PretrainConfig, is_shipped};
 
 use super::tell;
 use crate::presets::{self, Verb};
@@ -13,12 +14,23 @@ use crate::presets::{self, Verb};
 /// What an encoder is and how it is given clouds.
 #[derive(clap::Args)]
 pub(crate) struct EncoderArgs {
+    /// An encoder that this program carries, in place of a run: jepa3d-s. It groups clouds by itself (--regroup --repeat-points)
+    #[arg(long, value_name = "NAME", conflicts_with = "preset")]
+    model: Option<PathBuf>,
     /// What an encoder is whose checkpoint does not say it (one that `convert` made): a preset or a .toml file.
     #[arg(long, value_name = "NAME")]
     preset: Option<PathBuf>,
-    /// How tokens become one vector.
-    #[arg(long, value_enum, default_value_t = Pool::MaxMean)]
-    pool: Pool,
+    /// How tokens become one vector. Default: as the encoder's config says (features.pooling)
+    #[arg(long, value_enum)]
+    pool: Option<Pool>,
+    /// Encode every cloud so many times, turned about the vertical by equal angles: the mean, and magnitudes of harmonics.
+    /// Default: features.turns of the encoder's config
+    #[arg(long, value_name = "N")]
+    turns: Option<usize>,
+    /// With --regroup: leave out points that stand so many times as far from their nearest as these do from theirs; 0: none.
+    /// Default: features.outliers of the encoder's config
+    #[arg(long, value_name = "RATIO")]
+    outliers: Option<f64>,
     /// Group the stored clouds as the encoder learned, whatever groups the set holds; without it, other groups are refused.
     #[arg(long)]
     regroup: bool,
@@ -42,6 +54,8 @@ pub(crate) enum Pool {
     MaxMean,
     /// Mean over tokens: D numbers.
     Mean,
+    /// Mean, then standard deviation over tokens: 2 D numbers.
+    MeanStd,
 }
 
 /// Axes by name.
@@ -67,19 +81,32 @@ impl From<Pool> for Pooling {
         match pool {
             Pool::MaxMean => Self::MaxMean,
             Pool::Mean => Self::Mean,
+            Pool::MeanStd => Self::MeanStd,
         }
     }
 }
 
 impl EncoderArgs {
+    /// The runs that are named, and then the encoder that this program carries.
+    pub(crate) fn list_runs(&self, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+        if let Some(model) = &self.model {
+            ensure!(is_shipped(model), "--model: expected jepa3d-s, found {}", model.display());
+        }
+        Ok(named.iter().chain(&self.model).cloned().collect())
+    }
+
     /// The config that `--preset` names.
     pub(crate) fn preset(&self) -> anyhow::Result<Option<Box<PretrainConfig>>> {
         Ok(self.preset.as_deref().map(read_preset).transpose()?.map(Box::new))
     }
 
-    /// How tokens become one vector.
-    pub(crate) fn pooling(&self) -> Pooling {
-        self.pool.into()
+    /// How features are made: as `config` says, but for what was asked for.
+    fn choose_features(&self, config: &FeatureConfig) -> FeatureConfig {
+        FeatureConfig {
+            pooling: self.pool.map_or(config.pooling, Pooling::from),
+            turns: self.turns.unwrap_or(config.turns),
+            outliers: self.outliers.unwrap_or(config.outliers),
+        }
     }
 
     /// Opens a run or checkpoint for `dataset`; says what of its clouds is changed for the encoder.
@@ -110,9 +137,13 @@ impl EncoderArgs {
         regroup: bool,
     ) -> anyhow::Result<FrozenEncoder> {
         let preset = self.preset.as_deref().map(read_preset).transpose()?;
-        let (repeats, up_axis) = (self.repeat_points, self.up_axis.map(UpAxis::from));
-        let options = InputOptions { regroup, repeats, up_axis };
+        // What a build carries is for any set: it never needs the groups that are stored there.
+        let is_carried = is_shipped(run);
+        let (regroup, repeats) = (regroup || is_carried, self.repeat_points || is_carried);
+        let options = InputOptions { regroup, repeats, up_axis: self.up_axis.map(UpAxis::from) };
         let encoder = FrozenEncoder::open(run, preset.as_ref(), device)?.with_input(options);
+        let features = self.choose_features(encoder.feature_config());
+        let encoder = encoder.with_features(features)?;
         encoder.describe_input(dataset)?.into_iter().for_each(tell);
         Ok(encoder)
     }

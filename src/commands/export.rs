@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use jepa3d_schemas::printable;
-use jepa3d_train::export_encoder;
+use jepa3d_train::{export_encoder, export_encoder_file};
 
-use super::{Conclusion, print, print_json};
+use super::{Conclusion, check_target, print, print_json};
 
 /// Arguments of `export`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run folder, or a checkpoint inside one.
+    /// A run folder, a checkpoint inside one, or jepa3d-s, the encoder that this program carries.
     run: PathBuf,
-    /// Folder to write config.json, model.safetensors and README.md to.
-    #[arg(long, value_name = "DIR")]
+    /// Folder to write config.json, model.safetensors and README.md to; or a .safetensors file: the encoder alone, which probe,
+    /// embed and their kin take in place of a run.
+    #[arg(long, value_name = "DIR|F.safetensors")]
     to: PathBuf,
     /// Print what was written as JSON on standard output.
     #[arg(long)]
@@ -25,7 +26,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     if args.to.join("metrics.jsonl").exists() {
         bail!("--to {}: expected a folder for the encoder alone, found a run", args.to.display());
     }
-    let done = export_encoder(&args.run, &args.to)?;
+    let done = match args.to.extension().is_some_and(|kind| kind == "safetensors") {
+        true => {
+            check_target("--to", &args.to)?;
+            export_encoder_file(&args.run, &args.to)?
+        }
+        false => export_encoder(&args.run, &args.to)?,
+    };
     if args.json {
         print_json(&done)?;
     } else {

@@ -22,7 +22,7 @@ use crate::presets::{self, Verb};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run folders or checkpoints.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "model")]
     runs: Vec<PathBuf>,
     /// Folder of the prepared dataset.
     #[arg(long)]
@@ -91,12 +91,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
             .check()?;
     }
     let given = args.episodes.as_deref().map(EpisodeList::read).transpose()?;
-    let (pooling, splits) = (args.encoder.pooling(), splits(args, given.as_ref()));
+    let splits = splits(args, given.as_ref());
     let mut episodes = given;
     let (mut columns, mut encoders, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
-    for path in &args.runs {
+    for path in &args.encoder.list_runs(&args.runs)? {
         let encoder = args.encoder.open(path, &dataset, &args.machine.device)?;
-        let features = encoder.features(&dataset, &splits, pooling)?;
+        let features = encoder.features(&dataset, &splits)?;
         let list = match &mut episodes {
             Some(list) => list,
             none => none.insert(draw(args, &features, &dataset)?),
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
             let random = args.encoder.randomize(&encoder, &dataset, &args.train_split)?;
             tell(format_args!("beside it: {}", random.source()));
             encoders.push(random.source().to_owned());
-            let lines = few_shot(&random.features(&dataset, &splits, pooling)?, list)?;
+            let lines = few_shot(&random.features(&dataset, &splits)?, list)?;
             columns.push(FewShotColumn { title: "its random weights".to_owned(), lines });
             if let Some(tuning) = &tuning {
                 let source = EncoderSource::Scratch(Box::new(encoder.config().clone()));

@@ -9,7 +9,7 @@ use jepa3d_inspect::{Provenance, ReportScatter};
 use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{Evaluation, Extent, ProbeColumn, ProbeConfig, ProbeTable, Solver, print_columns, probe};
 use jepa3d_schemas::printable;
-use jepa3d_train::{FrozenEncoder, read_metrics};
+use jepa3d_train::{FrozenEncoder, is_shipped, read_metrics};
 use serde::Serialize;
 
 use super::encoder::EncoderArgs;
@@ -23,7 +23,7 @@ use super::{Conclusion, MachineArgs, print, print_json, tell, threads};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run folders or checkpoints; those of one preset are seeds of one experiment, shown as mean and deviation.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "model")]
     runs: Vec<PathBuf>,
     /// Folder of the prepared dataset.
     #[arg(long)]
@@ -110,13 +110,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     splits.extend(args.test_split.clone());
     let mut planes = Vec::new();
     let mut measure = |encoder: &FrozenEncoder| -> anyhow::Result<ProbeTable> {
-        let features = encoder.features(&dataset, &splits, args.encoder.pooling())?;
+        let features = encoder.features(&dataset, &splits)?;
         if args.out.is_some() {
             planes.extend(project_features(&features, &dataset, encoder.source())?);
         }
-        Ok(probe(&features, &config)?)
+        let pooling = encoder.feature_config().describe();
+        Ok(probe(&features, &ProbeConfig { pooling, ..config.clone() })?)
     };
-    for path in &args.runs {
+    for path in &args.encoder.list_runs(&args.runs)? {
         let encoder = args.encoder.open(path, &dataset, &args.machine.device)?;
         if !args.random {
             report.pretrained.push(measure(&encoder)?);
@@ -164,6 +165,9 @@ fn conclude(
 
 /// What the steps of a run took, by its record.
 fn seconds(run: &Path) -> Option<f64> {
+    if is_shipped(run) {
+        return None;
+    }
     let folder = if run.is_dir() { run } else { run.parent()? };
     let log = read_metrics(folder).ok()?;
     Some(log.iter().filter_map(|entry| entry.values.get("step_ms")).sum::<f64>() / 1e3)
@@ -181,7 +185,6 @@ fn config(args: &Args, dataset: &PreparedDataset) -> ProbeConfig {
         },
         raw_c: args.c,
         label_counts: args.labels.clone(),
-        pooling: args.encoder.pooling().name().to_owned(),
         class_names: dataset.classes().to_vec(),
         ..ProbeConfig::default()
     }

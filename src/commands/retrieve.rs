@@ -21,7 +21,7 @@ use super::{Conclusion, MachineArgs, print, print_json, tell, threads};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run folders or checkpoints.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "model")]
     runs: Vec<PathBuf>,
     /// Folder of the prepared dataset.
     #[arg(long)]
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     JudgedSplits { dataset: &dataset, train: &args.train_split, test: args.test_split.as_deref() }.check()?;
     let (mut columns, mut encoders, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
-    for path in &args.runs {
+    for path in &args.encoder.list_runs(&args.runs)? {
         let encoder = args.encoder.open(path, &dataset, &args.machine.device)?;
         columns.push(measure(args, &encoder, &dataset, path.display().to_string())?);
         seeds.push(encoder.config().run.seed);
@@ -117,7 +117,7 @@ fn measure(
 ) -> anyhow::Result<RetrieveColumn> {
     let splits: Vec<String> =
         std::iter::once(args.train_split.clone()).chain(args.test_split.clone()).collect();
-    let features = encoder.features(dataset, &splits, args.encoder.pooling())?;
+    let features = encoder.features(dataset, &splits)?;
     let evaluation = args.test_split.clone().map_or(Evaluation::Validation, Evaluation::Split);
     let deepest = CUTOFFS.into_iter().fold(1, usize::max);
     let retrieval = retrieve(&features, &evaluation, &args.train_split, deepest)?;

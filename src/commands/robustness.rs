@@ -1,5 +1,6 @@
 //! `jepa3d robustness`: what corrupted clouds cost frozen features, beside random weights of the same architecture.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ const REPORT_FILE: &str = "robustness.json";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run folders or checkpoints; those of one preset are seeds of one experiment, shown as mean and deviation.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "model")]
     runs: Vec<PathBuf>,
     /// Folder of the prepared dataset; its stored clouds are corrupted and then grouped as the encoder learned.
     #[arg(long)]
@@ -116,13 +117,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let dataset = Arc::new(PreparedDataset::open(&args.data)?);
     JudgedSplits { dataset: &dataset, train: &args.train_split, test: args.test_split.as_deref() }
         .check_and_tell()?;
-    let plan = plan(args, &dataset)?;
+    let mut plan = plan(args, &dataset)?;
     let (mut encoders, mut random) = (Vec::new(), Vec::new());
-    for path in &args.runs {
+    for path in &args.encoder.list_runs(&args.runs)? {
         let encoder = args.encoder.open_regrouping(path, &dataset, &args.machine.device)?;
         random.push(args.encoder.randomize(&encoder, &dataset, &args.train_split)?);
         encoders.push(encoder);
     }
+    plan.probe.pooling = describe_features(&encoders);
     let presets = encoders.iter().map(|encoder| printable(&encoder.config().preset)).collect();
     let seeds = encoders.iter().map(|encoder| encoder.config().run.seed).collect();
     encoders.append(&mut random);
@@ -146,6 +148,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     Ok(Conclusion::Done)
 }
 
+/// How features of the encoders are made, each way once.
+fn describe_features(encoders: &[FrozenEncoder]) -> String {
+    let ways: BTreeSet<String> = encoders.iter().map(|encoder| encoder.feature_config().describe()).collect();
+    ways.into_iter().collect::<Vec<String>>().join("; ")
+}
+
 fn plan(args: &Args, dataset: &PreparedDataset) -> anyhow::Result<RobustnessPlan> {
     let mut severities = args.severities.clone();
     severities.sort_unstable();
@@ -155,15 +163,13 @@ fn plan(args: &Args, dataset: &PreparedDataset) -> anyhow::Result<RobustnessPlan
     }
     let asked = |kind: &CorruptionKind| args.corruptions.iter().any(|name| name.0 == *kind);
     let kinds = CorruptionKind::ALL.into_iter().filter(|kind| args.corruptions.is_empty() || asked(kind));
-    let pooling = args.encoder.pooling();
     let probe = ProbeConfig {
         evaluation: args.test_split.clone().map_or(Evaluation::Validation, Evaluation::Split),
         training_split: args.train_split.clone(),
-        pooling: pooling.name().to_owned(),
         class_names: dataset.classes().to_vec(),
         ..ProbeConfig::default()
     };
-    Ok(RobustnessPlan { kinds: kinds.collect(), severities, seed: args.seed, pooling, probe })
+    Ok(RobustnessPlan { kinds: kinds.collect(), severities, seed: args.seed, probe })
 }
 
 /// The tables, with progress on the way.

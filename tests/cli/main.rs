@@ -7,6 +7,7 @@
 
 mod ablate;
 mod bad_input;
+mod carried_encoder;
 mod command_line;
 mod convert;
 mod crate_edges;

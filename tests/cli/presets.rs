@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::harness::{Run, VIEWS, jepa3d, prepare_small, text};
 
 /// Preset, and the dataset that it is tried on.
-const PRESETS: [(&str, &str); 10] = [
+const PRESETS: [(&str, &str); 11] = [
     ("point-jepa-small", "patches"),
     ("point-jepa-region-small", "patches"),
     ("3d-jepa-small", "patches"),
     ("3d-jepa-sensor-small", "patches"),
+    ("jepa3d-s", "patches"),
     ("3d-jepa-l2-small", "patches"),
     ("3d-jepa-l2-small", "blocks"),
     ("3d-jepa-scenes", "patches"),

@@ -10,12 +10,13 @@ pub(crate) use crate::checkpoint_file::CheckpointCopy;
 #[cfg(test)]
 pub(crate) use crate::checkpoint_file::write;
 use crate::checkpoint_file::{
-    CheckpointFile, DOWNSTREAM_KEYS, StateEntry, not_a_checkpoint, read_file, take_moments,
+    CheckpointFile, DOWNSTREAM_KEYS, StateEntry, not_a_checkpoint, parse_file, read_file, take_moments,
 };
 use crate::error::{Error, Result};
 use crate::monitor::{Alarms, BestProbe, MonitorState};
 use crate::nn::{NamedTensors, Parameters};
 use crate::optim::AdamW;
+use crate::shipped;
 
 /// Newest checkpoint of a run folder.
 pub const LAST_FILE: &str = "last.safetensors";
@@ -45,6 +46,9 @@ pub struct RunState {
     /// What the teacher's cache was made from, where the method learns from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
+    /// Whether the file holds the encoder alone, as it is given away: it makes features, and nothing trains on from it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub encoder_only: bool,
     /// The resolved config, TOML, without what may differ when the run is continued.
     pub config: String,
     /// The best online probe, as step and accuracy.
@@ -55,6 +59,10 @@ pub struct RunState {
     pub first_position: Option<f64>,
     /// Consecutive alarms, by monitor.
     pub alarms: BTreeMap<String, u32>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A number as text or, in older files, as a JSON number.
@@ -111,16 +119,17 @@ pub(crate) struct Checkpoint {
     pub state: Option<RunState>,
 }
 
-/// The newest checkpoint of a run folder, or the checkpoint that a path is itself.
+/// The newest checkpoint of a run folder, or the checkpoint that a path is itself, or the name of a built-in encoder.
 ///
 /// # Errors
 /// Fails if there is none.
 pub(crate) fn find_checkpoint(path: &Path) -> Result<PathBuf> {
     let file = if path.is_dir() { path.join(LAST_FILE) } else { path.to_owned() };
-    if file.exists() {
+    if file.exists() || shipped::find(path).is_some() {
         return Ok(file);
     }
-    let reason = format!("no run: expected {LAST_FILE} there, found none");
+    let names = shipped::list_names().join(", ");
+    let reason = format!("no run: expected {LAST_FILE} there, or a built-in encoder ({names}), found none");
     Err(Error::RunFolder { path: path.to_owned(), reason })
 }
 
@@ -129,7 +138,10 @@ pub(crate) fn find_checkpoint(path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// Fails as [`read_file`] does, or if it holds another state than this version writes, or what follows pretraining.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
-    let CheckpointFile { tensors, states } = read_file(path)?;
+    let CheckpointFile { tensors, states } = match shipped::find(path).filter(|_| !path.exists()) {
+        Some(model) => parse_file(path, model.file)?,
+        None => read_file(path)?,
+    };
     if let Some(other) = DOWNSTREAM_KEYS.into_iter().find(|key| states.contains_key(*key)) {
         let expected = "the checkpoint of a pretraining run".to_owned();
         return Err(Error::Checkpoint { path: path.to_owned(), expected, found: format!("one of {other}") });

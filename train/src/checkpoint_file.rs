@@ -61,6 +61,11 @@ impl CheckpointCopy {
         Ok(Self { tensors, state })
     }
 
+    /// Of tensors that are chosen.
+    pub(crate) fn of_tensors(tensors: NamedTensors, state: StateEntry) -> Self {
+        Self { tensors, state }
+    }
+
     /// The same without the optimiser's moments.
     pub(crate) fn strip(mut self) -> Self {
         self.tensors.retain(|name, _| !name.starts_with("optimizer."));
@@ -143,12 +148,19 @@ pub(crate) struct CheckpointFile {
 /// Fails if the file cannot be read, is no safetensors file, or is not the one that was written (by the hash it carries). A
 /// file without a hash is read with a warning.
 pub(crate) fn read_file(path: &Path) -> Result<CheckpointFile> {
-    let bytes = read_regular(path).map_err(|e| Error::io(path, e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
-    if !check_seal(path, &bytes)? {
+    parse_file(path, &read_regular(path).map_err(|e| Error::io(path, e))?)
+}
+
+/// Reads the bytes of a checkpoint file; `path` is its name in errors.
+///
+/// # Errors
+/// Fails as [`read_file`] does.
+pub(crate) fn parse_file(path: &Path, bytes: &[u8]) -> Result<CheckpointFile> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| not_a_checkpoint(path, e))?;
+    if !check_seal(path, bytes)? {
         tracing::warn!("{}: carries no hash, so damage in it cannot be found", path.display());
     }
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| not_a_checkpoint(path, e))?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_a_checkpoint(path, e))?;
     let mut tensors = NamedTensors::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {

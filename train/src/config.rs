@@ -2,6 +2,7 @@
 
 mod cross;
 mod data;
+mod features;
 mod grouping;
 mod hybrid;
 mod model;
@@ -21,6 +22,7 @@ use crate::error::Result;
 pub use cross::{CrossConfig, Method, TeacherConfig};
 pub(crate) use data::BatchPlan;
 pub use data::DataConfig;
+pub use features::{FeatureConfig, Pooling};
 pub(crate) use grouping::GroupLetters;
 pub use hybrid::HybridConfig;
 pub use model::{ModelConfig, PositionKind, PredictorConfig, PredictorKind};
@@ -78,6 +80,9 @@ pub struct PretrainConfig {
     /// What is logged, and when the run is called collapsed.
     #[serde(default)]
     pub monitor: MonitorConfig,
+    /// How tokens become one vector of a cloud.
+    #[serde(default, skip_serializing_if = "FeatureConfig::is_plain")]
+    pub features: FeatureConfig,
 }
 
 fn masked() -> Method {
@@ -115,6 +120,7 @@ impl PretrainConfig {
     pub fn check(&self) -> Result<()> {
         self.check_sizes()?;
         self.check_rates()?;
+        self.features.check()?;
         self.check_target()
     }
 

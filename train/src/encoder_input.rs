@@ -61,7 +61,8 @@ impl LearnedInput {
         self.up_axis
     }
 
-    /// How the clouds of `dataset` are read for the encoder.
+    /// How the clouds of `dataset` are read for the encoder, without the points that `outliers` times the usual spacing tells
+    /// (0: with all).
     ///
     /// # Errors
     /// Fails if the set holds other groups than the encoder learned from and is not to be regrouped, or cannot be: the
@@ -71,15 +72,20 @@ impl LearnedInput {
         data: &DataConfig,
         dataset: &PreparedDataset,
         options: InputOptions,
+        outliers: f64,
     ) -> Result<FittedInput> {
         let mut eval = data.eval_config(dataset);
         let mut notes = Vec::new();
         if options.regroup {
             let points = self.find_points(data, dataset)?;
-            let regroup = Some(FreshStart { points, seed: None, repeats: options.repeats });
+            let regroup = Some(FreshStart { points, seed: None, repeats: options.repeats, outliers });
             eval = EvalConfig { batch: 64, regroup, ..eval };
         } else {
             notes.extend(self.check_groups(data, dataset)?);
+            let folder = dataset.folder().display();
+            notes.extend((outliers > 0.0).then(|| {
+                format!("note: {folder}: points that stand alone stay in stored groups (--regroup leaves them out)")
+            }));
         }
         eval.up_axis = options.up_axis.or(data.up_axis).or(self.up_axis);
         notes.extend(describe_turn(eval.up_axis, dataset).map(|turn| format!("note: {turn}")));

@@ -7,14 +7,14 @@
 mod card;
 mod encoder_config;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use jepa3d_schemas::write_atomically;
 use serde::Serialize;
 
-use crate::checkpoint::{Checkpoint, find_checkpoint, read};
+use crate::checkpoint::{Checkpoint, CheckpointCopy, RunState, find_checkpoint, read};
 use crate::checkpoint_file::serialize_tensors;
 use crate::encoder_input::LearnedInput;
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ use encoder_config::ExportedConfig;
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
+/// What the names of an encoder's parameters begin with in a checkpoint.
+const ENCODER_PARTS: [&str; 4] = ["tokenizer.", "positional_encoding.", "student.", "point_modality"];
 
 /// What was written.
 #[derive(Debug, Serialize)]
@@ -52,7 +54,10 @@ pub fn export_encoder(run: &Path, to: &Path) -> Result<EncoderExport> {
     let settings = find_config(&file, state.as_ref(), None)?;
     // A model that takes all of them is proof that they are the config's.
     let (_, parameters) = PretrainModel::new(&settings, &Device::Cpu)?;
-    parameters.set(&file, &tensors)?;
+    match state.as_ref().is_some_and(|state| state.encoder_only) {
+        true => parameters.set_part(&file, &tensors, is_of_pretrained_encoder)?,
+        false => parameters.set(&file, &tensors)?,
+    }
     let learned = LearnedInput::read(state.as_ref(), &settings.data)?;
     let config = ExportedConfig {
         step: state.as_ref().map(|state| state.step),
@@ -60,8 +65,7 @@ pub fn export_encoder(run: &Path, to: &Path) -> Result<EncoderExport> {
         ..ExportedConfig::describe(&settings, &learned)
     };
     let weights = select_encoder(&tensors);
-    let parameters = weights.iter().filter(|(name, _)| !name.contains(".running_"));
-    let parameters = parameters.map(|(_, tensor)| tensor.values.len()).sum();
+    let parameters = count_parameters(&weights);
     let metrics = match file.with_file_name(METRICS_FILE).exists() {
         true => read_metrics(file.parent().unwrap_or(Path::new("")))?,
         false => Vec::new(),
@@ -83,17 +87,46 @@ fn write_folder(to: &Path, weights: &NamedTensors, card: &ModelCard<'_>) -> Resu
     Ok(write_atomically(&to.join(CONFIG), (json + "\n").as_bytes())?)
 }
 
-/// The tensors of tokenizer, positions and transformer; those of averages and predictors have other names.
+/// The file of an encoder alone, which the commands take in place of a run.
+///
+/// # Errors
+/// Fails as [`export_encoder`] does, or if the checkpoint does not say what it was trained with.
+pub fn export_encoder_file(run: &Path, to: &Path) -> Result<EncoderExport> {
+    let file = find_checkpoint(run)?;
+    let checkpoint = read(&file)?;
+    let state = checkpoint.state(&file)?.clone();
+    let settings = find_config(&file, Some(&state), None)?;
+    let (_, parameters) = PretrainModel::new(&settings, &Device::Cpu)?;
+    parameters.set_part(&file, &checkpoint.tensors, is_of_pretrained_encoder)?;
+    let mut tensors = checkpoint.tensors;
+    tensors.retain(|name, _| is_of_pretrained_encoder(name));
+    let (count, numbers) = (tensors.len(), count_parameters(&tensors));
+    // What monitors remember is of no use without the run.
+    let (alarms, first_position) = (BTreeMap::new(), None);
+    let state = RunState { encoder_only: true, best: None, alarms, first_position, ..state };
+    CheckpointCopy::of_tensors(tensors, state.entry()).write(to)?;
+    let (folder, source) = (to.to_owned(), file.display().to_string());
+    Ok(EncoderExport { folder, tensors: count, parameters: numbers, source })
+}
+
+fn count_parameters(tensors: &NamedTensors) -> usize {
+    let trained = tensors.iter().filter(|(name, _)| !name.contains(".running_"));
+    trained.map(|(_, tensor)| tensor.values.len()).sum()
+}
+
+/// Whether a parameter of a pretraining model makes features; those of averages and predictors have other names.
+pub(crate) fn is_of_pretrained_encoder(name: &str) -> bool {
+    ENCODER_PARTS.iter().any(|part| name.starts_with(part))
+}
+
+/// The tensors of tokenizer, positions and transformer, under the names that they have outside.
 fn select_encoder(tensors: &NamedTensors) -> NamedTensors {
-    let name = |name: &str| match name.strip_prefix("student.") {
-        Some(rest) => Some(format!("encoder.{rest}")),
-        None if name == "point_modality" => Some(name.to_owned()),
-        None => ["tokenizer.", "positional_encoding."]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-            .then(|| name.to_owned()),
+    let rename = |name: &str| match name.strip_prefix("student.") {
+        Some(rest) => format!("encoder.{rest}"),
+        None => name.to_owned(),
     };
-    tensors.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.clone()))).collect()
+    let of_encoder = tensors.iter().filter(|(name, _)| is_of_pretrained_encoder(name));
+    of_encoder.map(|(name, tensor)| (rename(name), tensor.clone())).collect()
 }
 
 #[cfg(test)]

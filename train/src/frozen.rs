@@ -9,11 +9,12 @@ use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::{ConfigText, FeatureRows, write_features};
 
 use crate::checkpoint::{Checkpoint, RunState, find_checkpoint, read};
-use crate::config::{Method, PretrainConfig, TargetKind};
+use crate::config::{FeatureConfig, Method, PretrainConfig, TargetKind};
 use crate::device::open_device;
 use crate::encoder_input::{FittedInput, InputOptions, LearnedInput};
 use crate::error::{Error, Result};
-use crate::features::{FeatureExtractor, Pooling, place_patches};
+use crate::export::is_of_pretrained_encoder;
+use crate::features::{FeatureExtractor, place_patches};
 use crate::models::{MaskedInput, PretrainModel, StepInput};
 use crate::monitor::{MonitorSubset, SubsetSource};
 use crate::nn::ForwardPass;
@@ -30,6 +31,7 @@ pub struct FrozenEncoder {
     fingerprint: Option<String>,
     learned: LearnedInput,
     options: InputOptions,
+    features: FeatureConfig,
 }
 
 /// The config of a checkpoint: that of the folder around it, which must be the one it was trained with.
@@ -56,7 +58,7 @@ pub(crate) fn find_config(
     }
     let origin = file.to_owned();
     let trained = PretrainConfig::parse(&ConfigText { origin, toml: state.config.clone() }, &[])?;
-    if !beside.exists() {
+    if !beside.exists() || state.encoder_only {
         return Ok(trained);
     }
     let config = read_run_config(folder)?;
@@ -81,14 +83,17 @@ impl FrozenEncoder {
         let config = find_config(&file, state.as_ref(), preset)?;
         let device = open_device(device)?;
         let (model, parameters) = PretrainModel::new(&config, &device)?;
-        parameters.set(&file, &tensors)?;
+        match state.as_ref().is_some_and(|state| state.encoder_only) {
+            true => parameters.set_part(&file, &tensors, is_of_pretrained_encoder)?,
+            false => parameters.set(&file, &tensors)?,
+        }
         let step = state.as_ref().map(|state| state.step);
         let said = step.map_or("unknown".to_owned(), |step| step.to_string());
         let source = format!("{} after step {said}", file.display());
         let learned = LearnedInput::read(state.as_ref(), &config.data)?;
         let fingerprint = state.map(|state| state.fingerprint);
-        let options = InputOptions::default();
-        Ok(Self { model, config, device, source, step, fingerprint, learned, options })
+        let (options, features) = (InputOptions::default(), config.features);
+        Ok(Self { model, config, device, source, step, fingerprint, learned, options, features })
     }
 
     /// Random weights of a config and its seed, with the batch-norm statistics of the config's split of `dataset`.
@@ -99,15 +104,30 @@ impl FrozenEncoder {
         let device = open_device(device)?;
         let (model, _) = PretrainModel::new(config, &device)?;
         let learned = LearnedInput::read(None, &config.data)?;
-        let options = InputOptions::default();
+        let (options, features) = (InputOptions::default(), config.features);
         let (source, config) = (String::new(), config.clone());
-        let drawn = Self { model, config, device, source, step: None, fingerprint: None, learned, options };
+        let (step, fingerprint) = (None, None);
+        let drawn = Self { model, config, device, source, step, fingerprint, learned, options, features };
         drawn.randomize(dataset, std::slice::from_ref(&drawn.config.data.split))
     }
 
     /// The same encoder, given clouds as `options` say.
     pub fn with_input(self, options: InputOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// The same encoder, whose features are made as `features` says instead of its config.
+    ///
+    /// # Errors
+    /// Fails if a number is out of range.
+    pub fn with_features(self, features: FeatureConfig) -> Result<Self> {
+        features.check()?;
+        Ok(Self { features, ..self })
+    }
+
+    /// How its features are made.
+    pub fn feature_config(&self) -> &FeatureConfig {
+        &self.features
     }
 
     /// Random weights of the same config and seed, given clouds in the same way: what training started from. The running
@@ -138,6 +158,7 @@ impl FrozenEncoder {
             fingerprint: None,
             learned: self.learned.clone(),
             options: self.options,
+            features: self.features,
         })
     }
 
@@ -184,7 +205,7 @@ impl FrozenEncoder {
 
     /// How the clouds of a dataset are read for it.
     pub(crate) fn fit(&self, dataset: &PreparedDataset) -> Result<FittedInput> {
-        self.learned.fit(&self.config.data, dataset, self.options)
+        self.learned.fit(&self.config.data, dataset, self.options, self.features.outliers)
     }
 
     /// What of a dataset's clouds is changed for it, and what nobody knows, in words: nothing, as a rule.
@@ -196,34 +217,24 @@ impl FrozenEncoder {
     }
 
     /// What makes features of it.
-    pub(crate) fn extractor(&self, pooling: Pooling) -> FeatureExtractor<'_> {
-        FeatureExtractor { model: &self.model, data: &self.config.data, device: &self.device, pooling }
+    pub(crate) fn extractor(&self) -> FeatureExtractor<'_> {
+        let Self { model, config, device, features, .. } = self;
+        FeatureExtractor { model, data: &config.data, device, features: *features }
     }
 
     /// Pooled features of every sample of `splits` (none: all splits), in stored order.
     ///
     /// # Errors
     /// Fails if a shard does, or the dataset holds other groups than it learned from and they are not to be made afresh.
-    pub fn features(
-        &self,
-        dataset: &Arc<PreparedDataset>,
-        splits: &[String],
-        pooling: Pooling,
-    ) -> Result<FeatureSet> {
-        self.extractor(pooling).extract(dataset, splits, &self.fit(dataset)?.eval)
+    pub fn features(&self, dataset: &Arc<PreparedDataset>, splits: &[String]) -> Result<FeatureSet> {
+        self.extractor().extract(dataset, splits, &self.fit(dataset)?.eval)
     }
 
     /// Writes features with what made them in the footer.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write(
-        &self,
-        path: &Path,
-        set: FeatureSet,
-        dataset: &PreparedDataset,
-        pooling: Pooling,
-    ) -> Result<()> {
+    pub fn write(&self, path: &Path, set: FeatureSet, dataset: &PreparedDataset) -> Result<()> {
         let category = |label: &Option<i32>| {
             label.and_then(|l| dataset.classes().get(usize::try_from(l).ok()?).cloned())
         };
@@ -236,7 +247,7 @@ impl FrozenEncoder {
             values: set.values,
         };
         let metadata = [
-            ("jepa3d.pooling", pooling.name().to_owned()),
+            ("jepa3d.pooling", self.features.describe()),
             ("jepa3d.encoder", self.source.clone()),
             ("jepa3d.fingerprint", dataset.fingerprint().to_owned()),
             ("jepa3d.config", self.config.to_toml()),

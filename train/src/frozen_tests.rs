@@ -6,23 +6,20 @@ use jepa3d_schemas::Draws;
 
 use crate::checkpoint::{LAST_FILE, RunState, write};
 use crate::config::PretrainConfig;
+use crate::export::export_encoder_file;
 use crate::frozen::FrozenEncoder;
 use crate::models::{MaskedInput, PatchTensors, PretrainModel, StepInput};
 use crate::monitor::StepMeasures;
 use crate::nn::ForwardPass;
 use crate::run_config::CONFIG_FILE;
+use crate::shipped::is_shipped;
 
 const TINY: &str = "preset = \"tiny\"\n[data]\ngroups = 4\ngroup_size = 6\n[model]\ntokenizer = [4, 8, 8]\nwidth = 8\n\
                     depth = 1\nheads = 2\n[predictor]\nwidth = 8\ndepth = 1\nheads = 2\n[optim]\nbatch = 2\n\
                     [masking]\nkind = \"region\"\nblocks = 2\ntarget_ratio = [0.5, 0.5]\n";
 
-#[test]
-fn errors_of_patches_are_shares_of_the_targets_variance() {
-    let run = tempfile::tempdir().unwrap();
-    let config: PretrainConfig = toml::from_str(TINY).unwrap();
-    std::fs::write(run.path().join(CONFIG_FILE), config.to_toml()).unwrap();
-    let (model, parameters) = PretrainModel::new(&config, &Device::Cpu).unwrap();
-    let state = RunState {
+fn state(config: &PretrainConfig) -> RunState {
+    RunState {
         teacher: None,
         grouping: None,
         up_axis: None,
@@ -30,12 +27,59 @@ fn errors_of_patches_are_shares_of_the_targets_variance() {
         step: 5,
         steps_per_epoch: 2,
         fingerprint: "f1".into(),
+        encoder_only: false,
         config: config.to_toml(),
         best: None,
         first_position: None,
         alarms: Default::default(),
+    }
+}
+
+#[test]
+fn an_encoder_alone_makes_the_features_of_its_run_and_is_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!("{TINY}[features]\npooling = \"mean-std\"\n");
+    let config: PretrainConfig = toml::from_str(&toml).unwrap();
+    let (model, parameters) = PretrainModel::new(&config, &Device::Cpu).unwrap();
+    // Weights that no seed draws.
+    for (at, parameter) in parameters.all().iter().enumerate() {
+        let moved = (parameter.var.as_tensor() + 0.01 * (at + 1) as f64).unwrap();
+        parameter.var.set(&moved).unwrap();
+    }
+    let (whole, alone) = (folder.path().join(LAST_FILE), folder.path().join("alone.safetensors"));
+    write(&whole, &parameters, None, &state(&config).entry()).unwrap();
+    let made = export_encoder_file(&whole, &alone).unwrap();
+    assert!(
+        made.parameters > 0
+            && std::fs::metadata(&alone).unwrap().len() < std::fs::metadata(&whole).unwrap().len()
+    );
+    let encoder = FrozenEncoder::open(&alone, None, "cpu").unwrap();
+    assert_eq!(encoder.feature_config(), &config.features);
+    let mut draws = Draws::new(0, "clouds", "alone");
+    let numbers = (0..2 * 4 * 6 * 3).map(|_| draws.normal() as f32).collect();
+    let points = PatchTensors {
+        patches: Tensor::from_vec(numbers, (2, 4, 6, 3), &Device::Cpu).unwrap(),
+        centers: Tensor::ones((2, 4, 3), candle_core::DType::F32, &Device::Cpu).unwrap(),
+        counts: None,
     };
-    write(&run.path().join(LAST_FILE), &parameters, None, &state.entry()).unwrap();
+    let features = |model: &PretrainModel| -> Vec<f32> {
+        model.features(&points).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    assert_eq!(features(encoder.extractor().model), features(&model));
+    // Given away once more it is the same file, and what trains on needs more.
+    let again = folder.path().join("again.safetensors");
+    export_encoder_file(&alone, &again).unwrap();
+    assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&alone).unwrap());
+    assert!(!is_shipped(&alone));
+}
+
+#[test]
+fn errors_of_patches_are_shares_of_the_targets_variance() {
+    let run = tempfile::tempdir().unwrap();
+    let config: PretrainConfig = toml::from_str(TINY).unwrap();
+    std::fs::write(run.path().join(CONFIG_FILE), config.to_toml()).unwrap();
+    let (model, parameters) = PretrainModel::new(&config, &Device::Cpu).unwrap();
+    write(&run.path().join(LAST_FILE), &parameters, None, &state(&config).entry()).unwrap();
     let encoder = FrozenEncoder::open(run.path(), None, "cpu").unwrap();
     let mut draws = Draws::new(0, "clouds", "frozen");
     let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| draws.normal() as f32).collect() };

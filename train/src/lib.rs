@@ -50,17 +50,19 @@ mod run_config;
 mod run_folder;
 mod schedule;
 mod seen_context;
+mod shipped;
 mod step_inputs;
 mod step_record;
 mod target_encoder;
 mod trained_samples;
 mod trainer;
+mod turned_features;
 
 pub use checkpoint::LAST_FILE;
 pub use config::{
-    CrossConfig, DataConfig, EmaConfig, EmaShape, HybridConfig, LossConfig, LossKind, Method, ModelConfig,
-    MonitorConfig, OptimConfig, PositionKind, PredictorConfig, PretrainConfig, ProductPrecision,
-    TargetConfig, TargetKind, TargetNorm, TargetTokenizer, TeacherConfig, TrainRunConfig,
+    CrossConfig, DataConfig, EmaConfig, EmaShape, FeatureConfig, HybridConfig, LossConfig, LossKind, Method,
+    ModelConfig, MonitorConfig, OptimConfig, Pooling, PositionKind, PredictorConfig, PretrainConfig,
+    ProductPrecision, TargetConfig, TargetKind, TargetNorm, TargetTokenizer, TeacherConfig, TrainRunConfig,
 };
 pub use device::use_threads;
 pub use downstream::{
@@ -71,8 +73,7 @@ pub use downstream::{
 };
 pub use encoder_input::InputOptions;
 pub use error::{Error, Result};
-pub use export::{EncoderExport, export_encoder};
-pub use features::Pooling;
+pub use export::{EncoderExport, export_encoder, export_encoder_file};
 pub use frozen::FrozenEncoder;
 pub use loader_threads::choose_loader_threads;
 pub use metrics::{Logged, METRICS_FILE, MetricsWriter, Scalars, read_metrics};
@@ -80,6 +81,7 @@ pub use request::{Event, PretrainRequest, RunOutcome};
 pub use robustness::{PassesDone, RobustnessPlan, measure_robustness};
 pub use run_config::read_run_config;
 pub use run_folder::config_differences;
+pub use shipped::is_shipped;
 pub use step_inputs::try_first_input;
 pub use trained_samples::{SamplePlan, TrainedLabels, TrainedSamples, TrainedView};
 pub use trainer::Trainer;

@@ -7,7 +7,7 @@ use jepa3d_loader::{Corruption, CorruptionKind, EvalConfig, PreparedDataset, Sam
 use jepa3d_probe::{CleanClassifiers, Evaluation, FeatureSet, ProbeConfig, RobustnessLine, RobustnessTable};
 
 use crate::error::Result;
-use crate::features::{FeatureExtractor, Pooling, extract_all};
+use crate::features::{FeatureExtractor, extract_all};
 use crate::frozen::FrozenEncoder;
 
 /// What is measured.
@@ -19,8 +19,6 @@ pub struct RobustnessPlan {
     pub severities: Vec<usize>,
     /// Seed of the corruptions.
     pub seed: u64,
-    /// How tokens become one vector.
-    pub pooling: Pooling,
     /// The parts, and how the classifiers are fitted.
     pub probe: ProbeConfig,
 }
@@ -57,7 +55,7 @@ pub fn measure_robustness(
     let mut tables: Vec<Option<RobustnessTable>> = vec![None; encoders.len()];
     for eval in distinct {
         let members: Vec<usize> = (0..encoders.len()).filter(|&i| evals[i] == *eval).collect();
-        let extractors = members.iter().map(|&i| encoders[i].extractor(plan.pooling)).collect();
+        let extractors = members.iter().map(|&i| encoders[i].extractor()).collect();
         let eval = EvalConfig { threads: rayon::current_num_threads(), ..eval.clone() };
         let shared = SharedClouds { extractors, dataset, eval, plan };
         let found = shared.measure(&mut || {

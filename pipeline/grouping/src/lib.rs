@@ -25,6 +25,7 @@ mod cloud;
 mod error;
 mod fps;
 mod index;
+mod isolated;
 mod kernels;
 mod lanes;
 mod limit;
@@ -38,6 +39,7 @@ mod voxel_grid;
 
 pub use cloud::{IndexedCloud, farthest_from_centroid};
 pub use error::{Error, Result};
+pub use isolated::keep_neighborly;
 pub use neighbors::{NeighborRows, NeighborSearch};
 pub use voxel_blocks::{VoxelBlocks, voxel_blocks};
 pub use voxel_grid::{CellEdge, VoxelGrid};

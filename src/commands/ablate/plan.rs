@@ -58,15 +58,15 @@ struct PlannedVariant {
 pub(super) struct PlannedProbe {
     /// Numbers of labels a class.
     pub labels: Vec<usize>,
-    /// How tokens become one vector: `max-mean` or `mean`.
-    pool: String,
+    /// How tokens become one vector: `max-mean`, `mean` or `mean-std`. Default: as each config says.
+    pool: Option<String>,
     /// Only nearest neighbours and the largest number of labels.
     pub light: bool,
 }
 
 impl Default for PlannedProbe {
     fn default() -> Self {
-        Self { labels: vec![1, 5, 20], pool: "max-mean".into(), light: false }
+        Self { labels: vec![1, 5, 20], pool: None, light: false }
     }
 }
 
@@ -75,9 +75,10 @@ impl PlannedProbe {
     ///
     /// # Errors
     /// Fails if there is no such way.
-    pub(super) fn pool(&self) -> anyhow::Result<Pool> {
-        let found = <Pool as clap::ValueEnum>::from_str(&self.pool, false);
-        found.map_err(|_| anyhow::anyhow!("probe.pool: expected max-mean or mean, found {:?}", self.pool))
+    pub(super) fn pool(&self) -> anyhow::Result<Option<Pool>> {
+        let Some(name) = &self.pool else { return Ok(None) };
+        let found = <Pool as clap::ValueEnum>::from_str(name, false).map(Some);
+        found.map_err(|_| anyhow::anyhow!("probe.pool: expected max-mean, mean or mean-std, found {name:?}"))
     }
 }
 

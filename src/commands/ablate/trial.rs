@@ -8,7 +8,8 @@ use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{ProbeConfig, ProbeTable, probe};
 use jepa3d_schemas::{file_hash, hashed_json, parse_hashed_json, write_atomically};
 use jepa3d_train::{
-    Event, FrozenEncoder, LAST_FILE, Pooling, PretrainConfig, PretrainRequest, RunOutcome, Trainer,
+    Event, FeatureConfig, FrozenEncoder, LAST_FILE, Pooling, PretrainConfig, PretrainRequest, RunOutcome,
+    Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +23,8 @@ const RESULT_FILE: &str = "result.json";
 pub(super) struct Bench<'a> {
     pub dataset: Arc<PreparedDataset>,
     pub probe: ProbeConfig,
-    pub pooling: Pooling,
+    /// How tokens become one vector; none: as each config says.
+    pub pooling: Option<Pooling>,
     pub device: &'a str,
     /// Loader threads that this process may use.
     pub cores: usize,
@@ -137,7 +139,11 @@ impl Trial {
             false => FrozenEncoder::open(&self.out, None, bench.device)?,
         };
         let splits = [bench.probe.training_split.clone()];
-        Ok(probe(&encoder.features(&bench.dataset, &splits, bench.pooling)?, &bench.probe)?)
+        let own = *encoder.feature_config();
+        let features = FeatureConfig { pooling: bench.pooling.unwrap_or(own.pooling), ..own };
+        let encoder = encoder.with_features(features)?;
+        let config = ProbeConfig { pooling: features.describe(), ..bench.probe.clone() };
+        Ok(probe(&encoder.features(&bench.dataset, &splits)?, &config)?)
     }
 
     /// The result of an earlier call, if it was made from the same checkpoint, in the same way.

@@ -180,7 +180,7 @@ impl LoaderConfig {
 }
 
 /// A grouping that is made of every stored cloud for evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FreshStart {
     /// Points `N` of the grouping; a cloud of fewer points is taken whole.
     pub points: usize,
@@ -188,6 +188,9 @@ pub struct FreshStart {
     pub seed: Option<u64>,
     /// Whether the points of a cloud that has fewer than `G` or `K` are repeated, in their order; else it is an error.
     pub repeats: bool,
+    /// Points are left out first if their distance to their nearest is more than so many times what it is among these
+    /// ([`keep_neighborly`](jepa3d_grouping::keep_neighborly)); 0: none are.
+    pub outliers: f64,
 }
 
 /// How samples are read for evaluation: each once, with its canonical grouping, stored or made afresh.

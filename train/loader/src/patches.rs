@@ -223,7 +223,7 @@ impl PatchMaker {
     }
 }
 
-fn refuse(id: &str, error: &jepa3d_grouping::Error) -> Error {
+pub(crate) fn refuse(id: &str, error: &jepa3d_grouping::Error) -> Error {
     Error::Regroup { id: id.to_owned(), found: error.to_string() }
 }
 

@@ -128,10 +128,7 @@ impl EncoderWeights {
     /// # Errors
     /// Fails if a parameter is missing or of another shape; the error names all of them.
     pub(crate) fn set(&self, parameters: &Parameters) -> Result<()> {
-        let mut values = parameters.values()?;
-        values.retain(|name, _| !is_of_encoder(name));
-        values.extend(self.tensors.clone());
-        parameters.set(&self.path, &values)
+        parameters.set_part(&self.path, &self.tensors, is_of_encoder)
     }
 }
 

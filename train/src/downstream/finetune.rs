@@ -132,7 +132,8 @@ impl Finetuner {
         let mut accuracies = Vec::new();
         for look in 0..looks {
             let seed = look_seed(config.votes.seed, look);
-            let fresh = FreshStart { points: config.data.points, seed: Some(seed), repeats: false };
+            let fresh =
+                FreshStart { points: config.data.points, seed: Some(seed), repeats: false, outliers: 0.0 };
             let found = running.model.predict(&running.evaluation().vote(fresh))?;
             accuracies.push(FinetuneScores::measure(0, &found, self.classes()).accuracy);
             if sum.shares.is_empty() {

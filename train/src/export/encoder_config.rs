@@ -3,7 +3,7 @@
 use jepa3d_schemas::UpAxis;
 use serde::Serialize;
 
-use crate::config::{GroupLetters, Method, PositionKind, PretrainConfig};
+use crate::config::{FeatureConfig, GroupLetters, Method, PositionKind, PretrainConfig};
 use crate::encoder_input::LearnedInput;
 
 /// The kind of this file.
@@ -29,6 +29,9 @@ pub(super) struct ExportedConfig {
     pub modality: bool,
     /// What clouds are cut into; absent where it learned from crops, or nobody knows.
     pub grouping: Option<ExportedGrouping>,
+    /// How tokens become one vector; absent where that is the maximum and the mean.
+    #[serde(skip_serializing_if = "FeatureConfig::is_plain")]
+    pub features: FeatureConfig,
     /// The axis that was up in the clouds that it learned from.
     pub up_axis: Option<UpAxis>,
     pub step: Option<u64>,
@@ -70,6 +73,7 @@ impl ExportedConfig {
             drop_path: m.drop_path,
             modality: config.method == Method::Hybrid,
             grouping: learned.grouping().map(ExportedGrouping::describe),
+            features: config.features,
             up_axis: config.data.up_axis.or(learned.up_axis()),
             step: None,
             fingerprint: None,

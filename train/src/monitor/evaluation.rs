@@ -8,9 +8,9 @@ use jepa3d_loader::PreparedDataset;
 use super::alarms::Alarms;
 use super::online_probe::online_probe;
 use super::subset::MonitorSubset;
-use crate::config::PretrainConfig;
+use crate::config::{FeatureConfig, PretrainConfig};
 use crate::error::Result;
-use crate::features::{FeatureExtractor, Pooling};
+use crate::features::FeatureExtractor;
 use crate::models::PretrainModel;
 
 /// Of the lines of a probe the one that decides which checkpoint is the best.
@@ -108,7 +108,8 @@ impl OnlineEvaluation {
         values: &mut Vec<(&'static str, f64)>,
     ) -> Result<Option<String>> {
         let data = &self.config.data;
-        let extractor = FeatureExtractor { model, data, device: &self.device, pooling: Pooling::MaxMean };
+        let features = FeatureConfig::default();
+        let extractor = FeatureExtractor { model, data, device: &self.device, features };
         let eval = data.eval_config(&self.dataset);
         let features = extractor.extract(&self.dataset, std::slice::from_ref(&data.split), &eval)?;
         let found = online_probe(&features, &data.split)?;

@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor};
 use jepa3d_loader::{EvalConfig, PreparedDataset, for_each_in_order};
 use jepa3d_probe::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share, effective_rank, fixed_subset};
 
-use crate::config::PretrainConfig;
+use crate::config::{Pooling, PretrainConfig};
 use crate::error::{Error, Result};
-use crate::features::{Pooling, patch_tensors};
+use crate::features::patch_tensors;
 use crate::models::{PatchTensors, PretrainModel};
 
 /// Measured on a fixed subset of clouds.
@@ -117,7 +117,7 @@ impl MonitorSubset {
         for points in &self.batches {
             let features = model.features(points)?;
             width = features.dim(2)?;
-            pooled.extend(Pooling::MaxMean.pool(&features)?);
+            pooled.extend(Pooling::MaxMean.pool(&features)?.flatten_all()?.to_vec1::<f32>()?);
             outputs.extend(features.flatten_all()?.to_vec1::<f32>()?);
             centers.extend(points.centers.flatten_all()?.to_vec1::<f32>()?);
             if let Some(latents) = model.target_latents(points)? {

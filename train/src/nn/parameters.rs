@@ -111,6 +111,22 @@ impl Parameters {
         self.list.iter().map(|p| Ok((p.name.clone(), values(p)?))).collect()
     }
 
+    /// Sets the parameters whose names `is_part` knows from `values`, and leaves the others as they are.
+    ///
+    /// # Errors
+    /// Fails as [`Parameters::set`] does.
+    pub(crate) fn set_part(
+        &self,
+        path: &Path,
+        values: &NamedTensors,
+        is_part: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let mut all = self.values()?;
+        all.retain(|name, _| !is_part(name));
+        all.extend(values.clone());
+        self.set(path, &all)
+    }
+
     /// Sets every parameter from `values`; extra entries are ignored.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ impl Trainer {
             step: self.step,
             steps_per_epoch,
             fingerprint,
+            encoder_only: false,
             config: config_to_record(&self.config),
             best,
             first_position,

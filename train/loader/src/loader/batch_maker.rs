@@ -83,6 +83,7 @@ impl BatchMaker {
                 points: config.label_points,
                 has_labels: !mix.is_mixed(),
                 repeats: false,
+                outliers: 0.0,
                 corruption: None,
             },
             kept: is_kept.then(|| Arc::new(HeldGroups::new(rows.groups.len(), true, Arc::clone(&held_rows)))),
@@ -102,6 +103,7 @@ impl BatchMaker {
     pub fn evaluate(mut self, config: &EvalConfig) -> Self {
         self.samples.corruption = config.corruption;
         self.samples.repeats = config.regroup.is_some_and(|fresh| fresh.repeats);
+        self.samples.outliers = config.regroup.map_or(0.0, |fresh| fresh.outliers);
         if config.regroup.is_some_and(|fresh| fresh.seed.is_some()) {
             self.samples.grouping = GroupingChoice::Drawn(1);
         }

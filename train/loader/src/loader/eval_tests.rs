@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jepa3d_fixtures::grouped_set::{SHAPE, write};
+use jepa3d_grouping::keep_neighborly;
 use jepa3d_schemas::UpAxis;
 
 use super::patch_tests::{farthest, squared};
@@ -17,7 +18,7 @@ use crate::error::Error;
 use crate::selection::SampleSelection;
 
 fn fresh() -> EvalConfig {
-    let regroup = Some(FreshStart { points: SHAPE.N, seed: None, repeats: false });
+    let regroup = Some(FreshStart { points: SHAPE.N, seed: None, repeats: false, outliers: 0.0 });
     EvalConfig { batch: 8, groups: SHAPE.G, group_size: SHAPE.K, regroup, ..EvalConfig::default() }
 }
 
@@ -93,7 +94,7 @@ fn corrupted_clouds_do_not_depend_on_threads_and_can_always_be_grouped() {
     let stored = EvalConfig { corruption, regroup: None, ..fresh() };
     let error = visit(&dataset, "train", &stored).unwrap_err().to_string();
     assert!(error.contains("a fresh grouping where clouds are corrupted"), "{error}");
-    let regroup = Some(FreshStart { points: SHAPE.N, seed: Some(1), repeats: false });
+    let regroup = Some(FreshStart { points: SHAPE.N, seed: Some(1), repeats: false, outliers: 0.0 });
     let error =
         visit(&dataset, "train", &EvalConfig { corruption, regroup, ..fresh() }).unwrap_err().to_string();
     assert!(error.contains("a random start"), "{error}");
@@ -105,11 +106,14 @@ fn clouds_too_small_are_named_and_smaller_ones_taken_whole() {
     visit(
         &dataset,
         "train",
-        &EvalConfig { regroup: Some(FreshStart { points: 1000, seed: None, repeats: false }), ..fresh() },
+        &EvalConfig {
+            regroup: Some(FreshStart { points: 1000, seed: None, repeats: false, outliers: 0.0 }),
+            ..fresh()
+        },
     )
     .unwrap();
     let config = EvalConfig {
-        regroup: Some(FreshStart { points: 1000, seed: None, repeats: false }),
+        regroup: Some(FreshStart { points: 1000, seed: None, repeats: false, outliers: 0.0 }),
         groups: 42,
         ..fresh()
     };
@@ -117,7 +121,7 @@ fn clouds_too_small_are_named_and_smaller_ones_taken_whole() {
     assert!(error.starts_with("sample s0") && error.contains("cannot be grouped"), "{error}");
     assert!(error.contains("42"), "{error}");
     // Where that is asked for, their points are repeated: the first centers are all of them, and nothing else comes.
-    let regroup = Some(FreshStart { points: 1000, seed: None, repeats: true });
+    let regroup = Some(FreshStart { points: 1000, seed: None, repeats: true, outliers: 0.0 });
     let truth = samples(&dataset, "train");
     for batch in visit(&dataset, "train", &EvalConfig { regroup, ..config }).unwrap() {
         assert!(batch.patches.iter().all(|x| x.is_finite()));
@@ -128,6 +132,28 @@ fn clouds_too_small_are_named_and_smaller_ones_taken_whole() {
             assert!(centers.iter().all(|p| points.contains(p)), "{id}");
         }
     }
+}
+
+#[test]
+fn points_that_stand_alone_are_left_out_before_clouds_are_grouped() {
+    let (_folder, dataset) = dataset(4);
+    let truth = samples(&dataset, "train");
+    let outliers = 1.2;
+    let all = Some(FreshStart { points: 1000, seed: None, repeats: true, outliers });
+    let config = EvalConfig { regroup: all, groups: 41, group_size: 1, ..fresh() };
+    let mut left_out = 0;
+    for batch in visit(&dataset, "train", &config).unwrap() {
+        for (id, centers) in batch.sample_ids.iter().zip(batch.centers.chunks_exact(3 * 41)) {
+            let points = cloud(&truth[id]);
+            let kept = keep_neighborly(&points, outliers).unwrap();
+            let centers = centers.as_chunks::<3>().0;
+            for (i, point) in (0..).zip(&points) {
+                assert_eq!(centers.contains(point), kept.contains(&i), "{id}");
+            }
+            left_out += points.len() - kept.len();
+        }
+    }
+    assert!(left_out > 0, "the clouds of the fixture have points that stand alone by that measure");
 }
 
 #[test]

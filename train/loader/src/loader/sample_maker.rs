@@ -1,5 +1,9 @@
 //! How a row of a decoded row group becomes a sample of a batch.
 
+use std::borrow::Cow;
+
+use jepa3d_grouping::keep_neighborly;
+
 use super::row_group::DecodedRowGroup;
 use super::row_group_views::EncodedView;
 use super::view_maker::{AskedPatches, ViewMaker};
@@ -8,7 +12,7 @@ use crate::batch::{Batch, PatchSlot};
 use crate::batch_points::PointScope;
 use crate::corruption::{CloudUpright, Corruption};
 use crate::error::Result;
-use crate::patches::{PatchMaker, PatchScratch, SourceCloud};
+use crate::patches::{PatchMaker, PatchScratch, SourceCloud, refuse};
 use crate::sample_key::SampleKey;
 
 /// A row of a decoded row group, as one epoch shows it.
@@ -39,6 +43,8 @@ pub(super) struct SampleMaker {
     pub has_labels: bool,
     /// Whether clouds of too few points that are grouped afresh for evaluation are filled up with them.
     pub repeats: bool,
+    /// Which points of clouds that are grouped afresh for evaluation stand alone and are left out; 0: none.
+    pub outliers: f64,
     /// Of clouds that are grouped afresh, before they are.
     pub corruption: Option<Corruption>,
 }
@@ -133,18 +139,21 @@ impl SampleMaker {
         out: &mut PatchSlot<'_>,
     ) -> Result<()> {
         let fewest = out.centers.len().max(out.patches.len() / out.centers.len());
-        let points = cloud.points;
-        let made = match self.corruption {
-            Some(corruption) => {
-                corruption.apply(cloud.id, &CloudUpright { points, up: self.patches.up() }, fewest)
-            }
-            None if self.repeats && (1..fewest).contains(&points.len()) => {
-                points.iter().copied().cycle().take(fewest).collect()
-            }
-            None => return self.patches.cut_canonical(cloud, scratch, out),
-        };
+        let mut points = Cow::Borrowed(cloud.points);
+        if let Some(corruption) = self.corruption {
+            let upright = CloudUpright { points: &points, up: self.patches.up() };
+            points = corruption.apply(cloud.id, &upright, fewest).into();
+        }
+        if self.outliers > 0.0 {
+            let kept = keep_neighborly(&points, self.outliers).map_err(|e| refuse(cloud.id, &e))?;
+            points = kept.into_iter().map(|i| points[i as usize]).collect();
+        }
+        let may_repeat = self.repeats || self.corruption.is_some();
+        if may_repeat && (1..fewest).contains(&points.len()) {
+            points = points.iter().copied().cycle().take(fewest).collect();
+        }
         let SourceCloud { id, key, visible, change, .. } = *cloud;
-        let made = SourceCloud { id, key, points: &made, visible, change };
+        let made = SourceCloud { id, key, points: &points, visible, change };
         self.patches.cut_canonical(&made, scratch, out)
     }
 
