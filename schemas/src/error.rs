@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use parquet::errors::ParquetError;
+
+use crate::regular_file::is_error_of_machine;
+
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +24,7 @@ pub enum Error {
         /// The shard.
         path: PathBuf,
         /// The decoder's reason.
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
     },
     /// A shard or manifest is well-formed but not what the contract says.
     #[error("{path}: {what}: expected {expected}, found {found}", path = path.display())]
@@ -66,8 +70,20 @@ impl Error {
     }
 
     /// A decoder error about the shard at `path`.
-    pub(crate) fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
+    pub(crate) fn parquet(path: &Path, source: ParquetError) -> Self {
         Self::Parquet { path: path.to_owned(), source }
+    }
+
+    /// Whether the machine is at fault, or another process in the way: the same command may succeed later, or elsewhere.
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => is_error_of_machine(source),
+            Self::Parquet { source: ParquetError::External(cause), .. } => {
+                cause.downcast_ref().is_some_and(is_error_of_machine)
+            }
+            Self::Busy { .. } => true,
+            _ => false,
+        }
     }
 
     /// Something at `path` that the contract does not allow.

@@ -1,4 +1,6 @@
 //! The lock of a folder that one process at a time may write: a file in it, locked until the process ends, however it does.
+//!
+//! Some network disks (Lustre, old NFS) are mounted without `flock`. There nobody can be kept out: a warning says so.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -22,9 +24,9 @@ impl FolderLock {
     ///
     /// # Errors
     /// Fails if another process holds it (the error names its number and machine, as far as they are known), or the system
-    /// cannot lock the file.
+    /// cannot lock the file, though its disk has locks.
     pub fn take(folder: &Path, path: &Path) -> Result<Self> {
-        Self::lock(folder, path, false)
+        Self::lock(folder, path, false, File::try_lock)
     }
 
     /// Takes the lock file `path` of `folder` together with others that share it.
@@ -32,23 +34,28 @@ impl FolderLock {
     /// # Errors
     /// Fails like [`FolderLock::take`], if another process wants it alone.
     pub fn share(folder: &Path, path: &Path) -> Result<Self> {
-        Self::lock(folder, path, true)
+        Self::lock(folder, path, true, File::try_lock_shared)
     }
 
-    fn lock(folder: &Path, path: &Path, is_shared: bool) -> Result<Self> {
+    fn lock(
+        folder: &Path,
+        path: &Path,
+        is_shared: bool,
+        try_lock: impl Fn(&File) -> std::result::Result<(), TryLockError>,
+    ) -> Result<Self> {
         let wrong = |e| Error::io(path, e);
         loop {
             // A holder that is done may have taken the folder of the file away.
             path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(wrong)?;
             let open = File::options().create(true).append(true).read(true).open(path);
             let file = open.map_err(wrong)?;
-            let locked = if is_shared { file.try_lock_shared() } else { file.try_lock() };
-            match locked {
+            match try_lock(&file) {
                 Ok(()) if !is_same_file(&file, path) => continue, // removed by the holder before
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::Busy { path: folder.to_owned(), holders: name_holders(path) });
                 }
+                Err(TryLockError::Error(e)) if is_unsupported(&e) => warn_of_no_lock(folder, &e),
                 Err(TryLockError::Error(e)) => return Err(wrong(e)),
             }
             let lock = Self { path: path.to_owned(), file, is_shared };
@@ -74,6 +81,23 @@ impl Drop for FolderLock {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// Whether a disk refuses every lock: it is mounted without, or its lock server is not there.
+fn is_unsupported(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    if let Some(code) = error.raw_os_error() {
+        return [libc::ENOSYS, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOLCK].contains(&code);
+    }
+    error.kind() == std::io::ErrorKind::Unsupported
+}
+
+fn warn_of_no_lock(folder: &Path, reason: &std::io::Error) {
+    tracing::warn!(
+        "{}: this disk has no locks ({reason}), so no other process is kept from writing here: run one command at a time on \
+         this folder; only `prepare --task` and `--tasks` go together",
+        folder.display()
+    );
 }
 
 #[cfg(unix)]
@@ -151,6 +175,30 @@ mod tests {
         assert!(error.contains("is writing here (process "), "{error}");
         drop(second);
         FolderLock::take(folder.path(), &path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_disk_without_locks_is_warned_of_and_other_errors_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/lock");
+        let refuse = |code| {
+            let error = move || TryLockError::Error(std::io::Error::from_raw_os_error(code));
+            FolderLock::lock(folder.path(), &path, false, move |_| Err(error()))
+        };
+        for code in [libc::ENOSYS, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOLCK] {
+            let first = refuse(code).unwrap();
+            drop(refuse(code).unwrap());
+            drop(first);
+            assert!(!path.exists(), "{code}: nothing is left behind");
+        }
+        for code in [libc::EIO, libc::EACCES, libc::ESTALE] {
+            let error = refuse(code).unwrap_err();
+            assert!(matches!(error, Error::Io { .. }), "{code}: {error}");
+        }
+        let busy =
+            FolderLock::lock(folder.path(), &path, true, |_| Err(TryLockError::WouldBlock)).unwrap_err();
+        assert!(matches!(busy, Error::Busy { .. }) && busy.is_of_machine(), "{busy}");
     }
 
     #[test]
