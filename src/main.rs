@@ -1,7 +1,7 @@
 //! The command line of jepa3d, and nothing else: arguments in, a report and an exit code out.
 //!
 //! Exit codes: 0 done; 1 done, but more objects were quarantined than allowed, or a check
-//! failed; 2 could not run.
+//! failed; 2 could not run; 3 could not run or go on for a fault of the machine: try again.
 
 mod commands;
 mod presets;
@@ -115,7 +115,7 @@ fn main() -> ExitCode {
         Ok(commands::Conclusion::Failed) => ExitCode::from(1),
         Err(error) => {
             commands::tell(format_args!("error: {}", message(&error)));
-            ExitCode::from(2)
+            ExitCode::from(commands::exit_code(&error))
         }
     }
 }

@@ -74,7 +74,7 @@ pub enum Error {
         file: String,
     },
     /// A task number beyond the plan.
-    #[error("--task {task}: expected a number below {total}")]
+    #[error("--task {task}: expected a number below {total}, the tasks of the plan; --dry-run lists them")]
     NoSuchTask {
         /// The number given.
         task: usize,
@@ -143,6 +143,19 @@ pub enum Error {
         /// Dataset name.
         dataset: String,
     },
+}
+
+impl Error {
+    /// Whether the machine is at fault, or another process in the way, and not what was asked: the same command may succeed
+    /// later, or on another machine.
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Contract(error) => error.is_of_machine(),
+            Self::Dataset(error) => error.is_of_machine(),
+            Self::Machine { .. } | Self::DataGone { .. } | Self::Threads { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// Result of this crate.

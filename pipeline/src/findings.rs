@@ -18,10 +18,12 @@ pub(crate) struct Findings {
     pub warnings: WarningCounts,
     /// Objects that were quarantined for too few points.
     pub too_few: usize,
+    /// Objects and views that are quarantined.
+    pub failures: usize,
 }
 
 impl Findings {
-    /// Of a complete dataset, from its catalog and quarantine; of a single task, from its records.
+    /// Of a complete dataset, from its catalog and quarantine; of some tasks, from their records.
     ///
     /// # Errors
     /// Fails if they cannot be read, or are not those that were written.
@@ -33,8 +35,7 @@ impl Findings {
     ) -> Result<Self> {
         match (manifest, part) {
             (Some(manifest), _) => Self::of_dataset(folder, manifest),
-            (None, PlanPart::Task(number)) => Self::of_task(plan, folder, number),
-            (None, _) => Ok(Self::default()),
+            (None, _) => Self::of_tasks(plan, folder, part),
         }
     }
 
@@ -44,26 +45,31 @@ impl Findings {
             // What the catalog says of views counts only if the manifest has any.
             catalog.iter_mut().for_each(|row| row.views = None);
         }
-        Ok(Self::count(&catalog, &read_quarantine(&folder.out, manifest)?))
+        Ok(Self::count(&catalog, &read_quarantine(&folder.out, manifest)?, manifest.failures()))
     }
 
-    fn of_task(plan: &PreparePlan, folder: &OutputFolder, number: usize) -> Result<Self> {
-        let Some(task) = plan.tasks.get(number) else { return Ok(Self::default()) };
-        let points = PointsRecord::read(folder, task, &plan.hash)?;
-        let views = plan.views_hash.as_ref().map(|hash| ViewsRecord::read(folder, task, hash)).transpose()?;
-        let (mut catalog, quarantine) =
-            points.map(|record| (record.catalog, record.quarantine)).unwrap_or_default();
-        let of_views = views.flatten().map(|record| record.rows).unwrap_or_default();
-        catalog.extend(of_views.into_iter().map(|row| CatalogRow {
-            id: row.id,
-            views: Some(row.counts),
-            ..CatalogRow::default()
-        }));
-        Ok(Self::count(&catalog, &quarantine))
+    fn of_tasks(plan: &PreparePlan, folder: &OutputFolder, part: PlanPart) -> Result<Self> {
+        let (mut catalog, mut quarantine, mut failures) = (Vec::new(), Vec::new(), 0);
+        for task in part.numbers(plan.tasks.len()).map(|number| &plan.tasks[number]) {
+            if let Some(points) = PointsRecord::read(folder, task, &plan.hash)? {
+                failures += points.quarantine.len();
+                catalog.extend(points.catalog);
+                quarantine.extend(points.quarantine);
+            }
+            let Some(hash) = &plan.views_hash else { continue };
+            let Some(views) = ViewsRecord::read(folder, task, hash)? else { continue };
+            failures += views.quarantine.len();
+            catalog.extend(views.rows.into_iter().map(|row| CatalogRow {
+                id: row.id,
+                views: Some(row.counts),
+                ..CatalogRow::default()
+            }));
+        }
+        Ok(Self::count(&catalog, &quarantine, failures))
     }
 
-    fn count(catalog: &[CatalogRow], quarantine: &[QuarantineRow]) -> Self {
+    fn count(catalog: &[CatalogRow], quarantine: &[QuarantineRow], failures: usize) -> Self {
         let too_few = quarantine.iter().filter(|row| has_too_few(row)).count();
-        Self { warnings: count_warnings(catalog), too_few }
+        Self { warnings: count_warnings(catalog), too_few, failures }
     }
 }

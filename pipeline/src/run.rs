@@ -1,4 +1,4 @@
-//! Prepares a whole dataset, one task of it, or merges finished tasks; every call continues
+//! Prepares a whole dataset, some tasks of it, or merges finished tasks; every call continues
 //! where the last one, however it ended, left off.
 //!
 //! A task has up to two shards, of points and of views, each with a record of its own in
@@ -45,13 +45,13 @@ pub fn run(
         folder.clear_temporaries()?;
         folder.repair_config(plan)?;
         write_card(out, &manifest)?;
-        return report_done(plan, &folder, manifest);
+        return report_findings(plan, &folder, PlanPart::Whole, Some(manifest));
     }
     folder.create(plan)?;
     let _lock = folder.lock(request.part.shares_folder())?;
     if let Some(manifest) = find_finished(plan, &folder)? {
         // Another process finished the dataset before the lock was ours.
-        return report_done(plan, &folder, manifest);
+        return report_findings(plan, &folder, PlanPart::Whole, Some(manifest));
     }
     let has_points = reopen(plan, &folder, request.part)?;
     let jobs = build_pool(request.threads)?.install(|| -> Result<_> {
@@ -64,18 +64,11 @@ pub fn run(
         last = progress;
         report(progress);
     })?;
-    let manifest = match request.part {
-        PlanPart::Task(_) => None,
-        PlanPart::Whole | PlanPart::Finalize => Some(finalize(plan, &folder)?),
-    };
-    let concerned = match request.part {
-        PlanPart::Whole => plan.tasks.len(),
-        PlanPart::Task(_) => 1,
-        PlanPart::Finalize => 0,
-    };
-    let (tasks_done, tasks_skipped) = (jobs.len(), concerned - jobs.len());
-    let Findings { warnings, too_few } = Findings::collect(plan, &folder, request.part, manifest.as_ref())?;
-    Ok(PrepareReport { manifest, tasks_done, tasks_skipped, progress: last, warnings, too_few })
+    let manifest = if request.part.shares_folder() { None } else { Some(finalize(plan, &folder)?) };
+    let found = report_findings(plan, &folder, request.part, manifest)?;
+    let is_merged = request.part == PlanPart::Finalize;
+    let tasks_skipped = if is_merged { 0 } else { found.tasks_skipped - jobs.len() };
+    Ok(PrepareReport { tasks_done: jobs.len(), tasks_skipped, progress: last, ..found })
 }
 
 /// Refuses what cannot be done to this folder.
@@ -114,14 +107,22 @@ fn find_finished(plan: &PreparePlan, folder: &OutputFolder) -> Result<Option<Man
     Ok(Some(manifest))
 }
 
-/// The report of a dataset that was complete already.
-fn report_done(plan: &PreparePlan, folder: &OutputFolder, manifest: Manifest) -> Result<PrepareReport> {
-    let Findings { warnings, too_few } = Findings::collect(plan, folder, PlanPart::Whole, Some(&manifest))?;
+/// The report of a part that needed nothing, with what there is to tell of it.
+fn report_findings(
+    plan: &PreparePlan,
+    folder: &OutputFolder,
+    part: PlanPart,
+    manifest: Option<Manifest>,
+) -> Result<PrepareReport> {
+    let Findings { warnings, too_few, failures } = Findings::collect(plan, folder, part, manifest.as_ref())?;
+    let tasks = part.numbers(plan.tasks.len());
     Ok(PrepareReport {
-        manifest: Some(manifest),
+        manifest,
         tasks_done: 0,
-        tasks_skipped: plan.tasks.len(),
+        tasks_skipped: tasks.clone().count(),
         progress: Progress::default(),
+        objects: tasks.map(|number| plan.tasks[number].objects.len()).sum(),
+        failures,
         warnings,
         too_few,
     })
@@ -158,12 +159,9 @@ fn pending_jobs<'a>(
         };
         Ok((points || views).then_some(ShardJob { task, points, views }))
     };
-    let wanted = match part {
-        PlanPart::Whole | PlanPart::Finalize => &plan.tasks[..],
-        PlanPart::Task(number) => &plan.tasks[number..=number],
-    };
+    let wanted: Vec<&ShardTask> = part.numbers(plan.tasks.len()).map(|number| &plan.tasks[number]).collect();
     let jobs: Vec<Option<ShardJob<'a>>> =
-        wanted.par_iter().with_max_len(1).map(job).collect::<Result<_>>()?;
+        wanted.into_par_iter().with_max_len(1).map(job).collect::<Result<_>>()?;
     let is_merged = part == PlanPart::Finalize;
     Ok(jobs.into_iter().flatten().filter(|_| !is_merged).collect())
 }

@@ -13,6 +13,7 @@ pub(crate) mod fewshot;
 mod fewshot_report;
 pub(crate) mod finetune;
 pub(crate) mod inspect;
+mod job_index;
 mod judged_labels;
 pub(crate) mod live;
 pub(crate) mod prepare;
@@ -46,6 +47,13 @@ pub(crate) enum Conclusion {
     Done,
     /// Exit code 1.
     Failed,
+}
+
+/// The exit code of a command that did not come to its end: 3 if the machine is at fault or another process in the way, so that
+/// the same command may succeed later or elsewhere, 2 if it would not. Commands on raw data and prepared sets tell the two apart.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    let cause = error.downcast_ref::<jepa3d_pipeline::Error>();
+    if cause.is_some_and(jepa3d_pipeline::Error::is_of_machine) { 3 } else { 2 }
 }
 
 /// Where a command runs and how it reports.

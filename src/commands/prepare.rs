@@ -12,6 +12,7 @@ use jepa3d_pipeline::{
 use jepa3d_schemas::printable;
 use serde::Serialize;
 
+use super::job_index::{JobIndex, TaskShare};
 use super::progress::Meter;
 use super::{Conclusion, print, print_json, tell, threads};
 use crate::presets::{self, Verb};
@@ -43,11 +44,14 @@ pub(crate) struct Args {
     #[arg(long)]
     max_failures: Option<usize>,
     /// Print the plan and the resolved config, write nothing.
-    #[arg(long, conflicts_with_all = ["task", "finalize"])]
+    #[arg(long, conflicts_with_all = ["task", "tasks", "finalize"])]
     dry_run: bool,
-    /// Write only shard I of the plan; any order, any machine.
-    #[arg(long, value_name = "I", conflicts_with = "finalize")]
-    task: Option<usize>,
+    /// Write only shard I of the plan; any order, any machine. auto: the index of a Slurm, Kubernetes or AWS Batch array job.
+    #[arg(long, value_name = "I|auto", conflicts_with_all = ["tasks", "finalize"])]
+    task: Option<JobIndex>,
+    /// Write only every N-th shard of the plan, from shard K on: the share of one of N jobs.
+    #[arg(long, value_name = "K/N|auto/N", conflicts_with = "finalize")]
+    tasks: Option<TaskShare>,
     /// Merge the shards of all tasks into a complete dataset.
     #[arg(long)]
     finalize: bool,
@@ -81,6 +85,9 @@ struct PrepareSummary {
     warnings: BTreeMap<String, WarningCount>,
     notes: Vec<String>,
     too_few: usize,
+    /// Objects of the dataset, or of the tasks that were asked for.
+    #[serde(skip)]
+    concerned: usize,
     seconds: f64,
     objects_per_second: f64,
 }
@@ -100,11 +107,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         dry_run(&plan, args.json)?;
         return Ok(Conclusion::Done);
     }
-    let part = match args.task {
-        Some(task) => PlanPart::Task(task),
-        None if args.finalize => PlanPart::Finalize,
-        None => PlanPart::Whole,
-    };
+    let part = part(args, plan.tasks.len())?;
     let (mut meter, mut has_begun) = (Meter::new("objects"), false);
     let only_views = args.only == Some(Only::Views);
     let request = PrepareRequest { part, only_views, threads: threads(args.threads) };
@@ -119,6 +122,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         _ => "not begun",
     })?;
     summarize(args, &plan, &report, start.elapsed().as_secs_f64())
+}
+
+/// What of a plan with `tasks` is asked for.
+fn part(args: &Args, tasks: usize) -> anyhow::Result<PlanPart> {
+    let part = match (args.task, args.tasks) {
+        (Some(task), _) => task.choose(tasks)?,
+        (None, Some(share)) => share.choose()?,
+        (None, None) if args.finalize => PlanPart::Finalize,
+        (None, None) => PlanPart::Whole,
+    };
+    if let PlanPart::Share { first, step } = part
+        && first >= tasks
+    {
+        tell(format_args!(
+            "note: --tasks {first}/{step}: the plan has {tasks} tasks, none of them in this share"
+        ));
+    }
+    Ok(part)
 }
 
 fn config(args: &Args) -> anyhow::Result<PrepareConfig> {
@@ -197,7 +218,7 @@ fn summarize(
 ) -> anyhow::Result<Conclusion> {
     let progress = report.progress;
     let manifest = report.manifest.as_ref();
-    let failures = manifest.map_or(progress.quarantined, |m| m.failures());
+    let failures = report.failures;
     let views = manifest.and_then(|m| m.views.as_ref());
     let summary = PrepareSummary {
         out: args.out.clone(),
@@ -213,6 +234,7 @@ fn summarize(
         warnings: report.warnings.clone(),
         notes: plan.dataset.notes(),
         too_few: report.too_few,
+        concerned: report.objects,
         seconds,
         objects_per_second: progress.done as f64 / seconds,
     };
@@ -224,7 +246,7 @@ fn summarize(
     if let Some(manifest) = manifest.filter(|_| failures > 0) {
         show_quarantine(&args.out, &read_quarantine(&args.out, manifest)?);
     }
-    show_findings(args, plan, &summary);
+    show_findings(plan, &summary);
     let allowed = plan.config.run.max_failures;
     if failures > allowed {
         let what = if summary.views_failed > 0 { "objects and views" } else { "objects" };
@@ -266,7 +288,7 @@ fn summary_text(summary: &PrepareSummary, is_complete: bool) -> String {
 }
 
 /// What a user should know before training on it, a line each: notes, warnings by name, objects that a setting keeps.
-fn show_findings(args: &Args, plan: &PreparePlan, summary: &PrepareSummary) {
+fn show_findings(plan: &PreparePlan, summary: &PrepareSummary) {
     for note in &summary.notes {
         tell(format_args!("note: {note}"));
     }
@@ -275,11 +297,10 @@ fn show_findings(args: &Args, plan: &PreparePlan, summary: &PrepareSummary) {
         tell(format_args!("warning: {name}: {objects} {what}, for example {example}: {text}"));
     }
     if summary.too_few > 0 {
-        let all = args.task.map_or(plan.objects(), |task| plan.tasks[task].objects.len());
         tell(format_args!(
-            "{} of {all} objects have fewer than groups.points = {} points: \
+            "{} of {} objects have fewer than groups.points = {} points: \
              cloud.too_few = \"repeat\" keeps them (real lidar needs it)",
-            summary.too_few, plan.config.groups.points
+            summary.too_few, summary.concerned, plan.config.groups.points
         ));
     }
 }

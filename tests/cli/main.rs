@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers beside the tests unwrap as they do")]
 
 mod ablate;
+mod array_jobs;
 mod bad_input;
 mod carried_encoder;
 mod command_line;

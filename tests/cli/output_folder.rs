@@ -84,7 +84,7 @@ fn a_folder_in_use_is_refused() {
     prepare_small(&out, &["--task", "0"]).expect(0);
     let lock = File::options().append(true).open(out.join(".jepa3d/lock")).unwrap();
     let refused = |args: &[&str]| {
-        let run = prepare_small(&out, args).expect(2);
+        let run = prepare_small(&out, args).expect(3);
         assert!(run.stderr.contains("another jepa3d process is writing here"), "{}", run.stderr);
     };
     // Another task shares the folder, a whole run or a merge wants it alone.
@@ -162,7 +162,7 @@ fn a_full_disk_is_named_and_the_same_command_continues() {
     let prepare = |out: &Path| finish(prepare_command(out, &sets, &[]));
     prepare(&roomy).expect(0);
     let out = at.join("out");
-    let run = prepare(&out).expect(2);
+    let run = prepare(&out).expect(3);
     assert!(
         run.stderr.contains("not finished; what is written stays, the same command continues"),
         "{}",
@@ -180,7 +180,7 @@ fn a_full_disk_is_named_and_the_same_command_continues() {
         assert_eq!(std::fs::read(path).unwrap(), std::fs::read(there).unwrap());
     }
     let written: Vec<_> = left.iter().map(|p| p.metadata().unwrap().modified().unwrap()).collect();
-    prepare(&out).expect(2);
+    prepare(&out).expect(3);
     disk.enlarge();
     prepare(&out).expect(0);
     assert!(left.iter().map(|p| p.metadata().unwrap().modified().unwrap()).eq(written), "not written again");

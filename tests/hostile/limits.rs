@@ -54,7 +54,7 @@ fn too_few_open_files() {
     for files in 4..20 {
         remove(&out);
         let ran = limited(&format!("ulimit -n {files}"), &args, soon());
-        refused += usize::from(ran.code == Some(2));
+        refused += usize::from(ran.code == Some(3));
         let case = format!("ulimit -n {files}");
         findings.note(ran.death().filter(|_| files > 5).map(|death| format!("{case}: {death}")));
         findings.check(ran.code != Some(1), || format!("{case}: {}", ran.ending()));
@@ -129,7 +129,7 @@ fn reads_that_fail_once() {
             let case = format!("{call}: {error}");
             findings.note(ran.death().map(|death| format!("{case}: {death}")));
             // A call that is not made, or made again, fails nothing.
-            let is_right = ran.is_done() || (ran.code == Some(2) && ran.says("03.off"));
+            let is_right = ran.is_done() || (ran.code == Some(3) && ran.says("03.off"));
             findings.check(is_right, || format!("{case}: {}", ran.ending()));
             findings.note(recover(&args, &out, &expected).map(|fault| format!("{case}: {fault}")));
         }
