@@ -2,9 +2,10 @@
 
 Geometry (:func:`fps`, :func:`knn`, :func:`neighborly`, :func:`patches`, :func:`voxels`, :func:`sample_surface`, :func:`render`, :func:`visible`) works
 on numpy arrays and torch CPU tensors; :class:`Dataset` and :class:`Loader` read what `jepa3d prepare` wrote;
-:class:`jepa3d.torch.PointEncoder` is a trained encoder as an ``nn.Module``; :func:`run` runs any command of the tool.
+:class:`jepa3d.torch.PointEncoder` is a trained encoder as an ``nn.Module``; :func:`run` runs any command of the tool, and
+:func:`jepa3d.ray.prepare` prepares on a cluster.
 
-Only numpy is needed. torch, polars and pyarrow are used where they are asked for, and named where they are missing.
+Only numpy is needed. torch, polars, pyarrow and ray are used where they are asked for, and named where they are missing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from .geometry import (
 )
 
 if TYPE_CHECKING:
-    from . import torch
+    from . import ray, torch
     from .loading import Loader
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "normalize",
     "patches",
     "prepare",
+    "ray",
     "render",
     "run",
     "run_json",
@@ -75,9 +77,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What needs torch is imported when it is asked for: ``import jepa3d`` stays quick."""
+    """What needs torch or ray is imported when it is asked for: ``import jepa3d`` stays quick."""
     if name == "Loader":
         return importlib.import_module(".loading", __name__).Loader
-    if name == "torch":
-        return importlib.import_module(".torch", __name__)
+    if name in ("torch", "ray"):
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

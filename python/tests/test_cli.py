@@ -33,6 +33,6 @@ def test_the_script_is_the_tool():
 
 
 def test_importing_the_package_imports_numpy_alone():
-    code = "import sys, jepa3d; print([m for m in ('torch', 'polars', 'pyarrow') if m in sys.modules])"
+    code = "import sys, jepa3d; print([m for m in ('torch', 'polars', 'pyarrow', 'ray') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
