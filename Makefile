@@ -8,7 +8,8 @@ JEPA3D = $(TARGET)/release/jepa3d
 
 .PHONY: build demo demo-all weights results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
-	test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables bench-geometry bench-render bench-prepare \
+	test-ray test-slurm test-recipes test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables \
+	bench-geometry bench-render bench-prepare \
 	wheel test-python bench-python-loader bench-python-geometry bench-memory bench-loader bench-tokenizer bench-train \
 	bench-finetune bench-variants bench-rerun bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
 
@@ -147,6 +148,18 @@ wheel: build
 test-python: build
 	$(CARGO) build --release --locked --workspace --examples
 	scripts/test-python $(PYTHON) $(TARGET)
+
+# Preparing on a real Ray and on a real Slurm of this machine, and the recipes for Kubernetes and AWS Batch (docs/scale). Each
+# says what is missing where it cannot run: packages ray; slurm-wlm and munge of Debian, and root; kubernetes-validate, pyyaml
+# and botocore in PYTHON.
+test-ray: build
+	JEPA3D_TEST_DATA=$(abspath $(TEST_DATA)) scripts/test-ray $(PYTHON) $(TARGET)
+test-slurm: build
+	@if test -d $(TEST_DATA)/shapedb; then set -- folder-views --data $(abspath $(TEST_DATA))/shapedb --set shards.rows=16 \
+		--set shards.row_group=8 --set run.max_failures=20; else set -- synthetic-views --set shards.rows=16; fi; \
+		scripts/test-slurm $(JEPA3D) "$$@"
+test-recipes: build
+	$(PYTHON) scripts/check-recipes $(JEPA3D)
 
 lint:
 	$(CARGO) fmt --all --check
