@@ -10,6 +10,7 @@ use crate::output_folder::{OutputFolder, remove_unless_gone};
 use crate::plan::{PreparePlan, ShardTask};
 use crate::quarantine::{QuarantineRow, read_quarantine};
 use crate::record::{PointsRecord, SampleViewsRow, ShardRecord, ViewsRecord};
+use crate::request::PlanPart;
 
 /// Writes the records of points and views of every task, then removes the manifest; a record
 /// without its shard counts as not done. Several tasks may do this at once: they write the same.
@@ -38,13 +39,15 @@ pub(crate) fn reopen_points(plan: &PreparePlan, folder: &OutputFolder) -> Result
 ///
 /// The manifest goes first, the files of another config after it: whatever dies in between
 /// leaves a dataset that is complete without views, and names that are written again. Tasks that
-/// share the folder leave the old files to be written over.
+/// share the folder leave the old files to be written over, and look at no record but their own: together they would read every
+/// record as often as there are tasks.
 ///
 /// # Errors
 /// Fails if a record or the manifest cannot be written, or an old file cannot be removed.
-pub(crate) fn reopen_views(plan: &PreparePlan, folder: &OutputFolder, is_alone: bool) -> Result<()> {
+pub(crate) fn reopen_views(plan: &PreparePlan, folder: &OutputFolder, part: PlanPart) -> Result<()> {
     let Some(hash) = &plan.views_hash else { return Ok(()) };
-    plan.tasks.iter().try_for_each(|task| ViewsRecord::remove_other(folder, task.number, hash))?;
+    let mut concerned = part.numbers(plan.tasks.len());
+    concerned.try_for_each(|number| ViewsRecord::remove_other(folder, number, hash))?;
     let Some(manifest) = Manifest::find(&folder.out)? else { return Ok(()) };
     let Some(views) = &manifest.views else { return Ok(()) };
     if views.plan == *hash {
@@ -62,7 +65,7 @@ pub(crate) fn reopen_views(plan: &PreparePlan, folder: &OutputFolder, is_alone: 
     manifest.without_views().write(&folder.out)?;
     // Only files that this plan would write: a manifest is no list of what to remove.
     let ours = plan.tasks.iter().map(ShardTask::views_file);
-    for file in ours.filter(|file| is_alone && listed.contains(file)) {
+    for file in ours.filter(|file| !part.shares_folder() && listed.contains(file)) {
         remove_unless_gone(&folder.out.join(file))?;
     }
     Ok(())

@@ -132,13 +132,12 @@ fn report_findings(
 fn reopen(plan: &PreparePlan, folder: &OutputFolder, part: PlanPart) -> Result<bool> {
     folder.claim(plan)?;
     let has_points = folder.find_complete_points()?.is_some();
-    let is_alone = !part.shares_folder();
     if has_points {
-        reopen_views(plan, folder, is_alone)?;
+        reopen_views(plan, folder, part)?;
     } else {
         reopen_points(plan, folder)?;
     }
-    if is_alone {
+    if !part.shares_folder() {
         folder.clear_temporaries()?;
     }
     Ok(has_points)
