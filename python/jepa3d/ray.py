@@ -104,9 +104,8 @@ def prepare(
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     job = _Job((*arguments, "--threads", str(threads)), os.environ.get("JEPA3D_BINARY"), __version__)
-    remote = ray.remote(_prepare_shard).options(
-        num_cpus=threads, max_retries=retries, retry_exceptions=[_TryAgain], **(options or {})
-    )
+    ours = {"num_cpus": threads, "max_retries": retries, "retry_exceptions": [_TryAgain]}
+    remote = ray.remote(_prepare_shard).options(**{**ours, **(options or {})})
     pending = {remote.remote(job, row["task"]): row for row in plan}
     _wait(pending, progress)
     return _merge(arguments)
