@@ -8,7 +8,7 @@ JEPA3D = $(TARGET)/release/jepa3d
 
 .PHONY: build demo demo-all weights results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
-	test-ray test-slurm test-recipes test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables \
+	test-ray test-slurm test-recipes test-object-store test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables \
 	bench-geometry bench-render bench-prepare \
 	wheel test-python bench-python-loader bench-python-geometry bench-memory bench-loader bench-tokenizer bench-train \
 	bench-finetune bench-variants bench-rerun bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
@@ -185,6 +185,14 @@ test-hostile:
 test-render:
 	JEPA3D_TEST_DATA=$(TEST_DATA) $(CARGO) test --release --locked --workspace --test raycast --test correspondences \
 		-- --ignored --nocapture
+
+# Object stores (feature `object-store`): over a store in memory that fails, then the binary against a real S3 server and Azurite with
+# faults, kills and a full cache. Needs `pip install "moto[server]"` in $(PYTHON) and `npm install azurite` (AZURITE names
+# its `azurite-blob`); what is not installed is named and left out.
+test-object-store:
+	$(CARGO) build --release --locked --workspace --features object-store
+	$(CARGO) test --release --locked --workspace --features object-store --test object_stores
+	$(PYTHON) store/testing/real_servers.py $(JEPA3D)
 
 # Real libFuzzer runs, SECONDS_EACH a target (needs cargo-fuzz and a nightly toolchain).
 SECONDS_EACH ?= 60

@@ -4,12 +4,13 @@
 //! failed; 2 could not run; 3 could not run or go on for a fault of the machine: try again.
 
 mod commands;
+mod object_store;
 mod presets;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
     ablate, completions, convert, embed, export, fewshot, finetune, inspect, prepare, pretrain, probe,
@@ -30,6 +31,8 @@ struct Cli {
     /// Print more: warnings about single objects, twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    #[command(flatten)]
+    stores: object_store::StoreArgs,
 }
 
 #[derive(Subcommand)]
@@ -75,7 +78,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let level = match cli.verbose {
         0 => tracing::Level::WARN,
         1 => tracing::Level::DEBUG,
@@ -89,7 +93,19 @@ fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
     report_large_files();
-    let result = match cli.command {
+    let result = check_urls(&matches).and_then(|()| cli.stores.serve()).and_then(|()| run(cli.command));
+    match result {
+        Ok(commands::Conclusion::Done) => ExitCode::SUCCESS,
+        Ok(commands::Conclusion::Failed) => ExitCode::from(1),
+        Err(error) => {
+            commands::tell(format_args!("error: {}", message(&error)));
+            ExitCode::from(commands::exit_code(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<commands::Conclusion> {
+    match command {
         Command::Prepare(args) => prepare::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
@@ -109,15 +125,29 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Presets(args) => commands::presets::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
-    };
-    match result {
-        Ok(commands::Conclusion::Done) => ExitCode::SUCCESS,
-        Ok(commands::Conclusion::Failed) => ExitCode::from(1),
-        Err(error) => {
-            commands::tell(format_args!("error: {}", message(&error)));
-            ExitCode::from(commands::exit_code(&error))
+    }
+}
+
+/// Refuses URLs where a command reads or writes a folder of this machine: one of that name would be created.
+fn check_urls(matches: &ArgMatches) -> anyhow::Result<()> {
+    let Some((command, matches)) = matches.subcommand() else { return Ok(()) };
+    for id in matches.ids().map(clap::Id::as_str) {
+        let is_read = match (command, id) {
+            ("prepare", "out") | ("verify" | "stats", "folder") | ("inspect", "folder") => true,
+            ("prepare", _) => false,
+            (_, id) => matches!(id, "data" | "calibrate_on"),
+        };
+        let values = matches.try_get_raw(id).ok().flatten().into_iter().flatten();
+        for value in values.filter(|_| !is_read) {
+            if jepa3d_schemas::is_remote(value.as_ref()) {
+                let value = value.display();
+                anyhow::bail!(
+                    "{value}: expected a path of this machine, found a URL: object stores hold prepared datasets alone"
+                );
+            }
         }
     }
+    Ok(())
 }
 
 /// Standard error as a log writes to it: a line each time, in which nothing steers a terminal. One that cannot be written ends

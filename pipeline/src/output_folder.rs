@@ -1,15 +1,17 @@
 //! The output folder: its paths, whose it is, what of it is complete, and the lock while it is written.
 //!
 //! `OUT/.jepa3d/` holds the state of an unfinished dataset: a lock, the hashes of the plans of
-//! points and views, and one record a finished shard.
+//! points and views, and one record a finished shard. In an object store there is no lock: who begins first writes the plan, and
+//! whoever does the same task writes the same bytes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jepa3d_schemas::{
-    CATALOG_FILE, FolderLock, MANIFEST_FILE, Manifest, ShardEntry, check_hashed_toml, hashed_toml,
-    read_regular, remove_temporaries, write_atomically,
+    CATALOG_FILE, FolderLock, MANIFEST_FILE, Manifest, ShardEntry, check_hashed_toml, create_folder,
+    file_length, hashed_toml, is_remote, list_folder, read_regular, remove_file, remove_folder,
+    remove_temporaries, write_atomically, write_unless_there,
 };
 
 use crate::error::{Error, Result};
@@ -46,7 +48,7 @@ impl OutputFolder {
     /// that cannot be read.
     pub(crate) fn check_owner(&self, plan: &PreparePlan) -> Result<()> {
         let mut owner = self.find_owner()?;
-        let foreign = if owner.is_none() { self.foreign_file() } else { None };
+        let foreign = if owner.is_none() { self.foreign_file()? } else { None };
         if foreign.is_some() {
             // Another process may have begun between the two looks; its plan comes before any of these files.
             owner = self.find_owner()?;
@@ -80,11 +82,27 @@ impl OutputFolder {
 
     /// A file in a folder without a plan that a preparation would overwrite or mix with its own: none
     /// of these is written before the plan is.
-    fn foreign_file(&self) -> Option<String> {
-        let fixed = [CONFIG_FILE, CATALOG_FILE, QUARANTINE_FILE].map(str::to_owned);
-        let fixed = fixed.into_iter().filter(|file| self.out.join(file).exists());
-        let shards = files_in(&self.out, POINTS_FOLDER).into_iter().chain(files_in(&self.out, VIEWS_FOLDER));
-        fixed.chain(shards).min()
+    fn foreign_file(&self) -> Result<Option<String>> {
+        let mut found = files_in(&self.out, POINTS_FOLDER)?;
+        found.extend(files_in(&self.out, VIEWS_FOLDER)?);
+        for file in [CONFIG_FILE, CATALOG_FILE, QUARANTINE_FILE] {
+            if self.find_length(file)?.is_some() {
+                found.push(file.to_owned());
+            }
+        }
+        Ok(found.into_iter().min())
+    }
+
+    /// Bytes of a file, `None` if it is not there; a disk that does not tell counts as that, a store that does not is an error.
+    fn find_length(&self, file: &str) -> Result<Option<u64>> {
+        let path = self.out.join(file);
+        match file_length(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if is_remote(&path) && e.kind() != std::io::ErrorKind::NotFound => {
+                Err(jepa3d_schemas::Error::io(&path, e).into())
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// Creates the folders of the plan's shards and of the state.
@@ -92,25 +110,35 @@ impl OutputFolder {
         let shards = [Some(POINTS_FOLDER), plan.views_hash.as_ref().map(|_| VIEWS_FOLDER)];
         let shards = shards.into_iter().flatten().map(|name| self.out.join(name));
         for folder in shards.chain([self.state.clone()]) {
-            std::fs::create_dir_all(&folder).map_err(|e| jepa3d_schemas::Error::io(&folder, e))?;
+            create_folder(&folder)?;
         }
         Ok(())
     }
 
-    /// Locks the folder as long as the lock lives, and no longer than the process.
+    /// Locks the folder as long as the lock lives, and no longer than the process; one in an object store has no lock.
     ///
     /// # Errors
     /// Fails if another process holds a lock that cannot be `shared` with it.
-    pub(crate) fn lock(&self, shared: bool) -> Result<FolderLock> {
+    pub(crate) fn lock(&self, shared: bool) -> Result<Option<FolderLock>> {
+        if is_remote(&self.out) {
+            return Ok(None);
+        }
         let path = self.state.join("lock");
         let lock =
             if shared { FolderLock::share(&self.out, &path) } else { FolderLock::take(&self.out, &path) };
-        Ok(lock?)
+        Ok(Some(lock?))
     }
 
     /// Writes down whose the folder is.
     pub(crate) fn claim(&self, plan: &PreparePlan) -> Result<()> {
-        write_atomically(&self.state.join(PLAN_FILE), plan.hash.as_bytes())?;
+        let path = self.state.join(PLAN_FILE);
+        if !write_unless_there(&path, plan.hash.as_bytes())? {
+            // Where there is no lock, another process may have begun since the last look.
+            let found = self.read_plan()?.unwrap_or_default();
+            if found != plan.hash {
+                return Err(Error::OtherPlan { path, expected: plan.hash.clone(), found });
+            }
+        }
         self.write_config(plan)?;
         if let Some(hash) = &plan.views_hash {
             write_atomically(&self.state.join(VIEWS_PLAN_FILE), hash.as_bytes())?;
@@ -135,41 +163,57 @@ impl OutputFolder {
     pub(crate) fn find_complete(&self, plan: &PreparePlan) -> Result<Option<Manifest>> {
         let manifest = self.find_complete_points()?;
         let Some(hash) = &plan.views_hash else { return Ok(manifest) };
-        Ok(manifest.filter(|manifest| {
-            let views = manifest.views.as_ref().filter(|views| views.plan == *hash);
-            views.is_some_and(|views| views.shards.iter().all(|shard| self.is_in_place(shard)))
-        }))
+        let Some(manifest) = manifest else { return Ok(None) };
+        let Some(views) = manifest.views.as_ref().filter(|views| views.plan == *hash) else {
+            return Ok(None);
+        };
+        for shard in &views.shards {
+            if !self.is_in_place(shard)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(manifest))
     }
 
     /// The manifest, if catalog, quarantine and every points shard it lists (with its size) are in place.
     pub(crate) fn find_complete_points(&self) -> Result<Option<Manifest>> {
         let Some(manifest) = Manifest::find(&self.out)? else { return Ok(None) };
-        Ok(self.find_lost(&manifest).is_none().then_some(manifest))
+        Ok(self.find_lost(&manifest)?.is_none().then_some(manifest))
     }
 
     /// A file without which the points of `manifest` are not complete.
-    pub(crate) fn find_lost(&self, manifest: &Manifest) -> Option<String> {
-        let mut tables = [CATALOG_FILE, QUARANTINE_FILE].into_iter();
-        let lost_table = tables.find(|file| !self.out.join(file).is_file()).map(str::to_owned);
-        let lost_shard = || manifest.shards.iter().find(|s| !self.is_in_place(s)).map(|s| s.file.clone());
-        lost_table.or_else(lost_shard)
+    pub(crate) fn find_lost(&self, manifest: &Manifest) -> Result<Option<String>> {
+        for file in [CATALOG_FILE, QUARANTINE_FILE] {
+            if self.find_length(file)?.is_none() {
+                return Ok(Some(file.to_owned()));
+            }
+        }
+        for shard in &manifest.shards {
+            if !self.is_in_place(shard)? {
+                return Ok(Some(shard.file.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the file of a shard is there with its size.
-    pub(crate) fn is_in_place(&self, shard: &ShardEntry) -> bool {
-        std::fs::metadata(self.out.join(&shard.file)).is_ok_and(|file| file.len() == shard.bytes)
+    pub(crate) fn is_in_place(&self, shard: &ShardEntry) -> Result<bool> {
+        Ok(self.find_length(&shard.file)? == Some(shard.bytes))
     }
 
-    /// Whether the file of a shard is there and the one that was written; its bytes are hashed once a process.
+    /// Whether the file of a shard is there and the one that was written; its bytes are hashed once a process, unless the store
+    /// that they are in states the hash that they came with.
     ///
     /// # Errors
     /// Fails if the disk does.
     pub(crate) fn is_whole(&self, shard: &ShardEntry) -> Result<bool> {
         let key = (shard.file.clone(), shard.hash.clone());
-        if !self.is_in_place(shard) {
+        let stated = shard.is_stated(&self.out);
+        let stated = if is_remote(&self.out) { stated? } else { stated.unwrap_or(Some(false)) };
+        if stated == Some(false) {
             return Ok(false);
         }
-        if self.lock_whole().contains(&key) {
+        if stated == Some(true) || self.lock_whole().contains(&key) {
             return Ok(true);
         }
         match shard.check_file(&self.out) {
@@ -197,7 +241,7 @@ impl OutputFolder {
 
     /// Whether views are being made here, or were when a process died.
     pub(crate) fn has_unfinished_views(&self) -> bool {
-        self.state.join(VIEWS_PLAN_FILE).exists()
+        file_length(&self.state.join(VIEWS_PLAN_FILE)).is_ok()
     }
 
     /// Removes what dead processes left half-written.
@@ -209,12 +253,7 @@ impl OutputFolder {
 
     /// Removes the state of a dataset that is complete.
     pub(crate) fn remove_state(&self) -> Result<()> {
-        match std::fs::remove_dir_all(&self.state) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(jepa3d_schemas::Error::io(&self.state, e).into())
-            }
-            _ => Ok(()),
-        }
+        Ok(remove_folder(&self.state)?)
     }
 
     /// Takes the manifest away: the dataset is then not complete.
@@ -225,14 +264,18 @@ impl OutputFolder {
 
 /// Removes a file; another process may have been faster.
 pub(crate) fn remove_unless_gone(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(jepa3d_schemas::Error::io(path, e).into()),
-        _ => Ok(()),
-    }
+    Ok(remove_file(path)?)
 }
 
-/// Files of a folder of shards, as the manifest names them.
-pub(crate) fn files_in(out: &Path, folder: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(out.join(folder)).into_iter().flatten().flatten();
-    entries.map(|e| format!("{folder}/{}", e.file_name().to_string_lossy())).collect()
+/// Files of a folder of shards, as the manifest names them; none if a disk does not list them.
+///
+/// # Errors
+/// Fails if an object store does not list them.
+pub(crate) fn files_in(out: &Path, folder: &str) -> Result<Vec<String>> {
+    let path = out.join(folder);
+    let entries = match list_folder(&path) {
+        Err(e) if is_remote(&path) => return Err(jepa3d_schemas::Error::io(&path, e).into()),
+        entries => entries.unwrap_or_default(),
+    };
+    Ok(entries.into_iter().map(|entry| format!("{folder}/{}", entry.name)).collect())
 }

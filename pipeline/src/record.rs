@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jepa3d_schemas::{
     CatalogRow, CatalogViews, ShardEntry, hashed_json, parse_hashed_json, read_regular, write_atomically,
+    write_unless_there,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -66,9 +67,17 @@ pub(crate) trait ShardRecord: Serialize + DeserializeOwned {
         state.join(format!("{}-{number:05}.json", Self::PREFIX))
     }
 
-    /// Writes the record atomically, with the hash of its bytes.
+    /// Writes the record atomically, with the hash of its bytes; in an object store that of another process that did the same
+    /// task stays.
     fn write(&self, folder: &OutputFolder, number: usize) -> Result<()> {
-        Ok(write_atomically(&Self::path(&folder.state, number), hashed_json(self).as_bytes())?)
+        let (path, text) = (Self::path(&folder.state, number), hashed_json(self));
+        if write_unless_there(&path, text.as_bytes())? {
+            return Ok(());
+        }
+        match parse::<Self>(&path) {
+            Some(found) if (found.plan(), found.shard()) == (self.plan(), self.shard()) => Ok(()),
+            _ => Ok(write_atomically(&path, text.as_bytes())?),
+        }
     }
 
     /// The record of a task of this plan whose shard is in place, `None` if the task must run.

@@ -90,7 +90,7 @@ fn check_request(plan: &PreparePlan, folder: &OutputFolder, request: PrepareRequ
     }
     match Manifest::find(&folder.out)? {
         Some(manifest) if manifest.views.is_some() && plan.views_hash.is_none() => {
-            let file = folder.find_lost(&manifest).unwrap_or_default();
+            let file = folder.find_lost(&manifest)?.unwrap_or_default();
             Err(Error::LostBesideViews { path: folder.out.clone(), file })
         }
         _ => Ok(()),

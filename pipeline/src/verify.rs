@@ -12,7 +12,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use jepa3d_schemas::{MANIFEST_FILE, Manifest, Sample, ShardEntry, ShardReader};
+use jepa3d_schemas::{MANIFEST_FILE, Manifest, Sample, ShardEntry, ShardReader, fetch_ahead};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -92,6 +92,7 @@ pub fn verify(folder: &Path, threads: usize) -> Result<Verification> {
     })?;
     let shards = list_shards(&manifest);
     let pool = build_pool(threads)?;
+    let _ahead = fetch_ahead(&shards.iter().map(|shard| folder.join(shard.file())).collect::<Vec<_>>());
     let check = |shard: &ListedShard<'_>| {
         let check = || match shard {
             ListedShard::Points(entry) => check_points(folder, entry, &manifest, &config),
@@ -200,6 +201,11 @@ fn check_points(
     }
     if reader.rows() != shard.rows {
         checked.report(file, None, format!("rows: expected {}, found {}", shard.rows, reader.rows()));
+    }
+    let groups: Vec<usize> = (0..reader.row_groups()).map(|group| reader.rows_of(group)).collect();
+    if !shard.row_groups.is_empty() && shard.row_groups != groups {
+        let what = format!("rows of row groups: expected {:?}, found {groups:?}", shard.row_groups);
+        checked.report(file, None, what);
     }
     for group in 0..reader.row_groups() {
         match reader.read_row_group(group, &[]) {

@@ -124,7 +124,8 @@ impl OpenShards {
         if let (Some(OpenViews { file, split, writer, rows, quarantine }), Some(hash)) =
             (self.views, &plan.views_hash)
         {
-            let (plan, shard) = (hash.clone(), shard_entry(file, split, writer.finish()?));
+            let written = WrittenShard { row_groups: Vec::new(), ..writer.finish()? };
+            let (plan, shard) = (hash.clone(), shard_entry(file, split, written));
             folder.mark_whole(&shard);
             ViewsRecord { plan, shard, rows, quarantine }.write(folder, self.number)?;
         }
@@ -133,7 +134,8 @@ impl OpenShards {
 }
 
 fn shard_entry(file: String, split: String, written: WrittenShard) -> ShardEntry {
-    ShardEntry { file, split, rows: written.rows, bytes: written.bytes, hash: written.hash }
+    let WrittenShard { rows, bytes, hash, row_groups } = written;
+    ShardEntry { file, split, rows, bytes, hash, row_groups }
 }
 
 impl OpenPoints {

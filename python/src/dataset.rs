@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jepa3d_loader::PreparedDataset;
-use jepa3d_schemas::{ShardEntry, ShardReader, Table, ViewReader, stream_shards};
+use jepa3d_schemas::{ShardEntry, ShardReader, Table, ViewReader, is_remote, stream_shards};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 
@@ -106,6 +106,7 @@ impl Shards {
         for (shard, entry) in self.shards.iter().enumerate() {
             let path = self.dataset.folder().join(&entry.file);
             let rows: Vec<usize> = match self.table {
+                Table::Points if !entry.row_groups.is_empty() && is_remote(&path) => entry.row_groups.clone(),
                 Table::Views => {
                     let reader = ViewReader::open(&path).map_err(fail)?;
                     (0..reader.row_groups()).map(|at| reader.rows_of(at)).collect()

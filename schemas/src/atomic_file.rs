@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::remote_files::RemotePath;
 
 /// Ending of temporary files.
 const TEMPORARY_SUFFIX: &str = ".tmp";
@@ -21,13 +22,21 @@ pub struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Creates an empty file beside `target`, under a name that no other process or call uses.
+    /// Creates an empty file beside `target`, under a name that no other process or call uses; for a target in an object store
+    /// on a disk of this machine.
     ///
     /// # Errors
     /// Fails if the folder is missing or the disk refuses; the error names the target.
     pub fn create(target: &Path) -> Result<Self> {
+        let scratch =
+            RemotePath::find(target).and_then(|remote| remote.map(|r| r.files.scratch()).transpose());
+        let scratch = scratch.map_err(|e| Error::io(target, e))?;
         loop {
-            let path = name_beside(target);
+            let beside = name_beside(target);
+            let path = match &scratch {
+                Some(scratch) => scratch.join(beside.file_name().unwrap_or_default()),
+                None => beside,
+            };
             let file = File::options().read(true).write(true).create_new(true).open(&path);
             if file.as_ref().is_err_and(|e| e.kind() == ErrorKind::AlreadyExists) {
                 continue; // of a process elsewhere, or one long dead, with our number
@@ -55,8 +64,12 @@ impl TemporaryFile {
     /// Syncs it, gives it the name `target` and syncs the folder, so that the name survives a power cut.
     ///
     /// # Errors
-    /// Fails if the disk does; what had the name before is then unchanged, or the name is the new file's already.
+    /// Fails if the disk or the store does; what had the name before is then unchanged, or the name is the new file's already.
     pub fn rename(mut self, target: &Path) -> Result<()> {
+        if let Some(remote) = RemotePath::find(target).map_err(|e| Error::io(target, e))? {
+            // Under its name in the store appears a file that is whole; ours goes with the drop.
+            return remote.files.write(remote.url, &mut self.file).map_err(|e| Error::io(target, e));
+        }
         self.file.sync_all().map_err(|e| Error::io(&self.path, e))?;
         std::fs::rename(&self.path, target).map_err(|e| Error::io(target, e))?;
         self.is_renamed = true;
@@ -93,6 +106,18 @@ pub fn write_atomically(target: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = TemporaryFile::create(target)?;
     temporary.file().write_all(bytes).map_err(|e| Error::io(temporary.path(), e))?;
     temporary.rename(target)
+}
+
+/// Writes a small file into an object store unless there is one of its name, and says whether it did: of several processes that do
+/// so at once, one does. On a disk it is written atomically, whatever was there.
+///
+/// # Errors
+/// Fails if the disk or the store does.
+pub fn write_unless_there(target: &Path, bytes: &[u8]) -> Result<bool> {
+    match RemotePath::find(target).map_err(|e| Error::io(target, e))? {
+        Some(remote) => remote.files.write_new(remote.url, bytes).map_err(|e| Error::io(target, e)),
+        None => write_atomically(target, bytes).map(|()| true),
+    }
 }
 
 /// Removes what killed processes left half-written in `folder`, if there is such a folder; its subfolders, and files that a

@@ -30,6 +30,7 @@ mod point_classes;
 mod points;
 mod printable;
 mod regular_file;
+mod remote_files;
 mod row_group_encoder;
 mod row_group_source;
 mod seed;
@@ -46,7 +47,9 @@ mod views;
 mod warning;
 
 pub use arrow_stream::{ArrowStream, stream_shards};
-pub use atomic_file::{TemporaryFile, remove_temporaries, remove_temporaries_of, write_atomically};
+pub use atomic_file::{
+    TemporaryFile, remove_temporaries, remove_temporaries_of, write_atomically, write_unless_there,
+};
 pub use camera::Camera;
 pub use catalog::{CATALOG_FILE, CatalogRow, CatalogViews, CatalogWriter, read_catalog, write_catalog};
 pub use color::{label_color, viridis};
@@ -65,6 +68,10 @@ pub use point_classes::{LabelRange, PointClasses};
 pub use points::{BOX_NUMBERS, CLOUD_COLUMNS, RowGroup, Sample, check_shapes};
 pub use printable::{printable, printable_json, printable_lines};
 pub use regular_file::{is_error_of_machine, open_regular, read_opened, read_regular};
+pub use remote_files::{
+    FetchAhead, FolderEntry, RemoteFacts, RemoteFiles, create_folder, fetch_ahead, file_length, is_remote,
+    list_folder, remove_file, remove_folder, serve_remote,
+};
 pub use row_group_encoder::{EncodedRowGroup, RowGroupEncoder, WriteOptions};
 pub use seed::{Draws, derive_seed, source_hash};
 pub use self_hash::{check_hashed_toml, hashed_json, hashed_toml, parse_hashed_json};

@@ -12,7 +12,7 @@ use crate::object::UpAxis;
 use crate::point_classes::PointClasses;
 use crate::regular_file::read_regular;
 use crate::self_hash::{hashed_json, parse_hashed_json};
-use crate::shard_entry::{ShardEntry, check_names};
+use crate::shard_entry::{ShardEntry, check_names, expect_shards};
 use crate::table::Table;
 
 /// File name of the manifest inside a prepared dataset.
@@ -184,7 +184,10 @@ impl Manifest {
     fn check_shards(&self, folder: &Path, path: &Path) -> Result<()> {
         check_names(folder, path, "shards", Table::Points.folder(), &self.shards)?;
         let views = self.views.as_ref().map_or(&[][..], |views| &views.shards);
-        check_names(folder, path, "views.shards", Table::Views.folder(), views)
+        check_names(folder, path, "views.shards", Table::Views.folder(), views)?;
+        expect_shards(folder, &self.shards);
+        expect_shards(folder, views);
+        Ok(())
     }
 
     /// A manifest without classes and shards, whose facts a test or an example replaces as it needs.

@@ -6,11 +6,16 @@ use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// Opens a regular file, or a link to one, for reading.
+use crate::remote_files::RemotePath;
+
+/// Opens a regular file, a link to one, or a shard in an object store, for reading.
 ///
 /// # Errors
 /// Fails if it is missing, cannot be opened, or is a folder, pipe, socket or device; the error says which.
 pub fn open_regular(path: &Path) -> io::Result<File> {
+    if let Some(remote) = RemotePath::find(path)? {
+        return remote.files.open_shard(remote.url);
+    }
     // What is no regular file is not opened even for a look: that alone moves tapes and wakes writers of pipes.
     check_regular(&std::fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
@@ -28,6 +33,9 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// # Errors
 /// Fails as [`open_regular`] and [`read_opened`] do.
 pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if let Some(remote) = RemotePath::find(path)? {
+        return remote.files.read(remote.url);
+    }
     let file = open_regular(path)?;
     read_opened(&file, file.metadata()?.len())
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::hashing_file::file_hash;
+use crate::remote_files::{RemotePath, is_remote};
 
 /// Ending of every shard's name.
 const ENDING: &str = ".parquet";
@@ -25,6 +26,10 @@ pub struct ShardEntry {
     pub bytes: u64,
     /// BLAKE3 of the file, hex.
     pub hash: String,
+    /// Rows of each row group, so that none of a thousand shards need be opened to know them; none stated of views and
+    /// embeddings, and by older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_groups: Vec<usize>,
 }
 
 impl ShardEntry {
@@ -35,6 +40,7 @@ impl ShardEntry {
     /// Fails if the file cannot be read, is no regular one, or is not the one that was written.
     pub fn check_file(&self, folder: &Path) -> Result<PathBuf> {
         let path = folder.join(&self.file);
+        expect_shards(folder, std::slice::from_ref(self));
         let (bytes, hash) = file_hash(&path).map_err(|e| Error::io(&path, e))?;
         if bytes != self.bytes {
             return Err(Error::contract(&path, "bytes", self.bytes, bytes));
@@ -43,6 +49,40 @@ impl ShardEntry {
             return Err(Error::contract(&path, "content hash", &self.hash, hash));
         }
         Ok(path)
+    }
+
+    /// Whether the file of the shard, below the dataset's `folder`, has its size and, where a store keeps a hash beside it,
+    /// its hash: what can be known without reading it. None if the store keeps none.
+    ///
+    /// # Errors
+    /// Fails if the disk or the store does; a file that is not there is no error.
+    pub fn is_stated(&self, folder: &Path) -> Result<Option<bool>> {
+        let path = folder.join(&self.file);
+        expect_shards(folder, std::slice::from_ref(self));
+        let facts = RemotePath::find(&path).and_then(|remote| match remote {
+            Some(remote) => remote.files.look_up(remote.url).map(|facts| (facts.bytes, facts.hash)),
+            None => std::fs::metadata(&path).map(|file| (file.len(), None)),
+        });
+        match facts {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Some(false)),
+            Err(e) => Err(Error::io(&path, e)),
+            Ok((bytes, _)) if bytes != self.bytes => Ok(Some(false)),
+            Ok((_, hash)) => Ok(hash.map(|hash| hash == self.hash)),
+        }
+    }
+}
+
+/// Takes down what a manifest says of the shards of the set in `folder`; of a set on a disk nothing is needed.
+pub(crate) fn expect_shards(folder: &Path, shards: &[ShardEntry]) {
+    if !is_remote(folder) {
+        return;
+    }
+    for shard in shards {
+        let path = folder.join(&shard.file);
+        // A process that reads no URLs says so where the shard is opened.
+        if let Ok(Some(remote)) = RemotePath::find(&path) {
+            remote.files.expect(remote.url, shard.bytes, &shard.hash);
+        }
     }
 }
 
@@ -70,6 +110,11 @@ pub(crate) fn check_names(
         }
         if !seen.insert(&shard.file) {
             return wrong("every shard once".to_owned());
+        }
+        let stated: usize = shard.row_groups.iter().fold(0_usize, |sum, &rows| sum.saturating_add(rows));
+        if !shard.row_groups.is_empty() && stated != shard.rows {
+            let what = format!("{key}[{i}].row_groups");
+            return Err(Error::contract(manifest, what, format!("{} rows in all", shard.rows), stated));
         }
         let there = std::fs::metadata(root.join(&shard.file));
         if there.is_ok_and(|there| !there.is_file()) {
@@ -134,6 +179,7 @@ mod tests {
             rows: 1,
             bytes: 1,
             hash: "00".into(),
+            row_groups: vec![],
         };
         let error = |files: [&str; 2]| {
             let shards = files.map(entry);

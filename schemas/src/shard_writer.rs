@@ -26,6 +26,8 @@ pub struct WrittenShard {
     pub bytes: u64,
     /// BLAKE3 of the file, hex.
     pub hash: String,
+    /// Rows of each row group.
+    pub row_groups: Vec<usize>,
 }
 
 /// Writes one shard of the table whose rows are `R`.
@@ -61,7 +63,7 @@ pub struct ShardWriter<R> {
     target: PathBuf,
     temporary: TemporaryFile,
     writer: SerializedFileWriter<BufWriter<HashingFile>>,
-    rows: usize,
+    row_groups: Vec<usize>,
     row: PhantomData<fn(R)>,
 }
 
@@ -79,7 +81,7 @@ impl<R: TableRow> ShardWriter<R> {
                 .and_then(ArrowWriter::into_serialized_writer)
                 .map_err(|e| Error::parquet(&temporary.path, e))?
                 .0;
-        Ok(Self { target: target.to_owned(), temporary, writer, rows: 0, row: PhantomData })
+        Ok(Self { target: target.to_owned(), temporary, writer, row_groups: Vec::new(), row: PhantomData })
     }
 
     /// Appends a row group; one without rows is left out.
@@ -95,7 +97,7 @@ impl<R: TableRow> ShardWriter<R> {
     /// # Errors
     /// Fails if the disk does; the temporary file is removed when the writer is dropped.
     pub fn append_even_empty(&mut self, group: EncodedRowGroup<R>) -> Result<()> {
-        self.rows += group.rows;
+        self.row_groups.push(group.rows);
         let path = &self.temporary.path;
         let wrong = |e| Error::parquet(path, e);
         let mut out = self.writer.next_row_group().map_err(wrong)?;
@@ -109,11 +111,11 @@ impl<R: TableRow> ShardWriter<R> {
     /// # Errors
     /// Fails if the disk does; nothing stands under the final name then.
     pub fn finish(self) -> Result<WrittenShard> {
-        let Self { target, temporary, writer, rows, .. } = self;
+        let Self { target, temporary, writer, row_groups, .. } = self;
         let out = writer.into_inner().map_err(|e| Error::parquet(&temporary.path, e))?;
         let out = out.into_inner().map_err(|e| Error::io(&temporary.path, e.into_error()))?;
-        let written =
-            WrittenShard { rows, bytes: out.bytes, hash: out.hasher.finalize().to_hex().to_string() };
+        let (rows, hash) = (row_groups.iter().sum(), out.hasher.finalize().to_hex().to_string());
+        let written = WrittenShard { rows, bytes: out.bytes, hash, row_groups };
         temporary.rename(&target)?;
         Ok(written)
     }

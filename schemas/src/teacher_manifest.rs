@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TOOL_VERSION_KEY};
 use crate::regular_file::read_regular;
 use crate::self_hash::{hashed_json, parse_hashed_json};
-use crate::shard_entry::{ShardEntry, check_names, is_plain_name};
+use crate::shard_entry::{ShardEntry, check_names, expect_shards, is_plain_name};
 use crate::table::Table;
 
 /// File name of the manifest inside the folder of a cache.
@@ -146,6 +146,7 @@ impl TeacherManifest {
         }
         let cache = format!("{}/{name}", Table::Teachers.folder());
         check_names(folder, &path, "shards", &cache, &manifest.shards)?;
+        expect_shards(folder, &manifest.shards);
         Ok(Some(manifest))
     }
 

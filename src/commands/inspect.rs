@@ -7,7 +7,7 @@ use jepa3d_inspect::{
     Query, RunQuery, RunView, Selection, Sheet, Shown, contact_sheet, mask_sheet, plot_curves,
     save_recording, serve_recording, spawn_viewer,
 };
-use jepa3d_schemas::printable;
+use jepa3d_schemas::{is_remote, printable};
 use jepa3d_train::{LAST_FILE, METRICS_FILE, use_threads};
 use serde::Serialize;
 
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     use_threads(threads(None));
     let folder = args.folder.display();
     let has = |file: &str| args.folder.join(file).exists();
-    if has(jepa3d_schemas::MANIFEST_FILE) {
+    if is_remote(&args.folder) || has(jepa3d_schemas::MANIFEST_FILE) {
         return dataset(args);
     }
     if has(METRICS_FILE) || has(LAST_FILE) {

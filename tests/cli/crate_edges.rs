@@ -23,12 +23,13 @@ fn dependencies(is_wanted: impl Fn(Option<&str>) -> bool) -> BTreeMap<String, BT
 
 #[test]
 fn crates_import_only_what_they_may() {
-    let allowed: [(&str, &[&str]); 17] = [
+    let allowed: [(&str, &[&str]); 18] = [
         ("jepa3d-charts", &[]),
         ("jepa3d-schemas", &[]),
         ("jepa3d-grouping", &[]),
         ("jepa3d-products", &[]),
         ("jepa3d-datasets", &["jepa3d-schemas"]),
+        ("jepa3d-store", &["jepa3d-schemas"]),
         ("jepa3d-render", &["jepa3d-schemas"]),
         (
             "jepa3d-pipeline",
@@ -49,7 +50,14 @@ fn crates_import_only_what_they_may() {
         ),
         (
             "jepa3d-python",
-            &["jepa3d-schemas", "jepa3d-grouping", "jepa3d-render", "jepa3d-pipeline", "jepa3d-loader"],
+            &[
+                "jepa3d-schemas",
+                "jepa3d-grouping",
+                "jepa3d-render",
+                "jepa3d-pipeline",
+                "jepa3d-loader",
+                "jepa3d-store",
+            ],
         ),
         ("jepa3d-fixtures", &["jepa3d-schemas", "jepa3d-grouping"]),
         (
@@ -60,6 +68,7 @@ fn crates_import_only_what_they_may() {
                 "jepa3d-pipeline",
                 "jepa3d-loader",
                 "jepa3d-probe",
+                "jepa3d-store",
                 "jepa3d-torch",
                 "jepa3d-train",
                 "jepa3d-teachers",
@@ -95,7 +104,7 @@ fn crates_import_only_what_they_may() {
 
 #[test]
 fn heavy_crates_stay_where_they_belong() {
-    let owners: [(&str, &[&str]); 16] = [
+    let owners: [(&str, &[&str]); 18] = [
         ("kuva", &["jepa3d-charts"]),
         ("parquet", &["jepa3d-schemas"]),
         ("arrow-array", &["jepa3d-schemas"]),
@@ -106,6 +115,8 @@ fn heavy_crates_stay_where_they_belong() {
         ("pulp", &["jepa3d-grouping", "jepa3d-kernels", "jepa3d-probe", "jepa3d-render", "jepa3d-train"]),
         ("re_sdk", &["jepa3d-inspect"]),
         ("nalgebra", &["jepa3d-probe"]),
+        ("object_store", &["jepa3d-store"]),
+        ("tokio", &["jepa3d-store"]),
         ("zip", &["jepa3d-datasets", "jepa3d-torch"]),
         ("clap", &["jepa3d"]),
         ("anyhow", &["jepa3d"]),
@@ -118,5 +129,40 @@ fn heavy_crates_stay_where_they_belong() {
             let may = owners.contains(&package.as_str()) || !dependencies.contains(heavy);
             assert!(may, "{package} must not depend on {heavy}");
         }
+    }
+}
+
+/// Packages that a build of the workspace compiles, by name; nothing is built, or fetched.
+fn built_packages() -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--workspace",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--offline",
+            "--locked",
+        ])
+        .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn without_the_feature_nothing_of_object_stores_is_built() {
+    let built = built_packages();
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    assert!(built.contains("parquet") && built.contains("jepa3d-store"), "{built:?}");
+    for name in ["object_store", "reqwest", "quick-xml", "hyper-rustls", "md-5"] {
+        assert!(lock.contains(&format!("\nname = \"{name}\"\n")), "{name}: the names are those of today");
+        assert!(!built.contains(name), "{name} is built without the feature object-store");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jepa3d_schemas::{Manifest, ShardReader};
+use jepa3d_schemas::{Manifest, ShardReader, fetch_ahead};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -49,6 +49,8 @@ pub(super) fn add(columns: &mut Vec<ColumnBytes>, shard: Vec<(&'static str, u64,
 pub(super) fn read(folder: &Path, manifest: &Manifest) -> Result<(Vec<ColumnBytes>, Vec<SplitShards>)> {
     let mut columns: Vec<ColumnBytes> = Vec::new();
     let mut splits: BTreeMap<&str, SplitShards> = BTreeMap::new();
+    let paths: Vec<_> = manifest.shards.iter().map(|entry| folder.join(&entry.file)).collect();
+    let _ahead = fetch_ahead(&paths);
     for entry in &manifest.shards {
         let reader = ShardReader::open(&folder.join(&entry.file))?;
         let split = splits.entry(&entry.split).or_default();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jepa3d_schemas::{CATALOG_FILE, CatalogRow, MANIFEST_FILE, Manifest, read_catalog};
+use jepa3d_schemas::{CATALOG_FILE, CatalogRow, Manifest, read_catalog};
 
 use crate::error::{Error, Result};
 
@@ -18,10 +18,9 @@ impl CompleteSet {
     /// # Errors
     /// Fails if there is no manifest, so that the dataset is not complete, or one cannot be read.
     pub(super) fn read(folder: &Path) -> Result<Self> {
-        if !folder.join(MANIFEST_FILE).exists() {
+        let Some(manifest) = Manifest::find(folder)? else {
             return Err(Error::Incomplete { folder: folder.to_owned() });
-        }
-        let manifest = Manifest::read(folder)?;
+        };
         let mut catalog = read_catalog(&folder.join(CATALOG_FILE))?;
         if manifest.views.is_none() {
             // What the catalog says of views counts only if the manifest has any.

@@ -33,6 +33,7 @@ pub(super) fn write_dataset(
             rows: written.rows,
             bytes: written.bytes,
             hash: written.hash,
+            row_groups: written.row_groups,
         });
     }
     for row in catalog {

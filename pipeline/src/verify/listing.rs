@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jepa3d_schemas::{
-    CATALOG_FILE, MANIFEST_FILE, Manifest, TEACHER_FILE, Table, TeacherManifest, check_hashed_toml,
-    read_regular,
+    CATALOG_FILE, FolderEntry, MANIFEST_FILE, Manifest, TEACHER_FILE, Table, TeacherManifest,
+    check_hashed_toml, list_folder, read_regular,
 };
 
 use super::DatasetProblem;
 use crate::card::{CARD_FILE, names_fingerprint};
 use crate::config::PrepareConfig;
-use crate::output_folder::{CONFIG_FILE, OutputFolder, STATE_FOLDER, files_in};
+use crate::output_folder::{CONFIG_FILE, OutputFolder, STATE_FOLDER};
 use crate::plan::{POINTS_FOLDER, VIEWS_FOLDER};
 use crate::quarantine::QUARANTINE_FILE;
 
@@ -31,17 +31,29 @@ impl<'a> SetListing<'a> {
         let mut listing = Self { folder, manifest, problems: Vec::new(), notes: Vec::new() };
         listing.check_config(config);
         listing.check_tables();
-        let mut caches = files_in(folder, Table::Teachers.folder());
-        caches.sort_unstable();
-        for cache in &caches {
-            match folder.join(cache).is_dir() {
-                true => listing.check_cache(cache.rsplit('/').next().unwrap_or(cache)),
-                false => listing.notes.push(format!("{cache}: named by no manifest, not checked")),
+        let teachers = Table::Teachers.folder();
+        for cache in listing.list(teachers) {
+            match cache.is_folder {
+                true => listing.check_cache(&cache.name),
+                false => {
+                    listing
+                        .notes
+                        .push(format!("{teachers}/{}: named by no manifest, not checked", cache.name));
+                }
             }
         }
         listing.note_card();
         listing.note_others();
         listing
+    }
+
+    /// What is in a folder of the dataset; one that cannot be listed, as by plain HTTP, is a note.
+    fn list(&mut self, name: &str) -> Vec<FolderEntry> {
+        list_folder(&self.folder.join(name)).unwrap_or_else(|error| {
+            let place = if name.is_empty() { "the folder" } else { name };
+            self.notes.push(format!("{place}: files that no manifest names were not looked for: {error}"));
+            Vec::new()
+        })
     }
 
     fn report(&mut self, file: &str, what: impl Into<String>) {
@@ -82,10 +94,8 @@ impl<'a> SetListing<'a> {
 
     /// Files of a folder of shards that are not `listed`.
     fn check_folder(&mut self, name: &str, listed: BTreeSet<&str>) {
-        let mut foreign = files_in(self.folder, name);
-        foreign.retain(|file| !listed.contains(file.as_str()));
-        foreign.sort_unstable();
-        for file in foreign {
+        let found = self.list(name).into_iter().map(|entry| format!("{name}/{}", entry.name));
+        for file in found.filter(|file| !listed.contains(file.as_str())).collect::<Vec<_>>() {
             self.report(&file, "expected the shards of the manifest alone, found this file");
         }
     }
@@ -123,11 +133,8 @@ impl<'a> SetListing<'a> {
             VIEWS_FOLDER,
             Table::Teachers.folder(),
         ];
-        let entries = std::fs::read_dir(self.folder).into_iter().flatten().flatten();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort_unstable();
-        for name in names.into_iter().filter(|name| !known.contains(&name.as_str())) {
+        let names = self.list("").into_iter().map(|entry| entry.name);
+        for name in names.filter(|name| !known.contains(&name.as_str())).collect::<Vec<_>>() {
             self.notes.push(match name.as_str() {
                 STATE_FOLDER => format!("{name}: the state of an unfinished preparation"),
                 _ => format!("{name}: named by no manifest, not checked"),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jepa3d_schemas::{
     Manifest, ShardEntry, Table, TeacherFacts, TeacherGroup, TeacherManifest, TeacherReader, ViewReader,
+    list_folder,
 };
 
 use rayon::prelude::*;
@@ -56,13 +57,9 @@ impl CheckedCache {
 
 /// The folders of caches, in order; none if there is no such folder.
 fn list_caches(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder.join(Table::Teachers.folder())).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort_unstable();
-    names
+    // A store that lists nothing is told in a note of the whole set.
+    let entries = list_folder(&folder.join(Table::Teachers.folder())).unwrap_or_default();
+    entries.into_iter().filter(|entry| entry.is_folder).map(|entry| entry.name).collect()
 }
 
 fn check_cache(

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use jepa3d_grouping::CellEdge;
 use jepa3d_schemas::{
     GroupsEntry, Manifest, ShapeLetters, ShardEntry, ShardReader, Table, UpAxis, VoxelEdge, file_hash,
+    is_remote,
 };
 
 use crate::error::{Error, Result, breach};
@@ -95,12 +96,18 @@ impl PreparedDataset {
     ///
     /// # Errors
     /// Fails if a split does not exist or is empty, or a shard of one is missing, is no shard, or
-    /// holds other than the rows that the manifest states. Only the shards' footers are read.
+    /// holds other than the rows that the manifest states. Only the shards' footers are read, and those of a set in an object
+    /// store only if an older version prepared it.
     pub fn row_groups(&self, splits: &[&str]) -> Result<Vec<RowGroupAt>> {
         self.check_splits(splits)?;
         let mut groups = Vec::new();
         for (shard, entry) in self.manifest.shards.iter().enumerate() {
             if !splits.is_empty() && !splits.contains(&entry.split.as_str()) {
+                continue;
+            }
+            if self.is_remote() && !entry.row_groups.is_empty() {
+                let stated = entry.row_groups.iter().enumerate();
+                groups.extend(stated.map(|(index, &rows)| RowGroupAt { shard, index, rows }));
                 continue;
             }
             let reader = ShardReader::open(&self.shard_path(shard))?;
@@ -133,6 +140,18 @@ impl PreparedDataset {
     /// The file of a shard.
     pub(crate) fn shard_path(&self, shard: usize) -> PathBuf {
         self.folder.join(&self.manifest.shards[shard].file)
+    }
+
+    /// Whether its shards are in an object store.
+    pub(crate) fn is_remote(&self) -> bool {
+        is_remote(&self.folder)
+    }
+
+    /// The file of a shard, and that of the views beside it where they are read, too.
+    pub(crate) fn list_files(&self, shard: usize, has_views: bool) -> Vec<PathBuf> {
+        let views =
+            has_views.then(|| self.folder.join(Table::Views.file_beside(&self.manifest.shards[shard].file)));
+        std::iter::once(self.shard_path(shard)).chain(views).collect()
     }
 
     /// Compares a shard with its hash in the manifest, the first time it is called for it; threads

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use jepa3d_schemas::ShardReader;
+use jepa3d_schemas::{ShardReader, fetch_ahead};
 
 use crate::dataset::PreparedDataset;
 use crate::epoch_order::RowAt;
@@ -62,7 +62,10 @@ impl PreparedDataset {
     /// Fails if the split does not exist or is empty, or a shard is not the one that was prepared or does not decode.
     pub fn list_samples(&self, split: &str) -> Result<Vec<ListedSample>> {
         let mut samples = Vec::new();
-        for (group, at) in self.row_groups(&[split])?.into_iter().enumerate() {
+        let groups = self.row_groups(&[split])?;
+        let paths: Vec<_> = groups.iter().flat_map(|at| self.list_files(at.shard, false)).collect();
+        let _ahead = fetch_ahead(&paths);
+        for (group, at) in groups.into_iter().enumerate() {
             let path = self.shard_path(at.shard);
             self.check_shard(at.shard).map_err(crate::error::Error::Loading)?;
             let (ids, labels) = read_names(&path, at.index)?;

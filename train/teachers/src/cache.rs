@@ -150,7 +150,8 @@ impl<'a> CacheWork<'a> {
             return Ok(None);
         }
         let (bytes, hash) = file_hash(&path).map_err(|e| Error::io(&path, e))?;
-        let entry = ShardEntry { file, split: views.split.clone(), rows: views.rows, bytes, hash };
+        let (split, rows) = (views.split.clone(), views.rows);
+        let entry = ShardEntry { file, split, rows, bytes, hash, row_groups: Vec::new() };
         if listed.as_ref().is_some_and(|listed| !listed.shards.contains(&entry)) {
             // Not what was written: made again.
             return Ok(None);
@@ -188,7 +189,8 @@ impl<'a> CacheWork<'a> {
         }
         let written = out.finish()?;
         let (rows, bytes, hash) = (written.rows, written.bytes, written.hash);
-        let entry = ShardEntry { file, split: views.split.clone(), rows, bytes, hash };
+        let split = views.split.clone();
+        let entry = ShardEntry { file, split, rows, bytes, hash, row_groups: Vec::new() };
         Ok(CachedShard { entry, valid })
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
-use jepa3d_schemas::Draws;
+use jepa3d_schemas::{Draws, FetchAhead, fetch_ahead};
 
 use super::epoch_plan::{EpochPlan, EpochPlans, list_groups};
 use super::held_groups::{DecodingCell, HeldGroups, HeldRows};
@@ -140,8 +140,23 @@ impl BatchMaker {
             let groups = self.kept.clone().unwrap_or_else(|| {
                 Arc::new(HeldGroups::new(self.row_groups.len(), false, Arc::clone(&self.held_rows)))
             });
-            EpochPlan::new(order, groups, &self.positions, entered)
+            let mut plan = EpochPlan::new(order, groups, &self.positions, entered);
+            plan._ahead = self.fetch_ahead(&plan);
+            plan
         })
+    }
+
+    /// Has what a plan still has to decode fetched in its order, as far as it is in object stores.
+    fn fetch_ahead(&self, plan: &EpochPlan) -> FetchAhead {
+        let mut paths = Vec::new();
+        for group in plan.list_needs() {
+            let SourceGroup { part, at } = self.row_groups[group as usize];
+            let dataset = &self.mix.parts()[part].dataset;
+            if dataset.is_remote() && plan.groups.cell(group).get().is_none() {
+                paths.extend(dataset.list_files(at.shard, self.config.views.is_some()));
+            }
+        }
+        fetch_ahead(&paths)
     }
 
     fn make_batch(&self, number: u64, scratch: &mut PatchScratch) -> Result<Batch, Arc<Error>> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jepa3d_schemas::FetchAhead;
+
 use super::held_groups::HeldGroups;
 use super::lock::lock;
 use crate::batch_positions::BatchPositions;
@@ -19,6 +21,8 @@ pub(super) struct EpochPlan {
     next_need: AtomicUsize,
     /// Batches not yet made.
     batches_left: AtomicU64,
+    /// The shards of these row groups, on their way from an object store.
+    pub _ahead: FetchAhead,
 }
 
 struct FirstNeed {
@@ -45,7 +49,19 @@ impl EpochPlan {
             }
         }
         let batches_left = AtomicU64::new(steps - first);
-        Self { order, groups, needs, next_need: AtomicUsize::new(0), batches_left }
+        Self {
+            order,
+            groups,
+            needs,
+            next_need: AtomicUsize::new(0),
+            batches_left,
+            _ahead: FetchAhead::default(),
+        }
+    }
+
+    /// The row groups in the order in which they are needed first.
+    pub fn list_needs(&self) -> impl Iterator<Item = u32> {
+        self.needs.iter().map(|need| need.group)
     }
 
     /// Claims the next row group that a step up to `horizon` needs and nobody has claimed.

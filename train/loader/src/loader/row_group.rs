@@ -76,6 +76,9 @@ impl DecodedRowGroup {
     pub fn read(dataset: &PreparedDataset, at: RowGroupAt, columns: &ReadColumns) -> Result<Self> {
         let path = dataset.shard_path(at.shard);
         let mut group = ShardReader::open(&path)?.read_row_group(at.index, &columns.points)?;
+        if group.rows != at.rows {
+            return Err(breach(&path, format!("rows of row group {}", at.index), at.rows, group.rows));
+        }
         let points = require_column(&path, "points", group.points.take())?;
         let mut groupings = match columns.has_groupings {
             true => Some(StoredGroupings::take(&mut group, &points, dataset.shape(), &path)?),
