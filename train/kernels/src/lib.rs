@@ -8,6 +8,7 @@
 //! - [`DeviceLoss`], [`DeviceUpdater`], [`DeviceAverage`], [`PredictorTensors`], [`MlpTensors`], [`PickedRows`]: what of a step is
 //!   left, on CUDA devices.
 //! - [`emulate_cuda`], [`count_cuda`]: the CUDA kernels without a device, run thread by thread or only counted.
+//! - [`BatchParts`]: how statistics of a batch are found that is passed in parts, by threads or processes.
 //! - [`Mask`]: dropout as a pure function of a key and an element's number.
 //!
 //! Every kernel is an ordinary function on slices with a backward of its own; its file opens with the formulas of both. Work is
@@ -49,6 +50,7 @@ mod layer_ops;
 mod linear;
 mod math;
 mod norm;
+mod parts;
 mod rows;
 mod softmax;
 mod stack;
@@ -67,6 +69,7 @@ pub use jepa3d_products::{Bf16Engine, keep_freed_memory};
 pub use layer_ops::{gelu_of, linear_layer, normalize_rows, smooth_l1_of};
 pub use linear::Precision;
 pub use norm::NORM_EPSILON;
+pub use parts::{BatchParts, add_parts, gather_parts};
 pub use stack::{BlockTensors, Stack, StackDrop};
 pub use tape::Tape;
 pub use tokenizer::{

@@ -37,16 +37,18 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-use self::backward::backward;
+use self::backward::{BackwardPass, backward};
 pub(crate) use self::flat::FlatRanges;
 pub(crate) use self::flat::Widths;
 use self::flat::{ChannelMoments, FlatWeights};
-use self::forward::{Running, SavedPasses, forward};
+use self::forward::{ForwardPlan, Running, SavedPasses, forward};
 use super::cuda::{DeviceStatistics, TokenizerInput, find_kernel_device, tokenize_on};
 use super::linear::Precision;
+use super::parts::BatchParts;
 use super::tape::Tape;
 use super::view::{CpuView, borrow_numbers};
 
+use self::composite::tokenize_part;
 pub use composite::{tokenize_composite, tokenize_counted};
 pub(crate) use weights::NAMES;
 pub use weights::{BatchStats, Mode, TokenizerWeights};
@@ -75,23 +77,31 @@ pub enum TokenizerStatistics {
     Device(DeviceStatistics),
 }
 
-/// [`tokenize_in`] in training. On a device the gradients of parameters go to `tape`, and nothing is read back.
+/// [`tokenize_in`] in training. On a device the gradients of parameters go to `tape`, and nothing is read back. Where the patches
+/// are of a part of a batch, statistics are those of all parts, and gradients this part's share; on a device
+/// candle's operators find them.
 ///
 /// # Errors
-/// As [`tokenize`].
+/// As [`tokenize`], and if the parts do not meet.
 pub fn train_tokenizer(
     precision: Precision,
     patches: &Tensor,
     weights: &TokenizerWeights,
     tape: &Tape,
+    parts: Option<&Arc<dyn BatchParts>>,
 ) -> Result<(Tensor, TokenizerStatistics)> {
     if let Some(device) = find_kernel_device(patches)? {
+        if let Some(parts) = parts {
+            let (tokens, stats) = tokenize_part(patches, weights, parts)?;
+            return Ok((tokens, TokenizerStatistics::Host(stats)));
+        }
         weights.check(patches, &Mode::Train)?;
         let input = TokenizerInput { precision, patches, weights, mode: &Mode::Train };
         let (tokens, statistics) = tokenize_on(device, input, tape)?;
         return Ok((tokens, TokenizerStatistics::Device(statistics)));
     }
-    match tokenize_in(precision, patches, weights, &Mode::Train)? {
+    weights.check(patches, &Mode::Train)?;
+    match tokenize_here(precision, patches, weights, &Mode::Train, parts)? {
         (tokens, Some(stats)) => Ok((tokens, TokenizerStatistics::Host(stats))),
         (_, None) => unreachable!("statistics are taken in training"),
     }
@@ -114,12 +124,24 @@ pub fn tokenize_in(
         let (tokens, stats) = tokenize_on(device, input, &Tape::default())?;
         return Ok((tokens, matches!(mode, Mode::Train).then(|| stats.read()).transpose()?));
     }
+    tokenize_here(precision, patches, weights, mode, None)
+}
+
+/// [`tokenize_in`] on the CPU.
+fn tokenize_here(
+    precision: Precision,
+    patches: &Tensor,
+    weights: &TokenizerWeights,
+    mode: &Mode<'_>,
+    parts: Option<&Arc<dyn BatchParts>>,
+) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
     let saved = Arc::new(OnceLock::new());
+    let parts = parts.cloned();
     let running = match *mode {
         Mode::Train => None,
         Mode::Eval { bn1, bn2 } => Some([bn1, bn2].map(|(mean, var)| ChannelMoments::new(mean, var))),
     };
-    let operation = Tokenize { widths: weights.widths()?, running, precision, saved: saved.clone() };
+    let operation = Tokenize { widths: weights.widths()?, running, precision, parts, saved: saved.clone() };
     let tokens = patches.contiguous()?.apply_op2(&weights.flat()?, operation)?;
     let stats = match mode {
         Mode::Eval { .. } => None,
@@ -137,7 +159,7 @@ impl ChannelMoments {
 
 impl SavedPasses {
     fn batch_stats(&self) -> [BatchStats; 2] {
-        let n = (self.cut.patches * self.cut.k) as f64;
+        let n = self.rows;
         self.norms.each_ref().map(|norm| BatchStats {
             mean: norm.mean.iter().map(|&m| m as f32).collect(),
             var: norm.var.iter().map(|&v| (v * n / (n - 1.0)) as f32).collect(),
@@ -150,6 +172,7 @@ struct Tokenize {
     widths: Widths,
     running: Running,
     precision: Precision,
+    parts: Option<Arc<dyn BatchParts>>,
     saved: Arc<OnceLock<SavedPasses>>,
 }
 
@@ -169,8 +192,9 @@ impl CustomOp2 for Tokenize {
         let ranges = self.widths.ranges();
         let flat =
             FlatWeights { values: borrow_numbers(flat, flat_layout)?, ranges: &ranges, widths: self.widths };
-        let (tokens, saved) =
-            forward(borrow_numbers(patches, layout)?, k, flat, &self.running, self.precision);
+        let plan =
+            ForwardPlan { running: &self.running, precision: self.precision, parts: self.parts.as_deref() };
+        let (tokens, saved) = forward(borrow_numbers(patches, layout)?, k, flat, plan)?;
         if self.saved.set(saved).is_err() {
             bail!("tokenizer: an operation is run once");
         }
@@ -192,7 +216,8 @@ impl CustomOp2 for Tokenize {
             (CpuView::new(patches)?, CpuView::new(flat)?, CpuView::new(&gradient)?);
         let ranges = self.widths.ranges();
         let weights = FlatWeights { values: values.slice(), ranges: &ranges, widths: self.widths };
-        let values = backward(patches.slice(), gradient.slice(), weights, saved, self.running.is_none());
+        let pass = BackwardPass { saved, is_training: self.running.is_none(), parts: self.parts.as_deref() };
+        let values = backward(patches.slice(), gradient.slice(), weights, pass)?;
         let n = values.len();
         Ok((None, Some(Tensor::from_vec(values, n, flat.device())?)))
     }

@@ -56,7 +56,7 @@ pub struct LoaderConfig {
     /// Batches made ahead, over all threads. Default 4.
     pub prefetch: usize,
     /// Number of this process among `world` that train together, each on its own part of every step: step `s` takes the
-    /// positions `s * batch * world ..` of the epoch, rank `r` the `r`-th part of them. Default 0; no trainer sets it yet.
+    /// positions `s * batch * world ..` of the epoch, rank `r` the `r`-th part of them. Default 0.
     pub rank: usize,
     /// Processes that train together. Default 1.
     pub world: usize,

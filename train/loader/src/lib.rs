@@ -17,6 +17,7 @@
 
 mod augment;
 mod batch;
+mod batch_cut;
 mod batch_points;
 mod batch_positions;
 mod config;

@@ -75,7 +75,7 @@ pub use neighbor_plane::{NeighborPlane, neighbor_plane};
 pub use part_iou::{PartScores, ShapeIou, best_part, shape_iou};
 pub use parts::Choice;
 pub use point_confusion::{PointConfusion, PointScores};
-pub use position::{MIN_CLOUDS, PatchVectors, PositionBasis, cloud_share};
+pub use position::{MIN_CLOUDS, PatchVectors, PositionBasis, PositionedRows, cloud_share};
 pub use principal_plane::{PrincipalPlane, principal_plane};
 pub use rank::{effective_rank, fixed_subset};
 pub use report::{ProbeColumn, align_rows, describe_columns, print_columns};

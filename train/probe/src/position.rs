@@ -5,13 +5,15 @@
 //! functions of the position and scores the fit on other clouds: 1 for a pure function of position, 0 for vectors
 //! independent of it.
 
+use std::convert::Infallible;
+
 use jepa3d_products::{Matrix, product};
 use jepa3d_schemas::Draws;
 use rayon::prelude::*;
 
 use crate::cholesky::solve_in_place;
 use crate::error::{Error, Result};
-use crate::statistics::{column_means, explained_share, sum_squared_deviations};
+use crate::statistics::{column_sums, explained_share, sum_squared_deviations};
 
 /// Random functions of each length scale.
 const FUNCTIONS: usize = 64;
@@ -132,6 +134,20 @@ impl PositionBasis {
         Ok(explained_share(&fit.predict(self, &asked.centers), &asked.vectors, patches.width))
     }
 
+    /// [`PositionBasis::residual`] of rows that are a part of those that are fitted: `add_up` replaces sums by those of all parts.
+    ///
+    /// # Errors
+    /// Fails as `add_up` does.
+    pub fn residual_of_part<E>(
+        &self,
+        rows: PositionedRows<'_>,
+        penalty: f64,
+        add_up: impl Fn(&mut [f64]) -> Result<(), E>,
+    ) -> Result<Vec<f32>, E> {
+        let explained = self.fit_part(rows, penalty, add_up)?.predict(self, rows.centers);
+        Ok(rows.vectors.iter().zip(&explained).map(|(x, e)| x - e).collect())
+    }
+
     /// The vectors minus what ridge regression on the position, fitted on these very rows, explains of them.
     ///
     /// # Shapes
@@ -142,19 +158,49 @@ impl PositionBasis {
     }
 
     fn fit(&self, vectors: &[f32], width: usize, centers: &[f32], penalty: f64) -> PositionFit {
+        let rows = PositionedRows { vectors, width, centers };
+        match self.fit_part(rows, penalty, |_| Ok::<(), Infallible>(())) {
+            Ok(fit) => fit,
+            Err(never) => match never {},
+        }
+    }
+
+    fn fit_part<E>(
+        &self,
+        rows: PositionedRows<'_>,
+        penalty: f64,
+        add_up: impl Fn(&mut [f64]) -> Result<(), E>,
+    ) -> Result<PositionFit, E> {
+        let PositionedRows { vectors, width, centers } = rows;
         let functions = self.width();
-        let rows = vectors.len() / width;
-        let mean = column_means(vectors, width);
+        let mut mean = column_sums(vectors, width);
+        mean.push((vectors.len() / width) as f64);
+        add_up(&mut mean)?;
+        let rows = mean.pop().unwrap_or(1.0);
+        mean.iter_mut().for_each(|sum| *sum /= rows.max(1.0));
         let targets: Vec<f64> =
             vectors.iter().enumerate().map(|(i, &x)| f64::from(x) - mean[i % width]).collect();
         let design = self.evaluate(centers);
         let phi = Matrix::new(&design, functions);
         let mut normal = product(phi.transpose(), phi);
-        (0..functions).for_each(|i| normal[i * functions + i] += penalty * rows as f64);
         let mut weights = product(phi.transpose(), Matrix::new(&targets, width));
+        add_up(&mut normal)?;
+        add_up(&mut weights)?;
+        (0..functions).for_each(|i| normal[i * functions + i] += penalty * rows);
         solve_in_place(&mut normal, &mut weights, width);
-        PositionFit { weights, mean }
+        Ok(PositionFit { weights, mean })
     }
+}
+
+/// Vectors, and where they are.
+#[derive(Clone, Copy, Debug)]
+pub struct PositionedRows<'a> {
+    /// `[n, width]`.
+    pub vectors: &'a [f32],
+    /// Numbers of a vector.
+    pub width: usize,
+    /// `[n, 3]`.
+    pub centers: &'a [f32],
 }
 
 /// A ridge regression on the position.

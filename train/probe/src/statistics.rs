@@ -27,15 +27,21 @@ pub(crate) fn accuracy(predictions: &[i32], labels: &[i32]) -> f64 {
 
 /// Mean of every column of `values` `[n, width]`, summed in `f64`.
 pub(crate) fn column_means(values: &[f32], width: usize) -> Vec<f64> {
-    let width = width.max(1);
-    let n = (values.len() / width).max(1) as f64;
-    let mut means = vec![0.0f64; width];
-    for row in values.chunks_exact(width) {
-        means.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
-    }
+    let n = (values.len() / width.max(1)).max(1) as f64;
+    let mut means = column_sums(values, width);
     // Divided last: the mean of equal numbers is then that number, and their variance 0.
     means.iter_mut().for_each(|sum| *sum /= n);
     means
+}
+
+/// Sums of the columns of `values [n, width]`.
+pub(crate) fn column_sums(values: &[f32], width: usize) -> Vec<f64> {
+    let width = width.max(1);
+    let mut sums = vec![0.0f64; width];
+    for row in values.chunks_exact(width) {
+        sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+    }
+    sums
 }
 
 /// `1 - mean |p - z|^2 / mean |z - mean z|^2` of predictions and targets `[n, width]`; 0 where the targets do not vary.

@@ -1,5 +1,7 @@
 //! Puts the parts found by the two backward passes together: the gradient of the flat parameters.
 
+use candle_core::Result;
+
 use super::activations::{add_wide, sum_chunks, total};
 use super::aligned::AlignedBuffer;
 use super::dense::{DenseGradients, NormBackward, run_dense};
@@ -7,23 +9,35 @@ use super::flat::{FlatWeights, dot};
 use super::forward::SavedPasses;
 use super::prepared::{local_rows, multiply, multiply_transposed};
 use super::sparse::{SparseFindings, run_sparse};
+use crate::parts::{BatchParts, add_parts};
 
-/// Gradient of the flat parameters, given that of the tokens [P, d]. `is_training`: with the statistics of the batch.
+/// What a backward pass belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct BackwardPass<'a> {
+    pub(crate) saved: &'a SavedPasses,
+    /// With the statistics of the batch.
+    pub(crate) is_training: bool,
+    /// `None`: the patches are all that there are.
+    pub(crate) parts: Option<&'a dyn BatchParts>,
+}
+
+/// Gradient of the flat parameters, given that of the tokens [P, d]; of a part of a batch its share of it.
 pub(crate) fn backward(
     points: &[f32],
     tokens: &[f32],
     flat: FlatWeights<'_>,
-    saved: &SavedPasses,
-    is_training: bool,
-) -> Vec<f32> {
-    let mut assembly = Assembly { flat, saved, is_training, gradient: vec![0.0f32; flat.ranges.len()] };
+    pass: BackwardPass<'_>,
+) -> Result<Vec<f32>> {
+    let BackwardPass { saved, is_training, parts } = pass;
+    let gradient = vec![0.0f32; flat.ranges.len()];
+    let mut assembly = Assembly { flat, saved, is_training, parts, gradient };
     assembly.last_bias(tokens);
     let sparse = run_sparse(points, tokens, flat, saved);
-    let norm = assembly.second_norm(&sparse);
+    let norm = assembly.second_norm(&sparse)?;
     let dense = run_dense(points, flat, saved, &sparse, &norm.backward);
     assembly.last_layers(&sparse, &dense, &norm);
     assembly.first_layer(&dense);
-    assembly.gradient
+    Ok(assembly.gradient)
 }
 
 /// The gradient of the flat parameters in the making.
@@ -31,6 +45,7 @@ struct Assembly<'a> {
     flat: FlatWeights<'a>,
     saved: &'a SavedPasses,
     is_training: bool,
+    parts: Option<&'a dyn BatchParts>,
     gradient: Vec<f32>,
 }
 
@@ -50,7 +65,7 @@ impl Assembly<'_> {
     }
 
     /// Gradients of the second BatchNorm, and what it passes on.
-    fn second_norm(&mut self, sparse: &SparseFindings) -> SecondNorm {
+    fn second_norm(&mut self, sparse: &SparseFindings) -> Result<SecondNorm> {
         let (flat, saved, gradient) = (self.flat, self.saved, &mut self.gradient);
         let (width, norm) = (saved.local.width, &saved.norms[1]);
         let merged = total(sparse.chunks.iter().map(|part| &part.merged), width.c3 * width.c1);
@@ -63,9 +78,7 @@ impl Assembly<'_> {
                 by_offset[c] += f64::from(sums[c]) * f64::from(offset[c]);
             }
         }
-        let n = (saved.cut.patches * saved.cut.k) as f64;
-        let mut backward =
-            NormBackward { constant: AlignedBuffer::zeros(width.c3), slope: AlignedBuffer::zeros(width.c3) };
+        let mut weights = vec![0.0; flat.widths.c3];
         for c in 0..flat.widths.c3 {
             let row = c * width.c1..(c + 1) * width.c1;
             let by_local: f64 = merged[row.clone()]
@@ -77,14 +90,30 @@ impl Assembly<'_> {
             let weight = (by_local + by_offset[c] - norm.mean[c] * sum[c]) * inverse;
             gradient[flat.ranges.bn2_weight.start + c] = weight as f32;
             gradient[flat.ranges.bn2_bias.start + c] = sum[c] as f32;
-            if self.is_training {
-                let scale = f64::from(saved.mixed.scale[c]);
-                let slope = scale * weight * inverse / n;
-                backward.slope[c] = slope as f32;
-                backward.constant[c] = (scale * sum[c] / n - slope * norm.mean[c]) as f32;
-            }
+            weights[c] = weight;
         }
-        SecondNorm { backward, merged }
+        sum.truncate(flat.widths.c3);
+        Ok(SecondNorm { backward: self.pass_on([sum, weights].concat())?, merged })
+    }
+
+    /// What the second BatchNorm takes away from every row of all parts: `sums` are those of the gradients behind it, then those
+    /// times what is normed, `[2, c3]`, of this part.
+    fn pass_on(&self, mut sums: Vec<f64>) -> Result<NormBackward> {
+        let (saved, norm, c3) = (self.saved, &self.saved.norms[1], self.saved.local.width.c3);
+        let mut backward =
+            NormBackward { constant: AlignedBuffer::zeros(c3), slope: AlignedBuffer::zeros(c3) };
+        if !self.is_training {
+            return Ok(backward);
+        }
+        add_parts(self.parts, "gradients of the second batch norm", &mut sums)?;
+        let (sum, weights) = sums.split_at(sums.len() / 2);
+        for (c, (sum, weight)) in sum.iter().zip(weights).enumerate() {
+            let scale = f64::from(saved.mixed.scale[c]);
+            let slope = scale * weight * norm.inverse_std(c) / saved.rows;
+            backward.slope[c] = slope as f32;
+            backward.constant[c] = (scale * sum / saved.rows - slope * norm.mean[c]) as f32;
+        }
+        Ok(backward)
     }
 
     /// Gradients of the last layer, the mixing layer and the lift. The lift's bias moves every mixed row by the same amount,
@@ -125,7 +154,8 @@ impl Assembly<'_> {
         }
     }
 
-    /// Gradients of the first layer and its BatchNorm; its statistics follow from the points' moments here too.
+    /// Gradients of the first layer and its BatchNorm; its statistics follow from the points' moments here too. What the norm takes
+    /// away is linear in the sums of a part and in the moments of all, so that shares of parts add up without a meeting.
     fn first_layer(&mut self, dense: &[DenseGradients]) {
         let (flat, saved, gradient) = (self.flat, self.saved, &mut self.gradient);
         let (at, c1) = (flat.ranges, saved.local.width.c1);

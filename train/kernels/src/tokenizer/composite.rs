@@ -3,9 +3,12 @@
 //! candle's own backward of `max` hands the full gradient to every tied element (repeated points multiply it), so maxima are
 //! an argmax and a gather. The concatenation [global, local] never exists: each half of the mixing layer acts on its own.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::weights::{BatchStats, Mode, TokenizerWeights};
+use crate::parts::{BatchParts, add_parts, sum_parts};
 
 const EPS: f64 = 1e-5;
 
@@ -18,7 +21,7 @@ pub fn tokenize_composite(
     weights: &TokenizerWeights,
     mode: &Mode<'_>,
 ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
-    composite(patches, weights, mode, None)
+    composite(patches, weights, mode, &Counted::default())
 }
 
 /// As [`tokenize_composite`] in training, for voxel blocks: only the first `counts[p]` points of patch `p` are counted in
@@ -30,6 +33,7 @@ pub fn tokenize_counted(
     patches: &Tensor,
     weights: &TokenizerWeights,
     counts: &[u16],
+    parts: Option<&Arc<dyn BatchParts>>,
 ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
     let (n, k, _) = patches.dims3()?;
     if counts.len() != n || counts.iter().any(|&count| count == 0 || usize::from(count) > k) {
@@ -38,16 +42,66 @@ pub fn tokenize_counted(
     let row =
         |count: &u16| (0..k).map(|i| if i < usize::from(*count) { 1.0f32 } else { 0.0 }).collect::<Vec<_>>();
     let counted: Vec<f32> = counts.iter().flat_map(row).collect();
-    let counted = Tensor::from_vec(counted, (n * k, 1), patches.device())?.to_dtype(patches.dtype())?;
-    composite(patches, weights, &Mode::Train, Some(&counted))
+    let rows = Tensor::from_vec(counted, (n * k, 1), patches.device())?.to_dtype(patches.dtype())?;
+    composite(patches, weights, &Mode::Train, &Counted { rows: Some(rows), parts: parts.cloned() })
 }
 
-/// `counted [P K, 1]`: 1 for rows that statistics are taken of, 0 for others.
+/// As [`tokenize_composite`] in training, with the statistics of all parts of a batch.
+///
+/// # Errors
+/// Fails if shapes do not fit, or the parts do not meet.
+pub(super) fn tokenize_part(
+    patches: &Tensor,
+    weights: &TokenizerWeights,
+    parts: &Arc<dyn BatchParts>,
+) -> Result<(Tensor, [BatchStats; 2])> {
+    let counted = Counted { rows: None, parts: Some(parts.clone()) };
+    match composite(patches, weights, &Mode::Train, &counted)? {
+        (tokens, Some(stats)) => Ok((tokens, stats)),
+        (_, None) => unreachable!("statistics are taken in training"),
+    }
+}
+
+/// What statistics are taken of.
+#[derive(Default)]
+struct Counted {
+    /// `[P K, 1]`: 1 for rows that count, 0 for others; `None`: all do.
+    rows: Option<Tensor>,
+    /// `None`: the patches are all that there are.
+    parts: Option<Arc<dyn BatchParts>>,
+}
+
+impl Counted {
+    /// Rows of `x` in all parts.
+    fn count(&self, x: &Tensor) -> Result<f64> {
+        let own = match &self.rows {
+            Some(rows) => f64::from(rows.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?),
+            None => x.dim(0)? as f64,
+        };
+        let mut sum = [own];
+        add_parts(self.parts.as_deref(), "rows that count", &mut sum)?;
+        Ok(sum[0])
+    }
+
+    /// The mean over those of all parts.
+    fn mean(&self, x: &Tensor, rows: f64) -> Result<Tensor> {
+        let counted = match &self.rows {
+            Some(counted) => counted.clone(),
+            None => x.narrow(1, 0, 1)?.ones_like()?,
+        };
+        let sum = x.broadcast_mul(&counted)?.sum_keepdim(0)?;
+        match &self.parts {
+            Some(parts) => sum_parts(&sum, parts)? / rows,
+            None => sum / rows,
+        }
+    }
+}
+
 fn composite(
     patches: &Tensor,
     weights: &TokenizerWeights,
     mode: &Mode<'_>,
-    counted: Option<&Tensor>,
+    counted: &Counted,
 ) -> Result<(Tensor, Option<[BatchStats; 2]>)> {
     weights.check(patches, mode)?;
     let (n, k, _) = patches.dims3()?;
@@ -91,22 +145,16 @@ fn batch_norm(
     weight: &Tensor,
     bias: &Tensor,
     running: RunningSlices<'_>,
-    counted: Option<&Tensor>,
+    counted: &Counted,
 ) -> Result<(Tensor, Option<BatchStats>)> {
     let row = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), x.device())?.to_dtype(x.dtype());
     let (centered, var, stats) = match running {
         Some((mean, var)) => (x.broadcast_sub(&row(mean)?)?, row(var)?, None),
         None => {
-            let (rows, counted) = match counted {
-                Some(counted) => {
-                    (f64::from(counted.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?), counted)
-                }
-                None => (x.dim(0)? as f64, &x.narrow(1, 0, 1)?.ones_like()?),
-            };
-            let mean_of = |x: &Tensor| x.broadcast_mul(counted)?.sum_keepdim(0)? / rows;
-            let mean = mean_of(x)?;
+            let rows = counted.count(x)?;
+            let mean = counted.mean(x, rows)?;
             let centered = x.broadcast_sub(&mean)?;
-            let var = mean_of(&centered.sqr()?)?;
+            let var = counted.mean(&centered.sqr()?, rows)?;
             let stats = batch_stats(&mean, &var, rows)?;
             (centered, var, Some(stats))
         }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use candle_core::Result;
+
 use super::tile::PAD;
+use crate::parts::{BatchParts, add_parts};
 
 /// Channels after each layer: 3 -> c1 -> c2, max; 2 c2 -> c3 -> d, max.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,16 +109,24 @@ pub(crate) struct PointMoments {
     pub(crate) covariance: [[f64; 3]; 3],
 }
 
+/// The moments of points, and how many these are.
+pub(crate) struct CountedMoments {
+    pub(crate) moments: PointMoments,
+    pub(crate) rows: f64,
+}
+
 impl PointMoments {
-    pub(crate) fn measure(points: &[f32]) -> Self {
-        let n = (points.len() / 3) as f64;
-        let mut sum = [0.0f64; 3];
+    /// Of the points of all parts of a batch.
+    pub(crate) fn measure(points: &[f32], parts: Option<&dyn BatchParts>) -> Result<CountedMoments> {
+        let mut sum = [0.0, 0.0, 0.0, (points.len() / 3) as f64];
         for p in points.as_chunks::<3>().0 {
             for a in 0..3 {
                 sum[a] += f64::from(p[a]);
             }
         }
-        let mean = sum.map(|s| s / n);
+        add_parts(parts, "sums of points", &mut sum)?;
+        let [x, y, z, n] = sum;
+        let mean = [x, y, z].map(|s| s / n);
         let mut products = [[0.0f64; 3]; 3];
         for p in points.as_chunks::<3>().0 {
             let off = [0, 1, 2].map(|a| f64::from(p[a]) - mean[a]);
@@ -125,7 +136,9 @@ impl PointMoments {
                 }
             }
         }
-        Self { mean, covariance: products.map(|row| row.map(|s| s / n)) }
+        add_parts(parts, "products of points", products.as_flattened_mut())?;
+        let moments = Self { mean, covariance: products.map(|row| row.map(|s| s / n)) };
+        Ok(CountedMoments { moments, rows: n })
     }
 
     /// Statistics of `first x`, exactly: the first layer is linear, so no pass over its output is needed.

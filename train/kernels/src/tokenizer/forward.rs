@@ -5,6 +5,7 @@
 //! follow from these; pass 2 mixes, normalises and takes the last maximum. Chunks of patches are fixed by their number
 //! alone, and their sums are added in order: results do not depend on the number of threads.
 
+use candle_core::Result;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -13,17 +14,20 @@ use super::aligned::AlignedBuffer;
 use super::bf16_passes::Bf16Pass;
 use super::cut::Cut;
 use super::first_pass::{FirstPass, FirstPassPlan, run_first_pass};
-use super::flat::{ChannelMoments, FlatWeights, PointMoments};
-use super::mixed_statistics::{MixedStatistics, find_offsets};
+use super::flat::{ChannelMoments, CountedMoments, FlatWeights, PointMoments};
+use super::mixed_statistics::{MixedStatistics, MixedSums, find_offsets};
 use super::prepared::{Local, Mixed, shift_offsets};
 use super::tile::{ActivationRows, Largest, Start, max_over_patches, product};
 use crate::linear::Precision;
+use crate::parts::{BatchParts, add_parts};
 
 /// What backward needs of a forward pass, besides its arguments.
 pub(crate) struct SavedPasses {
     /// Of the products, backward's too.
     pub(crate) precision: Precision,
     pub(crate) cut: Cut,
+    /// Points that statistics are of, in all parts of the batch.
+    pub(crate) rows: f64,
     pub(crate) local: Local,
     pub(crate) mixed: Mixed,
     pub(crate) moments: PointMoments,
@@ -37,7 +41,8 @@ pub(crate) struct SavedPasses {
     pub(crate) offset: AlignedBuffer,
     /// [P, d]: the point with the largest output.
     pub(crate) token_point: Vec<u16>,
-    /// `[c1]`: mean of the first layer's output, and `[c3, c1]`: sum over all rows of mixed x first. Empty with running statistics.
+    /// `[c1]`: mean of the first layer's output, and `[c3, c1]`: sum over all rows of mixed x first, both of this part. Empty with
+    /// running statistics.
     pub(crate) first_mean: Vec<f64>,
     pub(crate) mixed_by_first: Vec<f64>,
 }
@@ -45,16 +50,25 @@ pub(crate) struct SavedPasses {
 /// Running statistics, or none for those of the batch.
 pub(crate) type Running = Option<[ChannelMoments; 2]>;
 
+/// How a forward pass is run.
+#[derive(Clone, Copy)]
+pub(crate) struct ForwardPlan<'a> {
+    pub(crate) running: &'a Running,
+    pub(crate) precision: Precision,
+    /// `None`: the patches are all that there are.
+    pub(crate) parts: Option<&'a dyn BatchParts>,
+}
+
 /// Tokens [P, d] of patches [P, K, 3].
 pub(crate) fn forward(
     patches: &[f32],
     k: usize,
     flat: FlatWeights<'_>,
-    running: &Running,
-    precision: Precision,
-) -> (Vec<f32>, SavedPasses) {
+    plan: ForwardPlan<'_>,
+) -> Result<(Vec<f32>, SavedPasses)> {
+    let ForwardPlan { running, precision, parts } = plan;
     let cut = Cut::new(patches.len() / (3 * k), k);
-    let moments = PointMoments::measure(patches);
+    let CountedMoments { moments, rows } = PointMoments::measure(patches, parts)?;
     let first_norm = match running {
         Some([norm, _]) => norm.clone(),
         None => moments.push_through(&flat.values[flat.ranges.first.clone()]),
@@ -69,7 +83,8 @@ pub(crate) fn forward(
     let offsets = find_offsets(cut, &local, &seen, train);
     let MixedStatistics { first_mean, mixed_by_first, norm: second_norm } = match running {
         Some([_, norm]) => MixedStatistics::from_running(norm),
-        None => MixedStatistics::new(cut, &local, &seen, &offsets).keep_channels(flat.widths.c3),
+        None => find_mixed(&local, MixedSums::new(cut, &local, &seen, offsets.sums), parts)?
+            .keep_channels(flat.widths.c3),
     };
     let mixed = Mixed::new(flat, &local, &second_norm);
     let layers = Layers { local: &local, mixed: &mixed };
@@ -82,10 +97,20 @@ pub(crate) fn forward(
     let offset = offsets.values;
     #[rustfmt::skip]
     let saved = SavedPasses {
-        precision, cut, local, mixed, moments, norms, summary, summary_point, sums, offset, token_point, first_mean,
+        precision, cut, rows, local, mixed, moments, norms, summary, summary_point, sums, offset, token_point, first_mean,
         mixed_by_first,
     };
-    (tokens, saved)
+    Ok((tokens, saved))
+}
+
+/// Mean and variance of all parts; what backward adds up is of this one.
+fn find_mixed(local: &Local, mut sums: MixedSums, parts: Option<&dyn BatchParts>) -> Result<MixedStatistics> {
+    let own = MixedStatistics::new(local, &sums);
+    if parts.is_none() {
+        return Ok(own);
+    }
+    add_parts(parts, "moments of the mixing layer", &mut sums.0)?;
+    Ok(MixedStatistics { norm: MixedStatistics::new(local, &sums).norm, ..own })
 }
 
 /// What pass 2 runs.

@@ -15,10 +15,15 @@ use super::tile::{ActivationRows, Start, add_transposed, product};
 pub(crate) struct Offsets {
     /// [P, c3]
     pub(crate) values: AlignedBuffer,
-    /// `[c3]` each, over the patches.
+    pub(crate) sums: OffsetSums,
+}
+
+/// Sums over patches.
+pub(crate) struct OffsetSums {
+    /// `[c3]` each.
     sum: Vec<f64>,
     squares: Vec<f64>,
-    /// [c3, c1]: sum over patches of offset x (sum of the first layer's output).
+    /// [c3, c1]: offset x (sum of the first layer's output).
     by_first: Vec<f64>,
 }
 
@@ -35,7 +40,7 @@ pub(crate) fn find_offsets(cut: Cut, local: &Local, seen: &FirstPass, with_sums:
         .collect();
     let total = |i: usize, len: usize| sum_chunks(parts.iter().map(|part| &part[i]), len);
     let (sum, squares, by_first) = (total(0, width.c3), total(1, width.c3), total(2, width.c3 * width.c1));
-    Offsets { values, sum, squares, by_first }
+    Offsets { values, sums: OffsetSums { sum, squares, by_first } }
 }
 
 /// The offsets of a chunk; their sums, their squares', and their products with the first layer's sums.
@@ -78,6 +83,42 @@ impl WithSimd for OffsetPass<'_> {
     }
 }
 
+/// What the statistics are made from, one behind the other, so that those of several parts are added number by number: patches,
+/// rows, sums of the first layer's output `[c1]`, its Gram matrix `[c1, c1]`, sums of offsets and of their squares `[c3]` each,
+/// and of offset x first `[c3, c1]`.
+pub(crate) struct MixedSums(pub(crate) Vec<f64>);
+
+/// [`MixedSums`] by name.
+struct NamedSums<'a> {
+    patches: f64,
+    rows: f64,
+    first: &'a [f64],
+    gram: &'a [f64],
+    offset: &'a [f64],
+    squares: &'a [f64],
+    by_first: &'a [f64],
+}
+
+impl MixedSums {
+    pub(crate) fn new(cut: Cut, local: &Local, seen: &FirstPass, offsets: OffsetSums) -> Self {
+        let mut first = vec![0.0; local.width.c1];
+        seen.sums.chunks_exact(local.width.c1).for_each(|row| add_wide(row, &mut first));
+        let counts = [cut.patches as f64, (cut.patches * cut.k) as f64];
+        let OffsetSums { sum, squares, by_first } = offsets;
+        Self([&counts[..], &first, &seen.gram, &sum, &squares, &by_first].concat())
+    }
+
+    fn name(&self, local: &Local) -> NamedSums<'_> {
+        let (c1, c3) = (local.width.c1, local.width.c3);
+        let (counts, rest) = self.0.split_at(2);
+        let (first, rest) = rest.split_at(c1);
+        let (gram, rest) = rest.split_at(c1 * c1);
+        let (offset, rest) = rest.split_at(c3);
+        let (squares, by_first) = rest.split_at(c3);
+        NamedSums { patches: counts[0], rows: counts[1], first, gram, offset, squares, by_first }
+    }
+}
+
 /// Second-order facts about the mixing layer's output, from those of the first layer's.
 pub(crate) struct MixedStatistics {
     /// `[c1]`: mean of the first layer's output.
@@ -91,13 +132,12 @@ pub(crate) struct MixedStatistics {
 impl MixedStatistics {
     /// mixed = M h + u, so its mean is M mean(h) + mean(u), and its variance, per channel,
     /// m Cov(h) m + 2 m Cov(h, u) + Var(u).
-    pub(crate) fn new(cut: Cut, local: &Local, seen: &FirstPass, offsets: &Offsets) -> Self {
+    pub(crate) fn new(local: &Local, sums: &MixedSums) -> Self {
         let (c1, c3) = (local.width.c1, local.width.c3);
-        let (patches, n) = (cut.patches as f64, (cut.patches * cut.k) as f64);
-        let mut first_mean = vec![0.0; c1];
-        seen.sums.chunks_exact(c1).for_each(|row| add_wide(row, &mut first_mean));
-        first_mean.iter_mut().for_each(|m| *m /= n);
-        let covariance = covariance(&seen.gram, &first_mean, n);
+        let NamedSums { patches, rows: n, first, gram, offset, squares, by_first: offset_by_first } =
+            sums.name(local);
+        let first_mean: Vec<f64> = first.iter().map(|sum| sum / n).collect();
+        let covariance = covariance(gram, &first_mean, n);
         let mut mixed_by_first = vec![0.0; c3 * c1];
         let (mut mean, mut var) = (vec![0.0; c3], vec![0.0; c3]);
         let rows =
@@ -108,12 +148,12 @@ impl MixedStatistics {
             }
             let along = |v: &[f64]| m.iter().zip(v).map(|(&w, &v)| f64::from(w) * v).sum::<f64>();
             let (spread, local_mean, offset_mean) =
-                (along(by_first), along(&first_mean), offsets.sum[c] / patches);
-            let cross = along(&offsets.by_first[c * c1..][..c1]) / n - local_mean * offset_mean;
+                (along(by_first), along(&first_mean), offset[c] / patches);
+            let cross = along(&offset_by_first[c * c1..][..c1]) / n - local_mean * offset_mean;
             *mean = local_mean + offset_mean;
-            *var = (spread + 2.0 * cross + offsets.squares[c] / patches - offset_mean * offset_mean).max(0.0);
+            *var = (spread + 2.0 * cross + squares[c] / patches - offset_mean * offset_mean).max(0.0);
             for j in 0..c1 {
-                by_first[j] = n * (by_first[j] + local_mean * first_mean[j]) + offsets.by_first[c * c1 + j];
+                by_first[j] = n * (by_first[j] + local_mean * first_mean[j]) + offset_by_first[c * c1 + j];
             }
         });
         Self { first_mean, mixed_by_first, norm: ChannelMoments { mean, var } }

@@ -10,6 +10,7 @@ use super::fixture::weights;
 use super::{BatchStats, Mode, TokenizerWeights, tokenize, tokenize_composite, tokenize_counted};
 
 mod bf16;
+mod parts;
 
 type Tokenizer =
     fn(&Tensor, &TokenizerWeights, &Mode<'_>) -> candle_core::Result<(Tensor, Option<[BatchStats; 2]>)>;
@@ -182,7 +183,7 @@ fn repeats_of_voxel_blocks_count_for_nothing() {
     let rows = Tensor::new(&[0u32, 1, 2, 3, 4, 0, 1, 2], &Device::Cpu).unwrap();
     let repeated = distinct.index_select(&rows, 1).unwrap();
     let gradient = variable(&mut draws, &[20, 12], 0.0, 1.0).as_tensor().clone();
-    let counted: Tokenizer = |x, w, _| tokenize_counted(x, w, &vec![5; x.dim(0)?]);
+    let counted: Tokenizer = |x, w, _| tokenize_counted(x, w, &vec![5; x.dim(0)?], None);
     let (found, gradients) = run(counted, &repeated, &vars, &Mode::Train, &gradient);
     let (expected, wanted) = run(tokenize, &distinct, &vars, &Mode::Train, &gradient);
     assert_gradients(&gradients, &wanted, &Mode::Train, "counted");
@@ -193,7 +194,7 @@ fn repeats_of_voxel_blocks_count_for_nothing() {
     for (found, known) in found.iter().zip(&known) {
         assert!(near(&found.mean, &known.mean) && near(&found.var, &known.var));
     }
-    let error = tokenize_counted(&repeated, &weights(&vars), &[9; 20]).unwrap_err().to_string();
+    let error = tokenize_counted(&repeated, &weights(&vars), &[9; 20], None).unwrap_err().to_string();
     assert!(error.starts_with("tokenizer: counts: expected 20 from 1 to 8, found 20: [9"), "{error}");
 }
 
