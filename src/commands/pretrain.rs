@@ -8,7 +8,7 @@ use anyhow::Context;
 use jepa3d_inspect::LiveFacts;
 use jepa3d_loader::DataShare;
 use jepa3d_train::{
-    Event, PretrainConfig, PretrainRequest, ProductPrecision, RunOutcome, Scalars, Trainer,
+    Event, PretrainConfig, PretrainRequest, Processes, ProductPrecision, RunOutcome, Scalars, Trainer,
     choose_loader_threads,
 };
 
@@ -57,6 +57,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
+    let processes = if args.dry_run { Processes::alone() } else { Processes::join()? };
+    match train(args, &processes) {
+        Err(error) if processes.world() > 1 => {
+            let (rank, world) = (processes.rank(), processes.world());
+            let reason = crate::message(&error);
+            tell(format_args!("error: process {rank} of {world}: {reason}"));
+            processes.give_up(&reason);
+            // MPI is not left in order: another process may be gone.
+            std::process::exit(2)
+        }
+        done => done,
+    }
+}
+
+fn train(args: &Args, processes: &Processes) -> anyhow::Result<Conclusion> {
     let mut sets = args.sets.clone();
     if args.bf16 {
         sets.push("run.precision=bf16".to_owned());
@@ -75,7 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     config.data.threads = bound_threads("data.threads", asked, cores);
     jepa3d_train::use_threads(threads(args.threads));
     let facts = describe_run(args, &config);
-    let precision = config.run.precision;
+    let (precision, parts) = (config.run.precision, config.parts);
     let request = PretrainRequest {
         config,
         data: args.data.clone(),
@@ -83,10 +98,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         resume: args.resume,
         device: args.device.clone(),
         emulates_bf16: args.emulate_bf16,
-        shown: args.live.plan(),
+        shown: processes.is_first().then(|| args.live.plan()).flatten(),
     };
     let stop = stop_on_signals()?;
-    let mut trainer = Trainer::new(request)?;
+    let mut trainer = Trainer::join(request, processes.clone())?;
+    if !processes.is_first() {
+        let outcome = trainer.run(&stop, &mut |_| {})?;
+        return Ok(conclude(outcome));
+    }
+    if processes.world() > 1 {
+        tell(format_args!("{} processes train together, {parts} parts of a batch", processes.world()));
+    }
     if precision == ProductPrecision::Bf16 {
         let is_emulated = args.emulate_bf16 && args.device == "cpu";
         tell(format_args!("products in bf16{}", if is_emulated { ", emulated" } else { "" }));
@@ -120,10 +142,16 @@ fn finish(args: &Args, outcome: RunOutcome) -> Conclusion {
         RunOutcome::Stopped => tell(format_args!("stopped; the same command with --resume continues {out}")),
         RunOutcome::Collapsed => {
             tell(format_args!("stopped: collapse reported (monitor.abort_on_collapse); {out} is kept"));
-            return Conclusion::Failed;
         }
     }
-    Conclusion::Done
+    conclude(outcome)
+}
+
+fn conclude(outcome: RunOutcome) -> Conclusion {
+    match outcome {
+        RunOutcome::Done | RunOutcome::Stopped => Conclusion::Done,
+        RunOutcome::Collapsed => Conclusion::Failed,
+    }
 }
 
 /// SIGINT and SIGTERM ask for a checkpoint and a clean end; a second one ends at once.

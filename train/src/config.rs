@@ -41,6 +41,10 @@ pub struct PretrainConfig {
     /// Which model is trained.
     #[serde(default = "masked")]
     pub method: Method,
+    /// Equal parts of every batch that pass the model at once, and whose sums are added in their order: a run has the same bits on
+    /// any number of processes that divides it. Left out: 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub parts: usize,
     /// Seed, length, checkpoints.
     #[serde(default)]
     pub run: TrainRunConfig,
@@ -87,6 +91,15 @@ pub struct PretrainConfig {
 
 fn masked() -> Method {
     Method::Masked
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Whether batches stay whole, which configs leave out.
+fn is_one(parts: &usize) -> bool {
+    *parts == 1
 }
 
 impl PretrainConfig {
@@ -146,11 +159,16 @@ impl PretrainConfig {
             BoundedCount::new("predictor.depth", p.depth, 1, 256),
             BoundedCount::new("masking.blocks", self.masking.blocks, 1, d.groups),
             BoundedCount::new("optim.batch", self.optim.batch, 2, 1 << 16),
+            BoundedCount::new("parts", self.parts, 1, self.optim.batch),
             BoundedCount::new("optim.accumulate", self.optim.accumulate, 1, 1 << 12),
             BoundedCount::new("monitor.subset", self.monitor.subset, 4, 1 << 20),
             BoundedCount::new("monitor.patience", self.monitor.patience as usize, 1, 1 << 20),
         ];
         bounds.iter().try_for_each(BoundedCount::check)?;
+        if !self.optim.batch.is_multiple_of(self.parts) {
+            let expected = format!("a divisor of optim.batch = {}", self.optim.batch);
+            return Err(out_of_range("parts", expected, self.parts));
+        }
         for (key, width, heads) in [("model.heads", m.width, m.heads), ("predictor.heads", p.width, p.heads)]
         {
             if heads == 0 || !width.is_multiple_of(heads) {

@@ -82,6 +82,12 @@ pub enum Error {
         /// The label.
         found: i16,
     },
+    /// Processes, or parts of a batch, that train together: one of them ended, is lost, or does not fit.
+    #[error("training together: {reason}")]
+    Together {
+        /// Which, and why.
+        reason: String,
+    },
     /// A tensor operation failed: a device that refused, or shapes that do not fit.
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -28,10 +28,10 @@ const FREE: [&str; 12] = [
     "votes.seed",
 ];
 
-/// A run folder that this process alone may write.
+/// A run folder that this process alone may write, or one that another does.
 pub(crate) struct RunFolder {
     pub path: PathBuf,
-    _lock: FolderLock,
+    _lock: Option<FolderLock>,
 }
 
 impl RunFolder {
@@ -55,7 +55,12 @@ impl RunFolder {
             return Err(refuse_other()); // begun by another process meanwhile
         }
         remove_temporaries(path)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// A folder that another process of the same run has opened; nothing is written there.
+    pub(crate) fn follow(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
     }
 
     /// The checkpoint to continue from, if there is one.

@@ -19,6 +19,10 @@ use crate::run_folder::RunOrigin;
 use crate::seen_context::SeenBatch;
 use crate::trained_samples::ShownRows;
 
+mod part_inputs;
+
+pub(crate) use part_inputs::{InputShare, PartInputs};
+
 /// The inputs of a run's steps, one after the other.
 pub(crate) struct StepInputs {
     config: PretrainConfig,
@@ -61,7 +65,7 @@ pub(crate) struct NextInput {
 }
 
 impl StepInputs {
-    /// Starts the loader after `steps` steps, and opens the teacher's cache where the method learns from one.
+    /// Starts the loader of this process's share after `steps` steps, and opens the teacher's cache where the method learns from one.
     ///
     /// # Errors
     /// Fails if a dataset does not serve the config, has no such cache, or one whose embeddings have another width than
@@ -70,6 +74,7 @@ impl StepInputs {
         config: &PretrainConfig,
         mix: &DatasetMix,
         device: &Device,
+        share: InputShare,
         steps: u64,
     ) -> Result<Self> {
         let source = match config.method {
@@ -82,7 +87,7 @@ impl StepInputs {
             Method::Cross => InputSource::Cross { teacher: Box::new(open_teacher(config, mix)?) },
         };
         let first_batch = steps * config.optim.accumulate as u64;
-        let loader = Loader::start_mix(mix, config.loader_config(), first_batch)?;
+        let loader = Loader::start_mix(mix, share.narrow(config.loader_config()), first_batch)?;
         Ok(Self {
             config: config.clone(),
             device: device.clone(),
@@ -284,7 +289,8 @@ impl StepInputs {
 /// Fails as a run does whose dataset does not serve its config, or whose masks leave no context.
 pub fn try_first_input(config: &PretrainConfig, dataset: &Arc<PreparedDataset>) -> Result<()> {
     config.check()?;
-    StepInputs::start(config, &DatasetMix::from(dataset), &Device::Cpu, 0)?.next(0)?;
+    let share = InputShare { rank: 0, world: 1 };
+    StepInputs::start(config, &DatasetMix::from(dataset), &Device::Cpu, share, 0)?.next(0)?;
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 //! Nothing is drawn from a stateful generator: order, augmentation, masks and dropout are functions of (seed, epoch,
 //! batch, sample), so a checkpoint is parameters, moments and a step number.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use jepa3d_loader::DatasetMix;
@@ -20,12 +21,13 @@ use crate::models::PretrainModel;
 use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
 use crate::nn::{ForwardPass, Parameters};
 use crate::optim::{AdamW, ParameterGradients, StepPlace, UpdateSummary};
+use crate::parallel::{DeviceSum, PartGroup, Processes};
 use crate::precision::PassPrecision;
 use crate::request::{Event, PretrainRequest, RunOutcome};
 use crate::run_config::write_run_config;
 use crate::run_folder::{RunFolder, check_resume};
 use crate::schedule::{ScheduleLength, momentum};
-use crate::step_inputs::{NextInput, StepInputs};
+use crate::step_inputs::{InputShare, NextInput, StepInputs};
 use crate::step_record::StepRecord;
 use crate::target_encoder::MovingAverage;
 use crate::trained_samples::{SamplePlan, TrainedSamples};
@@ -35,6 +37,10 @@ pub struct Trainer {
     /// First: it has written everything before the folder is given up.
     writer: CheckpointWriter,
     config: PretrainConfig,
+    /// The parts of a batch, and the processes that pass them.
+    group: Arc<PartGroup>,
+    /// Where devices add gradients themselves.
+    device_sum: Option<DeviceSum>,
     folder: RunFolder,
     precision: PassPrecision,
     inputs: StepInputs,
@@ -42,7 +48,8 @@ pub struct Trainer {
     parameters: Parameters,
     optimizer: AdamW,
     average: MovingAverage,
-    metrics: MetricsWriter,
+    /// Of the first process.
+    metrics: Option<MetricsWriter>,
     evaluation: OnlineEvaluation,
     length: ScheduleLength,
     /// Steps done.
@@ -73,15 +80,21 @@ impl Trainer {
     /// # Errors
     /// Fails if the dataset, the run folder or the checkpoint does not allow it.
     pub fn new(request: PretrainRequest) -> Result<Self> {
+        Self::join(request, Processes::alone())
+    }
+
+    fn start(request: PretrainRequest, group: &Arc<PartGroup>) -> Result<Self> {
         let PretrainRequest { config, data, out, resume, device, emulates_bf16, shown } = request;
         config.check()?;
         let (config, device) = (settle_threads(config, &device), open_device(&device)?);
         let precision = PassPrecision::settle(config.run.precision, &device, emulates_bf16)?;
         let mix = DatasetMix::open(&data)?;
-        let folder = RunFolder::open(&out, resume)?;
+        check_parts(&config, &device, &mix, group)?;
+        let folder = open_folder(&out, resume, group)?;
         let checkpoint = folder.checkpoint()?;
         let step = checkpoint.as_ref().map_or(0, Checkpoint::step);
-        let inputs = StepInputs::start(&config, &mix, &device, step)?;
+        let (rank, world) = (group.processes().rank(), group.processes().world());
+        let inputs = StepInputs::start(&config, &mix, &device, InputShare { rank, world }, step)?;
         let (model, parameters) = PretrainModel::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
         let mut monitors = MonitorState::default();
@@ -90,9 +103,12 @@ impl Trainer {
             monitors = checkpoint.restore(&folder.last(), &parameters, &mut optimizer)?;
         }
         let average = MovingAverage::start(&parameters, &mut optimizer, precision)?;
-        write_run_config(&folder.path, &config)?;
         let saved = (step > 0).then_some(step);
-        let metrics = MetricsWriter::open(&folder.path, saved)?;
+        let open_record = || {
+            write_run_config(&folder.path, &config)?;
+            MetricsWriter::open(&folder.path, saved)
+        };
+        let metrics = group.processes().is_first().then(open_record).transpose()?;
         let evaluation = OnlineEvaluation::new(&config, mix.labelled(), &device, monitors)?;
         if config.model.calibrate && step == 0 {
             evaluation.subset.calibrate(&model)?;
@@ -100,6 +116,8 @@ impl Trainer {
         let length = ScheduleLength { steps_per_epoch: inputs.steps_per_epoch(), epochs: config.run.epochs };
         Ok(Self {
             config,
+            group: group.clone(),
+            device_sum: DeviceSum::start(&device, group)?,
             folder,
             precision,
             inputs,
@@ -122,6 +140,17 @@ impl Trainer {
     /// # Errors
     /// Fails if a shard or the disk does, or the loss is not finite.
     pub fn run(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<RunOutcome> {
+        let mut tell_nobody = |_: Event| {};
+        let outcome = match self.is_first() {
+            true => self.run_and_save(stop, report),
+            false => self.run_and_save(stop, &mut tell_nobody),
+        };
+        let outcome = outcome.map_err(|error| self.group.explain(error));
+        self.group.leave(outcome.as_ref().err().map(ToString::to_string).as_deref());
+        outcome
+    }
+
+    fn run_and_save(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<RunOutcome> {
         let outcome = self.run_steps(stop, report)?;
         self.save(report)?;
         self.writer.wait()?.into_iter().for_each(|step| report(Event::Checkpoint(step)));
@@ -140,13 +169,10 @@ impl Trainer {
             let record = self.step()?;
             self.log_step(record, report)?;
             self.save_and_evaluate_when_due(report)?;
-            if self.is_collapsed() && self.config.monitor.abort_on_collapse {
-                return Ok(RunOutcome::Collapsed);
-            }
             let stop_after = self.config.run.stop_after;
             let is_stopped = stop_after > 0 && self.step - first >= stop_after;
-            if self.step < end && (is_stopped || stop.load(Ordering::Relaxed)) {
-                return Ok(RunOutcome::Stopped);
+            if let Some(outcome) = self.find_end(stop, is_stopped)? {
+                return Ok(outcome);
             }
         }
         Ok(RunOutcome::Done)
@@ -196,6 +222,9 @@ impl Trainer {
     }
 
     fn forward_backward_batch(&mut self, is_first: bool) -> Result<StepGradients> {
+        if self.group.count() > 1 {
+            return self.forward_backward_parts(is_first);
+        }
         let clouds = self.shown.filter(|_| is_first).map_or(0, |plan| plan.clouds_of_step(self.step + 1));
         let NextInput { input, batch, waited, shown } = self.inputs.next(clouds)?;
         let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
@@ -217,8 +246,9 @@ impl Trainer {
 
     /// Records a step; every `monitor.print_every` steps checks its guards and reports it.
     fn log_step(&mut self, record: StepRecord, report: &mut dyn FnMut(Event)) -> Result<()> {
+        let Some(metrics) = &mut self.metrics else { return Ok(()) };
         let scalars = record.scalars();
-        self.metrics.write(&scalars)?;
+        metrics.write(&scalars)?;
         report(Event::Record(scalars.clone()));
         if let Some(samples) = record.shown {
             report(Event::Samples(Box::new(TrainedSamples { step: self.step, ..*samples })));
@@ -255,6 +285,9 @@ impl Trainer {
 
     /// Monitors and the online probe; keeps the checkpoint if it is the best so far.
     fn evaluate(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
+        if !self.is_first() {
+            return Ok(());
+        }
         let found = self.evaluation.evaluate(&self.model, self.step)?;
         found.alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
         found.left_out.into_iter().for_each(|text| report(Event::Header(text)));
@@ -263,19 +296,9 @@ impl Trainer {
             self.writer.ask(None, move || copy.write(&path));
         }
         let scalars = Scalars { step: self.step, epoch: self.epoch(), values: found.values };
-        self.metrics.write(&scalars)?;
+        self.metrics.as_mut().map_or(Ok(()), |metrics| metrics.write(&scalars))?;
         report(Event::Probe(scalars));
         Ok(())
-    }
-
-    fn begin_event(&self) -> Event {
-        Event::Begin {
-            parameters: self.parameters.trained().map(|p| p.var.elem_count()).sum(),
-            samples: self.inputs.samples() as u64,
-            steps_per_epoch: self.length.steps_per_epoch,
-            step: self.step,
-            steps: self.last_step(),
-        }
     }
 
     fn last_step(&self) -> u64 {
@@ -298,7 +321,11 @@ impl Trainer {
 }
 
 mod device_facts;
+mod joining;
+mod part_passes;
 mod saving;
+
+use joining::{check_parts, open_folder};
 
 #[cfg(test)]
 mod bad_input_tests;
@@ -310,6 +337,8 @@ mod emulation_tests;
 mod fixture;
 #[cfg(test)]
 mod gradient_tests;
+#[cfg(test)]
+mod parts_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl CrossJepa {
         pass.watch.lap("context");
         let ViewAnswers { loss, predictions, targets } =
             self.views.answer(&encoded, &points.centers, views, pass)?;
-        let loss = self.loss.add_spread(loss, &encoded, pass.draw_key())?;
+        let loss = self.loss.add_spread(loss, &encoded, pass)?;
         pass.watch.lap("predictor");
         Ok(StepOutput {
             loss,

@@ -15,14 +15,14 @@ use crate::nn::{ForwardPass, HostTensor, Parameter, ParameterRole, Parameters};
 use crate::optim::{AdamW, ParameterGradients, UpdateRates};
 use crate::target_encoder::update_target_encoder;
 
-type Golden = std::collections::HashMap<String, Tensor>;
+pub(super) type Golden = std::collections::HashMap<String, Tensor>;
 
-fn golden(name: &str) -> Golden {
+pub(super) fn golden(name: &str) -> Golden {
     let path = format!("{}/goldens/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
 }
 
-fn numbers(t: &Tensor) -> Vec<f32> {
+pub(super) fn numbers(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_dtype(candle_core::DType::F32).unwrap().to_vec1().unwrap()
 }
 
@@ -33,10 +33,10 @@ fn indices(t: &Tensor) -> Vec<u32> {
 /// The bias before the second batch norm, which takes it out again: its gradient is zero up to rounding, and what
 /// AdamW makes of rounding is of order 1. The same holds for the keys' part of the attention's biases, so that
 /// updates are compared where gradients are clear.
-const CANCELLED: &str = "first_conv.3.bias";
+pub(super) const CANCELLED: &str = "first_conv.3.bias";
 
 /// Largest difference relative to the largest wanted value (taken as 1e-4 if it is below).
-fn check(what: &str, found: &Tensor, want: &Tensor) {
+pub(super) fn check(what: &str, found: &Tensor, want: &Tensor) {
     let (found, want) = (numbers(found), numbers(want));
     assert_eq!(found.len(), want.len(), "{what}");
     let size = want.iter().fold(0.0f32, |m, x| m.max(x.abs())).max(1e-4);
@@ -44,7 +44,7 @@ fn check(what: &str, found: &Tensor, want: &Tensor) {
     assert!(worst <= 1e-4 * size, "{what}: off by {worst} of {size}");
 }
 
-fn config(text: &str) -> PretrainConfig {
+pub(super) fn config(text: &str) -> PretrainConfig {
     let data = "[data]\ngroups = 16\ngroup_size = 8";
     let (method, text) = text.split_at(text.find('[').unwrap());
     let config: PretrainConfig =
@@ -53,13 +53,13 @@ fn config(text: &str) -> PretrainConfig {
     config
 }
 
-const OFFICIAL: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 3\nheads = 3
+pub(super) const OFFICIAL: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 3\nheads = 3
 [predictor]\nwidth = 6\ndepth = 2\nheads = 3\n[optim]\nlr = 1e-3\ndecay_all = true";
-const REGION: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 18\ndepth = 2\nheads = 3
+pub(super) const REGION: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 18\ndepth = 2\nheads = 3
 positions = \"sinusoid\"\npositions_every_block = false
 [predictor]\nwidth = 12\ndepth = 2\nheads = 3\n[target]\nfinal_norm = true\n[loss]\nkind = \"sum-dim\"";
 
-fn loaded(config: &PretrainConfig, golden: &Golden) -> (PretrainModel, Parameters) {
+pub(super) fn loaded(config: &PretrainConfig, golden: &Golden) -> (PretrainModel, Parameters) {
     let (model, parameters) = PretrainModel::new(config, &Device::Cpu).unwrap();
     let values: BTreeMap<String, HostTensor> = golden
         .iter()
@@ -74,7 +74,7 @@ fn loaded(config: &PretrainConfig, golden: &Golden) -> (PretrainModel, Parameter
     (model, parameters)
 }
 
-fn input(golden: &Golden) -> StepInput {
+pub(super) fn input(golden: &Golden) -> StepInput {
     let tensor = |name: &str| golden[&format!("input/{name}")].clone();
     let points = PatchTensors { patches: tensor("patches"), centers: tensor("centers"), counts: None };
     if golden.contains_key("input/embeddings") {
@@ -187,7 +187,7 @@ fn the_coordinates_baseline_equals_pytorch() {
     steps_equal("point_jepa_coordinates", &text);
 }
 
-const BLOCKS: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 2\nheads = 3
+pub(super) const BLOCKS: &str = "[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 2\nheads = 3
 [predictor]\nkind = \"decoder\"\nwidth = 6\ndepth = 2\nheads = 3
 [target]\nfinal_norm = true\nnorm = \"none\"\n[loss]\nkind = \"cosine\"";
 
@@ -196,7 +196,8 @@ fn the_context_aware_decoder_equals_pytorch() {
     steps_equal("jepa_3d", BLOCKS);
 }
 
-const CROSS: &str = "method = \"cross\"\n[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 2\nheads = 3
+pub(super) const CROSS: &str =
+    "method = \"cross\"\n[model]\ntokenizer = [8, 16, 32]\nwidth = 12\ndepth = 2\nheads = 3
 [predictor]\nwidth = 6\ndepth = 2\nheads = 3\n[teacher]\nwidth = 10";
 
 #[test]
@@ -204,7 +205,8 @@ fn views_from_points_equal_pytorch() {
     steps_equal("cross_jepa", CROSS);
 }
 
-const HYBRID: &str = "method = \"hybrid\"\n[model]\ntokenizer = [4, 8, 16]\nwidth = 12\ndepth = 2\nheads = 3
+pub(super) const HYBRID: &str =
+    "method = \"hybrid\"\n[model]\ntokenizer = [4, 8, 16]\nwidth = 12\ndepth = 2\nheads = 3
 positions_every_block = false\n[predictor]\nwidth = 8\ndepth = 1\nheads = 2
 [hybrid]\nimage_size = 8\nimage_patch = 4\nqueries = 5
 [target]\nfinal_norm = true\ntokenizer = \"ema\"\n[loss]\nkind = \"sum-dim\"\nvariance = 0.1";

@@ -7,13 +7,13 @@
 //! term, the trunk from both. This design is ours.
 
 use candle_core::{Device, Tensor};
-use jepa3d_kernels::Precision;
+use jepa3d_kernels::add_parts;
 
 use super::backbone::{Backbone, image_modality};
 use super::masked_term::{ContextTokens, MaskedPredictions, MaskedTerm, MaskedTermInput};
 use super::selection::PatchSelection;
 use super::step::{HybridInput, PatchTensors, StepOutput, ViewImages};
-use super::targets::TargetMaker;
+use super::targets::{TargetMaker, TargetPass};
 use crate::config::{LossConfig, PretrainConfig};
 use crate::error::Result;
 use crate::nn::{
@@ -69,7 +69,7 @@ impl HybridJepa {
         let tokens = self.backbone.tokenizer.train(&seen.patches, seen.counts.as_deref(), pass)?;
         let tokens = self.backbone.add_modality(tokens)?;
         pass.watch.lap("tokenizer");
-        let latents = self.target_latents(points, pass.precision)?;
+        let latents = self.make_targets(points, TargetPass::within(pass))?;
         pass.watch.lap("target");
         let positions = visible.select(&self.backbone.positions.train(&points.centers, pass)?)?;
         let context = ContextTokens { tokens, positions, centers: seen.centers };
@@ -81,7 +81,7 @@ impl HybridJepa {
         let cross = self.cross_term(views, &points.centers, &latents, pass)?;
         pass.watch.lap("image");
         let loss = (&cross.loss + (&local * self.local_weight)?)?;
-        let loss = self.loss.add_spread(loss, &context, pass.draw_key())?;
+        let loss = self.loss.add_spread(loss, &context, pass)?;
         let width = latents.dim(2)?;
         let rows = |x: &Tensor| x.reshape(((), width));
         Ok(StepOutput {
@@ -115,6 +115,7 @@ impl HybridJepa {
         let valid: Vec<u32> = (0..b as u32)
             .flat_map(|i| (0..views.counts[i as usize]).map(move |at| i * q as u32 + at))
             .collect();
+        let share = share_of_queries(valid.len(), pass)?;
         if valid.is_empty() {
             // Padding alone: everything keeps its (zero) gradient.
             let nothing = |x: &Tensor| x.reshape((b * q, width))?.narrow(0, 0, 0);
@@ -125,6 +126,7 @@ impl HybridJepa {
         let predictions = predictions.reshape((b * q, width))?.index_select(&valid, 0)?;
         let targets = targets.reshape((b * q, width))?.index_select(&valid, 0)?;
         let loss = self.loss.distance(&predictions, &targets)?.value;
+        let loss = share.map_or(Ok(loss.clone()), |share| loss * share)?;
         Ok(CrossTerm { loss, predictions, targets })
     }
 
@@ -140,8 +142,20 @@ impl HybridJepa {
     }
 
     /// Targets of every patch `[B, G, D]`.
-    pub(crate) fn target_latents(&self, points: &PatchTensors, precision: Precision) -> Result<Tensor> {
-        let (tokens, positions) = (self.target.eval_tokens(points)?, self.target.eval_positions(points)?);
-        self.targets.make(&self.target.encoder, &tokens, &positions, &points.centers, precision)
+    pub(crate) fn target_latents(&self, points: &PatchTensors) -> Result<Tensor> {
+        self.make_targets(points, TargetPass::alone())
     }
+
+    fn make_targets(&self, points: &PatchTensors, pass: TargetPass<'_>) -> Result<Tensor> {
+        let (tokens, positions) = (self.target.eval_tokens(points)?, self.target.eval_positions(points)?);
+        self.targets.make(&self.target.encoder, &tokens, &positions, &points.centers, pass)
+    }
+}
+
+/// What the mean over the queries of a part weighs: the mean over parts is then that over all queries. None: the batch is whole.
+fn share_of_queries(own: usize, pass: &ForwardPass) -> Result<Option<f64>> {
+    let Some(parts) = pass.parts() else { return Ok(None) };
+    let mut all = [own as f64];
+    add_parts(Some(parts), "queries", &mut all)?;
+    Ok(Some(own as f64 * parts.count() as f64 / all[0].max(1.0)))
 }

@@ -1,11 +1,12 @@
 //! How far predictions and targets are apart, and what keeps pooled features from collapsing.
 
 use candle_core::{D, Tensor};
-use jepa3d_kernels::{DeviceDistance, DeviceLoss, smooth_l1_of};
+use jepa3d_kernels::{DeviceDistance, DeviceLoss, gather_parts, smooth_l1_of};
 
 use super::sketched_gaussian::measure_gaussian_distance;
 use crate::config::{LossConfig, LossKind};
 use crate::error::Result;
+use crate::nn::ForwardPass;
 
 /// Norms below this count as this, so that a vector of zeros has a cosine of 0.
 const EPSILON: f64 = 1e-6;
@@ -44,17 +45,21 @@ impl LossConfig {
     }
 
     /// `loss` and what keeps the means of features `[B, n, D]` over their rows from collapsing: the terms that weigh something.
-    /// Directions are drawn from `key`.
-    pub(super) fn add_spread(&self, loss: Tensor, features: &Tensor, key: u64) -> Result<Tensor> {
+    /// Where the features are of a part of a batch, the terms are of all parts.
+    pub(super) fn add_spread(&self, loss: Tensor, features: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
         if [self.variance, self.covariance, self.sigreg] == [0.0; 3] {
             return Ok(loss);
         }
         let (mut loss, pooled) = (loss, features.mean(1)?);
+        let pooled = match &pass.shared_parts() {
+            Some(parts) => gather_parts(&pooled, parts)?,
+            None => pooled,
+        };
         if self.variance > 0.0 || self.covariance > 0.0 {
             loss = (loss + self.spread(&pooled)?)?;
         }
         if self.sigreg > 0.0 {
-            loss = (loss + (measure_gaussian_distance(&pooled, key)? * self.sigreg)?)?;
+            loss = (loss + (measure_gaussian_distance(&pooled, pass.draw_key())? * self.sigreg)?)?;
         }
         Ok(loss)
     }

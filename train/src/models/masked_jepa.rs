@@ -16,7 +16,7 @@ use super::pooled_term::WholeClouds;
 use super::selection::PatchSelection;
 use super::side_terms::{SideInput, SideTerms};
 use super::step::{MaskedInput, PatchTensors, StepOutput};
-use super::targets::TargetMaker;
+use super::targets::{TargetMaker, TargetPass};
 use crate::config::{LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer};
 use crate::error::Result;
 use crate::nn::{Encoder, ForwardPass, ParameterKind, ParameterStore, Parameters, Tokenizer};
@@ -91,13 +91,13 @@ impl MaskedJepa {
         let term = MaskedTermInput { context: &context, centers: &points.centers, targets: &targets, masks };
         let MaskedPredictions { context: encoded, predictions, targets } =
             self.predictor.predict(&self.backbone.encoder, &term, pass)?;
-        let whole = self.see_wholes(input.turned.as_ref(), &all, &positions, pass.precision)?;
+        let whole = self.see_wholes(input.turned.as_ref(), &all, &positions, TargetPass::within(pass))?;
         let views = input.views.as_ref();
         let asked = SideInput { encoded: &encoded, centers: &context.centers, whole, views };
         let sides = self.sides.measure(&asked, pass)?;
         let MeasuredDistance { value, record } = self.distance(&predictions, &targets)?;
         let loss = sides.add_to(value)?;
-        let loss = self.loss.add_spread(loss, &encoded, pass.draw_key())?;
+        let loss = self.loss.add_spread(loss, &encoded, pass)?;
         pass.watch.lap("predictor");
         let (predictions, kind) = (predictions.detach(), self.loss.kind);
         Ok(StepOutput { loss, predictions, targets, kind, record, terms: sides.terms })
@@ -112,7 +112,10 @@ impl MaskedJepa {
         pass: &ForwardPass,
     ) -> Result<Tensor> {
         match &self.target_encoder {
-            Some(target) => self.targets.make(target, tokens, positions, &points.centers, pass.precision),
+            Some(target) => {
+                let pass = TargetPass::within(pass);
+                self.targets.make(target, tokens, positions, &points.centers, pass)
+            }
             None => coordinates(&points.patches),
         }
     }
@@ -123,17 +126,20 @@ impl MaskedJepa {
         turned: Option<&PatchTensors>,
         tokens: &Tensor,
         positions: &Tensor,
-        precision: Precision,
+        pass: TargetPass<'a>,
     ) -> Result<Option<WholeClouds<'a>>> {
         let Some(encoder) = &self.target_encoder else { return Ok(None) };
         let (tokens, positions) = match turned {
             None => (tokens.clone(), positions.detach()),
             Some(turned) => {
                 let tokenizer = self.target_tokenizer.as_ref().unwrap_or(&self.backbone.tokenizer);
-                (tokenizer.eval(&turned.patches, precision)?.detach(), self.backbone.eval_positions(turned)?)
+                (
+                    tokenizer.eval(&turned.patches, pass.precision)?.detach(),
+                    self.backbone.eval_positions(turned)?,
+                )
             }
         };
-        Ok(Some(WholeClouds { encoder, tokens, positions, precision }))
+        Ok(Some(WholeClouds { encoder, tokens, positions, pass }))
     }
 
     /// The tokens of the context with where they are.
@@ -176,7 +182,7 @@ impl MaskedJepa {
         let context = tokenizer.train(&seen.patches, seen.counts.as_deref(), pass)?;
         let all = match &self.target_tokenizer {
             Some(target) => {
-                target.take_statistics(tokenizer)?;
+                pass.change_once("statistics of the target", || target.take_statistics(tokenizer))?;
                 target.eval(&points.patches, pass.precision)?
             }
             None => tokenizer.eval(&points.patches, pass.precision)?.detach(),
@@ -220,7 +226,7 @@ impl MaskedJepa {
         let tokenizer = self.target_tokenizer.as_ref().unwrap_or(&self.backbone.tokenizer);
         let tokens = tokenizer.eval(&points.patches, Precision::F32)?;
         let positions = self.backbone.eval_positions(points)?;
-        Ok(Some(self.targets.make(target, &tokens, &positions, &points.centers, Precision::F32)?))
+        Ok(Some(self.targets.make(target, &tokens, &positions, &points.centers, TargetPass::alone())?))
     }
 }
 

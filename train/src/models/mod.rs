@@ -16,12 +16,13 @@ mod targets;
 mod view_term;
 
 #[cfg(test)]
+mod golden_part_tests;
+#[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod twin_tests;
 
 use candle_core::{Device, Tensor};
-use jepa3d_kernels::Precision;
 
 use crate::config::{Method, PretrainConfig};
 use crate::error::Result;
@@ -107,7 +108,7 @@ impl PretrainModel {
         match self {
             Self::Masked(model) => model.target_latents(points),
             Self::Cross(_) => Ok(None),
-            Self::Hybrid(model) => Ok(Some(model.target_latents(points, Precision::F32)?)),
+            Self::Hybrid(model) => Ok(Some(model.target_latents(points)?)),
         }
     }
 }

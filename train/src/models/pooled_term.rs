@@ -2,9 +2,8 @@
 //! pools it (after BYOL, Grill et al., arXiv 2006.07733; the spread terms keep it from collapsing).
 
 use candle_core::{D, Tensor};
-use jepa3d_kernels::Precision;
 
-use super::targets::normalize_targets;
+use super::targets::{TargetPass, normalize_targets};
 use crate::config::{LossConfig, PretrainConfig, TargetNorm};
 use crate::error::Result;
 use crate::nn::{Encoder, Mlp, ParameterBuilder};
@@ -23,7 +22,7 @@ pub(super) struct WholeClouds<'a> {
     pub tokens: Tensor,
     /// `[B, G, D]`.
     pub positions: Tensor,
-    pub precision: Precision,
+    pub pass: TargetPass<'a>,
 }
 
 impl PooledTerm {
@@ -45,8 +44,8 @@ impl WholeClouds<'_> {
     /// batch: `[B, 1, D]`, without gradient.
     fn pool(&self) -> Result<Tensor> {
         let last = [self.encoder.depth() - 1];
-        let outputs = self.encoder.outputs(&self.tokens, &self.positions, &last, self.precision)?;
+        let outputs = self.encoder.outputs(&self.tokens, &self.positions, &last, self.pass.precision)?;
         let pooled = self.encoder.final_norm(&outputs[0])?.mean_keepdim(D::Minus2)?;
-        Ok(normalize_targets(&pooled, TargetNorm::Batch)?.detach())
+        Ok(normalize_targets(&pooled, TargetNorm::Batch, self.pass.parts)?.detach())
     }
 }

@@ -1,12 +1,12 @@
 //! What the predictor is asked for: latents of the target encoder, chosen, normed, and rid of what position explains.
 
 use candle_core::{D, Tensor};
-use jepa3d_kernels::Precision;
-use jepa3d_probe::PositionBasis;
+use jepa3d_kernels::{BatchParts, Precision, add_parts};
+use jepa3d_probe::{PositionBasis, PositionedRows};
 
 use crate::config::{TargetConfig, TargetNorm};
 use crate::error::Result;
-use crate::nn::{Encoder, standardize};
+use crate::nn::{Encoder, ForwardPass, standardize};
 
 /// Functions of the position that are removed, and the distance over which they vary on the unit sphere.
 const FUNCTIONS: usize = 64;
@@ -21,6 +21,26 @@ const EPSILON: f64 = 1e-4;
 pub(super) struct TargetMaker {
     config: TargetConfig,
     basis: PositionBasis,
+}
+
+/// How targets are made.
+#[derive(Clone, Copy)]
+pub(super) struct TargetPass<'a> {
+    pub precision: Precision,
+    /// Where the parts of a batch meet; none: the clouds are all that there are.
+    pub parts: Option<&'a dyn BatchParts>,
+}
+
+impl<'a> TargetPass<'a> {
+    /// Outside of training.
+    pub(super) fn alone() -> Self {
+        Self { precision: Precision::F32, parts: None }
+    }
+
+    /// In training.
+    pub(super) fn within(pass: &'a ForwardPass) -> Self {
+        Self { precision: pass.precision, parts: pass.parts() }
+    }
 }
 
 impl TargetMaker {
@@ -40,22 +60,21 @@ impl TargetMaker {
         tokens: &Tensor,
         positions: &Tensor,
         centers: &Tensor,
-        precision: Precision,
+        pass: TargetPass<'_>,
     ) -> Result<Tensor> {
-        let target = normalize_targets(
-            &self.average_outputs(encoder, tokens, positions, precision)?,
-            self.config.norm,
-        )?
-        .detach();
+        let outputs = self.average_outputs(encoder, tokens, positions, pass)?;
+        let target = normalize_targets(&outputs, self.config.norm, pass.parts)?.detach();
         if !self.config.remove_position {
             return Ok(target);
         }
         let width = target.dim(2)?;
         let values: Vec<f32> = target.flatten_all()?.to_vec1()?;
         let at: Vec<f32> = centers.flatten_all()?.to_vec1()?;
-        let rest = self.basis.residual(&values, width, &at, PENALTY);
-        Ok(normalize_targets(&Tensor::from_vec(rest, target.shape(), target.device())?, self.config.norm)?
-            .detach())
+        let rows = PositionedRows { vectors: &values, width, centers: &at };
+        let add_up = |sums: &mut [f64]| add_parts(pass.parts, "what position explains", sums);
+        let rest = self.basis.residual_of_part(rows, PENALTY, add_up)?;
+        let rest = Tensor::from_vec(rest, target.shape(), target.device())?;
+        Ok(normalize_targets(&rest, self.config.norm, pass.parts)?.detach())
     }
 
     /// The outputs that the config names, averaged.
@@ -64,7 +83,7 @@ impl TargetMaker {
         encoder: &Encoder,
         tokens: &Tensor,
         positions: &Tensor,
-        precision: Precision,
+        pass: TargetPass<'_>,
     ) -> Result<Tensor> {
         let mut depths = self.config.depths.clone();
         if depths.is_empty() {
@@ -75,22 +94,27 @@ impl TargetMaker {
         let blocks: Vec<usize> = depths.iter().filter(|&&d| d > 0).map(|d| d - 1).collect();
         let mut outputs = if depths[0] == 0 { vec![tokens.detach()] } else { Vec::new() };
         if !blocks.is_empty() {
-            outputs.extend(encoder.outputs(tokens, positions, &blocks, precision)?);
+            outputs.extend(encoder.outputs(tokens, positions, &blocks, pass.precision)?);
         }
         match outputs.as_slice() {
             [one] if self.config.final_norm => encoder.final_norm(one),
             [one] => Ok(one.clone()),
             several => {
-                let each = several.iter().map(|x| normalize_targets(x, self.config.each_norm));
+                let each = several.iter().map(|x| normalize_targets(x, self.config.each_norm, pass.parts));
                 Ok(Tensor::stack(&each.collect::<Result<Vec<_>>>()?, 0)?.mean(0)?)
             }
         }
     }
 }
 
-/// `x [B, G, D]` brought to one scale.
-pub(super) fn normalize_targets(x: &Tensor, norm: TargetNorm) -> Result<Tensor> {
+/// `x [B, G, D]` brought to one scale; of a part of a batch, by the deviations of all parts, and then without gradient.
+pub(super) fn normalize_targets(
+    x: &Tensor,
+    norm: TargetNorm,
+    parts: Option<&dyn BatchParts>,
+) -> Result<Tensor> {
     match norm {
+        TargetNorm::Batch if parts.is_some() => standardize_columns(x, parts),
         TargetNorm::None => Ok(x.clone()),
         TargetNorm::Layer => standardize(x),
         TargetNorm::Length => {
@@ -105,4 +129,31 @@ pub(super) fn normalize_targets(x: &Tensor, norm: TargetNorm) -> Result<Tensor> 
             Ok(centered.broadcast_div(&std)?.reshape((b, g, d))?)
         }
     }
+}
+
+/// Every channel of `x [B, G, D]` standardised over the rows of all parts.
+fn standardize_columns(x: &Tensor, parts: Option<&dyn BatchParts>) -> Result<Tensor> {
+    let width = x.dim(2)?;
+    let mut values: Vec<f32> = x.flatten_all()?.to_vec1()?;
+    let mut means = vec![0.0; width + 1];
+    means[width] = (values.len() / width) as f64;
+    for row in values.chunks_exact(width) {
+        means.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+    }
+    add_parts(parts, "means of targets", &mut means)?;
+    let rows = means[width];
+    means.iter_mut().for_each(|sum| *sum /= rows);
+    let mut deviations = vec![0.0; width];
+    for row in values.chunks_exact(width) {
+        let squares = row.iter().zip(&means).map(|(&x, mean)| (f64::from(x) - mean).powi(2));
+        deviations.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
+    }
+    add_parts(parts, "deviations of targets", &mut deviations)?;
+    deviations.iter_mut().for_each(|sum| *sum = (*sum / rows).sqrt() + EPSILON);
+    for row in values.chunks_exact_mut(width) {
+        for c in 0..width {
+            row[c] = ((f64::from(row[c]) - means[c]) / deviations[c]) as f32;
+        }
+    }
+    Ok(Tensor::from_vec(values, x.shape(), x.device())?)
 }

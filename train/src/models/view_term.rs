@@ -2,6 +2,7 @@
 //! (CrossJEPA, Perera et al., arXiv 2511.18424).
 
 use candle_core::Tensor;
+use jepa3d_kernels::{BatchParts, add_parts};
 
 use super::step::ViewTargets;
 use super::targets::normalize_targets;
@@ -42,12 +43,23 @@ impl ViewTerm {
         views: &ViewTargets,
         pass: &ForwardPass,
     ) -> Result<ViewAnswers> {
-        let targets = normalize_targets(&views.embeddings, self.norm)?.detach();
+        let targets = normalize_targets(&views.embeddings, self.norm, pass.parts())?.detach();
         let queries = ViewQueries { poses: &views.poses, histograms: &views.histograms };
         let predictions = self.predictor.forward(encoded, centers, queries, pass)?;
         let rows = self.loss.by_row(&predictions, &targets)?;
-        let count = views.weights.sum_all()?.maximum(1.0)?;
+        let count = match pass.parts() {
+            Some(parts) => count_for_part(views, parts)?,
+            None => views.weights.sum_all()?.maximum(1.0)?,
+        };
         let loss = rows.mul(&views.weights)?.sum_all()?.div(&count)?;
         Ok(ViewAnswers { loss, predictions, targets })
     }
+}
+
+/// The views of all parts, a part's share of them: the mean over the parts of what is divided by it is the mean over all views.
+fn count_for_part(views: &ViewTargets, parts: &dyn BatchParts) -> Result<Tensor> {
+    let mut count = [f64::from(views.weights.sum_all()?.to_scalar::<f32>()?)];
+    add_parts(Some(parts), "views", &mut count)?;
+    let share = count[0].max(1.0) / parts.count() as f64;
+    Ok(Tensor::new(share as f32, views.weights.device())?)
 }

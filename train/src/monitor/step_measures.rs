@@ -43,6 +43,18 @@ impl StepMeasures {
         })
     }
 
+    /// As numbers, which [`StepMeasures::with_numbers`] reads.
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        let terms = self.terms.iter().map(|&(_, value)| value);
+        [self.pred_std, self.target_std, self.r2].into_iter().chain(terms).collect()
+    }
+
+    /// The same measures of another part of the batch, from their numbers.
+    pub(crate) fn with_numbers(&self, numbers: &[f64]) -> Self {
+        let terms = self.terms.iter().zip(&numbers[3..]).map(|(&(name, _), &value)| (name, value));
+        Self { pred_std: numbers[0], target_std: numbers[1], r2: numbers[2], terms: terms.collect() }
+    }
+
     /// The means over several batches of one step.
     pub(crate) fn average(all: &[Self]) -> Self {
         let mean = |measure: fn(&Self) -> f64| all.iter().map(measure).sum::<f64>() / all.len().max(1) as f64;

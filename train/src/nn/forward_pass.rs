@@ -1,10 +1,13 @@
 //! One forward pass in training: where gradients of kernels go, the keys of its dropout, how long its parts take.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Instant;
 
-use jepa3d_kernels::{Precision, Tape, key_of};
+use jepa3d_kernels::{BatchParts, Precision, Tape, key_of};
 
+use crate::error::Result;
+use crate::parallel::OwnPart;
 use crate::precision::PassPrecision;
 
 /// State of one forward pass.
@@ -20,6 +23,15 @@ pub(crate) struct ForwardPass {
     pub watch: Stopwatch,
     dropout: u64,
     uses: Cell<u64>,
+    part: Option<PassPart>,
+}
+
+/// The part of a batch that a pass is of.
+#[derive(Debug)]
+struct PassPart {
+    part: Arc<OwnPart>,
+    /// Key of what all parts draw alike.
+    shared: u64,
 }
 
 impl ForwardPass {
@@ -27,7 +39,7 @@ impl ForwardPass {
     pub(crate) fn new(dropout: u64, is_bf16: bool) -> Self {
         let watch = Stopwatch::start();
         let precision = Precision::F32;
-        Self { tape: Tape::default(), is_bf16, precision, watch, dropout, uses: Cell::new(0) }
+        Self { tape: Tape::default(), is_bf16, precision, watch, dropout, uses: Cell::new(0), part: None }
     }
 
     /// A pass of a run.
@@ -41,9 +53,39 @@ impl ForwardPass {
         Self { precision, ..self }
     }
 
-    /// What other draws of the pass are made from; no dropout is keyed by it.
+    /// The same pass of a part of a batch; `shared`: what all parts draw alike is a function of it.
+    pub(crate) fn of_part(self, part: OwnPart, shared: u64) -> Self {
+        Self { part: Some(PassPart { part: Arc::new(part), shared }), ..self }
+    }
+
+    /// Where the parts of the batch meet; none if the pass is of all of it.
+    pub(crate) fn parts(&self) -> Option<&dyn BatchParts> {
+        self.part.as_ref().map(|passed| &*passed.part as &dyn BatchParts)
+    }
+
+    /// As [`ForwardPass::parts`], to be kept by operators.
+    pub(crate) fn shared_parts(&self) -> Option<Arc<dyn BatchParts>> {
+        self.part.as_ref().map(|passed| passed.part.clone() as Arc<dyn BatchParts>)
+    }
+
+    /// Changes something of the model once, whatever the parts.
+    ///
+    /// # Errors
+    /// Fails if it does, or the parts no longer meet.
+    pub(crate) fn change_once(
+        &self,
+        purpose: &'static str,
+        change: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        match &self.part {
+            Some(passed) => passed.part.do_once(purpose, change),
+            None => change(),
+        }
+    }
+
+    /// What other draws of the pass are made from, the same in all parts; no dropout is keyed by it.
     pub(crate) fn draw_key(&self) -> u64 {
-        key_of(self.dropout, 0)
+        key_of(self.part.as_ref().map_or(self.dropout, |passed| passed.shared), 0)
     }
 
     /// The dropout key of the next stack of blocks.

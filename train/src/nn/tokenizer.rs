@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 use jepa3d_kernels::{
-    BatchStats, Mode, Precision, Tape, TokenizerStatistics, TokenizerWeights, tokenize_counted, tokenize_in,
+    BatchStats, Mode, Precision, TokenizerStatistics, TokenizerWeights, tokenize_counted, tokenize_in,
     train_tokenizer,
 };
 
@@ -54,7 +54,7 @@ impl Tokenizer {
 
     /// Sets the running statistics to those of `patches [B, G, K, 3]` with as many `counts` as patches, or none.
     pub(crate) fn calibrate(&self, patches: &Tensor, counts: Option<&[u16]>) -> Result<()> {
-        let (_, stats) = self.tokenize(patches, counts, Precision::F32, &Tape::default())?;
+        let (_, stats) = self.tokenize(patches, counts, &ForwardPass::new(0, false))?;
         stats.map_or(Ok(()), |stats| self.follow(&stats, 1.0))
     }
 
@@ -69,8 +69,10 @@ impl Tokenizer {
         pass: &ForwardPass,
     ) -> Result<Tensor> {
         let (b, g, _, _) = patches.dims4()?;
-        let (tokens, stats) = self.tokenize(patches, counts, pass.precision, &pass.tape)?;
-        stats.map_or(Ok(()), |stats| self.follow(&stats, MOMENTUM))?;
+        let (tokens, stats) = self.tokenize(patches, counts, pass)?;
+        if let Some(stats) = stats {
+            pass.change_once("running statistics", || self.follow(&stats, MOMENTUM))?;
+        }
         let width = tokens.dim(1)?;
         Ok(tokens.reshape((b, g, width))?)
     }
@@ -80,16 +82,17 @@ impl Tokenizer {
         &self,
         patches: &Tensor,
         counts: Option<&[u16]>,
-        precision: Precision,
-        tape: &Tape,
+        pass: &ForwardPass,
     ) -> Result<(Tensor, Option<TokenizerStatistics>)> {
         let (b, g, k, _) = patches.dims4()?;
         let flat = patches.reshape((b * g, k, 3))?;
+        let parts = pass.shared_parts();
         let Some(counts) = counts else {
-            let (tokens, stats) = train_tokenizer(precision, &flat, &self.weights, tape)?;
+            let (tokens, stats) =
+                train_tokenizer(pass.precision, &flat, &self.weights, &pass.tape, parts.as_ref())?;
             return Ok((tokens, Some(stats)));
         };
-        let (tokens, stats) = tokenize_counted(&flat, &self.weights, counts)?;
+        let (tokens, stats) = tokenize_counted(&flat, &self.weights, counts, parts.as_ref())?;
         Ok((tokens, stats.map(TokenizerStatistics::Host)))
     }
 

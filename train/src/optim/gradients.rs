@@ -48,6 +48,47 @@ impl ParameterGradients {
         Ok(Self(parameters.trained().map(take).collect::<Result<_>>()?))
     }
 
+    /// All of them one behind the other, off any device; nothing is frozen.
+    pub(crate) fn flatten(self) -> Result<Vec<f32>> {
+        let mut flat = Vec::new();
+        for gradient in self.0.into_iter().flatten() {
+            let gradient = gradient.flatten_all()?.contiguous()?;
+            match gradient.device() {
+                Device::Cpu => flat.extend_from_slice(CpuView::new(&gradient)?.slice()),
+                _ => flat.extend(gradient.to_vec1::<f32>()?),
+            }
+        }
+        Ok(flat)
+    }
+
+    /// From [`ParameterGradients::flatten`].
+    pub(crate) fn unflatten(flat: &[f32], parameters: &Parameters) -> Result<Self> {
+        let mut rest = flat;
+        let take = |p: &Parameter| -> Result<Option<Tensor>> {
+            let (own, behind) = rest.split_at(p.var.elem_count());
+            rest = behind;
+            Ok(Some(Tensor::from_slice(own, p.var.shape(), p.var.device())?))
+        };
+        Ok(Self(parameters.trained().map(take).collect::<Result<_>>()?))
+    }
+
+    /// As [`ParameterGradients::flatten`], where they are: `[n]`.
+    pub(crate) fn flatten_in_place(&self) -> Result<Tensor> {
+        let flat = self.0.iter().flatten().map(Tensor::flatten_all);
+        Ok(Tensor::cat(&flat.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// From [`ParameterGradients::flatten_in_place`].
+    pub(crate) fn cut(flat: &Tensor, parameters: &Parameters) -> Result<Self> {
+        let mut start = 0;
+        let take = |p: &Parameter| -> Result<Option<Tensor>> {
+            let own = flat.narrow(0, start, p.var.elem_count())?;
+            start += p.var.elem_count();
+            Ok(Some(own.reshape(p.var.shape())?.contiguous()?))
+        };
+        Ok(Self(parameters.trained().map(take).collect::<Result<_>>()?))
+    }
+
     /// Adds other gradients.
     pub(super) fn add(&mut self, other: &Self) -> Result<()> {
         for (sum, part) in self.0.iter_mut().zip(&other.0) {

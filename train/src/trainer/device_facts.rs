@@ -1,12 +1,24 @@
-//! What a run says at its start of another device than the CPU.
+//! What a run says at its start: its size, and of another device than the CPU its memory.
 
 use jepa3d_kernels::free_memory;
 
 use super::Trainer;
 use crate::device_memory::MemoryNeed;
 use crate::error::Result;
+use crate::request::Event;
 
 impl Trainer {
+    /// How large the run is, and where it stands.
+    pub(super) fn begin_event(&self) -> Event {
+        Event::Begin {
+            parameters: self.parameters.trained().map(|p| p.var.elem_count()).sum(),
+            samples: self.inputs.samples() as u64,
+            steps_per_epoch: self.length.steps_per_epoch,
+            step: self.step,
+            steps: self.last_step(),
+        }
+    }
+
     /// What there is to say of another device than the CPU.
     pub(super) fn describe_device(&self) -> Result<Vec<String>> {
         let Some(free) = free_memory(self.inputs.device())? else { return Ok(Vec::new()) };

@@ -14,7 +14,12 @@ impl Trainer {
         if self.saved == Some(self.step) {
             return Ok(());
         }
-        self.metrics.flush()?;
+        self.check_alike()?;
+        let Some(metrics) = &mut self.metrics else {
+            self.saved = Some(self.step);
+            return Ok(());
+        };
+        metrics.flush()?;
         let (copy, last, keep) = (self.copy(true)?, self.folder.last(), self.config.run.keep);
         let (numbered, folder) = (self.folder.numbered(self.step), self.folder.path.clone());
         self.writer.ask(Some(self.step), move || {
