@@ -8,7 +8,7 @@ JEPA3D = $(TARGET)/release/jepa3d
 
 .PHONY: build demo demo-all weights results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
-	test-ray test-slurm test-recipes test-object-store test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables \
+	test-ray test-slurm test-recipes test-object-store test-mpi test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables \
 	bench-geometry bench-render bench-prepare \
 	wheel test-python bench-python-loader bench-python-geometry bench-memory bench-loader bench-tokenizer bench-train \
 	bench-finetune bench-variants bench-rerun bench-probe figures cuda-check cuda-kernels test-cuda gpu-bundle
@@ -149,6 +149,7 @@ test-python: build
 	$(CARGO) build --release --locked --workspace --examples
 	scripts/test-python $(PYTHON) $(TARGET)
 
+<<<<<<< HEAD
 # Preparing on a real Ray and on a real Slurm of this machine, and the recipes for Kubernetes and AWS Batch (docs/scale). Each
 # says what is missing where it cannot run: packages ray; slurm-wlm and munge of Debian, and root; kubernetes-validate, pyyaml
 # and botocore in PYTHON.
@@ -160,6 +161,17 @@ test-slurm: build
 		scripts/test-slurm $(JEPA3D) "$$@"
 test-recipes: build
 	$(PYTHON) scripts/check-recipes $(JEPA3D)
+=======
+# Training in 1, 2 and 4 processes with the feature mpi: equal bits, a run continued by fewer, one killed, one that hangs. Needs
+# libopenmpi-dev, openmpi-bin and libclang-dev (Debian's names).
+test-mpi:
+	@for tool in mpirun mpicc; do command -v $$tool >/dev/null || { echo "test-mpi: skipped: no $$tool (libopenmpi-dev," \
+		"openmpi-bin)"; exit 0; }; done; \
+	ls /usr/lib/llvm-*/lib/libclang* $${LIBCLANG_PATH:-/nowhere}/libclang* >/dev/null 2>&1 || \
+		ldconfig -p | grep -q libclang || { echo "test-mpi: skipped: no libclang (libclang-dev)"; exit 0; }; \
+	set -ex; $(CARGO) build --release --locked --workspace --features mpi; \
+	$(PYTHON) scripts/test_mpi.py $(JEPA3D) $(OUT)/test-mpi
+>>>>>>> 1ef99da1 (docs: training in several processes; make test-mpi)
 
 lint:
 	$(CARGO) fmt --all --check
