@@ -149,7 +149,6 @@ test-python: build
 	$(CARGO) build --release --locked --workspace --examples
 	scripts/test-python $(PYTHON) $(TARGET)
 
-<<<<<<< HEAD
 # Preparing on a real Ray and on a real Slurm of this machine, and the recipes for Kubernetes and AWS Batch (docs/scale). Each
 # says what is missing where it cannot run: packages ray; slurm-wlm and munge of Debian, and root; kubernetes-validate, pyyaml
 # and botocore in PYTHON.
@@ -161,7 +160,7 @@ test-slurm: build
 		scripts/test-slurm $(JEPA3D) "$$@"
 test-recipes: build
 	$(PYTHON) scripts/check-recipes $(JEPA3D)
-=======
+
 # Training in 1, 2 and 4 processes with the feature mpi: equal bits, a run continued by fewer, one killed, one that hangs. Needs
 # libopenmpi-dev, openmpi-bin and libclang-dev (Debian's names).
 test-mpi:
@@ -171,7 +170,6 @@ test-mpi:
 		ldconfig -p | grep -q libclang || { echo "test-mpi: skipped: no libclang (libclang-dev)"; exit 0; }; \
 	set -ex; $(CARGO) build --release --locked --workspace --features mpi; \
 	$(PYTHON) scripts/test_mpi.py $(JEPA3D) $(OUT)/test-mpi
->>>>>>> 1ef99da1 (docs: training in several processes; make test-mpi)
 
 lint:
 	$(CARGO) fmt --all --check
