@@ -137,11 +137,14 @@ test:
 # the first time, a package index. The wheel's tag says the oldest C library that the tool runs with, as its symbols tell.
 BUILD_PYTHON = $(TARGET)/python-build
 GLIBC = $$(strings $(JEPA3D) | sed -n 's/^GLIBC_2\.\([0-9]*\)$$/\1/p' | sort -n | tail -1)
-wheel: build
+# WHEEL_FEATURES="--features object-store" builds both for object stores.
+WHEEL_FEATURES ?=
+wheel:
+	$(CARGO) build --release --locked --workspace $(WHEEL_FEATURES)
 	test -x $(BUILD_PYTHON)/bin/maturin || { $(PYTHON) -m venv $(BUILD_PYTHON) && $(BUILD_PYTHON)/bin/pip install -q "maturin>=1.9,<2"; }
 	mkdir -p python/jepa3d/bin
 	strip -o python/jepa3d/bin/jepa3d $(JEPA3D)
-	CARGO=$(CURDIR)/scripts/cargo-workspace $(BUILD_PYTHON)/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out $(OUT)/wheels \
+	JEPA3D_WHEEL_FEATURES="$(WHEEL_FEATURES)" CARGO=$(CURDIR)/scripts/cargo-workspace $(BUILD_PYTHON)/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out $(OUT)/wheels \
 		--compatibility manylinux_2_$(GLIBC)
 
 # The Python package alone: the last part of `make test`.

@@ -47,11 +47,13 @@ impl<'a> SetListing<'a> {
         listing
     }
 
-    /// What is in a folder of the dataset; one that cannot be listed, as by plain HTTP, is a note.
+    /// What is in a folder of the dataset; that it cannot be listed, as by plain HTTP, is a note, once.
     fn list(&mut self, name: &str) -> Vec<FolderEntry> {
         list_folder(&self.folder.join(name)).unwrap_or_else(|error| {
-            let place = if name.is_empty() { "the folder" } else { name };
-            self.notes.push(format!("{place}: files that no manifest names were not looked for: {error}"));
+            let note = format!("files that no manifest names were not looked for: {error}");
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
             Vec::new()
         })
     }
