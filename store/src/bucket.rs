@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
+use object_store::{ClientConfigKey, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
 use crate::aws_profile::AwsProfile;
@@ -76,18 +76,26 @@ impl Buckets {
         root: &str,
     ) -> object_store::Result<Arc<dyn ObjectStore>> {
         let retry = RetryConfig { retry_timeout: self.patience, ..RetryConfig::default() };
+        // So that a request that is never answered is asked again within that time; bodies continue where they ended.
+        let seconds = (self.patience.as_secs() / 4).clamp(1, 30);
+        let (key, timeout) = (ClientConfigKey::Timeout, format!("{seconds}s"));
         Ok(match scheme {
-            ObjectStoreScheme::AmazonS3 => Arc::new(open_s3(url).with_retry(retry).build()?),
+            ObjectStoreScheme::AmazonS3 => {
+                let builder = open_s3(url).with_config(AmazonS3ConfigKey::Client(key), timeout);
+                Arc::new(builder.with_retry(retry).build()?)
+            }
             ObjectStoreScheme::GoogleCloudStorage => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
+                let builder = builder.with_config(GoogleConfigKey::Client(key), timeout);
                 Arc::new(builder.with_retry(retry).build()?)
             }
             ObjectStoreScheme::MicrosoftAzure => {
                 let builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str());
+                let builder = builder.with_config(AzureConfigKey::Client(key), timeout);
                 Arc::new(builder.with_retry(retry).build()?)
             }
             _ => {
-                let options = object_store::ClientOptions::new().with_allow_http(true);
+                let options = ClientOptions::new().with_allow_http(true).with_config(key, timeout);
                 Arc::new(
                     HttpBuilder::new()
                         .with_url(root)
