@@ -1,6 +1,6 @@
 //! Prepared sets in object stores: `s3://`, `gs://`, `az://` and `https://` where a folder stands.
 //!
-//! [`serve_stores`] has every path with such a scheme read and written here, for the rest of the process. Whole shards are fetched
+//! `serve_stores` has every path with such a scheme read and written here, for the rest of the process. Whole shards are fetched
 //! into a folder of bounded size, keyed by their BLAKE3, compared with it, ahead of those that read them; small files are
 //! read as they are. Written files are made on a disk of this machine and uploaded when they are whole.
 //!
