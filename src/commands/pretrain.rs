@@ -72,14 +72,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
 }
 
 fn train(args: &Args, processes: &Processes) -> anyhow::Result<Conclusion> {
-    let mut sets = args.sets.clone();
-    if args.bf16 {
-        sets.push("run.precision=bf16".to_owned());
-    }
-    if args.abort_on_collapse {
-        sets.push("monitor.abort_on_collapse=true".to_owned());
-    }
-    let mut config = PretrainConfig::parse(&presets::resolve(Verb::Pretrain, &args.config)?, &sets)?;
+    let mut config = read_config(args)?;
     if args.dry_run {
         print(config.to_toml())?;
         return Ok(Conclusion::Done);
@@ -120,6 +113,17 @@ fn train(args: &Args, processes: &Processes) -> anyhow::Result<Conclusion> {
     });
     live::finish(live);
     Ok(finish(args, outcome?))
+}
+
+fn read_config(args: &Args) -> anyhow::Result<PretrainConfig> {
+    let mut sets = args.sets.clone();
+    if args.bf16 {
+        sets.push("run.precision=bf16".to_owned());
+    }
+    if args.abort_on_collapse {
+        sets.push("monitor.abort_on_collapse=true".to_owned());
+    }
+    Ok(PretrainConfig::parse(&presets::resolve(Verb::Pretrain, &args.config)?, &sets)?)
 }
 
 /// What a recording says of the run.

@@ -24,7 +24,6 @@ use crate::optim::{AdamW, ParameterGradients, StepPlace, UpdateSummary};
 use crate::parallel::{DeviceSum, PartGroup, Processes};
 use crate::precision::PassPrecision;
 use crate::request::{Event, PretrainRequest, RunOutcome};
-use crate::run_config::write_run_config;
 use crate::run_folder::{RunFolder, check_resume};
 use crate::schedule::{ScheduleLength, momentum};
 use crate::step_inputs::{InputShare, NextInput, StepInputs};
@@ -104,11 +103,7 @@ impl Trainer {
         }
         let average = MovingAverage::start(&parameters, &mut optimizer, precision)?;
         let saved = (step > 0).then_some(step);
-        let open_record = || {
-            write_run_config(&folder.path, &config)?;
-            MetricsWriter::open(&folder.path, saved)
-        };
-        let metrics = group.processes().is_first().then(open_record).transpose()?;
+        let metrics = open_record(&folder, &config, saved, group)?;
         let evaluation = OnlineEvaluation::new(&config, mix.labelled(), &device, monitors)?;
         if config.model.calibrate && step == 0 {
             evaluation.subset.calibrate(&model)?;
@@ -325,7 +320,7 @@ mod joining;
 mod part_passes;
 mod saving;
 
-use joining::{check_parts, open_folder};
+use joining::{check_parts, open_folder, open_record};
 
 #[cfg(test)]
 mod bad_input_tests;

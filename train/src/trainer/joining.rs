@@ -12,8 +12,10 @@ use jepa3d_schemas::source_hash;
 use super::Trainer;
 use crate::config::{PretrainConfig, out_of_range};
 use crate::error::{Error, Result};
+use crate::metrics::MetricsWriter;
 use crate::parallel::{PartGroup, Processes};
 use crate::request::{PretrainRequest, RunOutcome};
+use crate::run_config::write_run_config;
 use crate::run_folder::{RunFolder, config_to_record};
 
 /// Letters of a hash.
@@ -96,6 +98,20 @@ pub(super) fn open_folder(out: &Path, resume: bool, group: &PartGroup) -> Result
     let own = group.processes().is_first().then(|| RunFolder::open(out, resume)).transpose()?;
     group.gather_bytes(&[1])?;
     Ok(own.unwrap_or_else(|| RunFolder::follow(out)))
+}
+
+/// Writes the config and opens the record after step `saved`; none but in the first process.
+pub(super) fn open_record(
+    folder: &RunFolder,
+    config: &PretrainConfig,
+    saved: Option<u64>,
+    group: &PartGroup,
+) -> Result<Option<MetricsWriter>> {
+    if !group.processes().is_first() {
+        return Ok(None);
+    }
+    write_run_config(&folder.path, config)?;
+    MetricsWriter::open(&folder.path, saved).map(Some)
 }
 
 /// Refuses what batches in parts cannot be trained with.

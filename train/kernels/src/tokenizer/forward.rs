@@ -92,13 +92,11 @@ pub(crate) fn forward(
         None => find_tokens(patches, cut, layers, &offsets.values, flat.widths.d),
         Some(pass) => pass.find_tokens(patches, &mixed, &offsets.values),
     };
-    let norms = [first_norm, second_norm];
     let FirstPass { summary, summary_point, sums, .. } = seen;
-    let offset = offsets.values;
     #[rustfmt::skip]
     let saved = SavedPasses {
-        precision, cut, rows, local, mixed, moments, norms, summary, summary_point, sums, offset, token_point, first_mean,
-        mixed_by_first,
+        precision, cut, rows, local, mixed, moments, norms: [first_norm, second_norm], summary, summary_point, sums,
+        offset: offsets.values, token_point, first_mean, mixed_by_first,
     };
     Ok((tokens, saved))
 }
