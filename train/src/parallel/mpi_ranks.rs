@@ -76,7 +76,7 @@ impl MpiRanks {
         };
         done.map_err(|reason| {
             state.failure = Some(reason.clone());
-            Error::Together { reason: format!("process {} of {}: {reason}", self.rank, self.world) }
+            Error::Together { reason }
         })
     }
 }
