@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 
-use crate::regular_file::is_error_of_machine;
+use crate::machine_faults::is_error_of_machine;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,7 @@ mod hashing_file;
 mod layered_config;
 mod list_chunk;
 mod list_page;
+mod machine_faults;
 mod manifest;
 mod object;
 mod point_classes;
@@ -62,12 +63,13 @@ pub use footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, version_footer};
 pub use geometry::{ColorRule, Material, Mesh, NO_INDEX, PointCloud, Texture, TextureWrap};
 pub use hashing_file::file_hash;
 pub use layered_config::{ConfigError, ConfigText, read_config};
+pub use machine_faults::is_error_of_machine;
 pub use manifest::{GroupsEntry, MANIFEST_FILE, Manifest, ShapeLetters, SplitCounts, ViewsEntry, VoxelEdge};
 pub use object::{BoxLabel, Object, Photo, Shape, UpAxis};
 pub use point_classes::{LabelRange, PointClasses};
 pub use points::{BOX_NUMBERS, CLOUD_COLUMNS, RowGroup, Sample, check_shapes};
 pub use printable::{printable, printable_json, printable_lines};
-pub use regular_file::{is_error_of_machine, open_regular, read_opened, read_regular};
+pub use regular_file::{open_regular, read_opened, read_regular};
 pub use remote_files::{
     FetchAhead, FolderEntry, RemoteFacts, RemoteFiles, create_folder, fetch_ahead, file_length, is_remote,
     list_folder, remove_file, remove_folder, serve_remote,

@@ -50,12 +50,15 @@ fn an_array_of_any_scheduler_gives_the_bytes_of_one_process() {
     verify(&array).expect(0);
 }
 
+/// Arguments, variables of the environment, and what the error says.
+type RefusedJob<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn a_job_without_a_task_is_told_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let slurm = |index| ("SLURM_ARRAY_TASK_ID", index);
-    let cases: [(&[&str], &[(&str, &str)], &str); 7] = [
+    let cases: [RefusedJob<'_>; 7] = [
         (
             &["--task", "auto"],
             &[],

@@ -2,7 +2,7 @@
 
 use jepa3d_schemas::read_features;
 
-use super::harness::{cloud, jepa3d, prepare_folder, prepare_small, text, write};
+use super::harness::{cloud, finish, jepa3d, prepare_command, prepare_small, text, write};
 
 #[test]
 fn it_makes_features_of_any_set_without_training() {
@@ -44,16 +44,13 @@ fn it_takes_clouds_of_five_points_and_of_thousands() {
         write(&raw.join(format!("a/{count}.xyz")), cloud(count, at));
     }
     let sets = [
-        "--set",
+        "dataset.kind=folder",
         "cloud.points=8192",
-        "--set",
         "groups.points=4",
-        "--set",
         "groups.centers=2",
-        "--set",
         "groups.neighbors=2",
     ];
-    prepare_folder(&raw, &data, &sets).expect(0);
+    finish(prepare_command(&data, &sets, &["--data", text(&raw)])).expect(0);
     jepa3d(&["embed", "--model", "jepa3d-s", "--data", text(&data), "--out", text(&out)]).expect(0);
     let (rows, _) = read_features(&out).unwrap();
     assert_eq!(rows.ids.len(), 6);

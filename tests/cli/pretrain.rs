@@ -204,7 +204,7 @@ fn what_cannot_run_says_why_with_exit_code_2() {
         jepa3d(&["pretrain", CONFIG, "--data", text(&place.path("none")), "--out", text(&place.path("run"))]);
     refused(run, "expected a complete prepared dataset, found no manifest.json");
     let (data, run) = (place.path("data"), place.path("run"));
-    let no_run = "no run: expected last.safetensors there, found none";
+    let no_run = "no run: expected last.safetensors there, or a built-in encoder (jepa3d-s), found none";
     refused(jepa3d(&["probe", text(&run), "--data", text(&data)]), no_run);
     refused(jepa3d(&["embed", text(&run), "--data", text(&data), "--out", "x.parquet"]), no_run);
     place.pretrain("run", &["--set", "run.stop_after=2"]).expect(0);

@@ -259,7 +259,7 @@ mod tests {
             ("[grid]\n\"run.epochs\" = [{ a = 1 }]\n".into(), "found {\"a\":1}"),
             (
                 format!("[probe]\npool = \"max\"\n{kind}"),
-                "probe.pool: expected max-mean or mean, found \"max\"",
+                "probe.pool: expected max-mean, mean or mean-std, found \"max\"",
             ),
             (variant("a", "\"run.seed=3\""), "variant \"a\": expected seeds in `seeds`"),
             (variant("a", "\"masking.knd=3\""), "variant \"a\""),

@@ -34,7 +34,9 @@ fn presets() -> Vec<(String, PretrainConfig)> {
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    let mut found: Vec<_> = paths.iter().map(|path| (name(path), load(path, &[]))).collect();
+    // A target of deeper blocks than the tiny encoder has.
+    let more = |path: &Path| if name(path) == "jepa3d-s" { &["target.depths=[1, 2]"][..] } else { &[] };
+    let mut found: Vec<_> = paths.iter().map(|path| (name(path), load(path, more(path)))).collect();
     let coordinates = load(&folder.join("point-jepa.toml"), &["target.kind=coordinates"]);
     found.push(("coordinates".into(), coordinates));
     for method in [Method::Masked, Method::Cross, Method::Hybrid] {

@@ -32,10 +32,13 @@ pub(super) fn presets() -> Vec<(String, PretrainConfig)> {
         .map(|entry| entry.unwrap().path())
         .map(|path| {
             // Sinusoids need widths that 6 divides.
-            let sets = [TINY, &["predictor.width=12"]].concat();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            // Targets of deeper blocks than the tiny encoder has.
+            let depths: &[&str] = if name == "jepa3d-s" { &["target.depths=[1, 2]"] } else { &[] };
+            let sets = [TINY, &["predictor.width=12"], depths].concat();
             let sets: Vec<String> = sets.into_iter().map(str::to_owned).collect();
             let config = PretrainConfig::load(&path, &sets).unwrap();
-            (path.file_stem().unwrap().to_str().unwrap().to_owned(), config)
+            (name, config)
         })
         .filter(|(_, config)| config.method == Method::Masked)
         .collect();
