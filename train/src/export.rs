@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::checkpoint::{Checkpoint, CheckpointCopy, RunState, find_checkpoint, read};
 use crate::checkpoint_file::serialize_tensors;
 use crate::encoder_input::LearnedInput;
+use crate::encoder_part::is_of_pretrained_encoder;
 use crate::error::{Error, Result};
 use crate::frozen::find_config;
 use crate::metrics::{METRICS_FILE, read_metrics};
@@ -28,8 +29,6 @@ use encoder_config::ExportedConfig;
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
-/// What the names of an encoder's parameters begin with in a checkpoint.
-const ENCODER_PARTS: [&str; 4] = ["tokenizer.", "positional_encoding.", "student.", "point_modality"];
 
 /// What was written.
 #[derive(Debug, Serialize)]
@@ -112,11 +111,6 @@ pub fn export_encoder_file(run: &Path, to: &Path) -> Result<EncoderExport> {
 fn count_parameters(tensors: &NamedTensors) -> usize {
     let trained = tensors.iter().filter(|(name, _)| !name.contains(".running_"));
     trained.map(|(_, tensor)| tensor.values.len()).sum()
-}
-
-/// Whether a parameter of a pretraining model makes features; those of averages and predictors have other names.
-pub(crate) fn is_of_pretrained_encoder(name: &str) -> bool {
-    ENCODER_PARTS.iter().any(|part| name.starts_with(part))
 }
 
 /// The tensors of tokenizer, positions and transformer, under the names that they have outside.

@@ -31,6 +31,7 @@ mod device;
 mod device_memory;
 mod downstream;
 mod encoder_input;
+mod encoder_part;
 mod error;
 mod export;
 mod features;
