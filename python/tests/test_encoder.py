@@ -67,7 +67,7 @@ def test_features_over_turns_without_outliers_are_those_of_embed(pretrain, prepa
     )
     encoder, clouds = PointEncoder.from_run(run), stored_clouds(prepared)
     stays = jepa3d.neighborly(clouds, 1.3)
-    assert stays.dtype == torch.bool and 0 < (~stays).sum() < stays.numel() / 10
+    assert stays.dtype == torch.bool and 0 < (~stays).sum() < stays.numel() / 4
     with torch.no_grad():
         own = encoder(clouds, up_axis="y").pooled
         plain = encoder(clouds, up_axis="y", turns=1, pooling="max-mean").pooled
