@@ -1,7 +1,7 @@
 //! Parts of one batch that pass forward and backward at once, each somewhere else, and meet where a statistic is of all.
 //!
 //! What couples samples (means, variances, pooled features) is found for every part and added in the order of the parts, so
-//! that the sums have the same bits wherever the parts are. [`sum_parts`] and [`gather_parts`] are nodes of candle's graph whose
+//! that the sums have the same bits wherever the parts are. `sum_parts` and [`gather_parts`] are nodes of candle's graph whose
 //! backward meets, or scales, in the same way: every part differentiates a loss of its own, and the whole loss is their sum.
 
 use std::fmt::Debug;
@@ -64,7 +64,7 @@ pub(crate) fn sum_parts(x: &Tensor, parts: &Arc<dyn BatchParts>) -> Result<Tenso
 /// `x [b, ..]` to `[parts * b, ..]`.
 ///
 /// # Errors
-/// As [`sum_parts`].
+/// As `sum_parts`.
 pub fn gather_parts(x: &Tensor, parts: &Arc<dyn BatchParts>) -> Result<Tensor> {
     let mut dims = x.dims().to_vec();
     match dims.first_mut() {
