@@ -291,7 +291,8 @@ class PointEncoder(nn.Module):
         letters = (grouping["groups"], grouping["group_size"])
         clouds = xyz.cpu()
         if grouping["kind"] == "patches":
-            return *self._cut(clouds, letters, grouping["points"]), None
+            patches, centers = self._cut(clouds, letters, grouping["points"])
+            return patches.to(xyz), centers.to(xyz), None
         blocks = geometry.voxels(clouds, *letters, edge=grouping["edge"])
         is_there = blocks.counts > 0
         mask = None if bool(is_there.all()) else is_there.to(xyz.device)
@@ -302,7 +303,7 @@ class PointEncoder(nn.Module):
         ratio = self.config.get("features", {}).get("outliers", 0.0)
         if not ratio:
             cut = geometry.patches(clouds, *letters, points=points)
-            return cut.patches.to(clouds), cut.centers.to(clouds)
+            return cut.patches, cut.centers
         parts = []
         for cloud, stays in zip(clouds, geometry.neighborly(clouds, ratio)):
             kept = cloud[stays]

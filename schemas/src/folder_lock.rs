@@ -100,8 +100,9 @@ fn warn_of_no_lock(folder: &Path, reason: &std::io::Error) {
     );
 }
 
+/// Whether a path still leads to the file that is open: it may have been replaced or removed.
 #[cfg(unix)]
-fn is_same_file(file: &File, path: &Path) -> bool {
+pub fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
@@ -109,8 +110,9 @@ fn is_same_file(file: &File, path: &Path) -> bool {
     }
 }
 
+/// Whether a path still leads somewhere: here nothing tells two files apart.
 #[cfg(not(unix))]
-fn is_same_file(_: &File, path: &Path) -> bool {
+pub fn is_same_file(_: &File, path: &Path) -> bool {
     path.exists()
 }
 

@@ -58,7 +58,7 @@ pub use column::ListColumn;
 pub use error::{Error, Result};
 pub use features::{FeatureRows, read_features, write_features};
 pub use file_seal::{check_seal, seal_safetensors};
-pub use folder_lock::FolderLock;
+pub use folder_lock::{FolderLock, is_same_file};
 pub use footer::{Metadata, SCHEMA_VERSION, SCHEMA_VERSION_KEY, version_footer};
 pub use geometry::{ColorRule, Material, Mesh, NO_INDEX, PointCloud, Texture, TextureWrap};
 pub use hashing_file::file_hash;

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use jepa3d_schemas::is_same_file;
+
 use crate::download::ExpectedShard;
 use crate::error::{Error, Result};
 
@@ -229,18 +231,4 @@ fn remove_unused(path: &Path) -> bool {
         Err(TryLockError::WouldBlock) => false,
         _ => is_same_file(&file, path) && std::fs::remove_file(path).is_ok(),
     }
-}
-
-#[cfg(unix)]
-fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
 }

@@ -12,6 +12,7 @@ pub(crate) use crate::checkpoint_file::write;
 use crate::checkpoint_file::{
     CheckpointFile, DOWNSTREAM_KEYS, StateEntry, not_a_checkpoint, parse_file, read_file, take_moments,
 };
+use crate::encoder_part::is_of_pretrained_encoder;
 use crate::error::{Error, Result};
 use crate::monitor::{Alarms, BestProbe, MonitorState};
 use crate::nn::{NamedTensors, Parameters};
@@ -169,6 +170,17 @@ impl Checkpoint {
             expected: "the state of a run".into(),
             found: "none".into(),
         })
+    }
+
+    /// Sets a model's parameters: all of them, or what an encoder alone has of them.
+    ///
+    /// # Errors
+    /// Fails if one is missing or of another shape; the error names all of them.
+    pub(crate) fn set(&self, path: &Path, parameters: &Parameters) -> Result<()> {
+        match self.state.as_ref().is_some_and(|state| state.encoder_only) {
+            true => parameters.set_part(path, &self.tensors, is_of_pretrained_encoder),
+            false => parameters.set(path, &self.tensors),
+        }
     }
 
     /// Optimiser steps done; 0 if the file does not say.

@@ -1,9 +1,33 @@
-//! Which parameters of a pretraining model make features.
+//! Which parameters are an encoder's, in pretraining and below a head.
 
-/// What their names begin with in a checkpoint.
-const ENCODER_PARTS: [&str; 4] = ["tokenizer.", "positional_encoding.", "student.", "point_modality"];
+use crate::nn::NamedTensors;
 
-/// Whether a parameter makes features; those of averages and predictors have other names.
+/// Names of the transformer below a head, and outside of this tool, begin with this.
+pub(crate) const TRANSFORMER: &str = "encoder.";
+/// Names of the transformer in pretraining begin with this.
+const PRETRAINED_TRANSFORMER: &str = "student.";
+/// What the names of all else that makes features begin with, everywhere.
+const BESIDE_TRANSFORMER: [&str; 3] = ["tokenizer.", "positional_encoding.", "point_modality"];
+
+fn is_named(name: &str, transformer: &str) -> bool {
+    name.starts_with(transformer) || BESIDE_TRANSFORMER.iter().any(|part| name.starts_with(part))
+}
+
+/// Whether a parameter of a model with a head is one of the encoder.
+pub(crate) fn is_of_encoder(name: &str) -> bool {
+    is_named(name, TRANSFORMER)
+}
+
+/// Whether a parameter of a pretraining model makes features; those of averages and predictors have other names.
 pub(crate) fn is_of_pretrained_encoder(name: &str) -> bool {
-    ENCODER_PARTS.iter().any(|part| name.starts_with(part))
+    is_named(name, PRETRAINED_TRANSFORMER)
+}
+
+/// The tensors of a pretrained encoder under the names that they have below a head.
+pub(crate) fn rename_encoder(tensors: NamedTensors) -> NamedTensors {
+    let renamed = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(PRETRAINED_TRANSFORMER) {
+        Some(rest) => (format!("{TRANSFORMER}{rest}"), tensor),
+        None => (name, tensor),
+    });
+    renamed.filter(|(name, _)| is_of_encoder(name)).collect()
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::checkpoint::{Checkpoint, CheckpointCopy, RunState, find_checkpoint, read};
 use crate::checkpoint_file::serialize_tensors;
 use crate::encoder_input::LearnedInput;
-use crate::encoder_part::is_of_pretrained_encoder;
+use crate::encoder_part::{is_of_pretrained_encoder, rename_encoder};
 use crate::error::{Error, Result};
 use crate::frozen::find_config;
 use crate::metrics::{METRICS_FILE, read_metrics};
@@ -49,23 +49,23 @@ pub struct EncoderExport {
 /// Fails if there is no such checkpoint, it does not fit its config, or the folder cannot be written.
 pub fn export_encoder(run: &Path, to: &Path) -> Result<EncoderExport> {
     let file = find_checkpoint(run)?;
-    let Checkpoint { tensors, state } = read(&file)?;
-    let settings = find_config(&file, state.as_ref(), None)?;
+    let checkpoint = read(&file)?;
+    let settings = find_config(&file, checkpoint.state.as_ref(), None)?;
     // A model that takes all of them is proof that they are the config's.
     let (_, parameters) = PretrainModel::new(&settings, &Device::Cpu)?;
-    match state.as_ref().is_some_and(|state| state.encoder_only) {
-        true => parameters.set_part(&file, &tensors, is_of_pretrained_encoder)?,
-        false => parameters.set(&file, &tensors)?,
-    }
+    checkpoint.set(&file, &parameters)?;
+    let Checkpoint { tensors, state } = checkpoint;
     let learned = LearnedInput::read(state.as_ref(), &settings.data)?;
     let config = ExportedConfig {
         step: state.as_ref().map(|state| state.step),
         fingerprint: state.as_ref().map(|state| state.fingerprint.clone()),
         ..ExportedConfig::describe(&settings, &learned)
     };
-    let weights = select_encoder(&tensors);
+    let weights = rename_encoder(tensors);
     let parameters = count_parameters(&weights);
-    let metrics = match file.with_file_name(METRICS_FILE).exists() {
+    // What lies beside an encoder alone need not be of its run.
+    let is_alone = state.is_some_and(|state| state.encoder_only);
+    let metrics = match !is_alone && file.with_file_name(METRICS_FILE).exists() {
         true => read_metrics(file.parent().unwrap_or(Path::new("")))?,
         false => Vec::new(),
     };
@@ -113,16 +113,6 @@ fn count_parameters(tensors: &NamedTensors) -> usize {
     trained.map(|(_, tensor)| tensor.values.len()).sum()
 }
 
-/// The tensors of tokenizer, positions and transformer, under the names that they have outside.
-fn select_encoder(tensors: &NamedTensors) -> NamedTensors {
-    let rename = |name: &str| match name.strip_prefix("student.") {
-        Some(rest) => format!("encoder.{rest}"),
-        None => name.to_owned(),
-    };
-    let of_encoder = tensors.iter().filter(|(name, _)| is_of_pretrained_encoder(name));
-    of_encoder.map(|(name, tensor)| (rename(name), tensor.clone())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,7 +134,7 @@ mod tests {
             "image_modality",
         ];
         let all: NamedTensors = names.iter().map(|name| ((*name).to_owned(), tensor.clone())).collect();
-        let mut left: Vec<String> = select_encoder(&all).into_keys().collect();
+        let mut left: Vec<String> = rename_encoder(all).into_keys().collect();
         left.sort();
         let expected = [
             "encoder.blocks.0.norm1.weight",

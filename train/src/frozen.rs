@@ -12,7 +12,6 @@ use crate::checkpoint::{Checkpoint, RunState, find_checkpoint, read};
 use crate::config::{FeatureConfig, Method, PretrainConfig, TargetKind};
 use crate::device::open_device;
 use crate::encoder_input::{FittedInput, InputOptions, LearnedInput};
-use crate::encoder_part::is_of_pretrained_encoder;
 use crate::error::{Error, Result};
 use crate::features::{FeatureExtractor, place_patches};
 use crate::models::{MaskedInput, PretrainModel, StepInput};
@@ -79,14 +78,12 @@ impl FrozenEncoder {
     /// Fails if there is no config or checkpoint, or they do not fit together or are not as they were written.
     pub fn open(path: &Path, preset: Option<&PretrainConfig>, device: &str) -> Result<Self> {
         let file = find_checkpoint(path)?;
-        let Checkpoint { tensors, state } = read(&file)?;
-        let config = find_config(&file, state.as_ref(), preset)?;
+        let checkpoint = read(&file)?;
+        let config = find_config(&file, checkpoint.state.as_ref(), preset)?;
         let device = open_device(device)?;
         let (model, parameters) = PretrainModel::new(&config, &device)?;
-        match state.as_ref().is_some_and(|state| state.encoder_only) {
-            true => parameters.set_part(&file, &tensors, is_of_pretrained_encoder)?,
-            false => parameters.set(&file, &tensors)?,
-        }
+        checkpoint.set(&file, &parameters)?;
+        let Checkpoint { state, .. } = checkpoint;
         let step = state.as_ref().map(|state| state.step);
         let said = step.map_or("unknown".to_owned(), |step| step.to_string());
         let source = format!("{} after step {said}", file.display());

@@ -8,18 +8,15 @@ use jepa3d_loader::PreparedDataset;
 use jepa3d_schemas::{UpAxis, source_hash};
 
 use super::config::DownstreamConfig;
-use super::thaw::{TRANSFORMER, is_of_encoder};
 use crate::checkpoint::{Checkpoint, find_checkpoint, read};
 use crate::config::PretrainConfig;
 use crate::device::open_device;
+use crate::encoder_part::{is_of_encoder, rename_encoder};
 use crate::error::Result;
 use crate::frozen::find_config;
 use crate::models::PretrainModel;
 use crate::monitor::MonitorSubset;
 use crate::nn::{NamedTensors, Parameters};
-
-/// Names of the transformer in pretraining begin with this.
-const PRETRAINED_TRANSFORMER: &str = "student.";
 
 /// Where an encoder comes from.
 #[derive(Clone, Debug)]
@@ -71,7 +68,7 @@ impl EncoderWeights {
         let file = find_checkpoint(path)?;
         let Checkpoint { tensors, state } = read(&file)?;
         let config = find_config(&file, state.as_ref(), preset)?;
-        let tensors = rename(tensors);
+        let tensors = rename_encoder(tensors);
         let up_axis = config.data.up_axis.or(state.as_ref().and_then(|state| state.up_axis));
         let step = state.map_or("unknown".to_owned(), |state| state.step.to_string());
         let origin = format!("{} after step {step}, weights {}", config.preset, hash(&tensors));
@@ -100,7 +97,7 @@ impl EncoderWeights {
         let origin = format!("random weights of {}, seed {}", config.preset, config.run.seed);
         let up_axis = config.data.up_axis;
         let path = PathBuf::from("scratch");
-        Ok(Self { tensors: rename(parameters.values()?), config, up_axis, origin, path })
+        Ok(Self { tensors: rename_encoder(parameters.values()?), config, up_axis, origin, path })
     }
 
     /// Fills in what the config leaves to the encoder and the dataset, and gives the architecture with the rates of the config.
@@ -137,15 +134,6 @@ fn adopt(own: &mut usize, asked: usize) {
     if asked != 0 {
         *own = asked;
     }
-}
-
-/// The tensors of the encoder under the names that they have below a head.
-fn rename(tensors: NamedTensors) -> NamedTensors {
-    let renamed = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(PRETRAINED_TRANSFORMER) {
-        Some(rest) => (format!("{TRANSFORMER}{rest}"), tensor),
-        None => (name, tensor),
-    });
-    renamed.filter(|(name, _)| is_of_encoder(name)).collect()
 }
 
 /// A hash of names, shapes and numbers.

@@ -1,19 +1,9 @@
 //! Which parameters of an encoder are trained at which step.
 
 use super::config::{FrozenPart, TuningConfig};
+use crate::encoder_part::{TRANSFORMER, is_of_encoder};
 use crate::nn::Parameter;
 use crate::schedule::ScheduleLength;
-
-/// Names of the transformer begin with this.
-pub(crate) const TRANSFORMER: &str = "encoder.";
-/// Names of all that is below a head begin with one of these.
-pub(crate) const ENCODER_PARTS: [&str; 4] =
-    [TRANSFORMER, "tokenizer.", "positional_encoding.", "point_modality"];
-
-/// Whether a parameter is one of the encoder, not of a head.
-pub(crate) fn is_of_encoder(name: &str) -> bool {
-    ENCODER_PARTS.iter().any(|part| name.starts_with(part))
-}
 
 /// What of an encoder a step trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
