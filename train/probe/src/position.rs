@@ -134,11 +134,15 @@ impl PositionBasis {
         Ok(explained_share(&fit.predict(self, &asked.centers), &asked.vectors, patches.width))
     }
 
-    /// [`PositionBasis::residual`] of rows that are a part of those that are fitted: `add_up` replaces sums by those of all parts.
+    /// The vectors minus what ridge regression on the position, fitted on these very rows, explains of them. Where they are a part of
+    /// the rows that are fitted, `add_up` replaces sums by those of all parts.
+    ///
+    /// # Shapes
+    /// `vectors [n, width]`, `centers [n, 3]` to `[n, width]`.
     ///
     /// # Errors
     /// Fails as `add_up` does.
-    pub fn residual_of_part<E>(
+    pub fn residual<E>(
         &self,
         rows: PositionedRows<'_>,
         penalty: f64,
@@ -146,15 +150,6 @@ impl PositionBasis {
     ) -> Result<Vec<f32>, E> {
         let explained = self.fit_part(rows, penalty, add_up)?.predict(self, rows.centers);
         Ok(rows.vectors.iter().zip(&explained).map(|(x, e)| x - e).collect())
-    }
-
-    /// The vectors minus what ridge regression on the position, fitted on these very rows, explains of them.
-    ///
-    /// # Shapes
-    /// `vectors [n, width]`, `centers [n, 3]` to `[n, width]`.
-    pub fn residual(&self, vectors: &[f32], width: usize, centers: &[f32], penalty: f64) -> Vec<f32> {
-        let explained = self.fit(vectors, width, centers, penalty).predict(self, centers);
-        vectors.iter().zip(&explained).map(|(x, e)| x - e).collect()
     }
 
     fn fit(&self, vectors: &[f32], width: usize, centers: &[f32], penalty: f64) -> PositionFit {

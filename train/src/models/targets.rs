@@ -72,7 +72,7 @@ impl TargetMaker {
         let at: Vec<f32> = centers.flatten_all()?.to_vec1()?;
         let rows = PositionedRows { vectors: &values, width, centers: &at };
         let add_up = |sums: &mut [f64]| add_parts(pass.parts, "what position explains", sums);
-        let rest = self.basis.residual_of_part(rows, PENALTY, add_up)?;
+        let rest = self.basis.residual(rows, PENALTY, add_up)?;
         let rest = Tensor::from_vec(rest, target.shape(), target.device())?;
         Ok(normalize_targets(&rest, self.config.norm, pass.parts)?.detach())
     }
