@@ -6,7 +6,7 @@ PYTHON ?= python3
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 JEPA3D = $(TARGET)/release/jepa3d
 
-.PHONY: build demo demo-all weights results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
+.PHONY: build demo demo-all weights procedural ablate-jepa3d-s results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
 	test-ray test-slurm test-recipes test-object-store test-mpi test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables \
 	bench-geometry bench-render bench-prepare \
@@ -51,13 +51,24 @@ SEED ?= 2
 CARRIED = train/weights/jepa3d-s.safetensors
 BF16 ?= $(if $(shell grep -m 1 -o amx_bf16 /proc/cpuinfo 2>/dev/null),--bf16,--emulate-bf16)
 STORED = --set cloud.points=2048 --set groups.groupings=1
-weights: build
+PROCEDURAL = --data $(WEIGHTS)/programs --data $(WEIGHTS)/synthetic:0.75
+procedural: build
 	$(JEPA3D) prepare programs --out $(WEIGHTS)/programs --set dataset.count=12000 $(STORED)
 	$(JEPA3D) prepare synthetic --out $(WEIGHTS)/synthetic --set dataset.count=8000 $(STORED)
-	$(JEPA3D) pretrain jepa3d-s --data $(WEIGHTS)/programs --data $(WEIGHTS)/synthetic:0.75 --out $(WEIGHTS)/seed-$(SEED) \
+weights: procedural
+	$(JEPA3D) pretrain jepa3d-s $(PROCEDURAL) --out $(WEIGHTS)/seed-$(SEED) \
 		--resume --set run.seed=$(SEED) --set monitor.print_every=100 $(BF16)
 	$(JEPA3D) export $(WEIGHTS)/seed-$(SEED) --to $(WEIGHTS)/jepa3d-s-$(SEED).safetensors
 	@cmp $(CARRIED) $(WEIGHTS)/jepa3d-s-$(SEED).safetensors && echo "the same bytes as $(CARRIED)"
+
+# What that encoder owes to what: configs/ablate/jepa3d-s.toml, an hour or two of a core with AMX, and each line on corrupted clouds.
+# DATA: a folder of ModelNet10 as `prepare modelnet` reads it, on which all are judged.
+ablate-jepa3d-s: procedural
+	@test -n "$(DATA)" || { echo "make ablate-jepa3d-s: needs DATA=ModelNet10" >&2; exit 2; }
+	$(JEPA3D) prepare modelnet --data "$(DATA)" --out $(WEIGHTS)/modelnet
+	$(JEPA3D) ablate jepa3d-s $(PROCEDURAL) --probe-data $(WEIGHTS)/modelnet --out $(WEIGHTS)/ablation --set run.precision=bf16
+	$(JEPA3D) robustness $(WEIGHTS)/ablation/*/seed-1/last.safetensors --data $(WEIGHTS)/modelnet --regroup \
+		--corruptions subsample,repeat,drop-local,density,add-global,occlude --severities 3 --out $(WEIGHTS)/ablation-robustness
 
 # A dataset of yours, from raw data to a probe, into $(OUT)/<target>; the same command goes on after a crash.
 #   make shapenet DATA=folder VARIANTS="point-jepa cross-jepa" SETTINGS="run.epochs=100" PREPARE_SETTINGS="run.limit=1000"

@@ -206,6 +206,9 @@ class PointEncoder(nn.Module):
             self.positional_encoding = nn.Sequential(nn.Linear(3, 128), nn.GELU(), nn.Linear(128, width))
         self.encoder = Transformer(config)
         self.point_modality = nn.Parameter(torch.zeros(1, 1, width)) if config["modality"] else None
+        hidden = config.get("whole")
+        head = hidden and nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Linear(hidden, 2 * width))
+        self.whole_head: nn.Module | None = head or None
         self.card = ""
 
     @property
@@ -233,7 +236,7 @@ class PointEncoder(nn.Module):
             centers: ``[B, G, 3]``.
             mask: ``[B, G]`` bool: which patches are there, where clouds have different numbers of them.
             depths: Blocks whose outputs are wanted, from 0.
-            pooling: ``"max-mean"``, ``"mean"`` or ``"mean-std"``; not given: as ``config["features"]`` says.
+            pooling: ``"max-mean"``, ``"mean"``, ``"mean-std"`` or, of an encoder with a whole head, its answers, ``"whole"``; not given: as ``config["features"]`` says.
             turns: Times that every cloud is encoded, turned about the vertical by equal angles, for ``pooled``; not given: as
                 ``config["features"]`` says. Tokens and depths are those of the cloud as it stands.
             up_axis: The axis that is up in these clouds, if not the one that the encoder learned from (``config["up_axis"]``):
@@ -252,10 +255,10 @@ class PointEncoder(nn.Module):
         pooling = features.get("pooling", "max-mean") if pooling is None else pooling
         turns = features.get("turns", 1) if turns is None else turns
         outputs = self._encode(patches, centers, mask)
-        pooled = [_pool(outputs[-1], mask, pooling)]
+        pooled = [self._pool(outputs[-1], mask, pooling)]
         for turn in range(1, turns):
             turned = [self._spin(places, 2 * math.pi * turn / turns) for places in (patches, centers)]
-            pooled.append(_pool(self._encode(*turned, mask)[-1], mask, pooling))
+            pooled.append(self._pool(self._encode(*turned, mask)[-1], mask, pooling))
         return PointFeatures(outputs[-1], _add_harmonics(pooled), tuple(outputs[:-1][depth] for depth in depths))
 
     def _encode(self, patches: Tensor, centers: Tensor, mask: Tensor | None) -> list[Tensor]:
@@ -266,6 +269,14 @@ class PointEncoder(nn.Module):
             tokens = tokens + self.point_modality
         bias = None if mask is None else mask[:, None, None, :]
         return self.encoder(tokens, self.positional_encoding(centers), bias)
+
+    def _pool(self, tokens: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
+        if pooling != "whole":
+            return _pool(tokens, mask, pooling)
+        if self.whole_head is None:
+            raise ValueError("pooling: expected \"max-mean\", \"mean\" or \"mean-std\" of an encoder without a whole head, found 'whole'")
+        seen = _pool(tokens, mask, "mean-std")
+        return seen + self.whole_head(seen)
 
     def _spin(self, places: Tensor, angle: float) -> Tensor:
         """Turned about the vertical, from the axis after it to the one after that."""
@@ -385,7 +396,7 @@ class PointEncoder(nn.Module):
 
 def _pool(tokens: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
     if pooling not in ("max-mean", "mean", "mean-std"):
-        raise ValueError(f"pooling: expected \"max-mean\", \"mean\" or \"mean-std\", found {pooling!r}")
+        raise ValueError(f"pooling: expected \"max-mean\", \"mean\", \"mean-std\" or \"whole\", found {pooling!r}")
     there = torch.ones_like(tokens[..., :1], dtype=torch.bool) if mask is None else mask[..., None]
     count = there.sum(1)
     mean = (tokens * there).sum(1) / count

@@ -86,6 +86,25 @@ def test_features_over_turns_without_outliers_are_those_of_embed(pretrain, prepa
         jepa3d.neighborly(clouds, 1)
 
 
+def test_answers_of_the_whole_head_are_those_of_embed(pretrain, prepared, tmp_path):
+    run = pretrain("3d-jepa-sensor-small", prepared, "whole.weight=1.0", "whole.hidden=24", "features.pooling=whole", "data.up_axis=y")
+    encoder, clouds = PointEncoder.from_run(run), stored_clouds(prepared)
+    with torch.no_grad():
+        own, asked = encoder(clouds).pooled, encoder(clouds, pooling="mean-std").pooled
+    assert [list(p.shape) for p in encoder.whole_head.parameters()] == [[24, 256], [24], [256, 24], [256]]
+    for pooled, options in ((own, ()), (asked, ("--pool", "mean-std"))):
+        expected = embedded(run, prepared, tmp_path, "--regroup", *options)
+        assert np.abs(pooled.numpy() - expected).max() < TOLERANCE, options
+    assert (own - asked).abs().max() > 0.1
+    encoder.save_pretrained(tmp_path / "saved")
+    with torch.no_grad():
+        assert torch.equal(PointEncoder.from_pretrained(tmp_path / "saved")(clouds).pooled, own)
+    check_gradient(encoder)
+    headless = PointEncoder.from_run(pretrain("3d-jepa-small", prepared))
+    with pytest.raises(ValueError, match="of an encoder without a whole head, found 'whole'"):
+        headless(clouds, pooling="whole")
+
+
 def check_equal(run: str, data: str, out, **names) -> PointEncoder:
     encoder = PointEncoder.from_run(run)
     with torch.no_grad():

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use jepa3d_inspect::write_report;
-use jepa3d_loader::PreparedDataset;
+use jepa3d_loader::{DataShare, DatasetMix, PreparedDataset};
 use jepa3d_probe::{Extent, ProbeConfig};
 use jepa3d_schemas::{FolderLock, printable, remove_temporaries, write_atomically};
 use jepa3d_train::{Pooling, PretrainConfig, config_differences, read_run_config, try_first_input};
@@ -20,7 +20,7 @@ use super::{Conclusion, MachineArgs, print, print_json, tell};
 use crate::presets::{self, Verb};
 use outcome::{AblationLine, AblationOutcome};
 use plan::{AblationPlan, Variant};
-use trial::{Bench, Trial, TrialResult};
+use trial::{Bench, JudgedSet, Trial, TrialData, TrialResult};
 
 /// Everything that was found, for programs.
 const OUTCOME_FILE: &str = "ablation.json";
@@ -34,9 +34,12 @@ const RANDOM: &str = "random-weights";
 pub(crate) struct Args {
     /// Name of a plan that is built in (`jepa3d presets` lists them) or path of a .toml file.
     plan: PathBuf,
-    /// Folder of the prepared dataset.
-    #[arg(long)]
-    data: PathBuf,
+    /// Folder of a prepared dataset, or DIR:WEIGHT (repeatable): what every run learns from, as `pretrain` takes it.
+    #[arg(long, value_name = "DIR[:WEIGHT]", required = true)]
+    data: Vec<DataShare>,
+    /// Probe on this prepared dataset, whose clouds are grouped as each encoder learned. Default: on the one of --data.
+    #[arg(long, value_name = "DIR")]
+    probe_data: Option<PathBuf>,
     /// Folder of all runs and of the report; the same command continues in it.
     #[arg(long)]
     out: PathBuf,
@@ -53,11 +56,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let plan = AblationPlan::parse(&presets::resolve(Verb::Ablate, &args.plan)?)?;
     let (base, variants) = plan.spread(&args.sets)?;
-    let dataset = Arc::new(PreparedDataset::open(&args.data)?);
+    let mix = DatasetMix::open(&args.data)?;
+    let judged = JudgedSet::open(args, &mix)?;
     let threads = super::threads(args.machine.threads);
     jepa3d_train::use_threads(threads);
     for variant in &variants {
-        try_first_input(&variant.config, &dataset).with_context(|| format!("variant {:?}", variant.name))?;
+        try_first_input(&variant.config, &mix).with_context(|| format!("variant {:?}", variant.name))?;
         check_earlier(args, &plan, variant)?;
     }
     if args.dry_run {
@@ -68,7 +72,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let _lock = FolderLock::take(&args.out, &args.out.join(LOCK_FILE))?;
     remove_temporaries(&args.out)?;
     let stop = super::pretrain::stop_on_signals()?;
-    let bench = open_bench(args, &plan, dataset, &stop)?;
+    let bench = open_bench(args, &plan, TrialData { mix, judged }, &stop)?;
     let Some(found) = run_all(args, &plan, &base, &variants, &bench)? else {
         tell(format_args!("stopped; the same command continues {}", args.out.display()));
         return Ok(Conclusion::Failed);
@@ -79,7 +83,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
 fn open_bench<'a>(
     args: &'a Args,
     plan: &AblationPlan,
-    dataset: Arc<PreparedDataset>,
+    data: TrialData,
     stop: &'a AtomicBool,
 ) -> anyhow::Result<Bench<'a>> {
     let pooling = plan.probe.pool()?.map(Pooling::from);
@@ -89,7 +93,20 @@ fn open_bench<'a>(
         ..ProbeConfig::default()
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Bench { dataset, probe, pooling, device: &args.machine.device, cores, stop })
+    Ok(Bench { data, shares: &args.data, probe, pooling, device: &args.machine.device, cores, stop })
+}
+
+impl JudgedSet {
+    /// The set of `--probe-data`, or the one that runs learn from.
+    fn open(args: &Args, mix: &DatasetMix) -> anyhow::Result<Self> {
+        match &args.probe_data {
+            Some(folder) => Ok(Self { dataset: Arc::new(PreparedDataset::open(folder)?), is_another: true }),
+            None if mix.is_mixed() => {
+                bail!("--probe-data: expected a prepared dataset with several --data, found none")
+            }
+            None => Ok(Self { dataset: Arc::clone(mix.first()), is_another: false }),
+        }
+    }
 }
 
 /// The config of a variant with a seed.
@@ -175,9 +192,9 @@ fn gather(plan: &AblationPlan, bench: &Bench<'_>, lines: Vec<AblationLine>) -> A
         name: plan.name.clone(),
         base: plan.base.display().to_string(),
         seeds: plan.seeds.clone(),
-        fingerprint: bench.dataset.fingerprint().to_owned(),
+        fingerprint: bench.data.mix.fingerprint(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        measured: format!("accuracies in percent on a fixed fifth of {}", bench.probe.training_split),
+        measured: bench.describe_measures(),
         lines,
     }
 }
@@ -191,7 +208,7 @@ fn finish(
 ) -> anyhow::Result<Conclusion> {
     let json = serde_json::to_string_pretty(found)? + "\n";
     write_atomically(&args.out.join(OUTCOME_FILE), json.as_bytes())?;
-    let provenance = describe_process(&bench.dataset, &[], &found.seeds, threads);
+    let provenance = describe_process(&bench.data.judged.dataset, &[], &found.seeds, threads);
     write_report(&args.out, &found.report(provenance))?;
     if args.machine.json {
         print_json(found)?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::ensure;
 use jepa3d_loader::{PreparedDataset, learned_from};
 use jepa3d_schemas::UpAxis;
-use jepa3d_train::{FeatureConfig, FrozenEncoder, InputOptions, Pooling, PretrainConfig, is_shipped};
+use jepa3d_train::{
+    FeatureConfig, FrozenEncoder, InputOptions, Pooling, PretrainConfig, is_shipped, shipped_names,
+};
 
 use super::tell;
 use crate::presets::{self, Verb};
@@ -56,6 +58,8 @@ pub(crate) enum Pool {
     Mean,
     /// Mean, then standard deviation over tokens: 2 D numbers.
     MeanStd,
+    /// What the encoder's whole head answers for these two of the whole cloud: 2 D numbers.
+    Whole,
 }
 
 /// Axes by name.
@@ -82,6 +86,7 @@ impl From<Pool> for Pooling {
             Pool::MaxMean => Self::MaxMean,
             Pool::Mean => Self::Mean,
             Pool::MeanStd => Self::MeanStd,
+            Pool::Whole => Self::Whole,
         }
     }
 }
@@ -90,7 +95,8 @@ impl EncoderArgs {
     /// The runs that are named, and then the encoder that this program carries.
     pub(crate) fn list_runs(&self, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         if let Some(model) = &self.model {
-            ensure!(is_shipped(model), "--model: expected jepa3d-s, found {}", model.display());
+            let names = shipped_names().join(", ");
+            ensure!(is_shipped(model), "--model: expected {names}, found {}", model.display());
         }
         Ok(named.iter().chain(&self.model).cloned().collect())
     }

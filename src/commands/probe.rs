@@ -1,6 +1,7 @@
 //! `jepa3d probe`: the table of everything that frozen features are measured by, beside random weights.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use jepa3d_inspect::{Provenance, ReportScatter};
 use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{Evaluation, Extent, ProbeColumn, ProbeConfig, ProbeTable, Solver, print_columns, probe};
 use jepa3d_schemas::printable;
-use jepa3d_train::{FrozenEncoder, is_shipped, read_metrics};
+use jepa3d_train::{BEST_FILE, FrozenEncoder, LAST_FILE, is_shipped, read_metrics};
 use serde::Serialize;
 
 use super::encoder::EncoderArgs;
@@ -165,10 +166,13 @@ fn conclude(
 
 /// What the steps of a run took, by its record.
 fn seconds(run: &Path) -> Option<f64> {
-    if is_shipped(run) {
-        return None;
-    }
-    let folder = if run.is_dir() { run } else { run.parent()? };
+    let is_kept = |name: &OsStr| [LAST_FILE, BEST_FILE].iter().any(|kept| name == *kept);
+    let folder = match run.is_dir() {
+        true => run,
+        // What lies beside another file need not be of its run.
+        false if !is_shipped(run) && run.file_name().is_some_and(is_kept) => run.parent()?,
+        false => return None,
+    };
     let log = read_metrics(folder).ok()?;
     Some(log.iter().filter_map(|entry| entry.values.get("step_ms")).sum::<f64>() / 1e3)
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::harness::{Run, command, files_below, finish, jepa3d, text, write};
+use super::harness::{
+    Run, SMALL, command, files_below, finish, jepa3d, prepare_command, prepare_small, text, write,
+};
 use super::pretrain::{Place, TINY};
 
 /// Two widths, two seeds.
@@ -116,4 +118,41 @@ fn every_plan_is_valid_and_what_a_set_does_not_serve_is_named_before_anything_ru
     ]);
     assert!(run.expect(2).stderr.contains("variant \"hog\""));
     assert!(!place.path("out").exists(), "nothing was begun");
+}
+
+#[test]
+fn several_sets_are_learned_from_and_another_one_is_judged_with_its_clouds_grouped_afresh() {
+    let place = Place::new();
+    let (plan, other, judged) = (place.path("plan.toml"), place.path("other"), place.path("judged"));
+    write(&plan, PLAN.replace("[1, 2]", "[1]"));
+    prepare_small(&other, &["--set", "dataset.seed=5"]).expect(0);
+    finish(prepare_command(&judged, &[&SMALL[..], &["groups.points=32", "dataset.seed=6"]].concat(), &[]))
+        .expect(0);
+    let half = format!("{}:0.5", text(&other));
+    let run = |args: &[&str]| finish(ablate(&place, text(&plan), &place.path("out"), args));
+    let unsaid = run(&["--data", &half]).expect(2).stderr;
+    assert!(unsaid.contains("--probe-data: expected a prepared dataset with several --data"), "{unsaid}");
+    let args = ["--data", &half, "--probe-data", text(&judged), "--set", "data.patches_from=online"];
+    let found = run(&[&args[..], &["--set", "data.points=48", "--json"]].concat()).expect(0).json();
+    assert!(found["fingerprint"].as_str().unwrap().ends_with(":0.5"), "{found}");
+    assert!(
+        found["lines"].as_array().unwrap().iter().all(|line| line["summary"].as_array().unwrap().len() > 1)
+    );
+    // The same table from the run by `probe`, which groups the judged set in the same way.
+    let folder = place.path("out").join("predictor.width=16/seed-1");
+    let probed = jepa3d(
+        &[
+            &["probe", text(&folder), "--data", text(&judged), "--regroup", "--light"][..],
+            &["--labels", "1", "--no-random", "--json"],
+        ]
+        .concat(),
+    )
+    .expect(0)
+    .json();
+    let lines = probed["pretrained"][0]["lines"].as_array().unwrap();
+    for (line, measured) in lines.iter().zip(found["lines"][2]["summary"].as_array().unwrap()) {
+        assert_eq!(line["name"], measured["name"]);
+        let [want, mean] = [&line["value"], &measured["mean"]].map(|value| value.as_f64().unwrap());
+        assert!((want - mean).abs() < 1e-6, "{line} {measured}");
+    }
 }

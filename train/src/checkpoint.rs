@@ -22,7 +22,7 @@ use crate::shipped;
 /// Newest checkpoint of a run folder.
 pub const LAST_FILE: &str = "last.safetensors";
 /// The one with the best online probe.
-pub(crate) const BEST_FILE: &str = "best.safetensors";
+pub const BEST_FILE: &str = "best.safetensors";
 /// Key of the state in the file's metadata.
 const STATE_KEY: &str = "jepa3d";
 
@@ -129,7 +129,7 @@ pub(crate) fn find_checkpoint(path: &Path) -> Result<PathBuf> {
     if file.exists() || shipped::find(path).is_some() {
         return Ok(file);
     }
-    let names = shipped::list_names().join(", ");
+    let names = shipped::shipped_names().join(", ");
     let reason = format!("no run: expected {LAST_FILE} there, or a built-in encoder ({names}), found none");
     Err(Error::RunFolder { path: path.to_owned(), reason })
 }

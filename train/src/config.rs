@@ -10,6 +10,7 @@ mod optim;
 mod range;
 mod run;
 mod task;
+mod terms;
 
 use std::path::Path;
 
@@ -30,7 +31,7 @@ pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub(crate) use optim::{check_amounts, check_optim_rates};
 pub(crate) use range::{BoundedCount, check_rates, out_of_range};
 pub use run::{MonitorConfig, ProductPrecision, TrainRunConfig};
-pub use task::{LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer};
+pub use task::{LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer, WholeConfig};
 
 /// Everything that decides a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct PretrainConfig {
     /// How far prediction and target are apart.
     #[serde(default)]
     pub loss: LossConfig,
+    /// A head that answers for the whole cloud.
+    #[serde(default, skip_serializing_if = "WholeConfig::is_plain")]
+    pub whole: WholeConfig,
     /// Cached embeddings of views.
     #[serde(default)]
     pub teacher: TeacherConfig,
@@ -134,6 +138,7 @@ impl PretrainConfig {
         self.check_sizes()?;
         self.check_rates()?;
         self.features.check()?;
+        self.check_whole()?;
         self.check_target()
     }
 
@@ -218,37 +223,6 @@ impl PretrainConfig {
             sensor.check(self.data.patches_from, self.data.subset)?;
         }
         self.check_loss()
-    }
-
-    fn check_loss(&self) -> Result<()> {
-        let l = &self.loss;
-        for (key, found) in [
-            ("loss.variance", l.variance),
-            ("loss.variance_floor", l.variance_floor),
-            ("loss.covariance", l.covariance),
-            ("loss.sigreg", l.sigreg),
-            ("loss.pooled", l.pooled),
-            ("loss.pooled_turn", l.pooled_turn),
-            ("cross.weight", self.cross.weight),
-        ] {
-            if !(found.is_finite() && found >= 0.0) {
-                return Err(out_of_range(key, "a finite number of at least 0", found));
-            }
-        }
-        if l.pooled > 0.0 && (self.method != Method::Masked || self.target.kind == TargetKind::Coordinates) {
-            let expected = "0 but with method = \"masked\" and latent targets";
-            return Err(out_of_range("loss.pooled", expected, l.pooled));
-        }
-        if l.pooled_turn > 0.0 && l.pooled == 0.0 {
-            return Err(out_of_range("loss.pooled_turn", "0 without loss.pooled", l.pooled_turn));
-        }
-        if self.cross.weight > 0.0 && self.method != Method::Masked {
-            return Err(out_of_range("cross.weight", "0 but with method = \"masked\"", self.cross.weight));
-        }
-        match l.beta.is_finite() && l.beta > 0.0 {
-            true => Ok(()),
-            false => Err(out_of_range("loss.beta", "a positive number", l.beta)),
-        }
     }
 
     fn check_target(&self) -> Result<()> {

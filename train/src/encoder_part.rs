@@ -6,8 +6,10 @@ use crate::nn::NamedTensors;
 pub(crate) const TRANSFORMER: &str = "encoder.";
 /// Names of the transformer in pretraining begin with this.
 const PRETRAINED_TRANSFORMER: &str = "student.";
+/// Names of the head that answers for whole clouds begin with this and a dot.
+pub(crate) const WHOLE_HEAD: &str = "whole_head";
 /// What the names of all else that makes features begin with, everywhere.
-const BESIDE_TRANSFORMER: [&str; 3] = ["tokenizer.", "positional_encoding.", "point_modality"];
+const BESIDE_TRANSFORMER: [&str; 4] = ["tokenizer.", "positional_encoding.", "point_modality", "whole_head."];
 
 fn is_named(name: &str, transformer: &str) -> bool {
     name.starts_with(transformer) || BESIDE_TRANSFORMER.iter().any(|part| name.starts_with(part))

@@ -7,25 +7,10 @@ use jepa3d_loader::{Batch, EvalConfig, PreparedDataset, for_each_in_order};
 use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::UpAxis;
 
-use crate::config::{DataConfig, FeatureConfig, Pooling};
+use crate::config::{DataConfig, FeatureConfig};
 use crate::error::{Error, Result};
 use crate::models::{PatchTensors, PretrainModel};
 use crate::turned_features::{add_harmonics, turn_places};
-
-impl Pooling {
-    /// `features [B, G, D]` to `[B, D]` or `[B, 2 D]`.
-    pub(crate) fn pool(self, features: &Tensor) -> Result<Tensor> {
-        let mean = features.mean(1)?;
-        Ok(match self {
-            Self::MaxMean => Tensor::cat(&[features.max(1)?, mean], 1)?,
-            Self::Mean => mean,
-            Self::MeanStd => {
-                let apart = features.broadcast_sub(&mean.unsqueeze(1)?)?;
-                Tensor::cat(&[mean, apart.sqr()?.mean(1)?.sqrt()?], 1)?
-            }
-        })
-    }
-}
 
 /// Patches of a batch on a device.
 pub(crate) fn patch_tensors(batch: &Batch, data: &DataConfig, device: &Device) -> Result<PatchTensors> {
@@ -88,7 +73,7 @@ impl FeatureExtractor<'_> {
     }
 
     fn pool(&self, points: &PatchTensors) -> Result<Tensor> {
-        self.features.pooling.pool(&self.model.features(points)?)
+        self.model.pool(self.features.pooling, &self.model.features(points)?)
     }
 
     /// Adds the features of a batch of `split`.
@@ -132,36 +117,4 @@ pub(crate) fn extract_all(
         })?;
     }
     Ok(sets)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pools_are_those_of_a_loop_over_tokens() {
-        let values: Vec<f32> = (0..2 * 5 * 3).map(|i| ((i * 37 % 23) as f32).sin()).collect();
-        let features = Tensor::from_vec(values.clone(), (2, 5, 3), &Device::Cpu).unwrap();
-        for b in 0..2 {
-            for d in 0..3 {
-                let tokens: Vec<f32> = (0..5).map(|g| values[(b * 5 + g) * 3 + d]).collect();
-                let mean = tokens.iter().sum::<f32>() / 5.0;
-                let std = (tokens.iter().map(|t| (t - mean) * (t - mean)).sum::<f32>() / 5.0).sqrt();
-                let most = tokens.iter().copied().fold(f32::MIN, f32::max);
-                let row =
-                    |pooling: Pooling| pooling.pool(&features).unwrap().to_vec2::<f32>().unwrap()[b].clone();
-                for (pooling, places, wanted) in [
-                    (Pooling::MaxMean, [d, 3 + d], [most, mean]),
-                    (Pooling::Mean, [d, d], [mean, mean]),
-                    (Pooling::MeanStd, [d, 3 + d], [mean, std]),
-                ] {
-                    let found = row(pooling);
-                    assert!(
-                        places.iter().zip(wanted).all(|(&at, wanted)| (found[at] - wanted).abs() < 1e-6),
-                        "{pooling:?}"
-                    );
-                }
-            }
-        }
-    }
 }

@@ -97,12 +97,16 @@ impl FrozenEncoder {
     ///
     /// # Errors
     /// Fails if the dataset does not serve the model.
-    pub fn random(config: &PretrainConfig, dataset: &Arc<PreparedDataset>, device: &str) -> Result<Self> {
+    pub fn random(
+        config: &PretrainConfig,
+        dataset: &Arc<PreparedDataset>,
+        options: InputOptions,
+        device: &str,
+    ) -> Result<Self> {
         let device = open_device(device)?;
         let (model, _) = PretrainModel::new(config, &device)?;
         let learned = LearnedInput::read(None, &config.data)?;
-        let (options, features) = (InputOptions::default(), config.features);
-        let (source, config) = (String::new(), config.clone());
+        let (source, config, features) = (String::new(), config.clone(), config.features);
         let (step, fingerprint) = (None, None);
         let drawn = Self { model, config, device, source, step, fingerprint, learned, options, features };
         drawn.randomize(dataset, std::slice::from_ref(&drawn.config.data.split))
@@ -119,6 +123,7 @@ impl FrozenEncoder {
     /// Fails if a number is out of range.
     pub fn with_features(self, features: FeatureConfig) -> Result<Self> {
         features.check()?;
+        self.config.check_pooling(features.pooling)?;
         Ok(Self { features, ..self })
     }
 

@@ -45,6 +45,7 @@ mod monitor;
 mod nn;
 mod optim;
 mod parallel;
+mod pooling;
 mod precision;
 mod request;
 mod robustness;
@@ -60,7 +61,7 @@ mod trained_samples;
 mod trainer;
 mod turned_features;
 
-pub use checkpoint::LAST_FILE;
+pub use checkpoint::{BEST_FILE, LAST_FILE};
 pub use config::{
     CrossConfig, DataConfig, EmaConfig, EmaShape, FeatureConfig, HybridConfig, LossConfig, LossKind, Method,
     ModelConfig, MonitorConfig, OptimConfig, Pooling, PositionKind, PredictorConfig, PretrainConfig,
@@ -84,7 +85,7 @@ pub use request::{Event, PretrainRequest, RunOutcome};
 pub use robustness::{PassesDone, RobustnessPlan, measure_robustness};
 pub use run_config::read_run_config;
 pub use run_folder::config_differences;
-pub use shipped::is_shipped;
+pub use shipped::{is_shipped, shipped_names};
 pub use step_inputs::try_first_input;
 pub use trained_samples::{SamplePlan, TrainedLabels, TrainedSamples, TrainedView};
 pub use trainer::Trainer;

@@ -21,7 +21,7 @@ pub(crate) fn find(name: &Path) -> Option<&'static ShippedModel> {
 }
 
 /// The names of all.
-pub(crate) fn list_names() -> Vec<&'static str> {
+pub fn shipped_names() -> Vec<&'static str> {
     MODELS.iter().map(|model| model.name).collect()
 }
 

@@ -155,8 +155,10 @@ impl StepInputs {
             InputSource::Masked { teacher } => {
                 let (points, masks) = (clean()?, self.masks(batch)?);
                 let (context, turned) = (self.seen_context(batch, &masks)?, self.turned(batch)?);
+                let asked = batch.seen.as_ref().filter(|_| self.config.whole.is_there());
+                let seen = asked.map(|seen| self.tensors_of(seen, batch)).transpose()?;
                 let views = teacher.as_ref().map(|teacher| self.view_targets(teacher, batch)).transpose()?;
-                StepInput::Masked(MaskedInput { points, masks, context, turned, views })
+                StepInput::Masked(MaskedInput { points, masks, context, seen, turned, views })
             }
             InputSource::Cross { teacher } => {
                 let points = match &batch.seen {
@@ -287,10 +289,10 @@ impl StepInputs {
 ///
 /// # Errors
 /// Fails as a run does whose dataset does not serve its config, or whose masks leave no context.
-pub fn try_first_input(config: &PretrainConfig, dataset: &Arc<PreparedDataset>) -> Result<()> {
+pub fn try_first_input(config: &PretrainConfig, mix: &DatasetMix) -> Result<()> {
     config.check()?;
     let share = InputShare { rank: 0, world: 1 };
-    StepInputs::start(config, &DatasetMix::from(dataset), &Device::Cpu, share, 0)?.next(0)?;
+    StepInputs::start(config, mix, &Device::Cpu, share, 0)?.next(0)?;
     Ok(())
 }
 

@@ -58,7 +58,7 @@ struct PlannedVariant {
 pub(super) struct PlannedProbe {
     /// Numbers of labels a class.
     pub labels: Vec<usize>,
-    /// How tokens become one vector: `max-mean`, `mean` or `mean-std`. Default: as each config says.
+    /// How tokens become one vector: `max-mean`, `mean`, `mean-std` or `whole`. Default: as each config says.
     pool: Option<String>,
     /// Only nearest neighbours and the largest number of labels.
     pub light: bool,
@@ -78,7 +78,9 @@ impl PlannedProbe {
     pub(super) fn pool(&self) -> anyhow::Result<Option<Pool>> {
         let Some(name) = &self.pool else { return Ok(None) };
         let found = <Pool as clap::ValueEnum>::from_str(name, false).map(Some);
-        found.map_err(|_| anyhow::anyhow!("probe.pool: expected max-mean, mean or mean-std, found {name:?}"))
+        found.map_err(|_| {
+            anyhow::anyhow!("probe.pool: expected max-mean, mean, mean-std or whole, found {name:?}")
+        })
     }
 }
 
@@ -259,7 +261,7 @@ mod tests {
             ("[grid]\n\"run.epochs\" = [{ a = 1 }]\n".into(), "found {\"a\":1}"),
             (
                 format!("[probe]\npool = \"max\"\n{kind}"),
-                "probe.pool: expected max-mean, mean or mean-std, found \"max\"",
+                "probe.pool: expected max-mean, mean, mean-std or whole, found \"max\"",
             ),
             (variant("a", "\"run.seed=3\""), "variant \"a\": expected seeds in `seeds`"),
             (variant("a", "\"masking.knd=3\""), "variant \"a\""),

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use jepa3d_loader::PreparedDataset;
+use jepa3d_loader::{DataShare, DatasetMix, PreparedDataset};
 use jepa3d_probe::{ProbeConfig, ProbeTable, probe};
 use jepa3d_schemas::{file_hash, hashed_json, parse_hashed_json, write_atomically};
 use jepa3d_train::{
-    Event, FeatureConfig, FrozenEncoder, LAST_FILE, Pooling, PretrainConfig, PretrainRequest, RunOutcome,
-    Trainer,
+    Event, FeatureConfig, FrozenEncoder, InputOptions, LAST_FILE, Pooling, PretrainConfig, PretrainRequest,
+    RunOutcome, Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,9 +19,24 @@ use crate::commands::tell;
 /// What a run is kept as, beside it.
 const RESULT_FILE: &str = "result.json";
 
+/// What runs learn from, and what they are judged on.
+pub(super) struct TrialData {
+    pub mix: DatasetMix,
+    pub judged: JudgedSet,
+}
+
+/// What runs are judged on.
+pub(super) struct JudgedSet {
+    pub dataset: Arc<PreparedDataset>,
+    /// It is none that runs learn from: its clouds are grouped as they learned.
+    pub is_another: bool,
+}
+
 /// What all runs share.
 pub(super) struct Bench<'a> {
-    pub dataset: Arc<PreparedDataset>,
+    pub data: TrialData,
+    /// The folders of the mix, as they were asked for.
+    pub shares: &'a [DataShare],
     pub probe: ProbeConfig,
     /// How tokens become one vector; none: as each config says.
     pub pooling: Option<Pooling>,
@@ -29,6 +44,15 @@ pub(super) struct Bench<'a> {
     /// Loader threads that this process may use.
     pub cores: usize,
     pub stop: &'a AtomicBool,
+}
+
+impl Bench<'_> {
+    /// How the numbers are measured, in words.
+    pub(super) fn describe_measures(&self) -> String {
+        let JudgedSet { dataset, is_another } = &self.data.judged;
+        let set = if *is_another { format!(" of {}", dataset.fingerprint()) } else { String::new() };
+        format!("accuracies in percent on a fixed fifth of {}{set}", self.probe.training_split)
+    }
 }
 
 /// A run to be made; without a folder of a run, random weights.
@@ -117,7 +141,7 @@ impl Trial {
         config.data.threads = config.data.threads.min(bench.cores);
         let request = PretrainRequest {
             config,
-            data: vec![bench.dataset.folder().into()],
+            data: bench.shares.to_vec(),
             out: self.out.clone(),
             resume: true,
             device: bench.device.to_owned(),
@@ -134,16 +158,18 @@ impl Trial {
     }
 
     fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<ProbeTable> {
+        let TrialData { mix, judged } = &bench.data;
+        let options = InputOptions { regroup: judged.is_another, ..InputOptions::default() };
         let encoder = match self.is_random {
-            true => FrozenEncoder::random(&self.config, &bench.dataset, bench.device)?,
-            false => FrozenEncoder::open(&self.out, None, bench.device)?,
+            true => FrozenEncoder::random(&self.config, mix.labelled(), options, bench.device)?,
+            false => FrozenEncoder::open(&self.out, None, bench.device)?.with_input(options),
         };
         let splits = [bench.probe.training_split.clone()];
         let own = *encoder.feature_config();
         let features = FeatureConfig { pooling: bench.pooling.unwrap_or(own.pooling), ..own };
         let encoder = encoder.with_features(features)?;
         let config = ProbeConfig { pooling: features.describe(), ..bench.probe.clone() };
-        Ok(probe(&encoder.features(&bench.dataset, &splits)?, &config)?)
+        Ok(probe(&encoder.features(&judged.dataset, &splits)?, &config)?)
     }
 
     /// The result of an earlier call, if it was made from the same checkpoint, in the same way.
@@ -160,7 +186,8 @@ impl Trial {
     fn made_from(&self, bench: &Bench<'_>) -> anyhow::Result<Value> {
         Ok(serde_json::json!({
             "tool_version": env!("CARGO_PKG_VERSION"),
-            "fingerprint": bench.dataset.fingerprint(),
+            "fingerprint": bench.data.mix.fingerprint(),
+            "judged": bench.data.judged.dataset.fingerprint(),
             "checkpoint": self.checkpoint()?,
             "config": self.config.to_toml(),
             "probe": serde_json::to_value(&bench.probe)?,

@@ -17,6 +17,9 @@ pub enum Pooling {
     /// Mean, then standard deviation over tokens: `2 D` numbers. A maximum grows with the number of patches that differ; these
     /// two do not, so features of sparse and of dense clouds stay comparable.
     MeanStd,
+    /// What the whole head (`[whole]`) answers, asked with the mean and the deviation over tokens: these two of the whole clean
+    /// cloud. `2 D` numbers that depend less on what of the cloud is there.
+    Whole,
 }
 
 impl Pooling {
@@ -26,6 +29,7 @@ impl Pooling {
             Self::MaxMean => "concat[max, mean]",
             Self::Mean => "mean",
             Self::MeanStd => "concat[mean, std]",
+            Self::Whole => "concat[mean, std] of the whole cloud, as the head answers",
         }
     }
 }

@@ -126,3 +126,34 @@ impl Default for LossConfig {
         }
     }
 }
+
+/// `[whole]`: a head that learns beside the encoder to say of what is seen of a cloud what its features would be if all of it
+/// were. It answers for mean and deviation over the tokens of the clean cloud, as the target encoder sees it, from those of all
+/// that the sensor sees, nothing masked, by what is to be added to these. The encoder does not learn from it. It is part of the encoder that is handed on:
+/// `features.pooling = "whole"` are its answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WholeConfig {
+    /// Weight of its squared error, in deviations of a batch; 0: there is no head.
+    pub weight: f64,
+    /// Channels of its hidden layer.
+    pub hidden: usize,
+}
+
+impl Default for WholeConfig {
+    fn default() -> Self {
+        Self { weight: 0.0, hidden: 512 }
+    }
+}
+
+impl WholeConfig {
+    /// Whether there is a head.
+    pub(crate) fn is_there(&self) -> bool {
+        self.weight > 0.0
+    }
+
+    /// Whether it is left out of a config that is written.
+    pub(crate) fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}

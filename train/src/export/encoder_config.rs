@@ -27,6 +27,9 @@ pub(super) struct ExportedConfig {
     pub drop_path: f64,
     /// A learned vector is added to every token of a point patch.
     pub modality: bool,
+    /// Channels between the layers of the head that answers for whole clouds; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole: Option<usize>,
     /// What clouds are cut into; absent where it learned from crops, or nobody knows.
     pub grouping: Option<ExportedGrouping>,
     /// How tokens become one vector; absent where that is the maximum and the mean.
@@ -72,6 +75,7 @@ impl ExportedConfig {
             attention_dropout: m.attention_dropout,
             drop_path: m.drop_path,
             modality: config.method == Method::Hybrid,
+            whole: config.whole.is_there().then_some(config.whole.hidden),
             grouping: learned.grouping().map(ExportedGrouping::describe),
             features: config.features,
             up_axis: config.data.up_axis.or(learned.up_axis()),

@@ -64,9 +64,14 @@ impl Backbone {
 
     /// Features of every patch `[B, G, D]` for evaluation: final norm, running statistics, no gradient.
     pub(crate) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
-        let tokens = self.eval_tokens(points)?;
+        self.features_in(points, Precision::F32)
+    }
+
+    /// As [`Backbone::features`], with products in `precision`.
+    pub(crate) fn features_in(&self, points: &PatchTensors, precision: Precision) -> Result<Tensor> {
+        let tokens = self.tokens_in(points, precision)?;
         let positions = self.eval_positions(points)?;
-        let last = self.encoder.outputs(&tokens, &positions, &[self.encoder.depth() - 1], Precision::F32)?;
+        let last = self.encoder.outputs(&tokens, &positions, &[self.encoder.depth() - 1], precision)?;
         Ok(self.encoder.final_norm(&last[0])?.detach())
     }
 
@@ -77,7 +82,11 @@ impl Backbone {
 
     /// Tokens with the running statistics; without gradient.
     pub(crate) fn eval_tokens(&self, points: &PatchTensors) -> Result<Tensor> {
-        Ok(self.add_modality(self.tokenizer.eval(&points.patches, Precision::F32)?)?.detach())
+        self.tokens_in(points, Precision::F32)
+    }
+
+    fn tokens_in(&self, points: &PatchTensors, precision: Precision) -> Result<Tensor> {
+        Ok(self.add_modality(self.tokenizer.eval(&points.patches, precision)?)?.detach())
     }
 
     /// Positions; without gradient.

@@ -17,7 +17,9 @@ use super::selection::PatchSelection;
 use super::side_terms::{SideInput, SideTerms};
 use super::step::{MaskedInput, PatchTensors, StepOutput};
 use super::targets::{TargetMaker, TargetPass};
-use crate::config::{LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer};
+use crate::config::{
+    LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer, out_of_range,
+};
 use crate::error::Result;
 use crate::nn::{Encoder, ForwardPass, ParameterKind, ParameterStore, Parameters, Tokenizer};
 
@@ -93,7 +95,9 @@ impl MaskedJepa {
             self.predictor.predict(&self.backbone.encoder, &term, pass)?;
         let whole = self.see_wholes(input.turned.as_ref(), &all, &positions, TargetPass::within(pass))?;
         let views = input.views.as_ref();
-        let asked = SideInput { encoded: &encoded, centers: &context.centers, whole, views };
+        let seen =
+            input.seen.as_ref().map(|seen| self.backbone.features_in(seen, pass.precision)).transpose()?;
+        let asked = SideInput { encoded: &encoded, centers: &context.centers, seen, whole, views };
         let sides = self.sides.measure(&asked, pass)?;
         let MeasuredDistance { value, record } = self.distance(&predictions, &targets)?;
         let loss = sides.add_to(value)?;
@@ -212,6 +216,15 @@ impl MaskedJepa {
     /// Features of every patch `[B, G, D]` for evaluation: online encoder, final norm, running statistics.
     pub(crate) fn features(&self, points: &PatchTensors) -> Result<Tensor> {
         self.backbone.features(points)
+    }
+
+    /// What the whole head makes of tokens `[B, G, D]`: `[B, 2 D]`.
+    ///
+    /// # Errors
+    /// Fails if there is none.
+    pub(crate) fn answer_whole(&self, tokens: &Tensor) -> Result<Tensor> {
+        let answer = self.sides.answer_whole(tokens)?;
+        answer.ok_or_else(|| out_of_range("features.pooling", "a model with [whole]", "one without"))
     }
 
     /// What features are made from.

@@ -14,6 +14,7 @@ mod sketched_gaussian;
 mod step;
 mod targets;
 mod view_term;
+mod whole_term;
 
 #[cfg(test)]
 mod golden_part_tests;
@@ -24,7 +25,7 @@ mod twin_tests;
 
 use candle_core::{Device, Tensor};
 
-use crate::config::{Method, PretrainConfig};
+use crate::config::{Method, Pooling, PretrainConfig};
 use crate::error::Result;
 use crate::nn::{ForwardPass, Parameters};
 use cross_jepa::CrossJepa;
@@ -100,6 +101,14 @@ impl PretrainModel {
             Self::Masked(model) => model.features(points),
             Self::Cross(model) => model.features(points),
             Self::Hybrid(model) => model.features(points),
+        }
+    }
+
+    /// Tokens `[B, G, D]` as one vector of a cloud, `[B, F]`.
+    pub(crate) fn pool(&self, pooling: Pooling, tokens: &Tensor) -> Result<Tensor> {
+        match (pooling, self) {
+            (Pooling::Whole, Self::Masked(model)) => model.answer_whole(tokens),
+            _ => pooling.pool(tokens),
         }
     }
 

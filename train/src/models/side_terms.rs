@@ -1,11 +1,14 @@
-//! What a masked model may answer for besides hidden patches: the pooled whole cloud, and a teacher's embeddings of views.
+//! What a masked model may answer for besides hidden patches: the whole cloud, pooled in two ways, and a teacher's embeddings of
+//! views.
 
 use candle_core::Tensor;
 
 use super::pooled_term::{PooledTerm, WholeClouds};
 use super::step::ViewTargets;
 use super::view_term::ViewTerm;
+use super::whole_term::WholeTerm;
 use crate::config::PretrainConfig;
+use crate::encoder_part::WHOLE_HEAD;
 use crate::error::Result;
 use crate::nn::{ForwardPass, ParameterBuilder};
 
@@ -14,6 +17,8 @@ use crate::nn::{ForwardPass, ParameterBuilder};
 pub(super) struct SideTerms {
     pooled: Option<PooledTerm>,
     pooled_weight: f64,
+    whole: Option<WholeTerm>,
+    whole_weight: f64,
     views: Option<ViewTerm>,
     views_weight: f64,
 }
@@ -24,6 +29,8 @@ pub(super) struct SideInput<'a> {
     pub encoded: &'a Tensor,
     /// `[B, n, 3]`: its centers.
     pub centers: &'a Tensor,
+    /// `[B, G, D]`, without gradient: features of all that a sensor sees, where the whole head asks for them.
+    pub seen: Option<Tensor>,
     /// What the target encoder sees, where there is one.
     pub whole: Option<WholeClouds<'a>>,
     pub views: Option<&'a ViewTargets>,
@@ -41,9 +48,18 @@ impl SideTerms {
     /// Drawn from the run's seed.
     pub(super) fn new(config: &PretrainConfig, vb: &ParameterBuilder<'_>) -> Result<Self> {
         let (pooled_weight, views_weight) = (config.loss.pooled, config.cross.weight);
+        let whole =
+            config.whole.is_there().then(|| WholeTerm::new(config, &vb.pp(WHOLE_HEAD))).transpose()?;
         let pooled = (pooled_weight > 0.0).then(|| PooledTerm::new(config, &vb.pp("pooled_predictor")));
         let views = (views_weight > 0.0).then(|| ViewTerm::new(config, &vb.pp("view_predictor")));
-        Ok(Self { pooled: pooled.transpose()?, pooled_weight, views: views.transpose()?, views_weight })
+        let (pooled, views) = (pooled.transpose()?, views.transpose()?);
+        let whole_weight = config.whole.weight;
+        Ok(Self { pooled, pooled_weight, whole, whole_weight, views, views_weight })
+    }
+
+    /// What the whole head makes of tokens `[B, n, D]`, where there is one.
+    pub(super) fn answer_whole(&self, tokens: &Tensor) -> Result<Option<Tensor>> {
+        self.whole.as_ref().map(|term| term.answer(tokens)).transpose()
     }
 
     /// What each term says.
@@ -51,6 +67,9 @@ impl SideTerms {
         let mut losses = SideLosses::default();
         if let (Some(term), Some(whole)) = (&self.pooled, &input.whole) {
             losses.add("loss_pooled", term.loss(input.encoded, whole)?, self.pooled_weight)?;
+        }
+        if let (Some(term), Some(whole), Some(seen)) = (&self.whole, &input.whole, &input.seen) {
+            losses.add("loss_whole", term.loss(seen, whole)?, self.whole_weight)?;
         }
         if let (Some(term), Some(views)) = (&self.views, input.views) {
             let answers = term.answer(input.encoded, input.centers, views, pass)?;

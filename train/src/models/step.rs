@@ -47,6 +47,8 @@ pub(crate) struct MaskedInput {
     /// `[B, n, K, 3]`: what the context is encoded from where a sensor saw the clouds otherwise than the target encoder does;
     /// none: the patches that the masks leave.
     pub context: Option<PatchTensors>,
+    /// `[B, G, K, 3]`: all that the sensor sees, where the whole head asks for it.
+    pub seen: Option<PatchTensors>,
     /// All patches turned once more, where the pooled term asks for what does not depend on where an object faces.
     pub turned: Option<PatchTensors>,
     /// What a teacher makes of views of the same objects, where they are answered for too.
@@ -56,7 +58,7 @@ pub(crate) struct MaskedInput {
 impl MaskedInput {
     /// A context of the patches that the masks leave, and nothing else to answer for.
     pub(crate) fn plain(points: PatchTensors, masks: Masks) -> Self {
-        Self { points, masks, context: None, turned: None, views: None }
+        Self { points, masks, context: None, seen: None, turned: None, views: None }
     }
 }
 

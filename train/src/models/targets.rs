@@ -131,29 +131,54 @@ pub(super) fn normalize_targets(
     }
 }
 
+/// The deviation of every channel of `x [B, D]` over the rows, of all parts: `[1, D]`.
+pub(super) fn measure_deviations(x: &Tensor, parts: Option<&dyn BatchParts>) -> Result<Tensor> {
+    if parts.is_none() {
+        let centered = x.broadcast_sub(&x.mean_keepdim(0)?)?;
+        return Ok((centered.sqr()?.mean_keepdim(0)?.sqrt()? + EPSILON)?);
+    }
+    let width = x.dim(1)?;
+    let spread = ColumnSpread::measure(&x.flatten_all()?.to_vec1::<f32>()?, width, parts)?;
+    let deviations = spread.deviations.into_iter().map(|x| x as f32).collect();
+    Ok(Tensor::from_vec(deviations, (1, width), x.device())?)
+}
+
 /// Every channel of `x [B, G, D]` standardised over the rows of all parts.
 fn standardize_columns(x: &Tensor, parts: Option<&dyn BatchParts>) -> Result<Tensor> {
     let width = x.dim(2)?;
     let mut values: Vec<f32> = x.flatten_all()?.to_vec1()?;
-    let mut means = vec![0.0; width + 1];
-    means[width] = (values.len() / width) as f64;
-    for row in values.chunks_exact(width) {
-        means.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
-    }
-    add_parts(parts, "means of targets", &mut means)?;
-    let rows = means[width];
-    means.iter_mut().for_each(|sum| *sum /= rows);
-    let mut deviations = vec![0.0; width];
-    for row in values.chunks_exact(width) {
-        let squares = row.iter().zip(&means).map(|(&x, mean)| (f64::from(x) - mean).powi(2));
-        deviations.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
-    }
-    add_parts(parts, "deviations of targets", &mut deviations)?;
-    deviations.iter_mut().for_each(|sum| *sum = (*sum / rows).sqrt() + EPSILON);
+    let ColumnSpread { means, deviations } = ColumnSpread::measure(&values, width, parts)?;
     for row in values.chunks_exact_mut(width) {
         for c in 0..width {
             row[c] = ((f64::from(row[c]) - means[c]) / deviations[c]) as f32;
         }
     }
     Ok(Tensor::from_vec(values, x.shape(), x.device())?)
+}
+
+/// Means and deviations of columns over the rows of all parts.
+struct ColumnSpread {
+    means: Vec<f64>,
+    deviations: Vec<f64>,
+}
+
+impl ColumnSpread {
+    fn measure(values: &[f32], width: usize, parts: Option<&dyn BatchParts>) -> Result<Self> {
+        let mut means = vec![0.0; width + 1];
+        means[width] = (values.len() / width) as f64;
+        for row in values.chunks_exact(width) {
+            means.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        add_parts(parts, "means of targets", &mut means)?;
+        let rows = means[width];
+        means.iter_mut().for_each(|sum| *sum /= rows);
+        let mut deviations = vec![0.0; width];
+        for row in values.chunks_exact(width) {
+            let squares = row.iter().zip(&means).map(|(&x, mean)| (f64::from(x) - mean).powi(2));
+            deviations.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
+        }
+        add_parts(parts, "deviations of targets", &mut deviations)?;
+        deviations.iter_mut().for_each(|sum| *sum = (*sum / rows).sqrt() + EPSILON);
+        Ok(Self { means, deviations })
+    }
 }

@@ -9,10 +9,10 @@ use super::linear::{apply_linear, layer_tensors, linear};
 use super::parameter_builder::ParameterBuilder;
 use crate::error::Result;
 
-/// Channels between the two layers.
+/// Channels between the two layers where nothing else is said.
 const HIDDEN: usize = 128;
 
-/// `inputs -> 128 -> GELU -> width`.
+/// `inputs -> hidden -> GELU -> width`.
 #[derive(Clone, Debug)]
 pub(crate) struct Mlp {
     first: Linear,
@@ -21,8 +21,18 @@ pub(crate) struct Mlp {
 
 impl Mlp {
     pub(crate) fn new(inputs: usize, width: usize, vb: &ParameterBuilder<'_>) -> Result<Self> {
-        let first = linear(inputs, HIDDEN, &vb.pp("0"))?;
-        Ok(Self { first, second: linear(HIDDEN, width, &vb.pp("2"))? })
+        Self::with_hidden(inputs, HIDDEN, width, vb)
+    }
+
+    /// With as many channels between the two layers.
+    pub(crate) fn with_hidden(
+        inputs: usize,
+        hidden: usize,
+        width: usize,
+        vb: &ParameterBuilder<'_>,
+    ) -> Result<Self> {
+        let first = linear(inputs, hidden, &vb.pp("0"))?;
+        Ok(Self { first, second: linear(hidden, width, &vb.pp("2"))? })
     }
 
     /// As [`Mlp::forward`] in training, of rows that have no gradient: one kernel's node where a device has one.

@@ -21,6 +21,7 @@ const SENSOR: &[&str] = &[
     "data.sensor.points=[12, 20]",
     "target.tokenizer=ema",
     "loss.pooled=0.5",
+    "whole.weight=0.5",
 ];
 
 /// Every config of the repository, shrunk, that needs no teacher: gradients of those are compared with PyTorch's, one by
@@ -102,6 +103,26 @@ fn every_trained_parameter_learns_and_the_target_only_follows() {
         assert_eq!(trainer.parameters.with_role(ParameterRole::Target).next().is_some(), is_latent, "{name}");
         follows(&mut trainer, &gradients, &name);
     }
+}
+
+#[test]
+fn the_whole_head_learns_and_the_encoder_does_not_learn_from_it() {
+    let place = TrainerFixture::new();
+    let gradients = |name: &str, more: &str| {
+        let mut trainer = trainer(&place, name, config(&[SENSOR, &[more]].concat()));
+        let input = input(&mut trainer);
+        let (output, gradients) = step(&trainer, &input);
+        let names = trainer.parameters.trained().map(|p| p.name.clone());
+        let named: Vec<_> = names.zip(gradients.all().map(numbers)).collect();
+        (output.terms.iter().map(|(name, _)| *name).collect::<Vec<_>>(), named)
+    };
+    let (terms, with) = gradients("with", "whole.weight=0.5");
+    let (fewer, without) = gradients("without", "whole.weight=0");
+    assert_eq!((terms, fewer), (vec!["loss_pooled", "loss_whole"], vec!["loss_pooled"]));
+    let (head, rest): (Vec<_>, Vec<_>) =
+        with.into_iter().partition(|(name, _)| name.starts_with("whole_head."));
+    assert_eq!(head.len(), 4);
+    assert!(rest == without, "the same bits");
 }
 
 /// Momentum 1 keeps the target, 0.5 halves its distance.

@@ -23,6 +23,9 @@ const COUPLED: &[&str] = &[
     "loss.covariance=0.01",
     "loss.sigreg=0.1",
     "loss.pooled=0.5",
+    "whole.weight=0.5",
+    "data.patches_from=online",
+    "data.sensor.points=[12, 20]",
     "optim.clip=0.5",
 ];
 
