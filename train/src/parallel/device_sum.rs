@@ -87,8 +87,8 @@ mod with_nccl {
 
         fn sum_bucket(&self, own: &Tensor) -> Result<Tensor> {
             let (length, world) = (own.elem_count(), self.communicator.world_size());
-            // A bucket of a larger tensor becomes one of its own.
-            let own = own.copy()?;
+            // Memory of its own, as long as the bucket: a copy would keep that of the whole tensor.
+            let own = own.force_contiguous()?;
             let stream = self.device.cuda_stream();
             let driver = |error| Error::Together { reason: format!("CUDA: {error:?}") };
             let mut all = stream.alloc_zeros::<f32>(length * world).map_err(driver)?;
