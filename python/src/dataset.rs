@@ -9,6 +9,7 @@ use pyo3::types::{PyCapsule, PyDict};
 
 use crate::columns::{take_points, take_views};
 use crate::errors::{fail, raise, refuse};
+use crate::remote_sets::serve_stores;
 
 /// The shards of a table that hold a split.
 #[pyclass(frozen)]
@@ -35,6 +36,7 @@ impl Shards {
         columns: Vec<String>,
     ) -> PyResult<Self> {
         py.detach(|| {
+            serve_stores(folder)?;
             let dataset = PreparedDataset::open(Path::new(folder)).map_err(raise)?;
             let table = match table {
                 "points" => Table::Points,

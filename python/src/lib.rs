@@ -12,6 +12,7 @@ mod errors;
 mod loader;
 mod loader_settings;
 mod mesh_functions;
+mod remote_sets;
 mod threads;
 
 use pyo3::prelude::*;
@@ -23,8 +24,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The module `jepa3d._jepa3d`.
 #[pymodule(gil_used = false)]
 fn _jepa3d(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    #[cfg(feature = "object-store")]
-    jepa3d_store::serve_stores(jepa3d_store::StoreSettings::read(None, None).map_err(errors::refuse)?);
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(cloud_functions::fps, module)?)?;
     module.add_function(wrap_pyfunction!(cloud_functions::knn, module)?)?;

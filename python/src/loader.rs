@@ -13,6 +13,7 @@ use crate::arrays::shape_array;
 use crate::batch_memory::{BatchPart, FreeBatches, LentBatch, lend_array};
 use crate::errors::{raise, refuse};
 use crate::loader_settings::{LoaderSettings, TeacherSettings};
+use crate::remote_sets::serve_stores;
 
 /// Batches of one rank from some batch on, endlessly.
 #[pyclass(frozen)]
@@ -42,6 +43,7 @@ impl BatchStream {
             return Err(refuse(format!("batch: expected a multiple of the {world} ranks, found {batch}")));
         }
         py.detach(|| {
+            folders.iter().try_for_each(|folder| serve_stores(folder))?;
             let shares: Result<Vec<DataShare>, _> = folders.iter().map(|folder| folder.parse()).collect();
             let mix = DatasetMix::open(&shares.map_err(raise)?).map_err(raise)?;
             let config = settings.loader_config();

@@ -14,6 +14,7 @@ mod download;
 mod error;
 mod fetch_queue;
 mod object_stores;
+mod of_process;
 mod retry;
 mod settings;
 mod shard_cache;

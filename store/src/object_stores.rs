@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use futures_util::TryStreamExt;
 use jepa3d_schemas::{FolderEntry, RemoteFacts, RemoteFiles, remove_temporaries, serve_remote};
@@ -17,9 +16,10 @@ use crate::cache_folder::CacheFolder;
 use crate::download::{ExpectedShard, read_object};
 use crate::error::{Error, Result};
 use crate::fetch_queue::FetchQueue;
+use crate::of_process::OfProcess;
 use crate::retry::try_again;
 use crate::settings::StoreSettings;
-use crate::shard_cache::{ShardCache, WantedShard, lock};
+use crate::shard_cache::{ShardCache, WantedShard};
 use crate::upload::{HASH_KEY, upload_file, upload_new};
 
 /// Threads that fetch ahead.
@@ -30,15 +30,15 @@ const SCRATCH: &str = "writing";
 
 /// Object stores, read through a cache.
 #[derive(Clone, Debug)]
-pub struct ObjectStores(Arc<StoreState>);
+pub struct ObjectStores(Arc<OfProcess<Arc<StoreState>>>);
 
 #[derive(Debug)]
 struct StoreState {
+    settings: StoreSettings,
     buckets: Buckets,
     cache: ShardCache,
-    patience: Duration,
-    /// What manifests say of the shards at URLs.
-    expected: Mutex<BTreeMap<String, ExpectedShard>>,
+    /// What manifests say of the shards at URLs. Mostly read, so that a fork finds it open.
+    expected: RwLock<BTreeMap<String, ExpectedShard>>,
     queue: FetchQueue,
     /// Started with the first request.
     runtime: OnceLock<Runtime>,
@@ -56,27 +56,39 @@ pub fn serve_stores(settings: StoreSettings) -> bool {
 impl ObjectStores {
     /// Object stores with these settings; nothing is sent yet.
     pub fn new(settings: StoreSettings) -> Self {
-        let StoreSettings { cache, cache_bytes, patience } = settings;
-        Self(Arc::new(StoreState {
-            buckets: Buckets::new(patience),
-            cache: ShardCache::new(CacheFolder::new(cache, cache_bytes), patience),
-            patience,
-            expected: Mutex::default(),
-            queue: FetchQueue::default(),
-            runtime: OnceLock::new(),
-            fetchers: OnceLock::new(),
-            scratch: OnceLock::new(),
-        }))
+        Self(Arc::new(OfProcess::new(Arc::new(StoreState::new(settings, BTreeMap::new())))))
+    }
+
+    /// What this process has; a fork begins with what the manifests said.
+    fn state(&self) -> &Arc<StoreState> {
+        self.0.get(|state| {
+            let expected = state.expected.try_read().map(|expected| expected.clone()).unwrap_or_default();
+            Arc::new(StoreState::new(state.settings.clone(), expected))
+        })
     }
 
     /// Reads and writes all URLs that begin with `root`, as `s3://bucket`, in `store`: for tests.
     #[doc(hidden)]
     pub fn mount(&self, root: &str, store: Arc<dyn ObjectStore>) {
-        self.0.buckets.mount(root, store);
+        self.state().buckets.mount(root, store);
     }
 }
 
 impl StoreState {
+    fn new(settings: StoreSettings, expected: BTreeMap<String, ExpectedShard>) -> Self {
+        let folder = CacheFolder::new(settings.cache.clone(), settings.cache_bytes);
+        Self {
+            buckets: Buckets::new(settings.patience),
+            cache: ShardCache::new(folder, settings.patience),
+            settings,
+            expected: RwLock::new(expected),
+            queue: FetchQueue::default(),
+            runtime: OnceLock::new(),
+            fetchers: OnceLock::new(),
+            scratch: OnceLock::new(),
+        }
+    }
+
     fn runtime(&self) -> Result<&Runtime> {
         if let Some(runtime) = self.runtime.get() {
             return Ok(runtime);
@@ -95,11 +107,15 @@ impl StoreState {
     ) -> Result<T> {
         let place = self.buckets.find(url)?;
         let runtime = self.runtime()?;
-        try_again(url, self.patience, |tries| runtime.block_on(request(place.clone(), tries)))
+        try_again(url, self.settings.patience, |tries| runtime.block_on(request(place.clone(), tries)))
+    }
+
+    fn read_expected(&self) -> RwLockReadGuard<'_, BTreeMap<String, ExpectedShard>> {
+        self.expected.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find_expected(&self, url: &str) -> Result<ExpectedShard> {
-        lock(&self.expected).get(url).cloned().ok_or(Error::Unlisted)
+        self.read_expected().get(url).cloned().ok_or(Error::Unlisted)
     }
 
     fn open(&self, url: &str, waits: bool) -> Result<Option<File>> {
@@ -108,7 +124,7 @@ impl StoreState {
         let wanted = WantedShard { place: &place, expected: &expected, waits };
         // Of those that others will open soon, by hash.
         let awaited: BTreeSet<String> = {
-            let (urls, expected) = (self.queue.list_awaited(), lock(&self.expected));
+            let (urls, expected) = (self.queue.list_awaited(), self.read_expected());
             urls.iter().filter_map(|url| Some(expected.get(url)?.hash.clone())).collect()
         };
         self.cache.open(self.runtime()?.handle(), &wanted, &|hash| awaited.contains(hash))
@@ -181,70 +197,75 @@ impl StoreState {
 
 impl RemoteFiles for ObjectStores {
     fn open_shard(&self, url: &str) -> io::Result<File> {
-        Ok(self.0.open_now(url)?)
+        Ok(self.state().open_now(url)?)
     }
 
     fn hash_shard(&self, url: &str) -> io::Result<(u64, String)> {
         // What is opened was compared.
-        self.0.open_now(url)?;
-        let ExpectedShard { bytes, hash } = self.0.find_expected(url)?;
+        self.state().open_now(url)?;
+        let ExpectedShard { bytes, hash } = self.state().find_expected(url)?;
         Ok((bytes, hash))
     }
 
     fn read(&self, url: &str) -> io::Result<Vec<u8>> {
-        Ok(self.0.ask(url, |place, tries| async move { read_object(&place, tries).await })?)
+        Ok(self.state().ask(url, |place, tries| async move { read_object(&place, tries).await })?)
     }
 
     fn list(&self, url: &str) -> io::Result<Vec<FolderEntry>> {
-        Ok(self.0.ask(url, StoreState::list)?)
+        Ok(self.state().ask(url, StoreState::list)?)
     }
 
     fn look_up(&self, url: &str) -> io::Result<RemoteFacts> {
-        Ok(self.0.ask(url, StoreState::look_up)?)
+        Ok(self.state().ask(url, StoreState::look_up)?)
     }
 
     fn write(&self, url: &str, file: &mut File) -> io::Result<()> {
-        self.0.check_writable(url)?;
-        let (place, runtime) = (self.0.buckets.find(url)?, self.0.runtime()?);
-        Ok(try_again(url, self.0.patience, |tries| runtime.block_on(upload_file(&place, file, tries)))?)
+        let state = self.state();
+        state.check_writable(url)?;
+        let (place, runtime) = (state.buckets.find(url)?, state.runtime()?);
+        let patience = state.settings.patience;
+        Ok(try_again(url, patience, |tries| runtime.block_on(upload_file(&place, file, tries)))?)
     }
 
     fn write_new(&self, url: &str, bytes: &[u8]) -> io::Result<bool> {
-        self.0.check_writable(url)?;
-        Ok(self.0.ask(url, |place, tries| async move { upload_new(&place, bytes, tries).await })?)
+        self.state().check_writable(url)?;
+        Ok(self.state().ask(url, |place, tries| async move { upload_new(&place, bytes, tries).await })?)
     }
 
     fn remove(&self, url: &str) -> io::Result<()> {
-        self.0.check_writable(url)?;
-        Ok(self.0.ask(url, StoreState::remove)?)
+        self.state().check_writable(url)?;
+        Ok(self.state().ask(url, StoreState::remove)?)
     }
 
     fn expect(&self, url: &str, bytes: u64, hash: &str) {
         let expected = ExpectedShard { bytes, hash: hash.to_owned() };
-        lock(&self.0.expected).insert(url.to_owned(), expected);
+        let mut known = self.state().expected.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(url.to_owned(), expected);
     }
 
     fn fetch_ahead(&self, urls: Vec<String>) -> Box<dyn Send + Sync> {
-        self.0.fetchers.get_or_init(|| {
+        let state = self.state();
+        state.fetchers.get_or_init(|| {
             for number in 0..FETCHERS {
-                let state = Arc::clone(&self.0);
+                let state = Arc::clone(state);
                 let thread = std::thread::Builder::new().name(format!("fetch {number}"));
                 // Without the thread shards are fetched when they are opened.
                 let _ = thread.spawn(move || state.fetch_queued());
             }
         });
-        Box::new(FetchGuard { list: self.0.queue.add(urls), state: Arc::clone(&self.0) })
+        Box::new(FetchGuard { list: state.queue.add(urls), state: Arc::clone(state) })
     }
 
     fn scratch(&self) -> io::Result<PathBuf> {
-        if let Some(folder) = self.0.scratch.get() {
+        let state = self.state();
+        if let Some(folder) = state.scratch.get() {
             return Ok(folder.clone());
         }
-        let folder = self.0.cache.folder.folder.join(SCRATCH);
+        let folder = state.cache.folder.folder.join(SCRATCH);
         std::fs::create_dir_all(&folder).map_err(|e| Error::disk(&folder, e))?;
         // Of processes that were killed.
         remove_temporaries(&folder).map_err(io::Error::other)?;
-        Ok(self.0.scratch.get_or_init(|| folder).clone())
+        Ok(state.scratch.get_or_init(|| folder).clone())
     }
 }
 
