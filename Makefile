@@ -167,7 +167,7 @@ test-python: build
 # says what is missing where it cannot run: packages ray; slurm-wlm and munge of Debian, and root; kubernetes-validate, pyyaml
 # and botocore in PYTHON.
 test-ray: build
-	JEPA3D_TEST_DATA=$(abspath $(TEST_DATA)) scripts/test-ray $(PYTHON) $(TARGET)
+	JEPA3D_TEST_DATA=$(abspath $(TEST_DATA)) scripts/test-wheel $(PYTHON) $(TARGET) ray ray
 test-slurm: build
 	@if test -d $(TEST_DATA)/shapedb; then set -- folder-views --data $(abspath $(TEST_DATA))/shapedb --set shards.rows=16 \
 		--set shards.row_group=8 --set run.max_failures=20; else set -- synthetic-views --set shards.rows=16; fi; \
@@ -178,10 +178,7 @@ test-recipes: build
 # Training in 1, 2 and 4 processes with the feature mpi: equal bits, a run continued by fewer, one killed, one that hangs. Needs
 # libopenmpi-dev, openmpi-bin and libclang-dev (Debian's names).
 test-mpi:
-	@for tool in mpirun mpicc; do command -v $$tool >/dev/null || { echo "test-mpi: skipped: no $$tool (libopenmpi-dev," \
-		"openmpi-bin)"; exit 0; }; done; \
-	ls /usr/lib/llvm-*/lib/libclang* $${LIBCLANG_PATH:-/nowhere}/libclang* >/dev/null 2>&1 || \
-		ldconfig -p | grep -q libclang || { echo "test-mpi: skipped: no libclang (libclang-dev)"; exit 0; }; \
+	@missing=$$(scripts/has-mpi) || { echo "test-mpi: skipped: $$missing"; exit 0; }; \
 	set -ex; $(CARGO) build --release --locked --workspace --features mpi; \
 	$(PYTHON) scripts/test_mpi.py $(JEPA3D) $(OUT)/test-mpi
 
@@ -211,12 +208,13 @@ test-render:
 		-- --ignored --nocapture
 
 # Object stores (feature `object-store`): over a store in memory that fails, then the binary against a real S3 server and Azurite with
-# faults, kills and a full cache. Needs `pip install "moto[server]"` in $(PYTHON) and `npm install azurite` (AZURITE names
-# its `azurite-blob`); what is not installed is named and left out.
+# faults, kills and a full cache; then the Python package, in an environment that gets moto, ray and pyarrow. Needs `pip install
+# "moto[server]"` in $(PYTHON) and `npm install azurite` (AZURITE names its `azurite-blob`); what is not installed is named and left out.
 test-object-store:
 	$(CARGO) build --release --locked --workspace --features object-store
 	$(CARGO) test --release --locked --workspace --features object-store --test object_stores
 	$(PYTHON) store/testing/real_servers.py $(JEPA3D)
+	WHEEL_FEATURES="--features object-store" scripts/test-wheel $(PYTHON) $(TARGET) object_store "moto[server]" pyarrow ray
 
 # Real libFuzzer runs, SECONDS_EACH a target (needs cargo-fuzz and a nightly toolchain).
 SECONDS_EACH ?= 60

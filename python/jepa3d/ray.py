@@ -84,7 +84,8 @@ def prepare(
 
     Args:
         config: A preset (``"folder"``, ``"modelnet"``, ``"synthetic"``, ..) or a .toml file.
-        out: The folder of the prepared dataset, on a disk that all nodes see; so are ``data`` and a .toml file.
+        out: The folder of the prepared dataset, on a disk that all nodes see, as ``data`` and a .toml file are; or in a bucket,
+            ``"s3://bucket/set"``, in a package with the feature ``object-store``.
         data: The folder of raw data; the built-in set needs none.
         set: Overrides, ``["cloud.points=2048"]``.
         threads: Threads of a task, and the CPUs that Ray reserves for it.
@@ -120,7 +121,10 @@ def _arguments(
     """The command line without the part of the plan; paths do not depend on where a worker stands."""
     name = os.fspath(config)
     is_path = name.endswith(".toml") or os.sep in name
-    arguments = ["prepare", os.path.abspath(name) if is_path else name, "--out", os.path.abspath(out)]
+    folder = os.fspath(out)
+    # A bucket is where it is; a store's credentials are in the environment of every worker.
+    folder = folder if "://" in folder else os.path.abspath(folder)
+    arguments = ["prepare", os.path.abspath(name) if is_path else name, "--out", folder]
     arguments += ["--data", os.path.abspath(data)] if data is not None else []
     return arguments + [part for value in set for part in ("--set", value)]
 
