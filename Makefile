@@ -297,8 +297,9 @@ bench-probe:
 figures:
 	$(PYTHON) scripts/figures.py tables
 
-# Compiles and links the binary and the GPU tests with CUDA, in a target folder of its own. Needs no GPU, but `nvcc` of a
-# CUDA toolkit 12 or newer; CUDA_ENV names a shell script to source first where one has to be put on the path.
+# Compiles and links the binary and the GPU tests with CUDA, in a target folder of its own, and the binary with NCCL where the linker
+# finds it (2.30 or newer) and MPI is installed. Needs no GPU, but `nvcc` of a CUDA toolkit 12 or newer; CUDA_ENV names a shell
+# script to source first where one has to be put on the path.
 CUDA_ENV ?=
 CUDA_TARGET ?= $(TARGET)/cuda
 cuda-check test-cuda: SHELL = bash
@@ -308,6 +309,10 @@ cuda-check:
 		"toolkit (12 or newer), or name a script that sets one up: make cuda-check CUDA_ENV=path/to/script" >&2; exit 1; }
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) build --release --locked --workspace --features cuda
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) test --release --locked --features cuda --workspace --lib --no-run
+	@$(if $(CUDA_ENV),. $(CUDA_ENV);) missing=$$(scripts/has-mpi) || { echo "cuda-check: without nccl: $$missing"; exit 0; }; \
+	echo 'int main(void) { return 0; }' | $${CC:-cc} -x c - -o /dev/null -Wl,--no-as-needed -lnccl 2>/dev/null || \
+		{ echo "cuda-check: without nccl: no libnccl.so"; exit 0; }; \
+	set -x; $(CARGO) build --release --locked --workspace --features nccl
 
 # Every kernel compiled by nvcc for cards since the A100; prints what each needs. The same sources pass through the host's compiler
 # in `make test`, which runs them.

@@ -3,12 +3,13 @@
 #   make cuda-check CUDA_ENV=scripts/cuda_toolkit.sh
 #
 # Sourced, not run. Makes a virtual environment once in JEPA3D_CUDA_TOOLKIT (default: cuda-toolkit in the cargo target folder;
-# 1.3 GB) and puts it on the paths. Needs python3 with venv, pip's index, and a C compiler. The wheels have no libcuda.so, which
-# comes with the driver: a stub with the names that cuda.h declares is made, so that the linker finds them. A binary linked
-# so takes the driver's own library where it runs. CUDA_COMPUTE_CAP: the card the binary is for (80 A100, 90 H100 and H200).
+# 1.6 GB, of which NCCL is 0.25) and puts it on the paths. Needs python3 with venv, pip's index, and a C compiler. The wheels
+# have no libcuda.so, which comes with the driver: a stub with the names that cuda.h declares is made, so that the linker finds
+# them. A binary linked so takes the driver's own library where it runs. CUDA_COMPUTE_CAP: the card the binary is for (80 A100,
+# 90 H100 and H200).
 
 cuda_toolkit_setup() {
-    local here folder root name library
+    local here folder root nccl name library
     here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     folder=${JEPA3D_CUDA_TOOLKIT:-${CARGO_TARGET_DIR:-$here/target}/cuda-toolkit}
     if [ ! -e "$folder/complete" ]; then
@@ -29,12 +30,22 @@ cuda_toolkit_setup() {
         cuda_driver_stub "$root" || return 1
         : >"$folder/complete"
     fi
+    cuda_nccl "$folder" || return 1
     cuda_quick_compiler "$root" || return 1
     export CUDA_HOME=$root CUDA_PATH=$root NVCC=$root/bin/nvcc-quick PATH=$root/bin:$PATH
     export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}
-    export LIBRARY_PATH=$root/lib:$root/lib/stubs${LIBRARY_PATH:+:$LIBRARY_PATH}
-    # Where the linked binaries find cuBLAS and NVRTC; behind everything else.
-    export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$root/lib
+    nccl=$(cd "$root/../nccl/lib" && pwd) || return 1
+    export LIBRARY_PATH=$root/lib:$root/lib/stubs:$nccl${LIBRARY_PATH:+:$LIBRARY_PATH}
+    # Where the linked binaries find cuBLAS, NVRTC and NCCL; behind everything else.
+    export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$root/lib:$nccl
+}
+
+# NCCL for the feature nccl, also in an environment that was made without: the release whose functions candle's bindings declare.
+cuda_nccl() {
+    [ ! -e "$1/complete-nccl" ] || return 0
+    "$1/bin/python" -m pip install --quiet "nvidia-nccl-cu13==2.30.*" || return 1
+    ln -sf libnccl.so.2 "$(echo "$1"/lib/python3*/site-packages/nvidia/nccl/lib)/libnccl.so" || return 1
+    : >"$1/complete-nccl"
 }
 
 # nvcc for candle-kernels' build: its products of quantised matrices and of mixtures of experts, which nothing here calls, take most of
