@@ -128,8 +128,8 @@ impl Default for LossConfig {
 }
 
 /// `[whole]`: a head that learns beside the encoder to say of what is seen of a cloud what its features would be if all of it
-/// were. It answers for mean and deviation over the tokens of the clean cloud, as the target encoder sees it, from those of all
-/// that the sensor sees, nothing masked, by what is to be added to these. The encoder does not learn from it. It is part of the encoder that is handed on:
+/// were. It answers for mean and deviation over the tokens of the clean cloud from those of all that the sensor sees, nothing
+/// masked, by what is to be added to these. The encoder does not learn from it. It is part of the encoder that is handed on:
 /// `features.pooling = "whole"` are its answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

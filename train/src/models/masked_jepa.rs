@@ -17,6 +17,7 @@ use super::selection::PatchSelection;
 use super::side_terms::{SideInput, SideTerms};
 use super::step::{MaskedInput, PatchTensors, StepOutput};
 use super::targets::{TargetMaker, TargetPass};
+use super::whole_term::SeenAndWhole;
 use crate::config::{
     LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer, out_of_range,
 };
@@ -95,9 +96,8 @@ impl MaskedJepa {
             self.predictor.predict(&self.backbone.encoder, &term, pass)?;
         let whole = self.see_wholes(input.turned.as_ref(), &all, &positions, TargetPass::within(pass))?;
         let views = input.views.as_ref();
-        let seen =
-            input.seen.as_ref().map(|seen| self.backbone.features_in(seen, pass.precision)).transpose()?;
-        let asked = SideInput { encoded: &encoded, centers: &context.centers, seen, whole, views };
+        let pair = self.see_both(input, pass)?;
+        let asked = SideInput { encoded: &encoded, centers: &context.centers, pair, whole, views };
         let sides = self.sides.measure(&asked, pass)?;
         let MeasuredDistance { value, record } = self.distance(&predictions, &targets)?;
         let loss = sides.add_to(value)?;
@@ -122,6 +122,13 @@ impl MaskedJepa {
             }
             None => coordinates(&points.patches),
         }
+    }
+
+    /// What the whole head learns from: features of what is seen, and of the clean clouds.
+    fn see_both(&self, input: &MaskedInput, pass: &ForwardPass) -> Result<Option<SeenAndWhole>> {
+        let Some(seen) = &input.seen else { return Ok(None) };
+        let encode = |points| self.backbone.features_in(points, pass.precision);
+        Ok(Some(SeenAndWhole { seen: encode(seen)?, whole: encode(&input.points)? }))
     }
 
     /// What the target encoder sees for the pooled term: all patches, turned once more where that is asked for.

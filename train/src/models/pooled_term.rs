@@ -40,16 +40,12 @@ impl PooledTerm {
 }
 
 impl WholeClouds<'_> {
-    /// The last block's output through the final norm: `[B, G, D]`.
-    pub(super) fn encode(&self) -> Result<Tensor> {
+    /// The last block's output through the final norm, its mean over the patches, every channel standardised over the
+    /// batch: `[B, 1, D]`, without gradient.
+    fn pool(&self) -> Result<Tensor> {
         let last = [self.encoder.depth() - 1];
         let outputs = self.encoder.outputs(&self.tokens, &self.positions, &last, self.pass.precision)?;
-        self.encoder.final_norm(&outputs[0])
-    }
-
-    /// Its mean over the patches, every channel standardised over the batch: `[B, 1, D]`, without gradient.
-    fn pool(&self) -> Result<Tensor> {
-        let pooled = self.encode()?.mean_keepdim(D::Minus2)?;
+        let pooled = self.encoder.final_norm(&outputs[0])?.mean_keepdim(D::Minus2)?;
         Ok(normalize_targets(&pooled, TargetNorm::Batch, self.pass.parts)?.detach())
     }
 }

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use super::pooled_term::{PooledTerm, WholeClouds};
 use super::step::ViewTargets;
 use super::view_term::ViewTerm;
-use super::whole_term::WholeTerm;
+use super::whole_term::{SeenAndWhole, WholeTerm};
 use crate::config::PretrainConfig;
 use crate::encoder_part::WHOLE_HEAD;
 use crate::error::Result;
@@ -29,8 +29,8 @@ pub(super) struct SideInput<'a> {
     pub encoded: &'a Tensor,
     /// `[B, n, 3]`: its centers.
     pub centers: &'a Tensor,
-    /// `[B, G, D]`, without gradient: features of all that a sensor sees, where the whole head asks for them.
-    pub seen: Option<Tensor>,
+    /// What the whole head learns from, where there is one.
+    pub pair: Option<SeenAndWhole>,
     /// What the target encoder sees, where there is one.
     pub whole: Option<WholeClouds<'a>>,
     pub views: Option<&'a ViewTargets>,
@@ -68,8 +68,8 @@ impl SideTerms {
         if let (Some(term), Some(whole)) = (&self.pooled, &input.whole) {
             losses.add("loss_pooled", term.loss(input.encoded, whole)?, self.pooled_weight)?;
         }
-        if let (Some(term), Some(whole), Some(seen)) = (&self.whole, &input.whole, &input.seen) {
-            losses.add("loss_whole", term.loss(seen, whole)?, self.whole_weight)?;
+        if let (Some(term), Some(pair)) = (&self.whole, &input.pair) {
+            losses.add("loss_whole", term.loss(pair, pass.parts())?, self.whole_weight)?;
         }
         if let (Some(term), Some(views)) = (&self.views, input.views) {
             let answers = term.answer(input.encoded, input.centers, views, pass)?;

@@ -4,8 +4,8 @@
 //! side. The head learns from pairs of both what is to be added to those of what is seen: where all is there, next to nothing.
 
 use candle_core::Tensor;
+use jepa3d_kernels::BatchParts;
 
-use super::pooled_term::WholeClouds;
 use super::targets::measure_deviations;
 use crate::config::{Pooling, PretrainConfig};
 use crate::error::Result;
@@ -30,13 +30,21 @@ impl WholeTerm {
         Ok((self.head.forward(&seen)? + seen)?)
     }
 
-    /// The squared error of the answer to the features `[B, G, D]` of what is seen, in deviations of the batch: a scalar.
-    pub(super) fn loss(&self, seen: &Tensor, whole: &WholeClouds<'_>) -> Result<Tensor> {
-        let wanted = Pooling::Whole.pool(&whole.encode()?)?.detach();
-        let scale = measure_deviations(&wanted, whole.pass.parts)?;
-        let apart = (self.answer(seen)? - wanted)?;
-        Ok(apart.broadcast_div(&scale)?.sqr()?.mean_all()?)
+    /// The squared error of the answer to what is seen, in deviations of the batch: a scalar.
+    pub(super) fn loss(&self, pair: &SeenAndWhole, parts: Option<&dyn BatchParts>) -> Result<Tensor> {
+        let wanted = Pooling::Whole.pool(&pair.whole)?;
+        let apart = (self.answer(&pair.seen)? - &wanted)?;
+        Ok(apart.broadcast_div(&measure_deviations(&wanted, parts)?)?.sqr()?.mean_all()?)
     }
+}
+
+/// Features `[B, G, D]` of the same clouds, by the encoder that learns, without gradient. The average that makes targets for
+/// hidden patches lags behind: to answer for its features the head would have to learn what has changed since.
+pub(super) struct SeenAndWhole {
+    /// Of all that the sensor sees.
+    pub seen: Tensor,
+    /// Of the clean cloud.
+    pub whole: Tensor,
 }
 
 #[cfg(test)]
