@@ -1,5 +1,7 @@
 //! Object stores through their one interface, over a store in memory that fails as networks do.
 
+#![allow(clippy::unwrap_used, reason = "helpers beside the tests unwrap as they do")]
+
 mod failing_store;
 
 use std::collections::BTreeMap;
