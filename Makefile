@@ -214,6 +214,7 @@ test-object-store:
 	$(CARGO) build --release --locked --workspace --features object-store
 	$(CARGO) test --release --locked --workspace --features object-store --test object_stores
 	$(PYTHON) store/testing/real_servers.py $(JEPA3D)
+	$(CARGO) clippy --release --locked --workspace --all-targets --features object-store -- -D warnings
 	WHEEL_FEATURES="--features object-store" scripts/test-wheel $(PYTHON) $(TARGET) object_store "moto[server]" pyarrow ray
 
 # Real libFuzzer runs, SECONDS_EACH a target (needs cargo-fuzz and a nightly toolchain).

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any, Sequence
 
+from ._folders import folder_text
+
 
 class CommandError(RuntimeError):
     """A command that could not run, or found something wrong: its exit code, and the text that it printed."""
@@ -80,7 +82,7 @@ def prepare(
     Raises:
         CommandError: It could not run, or quarantined more objects than allowed.
     """
-    arguments = ["prepare", config, "--out", os.fspath(out), "--json"]
+    arguments = ["prepare", config, "--out", folder_text(out), "--json"]
     arguments += ["--data", os.fspath(data)] if data is not None else []
     arguments += [part for value in set for part in ("--set", value)]
     arguments += ["--threads", str(threads)] if threads is not None else []

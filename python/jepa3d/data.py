@@ -11,6 +11,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from . import _jepa3d
+from ._folders import folder_text
 
 #: Numbers of one element of a list column, where it is more than one.
 WIDTHS = {
@@ -59,7 +60,7 @@ class Dataset:
         columns: list[str] | None = None,
         table: str = "points",
     ) -> None:
-        self.path, self.split, self.table = os.fspath(path), split, table
+        self.path, self.split, self.table = folder_text(path), split, table
         self.columns = list(columns or [])
         self._shards: Any = None
         self._open()

@@ -7,6 +7,7 @@ import os
 from typing import Any, Iterator
 
 from . import _jepa3d
+from ._folders import folder_text
 from .data import Dataset
 
 try:
@@ -85,7 +86,7 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
         own_split = dataset.split if isinstance(dataset, Dataset) else None
         folders = dataset if isinstance(dataset, (list, tuple)) else [dataset]
         #: Of the prepared folders.
-        self.paths = [part.path if isinstance(part, Dataset) else os.fspath(part) for part in folders]
+        self.paths = [part.path if isinstance(part, Dataset) else folder_text(part) for part in folders]
         self._ranks = (rank, world)
         self._settings: dict[str, Any] = {
             "split": split or own_split or "train",

@@ -25,6 +25,7 @@ except ImportError:
 
 import ray.exceptions
 
+from ._folders import folder_text
 from ._jepa3d import __version__
 from .cli import CommandError, _draw_line, binary, run_json
 
@@ -121,7 +122,7 @@ def _arguments(
     """The command line without the part of the plan; paths do not depend on where a worker stands."""
     name = os.fspath(config)
     is_path = name.endswith(".toml") or os.sep in name
-    folder = os.fspath(out)
+    folder = folder_text(out)
     # A bucket is where it is; a store's credentials are in the environment of every worker.
     folder = folder if "://" in folder else os.path.abspath(folder)
     arguments = ["prepare", os.path.abspath(name) if is_path else name, "--out", folder]

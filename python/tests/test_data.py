@@ -49,6 +49,10 @@ def test_what_cannot_be_read_is_named(prepared, tmp_path):
         jepa3d.Dataset(prepared)[36]
     with pytest.raises(TypeError, match="expected an integer"):
         jepa3d.Dataset(prepared)["points"]
+    with pytest.raises(ValueError, match="s3:/bucket/set: expected a URL as a string, found one that a Path"):
+        jepa3d.Dataset(Path("s3://bucket/set"))
+    with pytest.raises(ValueError, match="az:/container/set: expected a URL as a string"):
+        jepa3d.prepare("synthetic", out=Path("az://container/set"))
 
 
 def test_a_table_leaves_through_the_arrow_interface(prepared):
