@@ -117,6 +117,7 @@ pub(crate) const PRESETS: &[Preset] = &[
     preset!(Ablate, "ablate", "target"),
     preset!(Ablate, "ablate", "groupings"),
     preset!(Ablate, "ablate", "teacher"),
+    preset!(Ablate, "ablate", "jepa3d-s-recipe"),
 ];
 
 /// The config that an argument of a verb means: a file if it ends in `.toml` or holds a separator, else

@@ -106,7 +106,8 @@ fn every_plan_is_valid_and_what_a_set_does_not_serve_is_named_before_anything_ru
         assert!(list.contains("seeds 1, 2, 3"), "{plan}: {list}");
     }
     // It names blocks by their depth.
-    let carried = dry("jepa3d-s", &[&narrow[..], &["--set", "model.depth=4"]].concat()).expect(0).stdout;
+    let carried =
+        dry("jepa3d-s-recipe", &[&narrow[..], &["--set", "model.depth=4"]].concat()).expect(0).stdout;
     assert!(carried.contains("10 runs, seeds 1"), "{carried}");
     let refused = dry("masking", &["--set", "data.groupings=3"]).expect(2).stderr;
     let expected = "variant \"region 65\": config: data.groupings: expected at most 2 stored groupings";
