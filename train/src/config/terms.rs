@@ -50,10 +50,6 @@ impl PretrainConfig {
             let expected = "0 but with method = \"masked\", latent targets and data.sensor";
             return Err(out_of_range("whole.weight", expected, weight));
         }
-        if self.whole.is_there() && self.loss.pooled_turn > 0.0 {
-            let expected = "0 with [whole], which answers for clouds as they stand";
-            return Err(out_of_range("loss.pooled_turn", expected, self.loss.pooled_turn));
-        }
         self.check_pooling(self.features.pooling)
     }
 
@@ -64,6 +60,49 @@ impl PretrainConfig {
                 Err(out_of_range("features.pooling", "max-mean, mean or mean-std without [whole]", "whole"))
             }
             false => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_head_needs_what_it_learns_from_and_answers_need_a_head() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/pretrain"));
+        let load = |preset: &str, sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+            PretrainConfig::load(&folder.join(preset), &sets).map_err(|e| e.to_string())
+        };
+        let (sensor, plain, cross) =
+            ("3d-jepa-sensor-small.toml", "3d-jepa-small.toml", "cross-jepa-small.toml");
+        let asked = load(sensor, &["whole.weight=1", "features.pooling=whole"]).unwrap();
+        assert!(asked.to_toml().contains("[whole]\nweight = 1.0\nhidden = 512\n"));
+        assert!(!load(sensor, &[]).unwrap().to_toml().contains("whole"), "nothing is said of none");
+        let needs = "config: whole.weight: expected 0 but with method = \"masked\", latent targets and data.sensor, found 1";
+        for (preset, sets, message) in [
+            (plain, &["whole.weight=1"][..], needs),
+            (cross, &["whole.weight=1"], needs),
+            (
+                sensor,
+                &["whole.weight=-1"],
+                "config: whole.weight: expected a finite number of at least 0, found -1",
+            ),
+            (
+                sensor,
+                &["whole.weight=1", "whole.hidden=0"],
+                "config: whole.hidden: expected 1 to 16384, found 0",
+            ),
+            (
+                sensor,
+                &["features.pooling=whole"],
+                "config: features.pooling: expected max-mean, mean or mean-std without [whole], found whole",
+            ),
+        ] {
+            assert_eq!(load(preset, sets).unwrap_err(), message, "{preset} {sets:?}");
         }
     }
 }

@@ -44,7 +44,7 @@ fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
         ("online", online.to_vec()),
         ("bf16", [DROPOUT, &["run.precision=bf16"]].concat()),
         ("sensor", [DROPOUT, SENSOR].concat()),
-        ("whole", [SENSOR, &["loss.pooled_turn=0", "whole.weight=1", "data.sensor.one_sided=0.5"]].concat()),
+        ("whole", [SENSOR, &["whole.weight=1", "data.sensor.one_sided=0.5"]].concat()),
     ]
 }
 
