@@ -206,9 +206,9 @@ class PointEncoder(nn.Module):
             self.positional_encoding = nn.Sequential(nn.Linear(3, 128), nn.GELU(), nn.Linear(128, width))
         self.encoder = Transformer(config)
         self.point_modality = nn.Parameter(torch.zeros(1, 1, width)) if config["modality"] else None
-        hidden = config.get("whole")
-        head = hidden and nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Linear(hidden, 2 * width))
-        self.whole_head: nn.Module | None = head or None
+        self.whole_head: nn.Module | None = None
+        if (hidden := config.get("whole")) is not None:
+            self.whole_head = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Linear(hidden, 2 * width))
         self.card = ""
 
     @property

@@ -14,15 +14,11 @@ impl Pooling {
             Self::Mean => mean,
             Self::MeanStd | Self::Whole => {
                 let apart = tokens.broadcast_sub(&mean.unsqueeze(1)?)?;
-                // A root has no slope at 0, where all tokens are alike.
-                Tensor::cat(&[mean, apart.sqr()?.mean(1)?.maximum(SMALLEST)?.sqrt()?], 1)?
+                Tensor::cat(&[mean, apart.sqr()?.mean(1)?.sqrt()?], 1)?
             }
         })
     }
 }
-
-/// Variances below this count as this.
-const SMALLEST: f64 = 1e-12;
 
 #[cfg(test)]
 mod tests {

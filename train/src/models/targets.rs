@@ -125,8 +125,7 @@ pub(super) fn normalize_targets(
             let (b, g, d) = x.dims3()?;
             let rows = x.reshape((b * g, d))?;
             let centered = rows.broadcast_sub(&rows.mean_keepdim(0)?)?;
-            let std = (centered.sqr()?.mean_keepdim(0)?.sqrt()? + EPSILON)?;
-            Ok(centered.broadcast_div(&std)?.reshape((b, g, d))?)
+            Ok(centered.broadcast_div(&measure_centered(&centered)?)?.reshape((b, g, d))?)
         }
     }
 }
@@ -134,13 +133,17 @@ pub(super) fn normalize_targets(
 /// The deviation of every channel of `x [B, D]` over the rows, of all parts: `[1, D]`.
 pub(super) fn measure_deviations(x: &Tensor, parts: Option<&dyn BatchParts>) -> Result<Tensor> {
     if parts.is_none() {
-        let centered = x.broadcast_sub(&x.mean_keepdim(0)?)?;
-        return Ok((centered.sqr()?.mean_keepdim(0)?.sqrt()? + EPSILON)?);
+        return measure_centered(&x.broadcast_sub(&x.mean_keepdim(0)?)?);
     }
     let width = x.dim(1)?;
     let spread = ColumnSpread::measure(&x.flatten_all()?.to_vec1::<f32>()?, width, parts)?;
     let deviations = spread.deviations.into_iter().map(|x| x as f32).collect();
     Ok(Tensor::from_vec(deviations, (1, width), x.device())?)
+}
+
+/// The deviation of every channel of rows that have no mean: `[B, D]` to `[1, D]`.
+fn measure_centered(centered: &Tensor) -> Result<Tensor> {
+    Ok((centered.sqr()?.mean_keepdim(0)?.sqrt()? + EPSILON)?)
 }
 
 /// Every channel of `x [B, G, D]` standardised over the rows of all parts.
