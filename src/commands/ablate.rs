@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Override a key of every run, before what its variant sets (repeatable).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// Matrix products of every run in bf16, emulated where the CPU has no unit for it; not needed where it has.
+    #[arg(long)]
+    emulate_bf16: bool,
     /// Check the plan and list its runs; train nothing.
     #[arg(long)]
     dry_run: bool,
@@ -55,7 +58,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     let plan = AblationPlan::parse(&presets::resolve(Verb::Ablate, &args.plan)?)?;
-    let (base, variants) = plan.spread(&args.sets)?;
+    let (base, variants) = plan.spread(&all_sets(args))?;
     let mix = DatasetMix::open(&args.data)?;
     let judged = JudgedSet::open(args, &mix)?;
     let threads = super::threads(args.machine.threads);
@@ -80,6 +83,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     finish(args, &found, &bench, threads)
 }
 
+/// What of every run is set, before what its variant sets.
+fn all_sets(args: &Args) -> Vec<String> {
+    let precision = args.emulate_bf16.then(|| "run.precision=bf16".to_owned());
+    args.sets.iter().cloned().chain(precision).collect()
+}
+
 fn open_bench<'a>(
     args: &'a Args,
     plan: &AblationPlan,
@@ -93,7 +102,8 @@ fn open_bench<'a>(
         ..ProbeConfig::default()
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Bench { data, shares: &args.data, probe, pooling, device: &args.machine.device, cores, stop })
+    let (device, emulates_bf16) = (args.machine.device.as_str(), args.emulate_bf16);
+    Ok(Bench { data, shares: &args.data, probe, pooling, device, emulates_bf16, cores, stop })
 }
 
 impl JudgedSet {

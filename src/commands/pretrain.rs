@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Matrix products in bf16, the same as --set run.precision=bf16: CUDA, or a CPU with AMX.
     #[arg(long)]
     bf16: bool,
-    /// Where the CPU has no unit for bf16, emulate it: the same numbers, slower than f32.
+    /// As --bf16, where the CPU has no unit for it: emulated, to the same bits.
     #[arg(long)]
     emulate_bf16: bool,
     /// Threads of the training kernels; default: all cores.
@@ -117,7 +117,7 @@ fn train(args: &Args, processes: &Processes) -> anyhow::Result<Conclusion> {
 
 fn read_config(args: &Args) -> anyhow::Result<PretrainConfig> {
     let mut sets = args.sets.clone();
-    if args.bf16 {
+    if args.bf16 || args.emulate_bf16 {
         sets.push("run.precision=bf16".to_owned());
     }
     if args.abort_on_collapse {

@@ -41,6 +41,8 @@ pub(super) struct Bench<'a> {
     /// How tokens become one vector; none: as each config says.
     pub pooling: Option<Pooling>,
     pub device: &'a str,
+    /// Products in bf16 by ordinary instructions.
+    pub emulates_bf16: bool,
     /// Loader threads that this process may use.
     pub cores: usize,
     pub stop: &'a AtomicBool,
@@ -145,7 +147,7 @@ impl Trial {
             out: self.out.clone(),
             resume: true,
             device: bench.device.to_owned(),
-            emulates_bf16: false,
+            emulates_bf16: bench.emulates_bf16,
             shown: None,
         };
         let mut trainer = Trainer::new(request)?;

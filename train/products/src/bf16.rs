@@ -10,6 +10,7 @@ mod emulated;
 mod engine;
 mod multiply;
 mod pack;
+mod wide;
 
 pub use engine::Bf16Engine;
 pub use multiply::Bf16Product;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::amx::{self, TileRows};
 use super::engine::Bf16Engine;
 use super::pack::{Bf16Left, Bf16Right};
-use super::{BLOCK, emulated};
+use super::{BLOCK, emulated, wide};
 
 /// `left right` in `bf16`, summed in `f32`, to be computed into a slice.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,9 @@ impl Bf16Product<'_> {
         assert!(*step >= right.rows && out.len() >= (rows - 1) * step + right.rows, "room for a product");
         match self.engine {
             Bf16Engine::Amx => amx::with_tiles(|| self.run(blocks, &mut target, amx::multiply_block)),
+            Bf16Engine::Emulated if wide::has_vectors() => {
+                self.run(blocks, &mut target, wide::multiply_block);
+            }
             Bf16Engine::Emulated => self.run(blocks, &mut target, emulated::multiply_block),
         }
     }
