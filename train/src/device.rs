@@ -1,7 +1,7 @@
 //! Devices by name, and how many threads the kernels may use.
 
 use candle_core::Device;
-use jepa3d_kernels::keep_freed_memory;
+use jepa3d_kernels::{keep_freed_memory, use_candle_threads};
 
 use crate::config::out_of_range;
 use crate::error::Result;
@@ -28,6 +28,7 @@ pub(crate) fn open_device(name: &str) -> Result<Device> {
 /// them runs. Results do not depend on it, except that products of candle itself (CPU tensors outside the kernels) may.
 pub fn use_threads(threads: usize) {
     keep_freed_memory();
+    use_candle_threads(threads);
     // A pool that exists already stays: only a second call can meet one.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }

@@ -26,6 +26,7 @@
 mod bf16;
 mod matrix;
 mod process_memory;
+mod process_threads;
 mod product;
 mod recycled;
 mod vectorized;
@@ -33,6 +34,7 @@ mod vectorized;
 pub use bf16::{Bf16Engine, Bf16Left, Bf16Product, Bf16Right, Tile};
 pub use matrix::Matrix;
 pub use process_memory::keep_freed_memory;
+pub use process_threads::use_candle_threads;
 pub use product::{Number, Product, product};
 pub use recycled::{Pooled, Recycled};
 pub use vectorized::VectorLevel;
