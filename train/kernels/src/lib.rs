@@ -4,7 +4,7 @@
 //!   go to a [`Tape`], not through candle's graph.
 //! - [`tokenize`]: the mini-PointNet that makes a token of each patch, as one operator; [`tokenize_composite`] is the same
 //!   in candle's operators, the oracle of the tests.
-//! - [`linear_layer`], [`normalize_rows`], [`gelu_of`], [`smooth_l1_of`]: layers outside the blocks, one node each.
+//! - [`linear_layer`], [`normalize_rows`], [`gelu_of`], [`softmax_of`], [`smooth_l1_of`]: layers outside the blocks, one node each.
 //! - [`DeviceLoss`], [`DeviceUpdater`], [`DeviceAverage`], [`PredictorTensors`], [`MlpTensors`], [`PickedRows`]: what of a step is
 //!   left, on CUDA devices.
 //! - [`emulate_cuda`], [`count_cuda`]: the CUDA kernels without a device, run thread by thread or only counted.
@@ -53,6 +53,7 @@ mod norm;
 mod parts;
 mod rows;
 mod softmax;
+mod softmax_op;
 mod stack;
 mod tape;
 mod tokenizer;
@@ -65,11 +66,12 @@ pub use cuda::{
     emulate_cuda, free_memory, standardize_on_device,
 };
 pub use dropout::{Mask, key_of};
-pub use jepa3d_products::{Bf16Engine, keep_freed_memory};
+pub use jepa3d_products::{Bf16Engine, keep_freed_memory, use_candle_threads};
 pub use layer_ops::{gelu_of, linear_layer, normalize_rows, smooth_l1_of};
 pub use linear::Precision;
 pub use norm::NORM_EPSILON;
 pub use parts::{BatchParts, add_parts, gather_parts};
+pub use softmax_op::softmax_of;
 pub use stack::{BlockTensors, Stack, StackDrop};
 pub use tape::Tape;
 pub use tokenizer::{

@@ -2,6 +2,7 @@
 
 use candle_core::{D, Tensor};
 use candle_nn::Linear;
+use jepa3d_kernels::softmax_of;
 
 use super::block_pass::BlockPass;
 use super::layer_norm::LayerNorm;
@@ -118,8 +119,11 @@ fn attend(q: &Tensor, k: &Tensor, v: &Tensor, how: BlockPass<'_>) -> Result<Tens
     Ok(shares.matmul(v)?.transpose(1, 2)?.reshape((b, t, heads * d))?)
 }
 
-/// Softmax over the last dimension.
+/// Softmax over the last dimension: by a kernel on the CPU.
 fn softmax(x: &Tensor) -> Result<Tensor> {
+    if x.device().is_cpu() {
+        return Ok(softmax_of(x)?);
+    }
     let e = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
     Ok(e.broadcast_div(&e.sum_keepdim(D::Minus1)?)?)
 }

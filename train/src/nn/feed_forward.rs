@@ -5,7 +5,7 @@ use candle_nn::Linear;
 
 use super::block_pass::BlockPass;
 use super::layer_norm::LayerNorm;
-use super::linear::{apply_linear, linear};
+use super::linear::{apply_gelu, apply_linear, linear};
 use super::parameter_builder::ParameterBuilder;
 use crate::error::Result;
 
@@ -32,7 +32,7 @@ impl FeedForward {
 
     /// What is added to `x [B, T, D]`.
     pub(super) fn branch(&self, x: &Tensor, how: BlockPass<'_>) -> Result<Tensor> {
-        let hidden = apply_linear(&self.fc1, &self.norm.forward(x)?, how.is_bf16)?.gelu_erf()?;
+        let hidden = apply_gelu(&apply_linear(&self.fc1, &self.norm.forward(x)?, how.is_bf16)?)?;
         let out = apply_linear(&self.fc2, &how.drop_hidden(hidden, 2)?, how.is_bf16)?;
         how.drop_path(how.drop_hidden(out, 3)?, 7)
     }

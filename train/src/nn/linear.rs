@@ -1,9 +1,9 @@
-//! Linear layers: candle-nn's, with PyTorch's initial values, run by a kernel on the CPU; elsewhere their product is taken in
-//! bf16 where it is asked for.
+//! Linear layers, candle-nn's with PyTorch's initial values, and GELU: run by kernels on the CPU; elsewhere a product is taken
+//! in bf16 where it is asked for.
 
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module};
-use jepa3d_kernels::linear_layer;
+use jepa3d_kernels::{gelu_of, linear_layer};
 
 use super::parameter_builder::{ParameterBuilder, ParameterKind};
 use crate::error::Result;
@@ -33,6 +33,11 @@ pub(super) fn apply_linear(layer: &Linear, x: &Tensor, is_bf16: bool) -> Result<
         Some(bias) => out.broadcast_add(bias)?,
         None => out,
     })
+}
+
+/// GELU in its exact form: by a kernel on the CPU, where candle computes a number at a time.
+pub(super) fn apply_gelu(x: &Tensor) -> Result<Tensor> {
+    Ok(if x.device().is_cpu() { gelu_of(x)? } else { x.gelu_erf()? })
 }
 
 /// Weight and bias, if there is one.

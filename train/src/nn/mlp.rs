@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 use candle_nn::Linear;
-use jepa3d_kernels::{MlpTensors, gelu_of};
+use jepa3d_kernels::MlpTensors;
 
 use super::forward_pass::ForwardPass;
-use super::linear::{apply_linear, layer_tensors, linear};
+use super::linear::{apply_gelu, apply_linear, layer_tensors, linear};
 use super::parameter_builder::ParameterBuilder;
 use crate::error::Result;
 
@@ -50,8 +50,7 @@ impl Mlp {
 
     /// `[.., inputs]` to `[.., width]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = apply_linear(&self.first, x, false)?;
-        let hidden = if x.device().is_cpu() { gelu_of(&hidden)? } else { hidden.gelu_erf()? };
+        let hidden = apply_gelu(&apply_linear(&self.first, x, false)?)?;
         apply_linear(&self.second, &hidden, false)
     }
 }
