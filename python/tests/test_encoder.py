@@ -87,7 +87,8 @@ def test_features_over_turns_without_outliers_are_those_of_embed(pretrain, prepa
 
 
 def test_answers_of_the_whole_head_are_those_of_embed(pretrain, prepared, tmp_path):
-    run = pretrain("3d-jepa-sensor-small", prepared, "whole.weight=1.0", "whole.hidden=24", "features.pooling=whole", "data.up_axis=y")
+    epochs = ["run.max_steps=0", "run.epochs=1", "whole.epochs=1"]
+    run = pretrain("3d-jepa-sensor-small", prepared, *epochs, "whole.hidden=24", "features.pooling=whole", "data.up_axis=y")
     encoder, clouds = PointEncoder.from_run(run), stored_clouds(prepared)
     with torch.no_grad():
         own, asked = encoder(clouds).pooled, encoder(clouds, pooling="mean-std").pooled

@@ -15,7 +15,7 @@ use crate::checkpoint_file::{
 use crate::encoder_part::is_of_pretrained_encoder;
 use crate::error::{Error, Result};
 use crate::monitor::{Alarms, BestProbe, MonitorState};
-use crate::nn::{NamedTensors, Parameters};
+use crate::nn::{NamedTensors, Parameter, Parameters};
 use crate::optim::AdamW;
 use crate::shipped;
 
@@ -198,10 +198,11 @@ impl Checkpoint {
         path: &Path,
         parameters: &Parameters,
         optimizer: &mut AdamW,
+        updates: impl Fn(&Parameter) -> u64,
     ) -> Result<MonitorState> {
-        let RunState { step, best, first_position, alarms, .. } = self.state(path)?.clone();
+        let RunState { best, first_position, alarms, .. } = self.state(path)?.clone();
         parameters.set(path, &self.tensors)?;
-        optimizer.restore(take_moments(&mut self.tensors, path, parameters)?, parameters, |_| step)?;
+        optimizer.restore(take_moments(&mut self.tensors, path, parameters)?, parameters, updates)?;
         Ok(MonitorState { alarms: Alarms(alarms), first_position, best })
     }
 }

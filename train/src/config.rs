@@ -146,7 +146,12 @@ impl PretrainConfig {
     pub fn loader_config(&self) -> LoaderConfig {
         let views = (self.method == Method::Hybrid).then(|| self.hybrid.view());
         let plan = BatchPlan { batch: self.optim.batch, seed: self.run.seed, views, samples: None };
-        self.data.loader_config(plan)
+        let mut config = self.data.loader_config(plan);
+        if let Some(sensor) = &mut config.sensor {
+            sensor.one_sided = self.whole.one_sided;
+            sensor.one_sided_from = if self.whole.is_there() { self.run.epochs } else { u64::MAX };
+        }
+        config
     }
 
     fn check_sizes(&self) -> Result<()> {

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::checkpoint::{Checkpoint, CheckpointCopy, RunState, find_checkpoint, read};
 use crate::checkpoint_file::serialize_tensors;
+use crate::config::{Pooling, PretrainConfig};
 use crate::encoder_input::LearnedInput;
 use crate::encoder_part::{is_of_pretrained_encoder, rename_encoder};
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ use crate::frozen::find_config;
 use crate::metrics::{METRICS_FILE, read_metrics};
 use crate::models::PretrainModel;
 use crate::nn::NamedTensors;
+use crate::stages::Stages;
 use card::ModelCard;
 use encoder_config::ExportedConfig;
 
@@ -51,6 +53,7 @@ pub fn export_encoder(run: &Path, to: &Path) -> Result<EncoderExport> {
     let file = find_checkpoint(run)?;
     let checkpoint = read(&file)?;
     let settings = find_config(&file, checkpoint.state.as_ref(), None)?;
+    check_head(&file, &settings, checkpoint.state.as_ref())?;
     // A model that takes all of them is proof that they are the config's.
     let (_, parameters) = PretrainModel::new(&settings, &Device::Cpu)?;
     checkpoint.set(&file, &parameters)?;
@@ -75,6 +78,16 @@ pub fn export_encoder(run: &Path, to: &Path) -> Result<EncoderExport> {
     Ok(EncoderExport { folder: to.to_owned(), tensors: weights.len(), parameters, source })
 }
 
+/// Refuses an encoder whose features are the answers of a head that has not learned.
+fn check_head(file: &Path, config: &PretrainConfig, state: Option<&RunState>) -> Result<()> {
+    match (config.features.pooling, state) {
+        (Pooling::Whole, Some(state)) => {
+            Stages::new(config, state.steps_per_epoch).check_head(file, state.step)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn write_folder(to: &Path, weights: &NamedTensors, card: &ModelCard<'_>) -> Result<()> {
     std::fs::create_dir_all(to).map_err(|e| Error::io(to, e))?;
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -95,6 +108,7 @@ pub fn export_encoder_file(run: &Path, to: &Path) -> Result<EncoderExport> {
     let checkpoint = read(&file)?;
     let state = checkpoint.state(&file)?.clone();
     let settings = find_config(&file, Some(&state), None)?;
+    check_head(&file, &settings, Some(&state))?;
     let (_, parameters) = PretrainModel::new(&settings, &Device::Cpu)?;
     parameters.set_part(&file, &checkpoint.tensors, is_of_pretrained_encoder)?;
     let mut tensors = checkpoint.tensors;

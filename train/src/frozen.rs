@@ -9,7 +9,7 @@ use jepa3d_probe::FeatureSet;
 use jepa3d_schemas::{ConfigText, FeatureRows, write_features};
 
 use crate::checkpoint::{Checkpoint, RunState, find_checkpoint, read};
-use crate::config::{FeatureConfig, Method, PretrainConfig, TargetKind};
+use crate::config::{FeatureConfig, Method, Pooling, PretrainConfig, TargetKind};
 use crate::device::open_device;
 use crate::encoder_input::{FittedInput, InputOptions, LearnedInput};
 use crate::error::{Error, Result};
@@ -19,6 +19,7 @@ use crate::monitor::{MonitorSubset, SubsetSource};
 use crate::nn::ForwardPass;
 use crate::run_config::{CONFIG_FILE, read_run_config};
 use crate::run_folder::find_differences;
+use crate::stages::Stages;
 
 /// An encoder that is only evaluated.
 pub struct FrozenEncoder {
@@ -31,6 +32,8 @@ pub struct FrozenEncoder {
     learned: LearnedInput,
     options: InputOptions,
     features: FeatureConfig,
+    /// Of the run that it is from.
+    stages: Option<Stages>,
 }
 
 /// The config of a checkpoint: that of the folder around it, which must be the one it was trained with.
@@ -88,9 +91,10 @@ impl FrozenEncoder {
         let said = step.map_or("unknown".to_owned(), |step| step.to_string());
         let source = format!("{} after step {said}", file.display());
         let learned = LearnedInput::read(state.as_ref(), &config.data)?;
+        let stages = state.as_ref().map(|state| Stages::new(&config, state.steps_per_epoch));
         let fingerprint = state.map(|state| state.fingerprint);
         let (options, features) = (InputOptions::default(), config.features);
-        Ok(Self { model, config, device, source, step, fingerprint, learned, options, features })
+        Ok(Self { model, config, device, source, step, fingerprint, learned, options, features, stages })
     }
 
     /// Random weights of a config and its seed, with the batch-norm statistics of the config's split of `dataset`.
@@ -107,8 +111,9 @@ impl FrozenEncoder {
         let (model, _) = PretrainModel::new(config, &device)?;
         let learned = LearnedInput::read(None, &config.data)?;
         let (source, config, features) = (String::new(), config.clone(), config.features);
-        let (step, fingerprint) = (None, None);
-        let drawn = Self { model, config, device, source, step, fingerprint, learned, options, features };
+        let (step, fingerprint, stages) = (None, None, None);
+        let drawn =
+            Self { model, config, device, source, step, fingerprint, learned, options, features, stages };
         drawn.randomize(dataset, std::slice::from_ref(&drawn.config.data.split))
     }
 
@@ -161,6 +166,7 @@ impl FrozenEncoder {
             learned: self.learned.clone(),
             options: self.options,
             features: self.features,
+            stages: None,
         })
     }
 
@@ -207,6 +213,9 @@ impl FrozenEncoder {
 
     /// How the clouds of a dataset are read for it.
     pub(crate) fn fit(&self, dataset: &PreparedDataset) -> Result<FittedInput> {
+        if let (Pooling::Whole, Some(stages), Some(step)) = (self.features.pooling, self.stages, self.step) {
+            stages.check_head(Path::new(&self.source), step)?;
+        }
         self.learned.fit(&self.config.data, dataset, self.options, self.features.outliers)
     }
 

@@ -54,6 +54,7 @@ mod run_folder;
 mod schedule;
 mod seen_context;
 mod shipped;
+mod stages;
 mod step_inputs;
 mod step_record;
 mod target_encoder;

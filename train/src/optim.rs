@@ -32,12 +32,28 @@ pub(crate) struct UpdateRates {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepPlace {
     pub length: ScheduleLength,
-    /// Steps done.
+    /// Whether the learning rate rises first, as the config says.
+    pub warms_up: bool,
+    /// Steps of this length that are done.
     pub step: u64,
+    /// Steps of the run that are done.
+    pub done: u64,
     /// Mean over the accumulated batches.
     pub loss: f64,
     /// Step of the newest checkpoint.
     pub saved: Option<u64>,
+}
+
+impl StepPlace {
+    fn learning_rate(self, config: &OptimConfig) -> f64 {
+        match self.warms_up {
+            true => learning_rate(config, self.length, self.step),
+            false => {
+                let config = OptimConfig { warmup_epochs: 0.0, ..config.clone() };
+                learning_rate(&config, self.length, self.step)
+            }
+        }
+    }
 }
 
 /// What an update was made with.
@@ -121,12 +137,12 @@ impl AdamW {
         let norm = self.norm(gradients)? * average;
         for (what, found) in [("the loss", at.loss), ("the gradient norm", norm)] {
             if !found.is_finite() {
-                return Err(Error::NotFinite { step: at.step + 1, what, found, last: at.saved });
+                return Err(Error::NotFinite { step: at.done + 1, what, found, last: at.saved });
             }
         }
         let clipped = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
         let rates = UpdateRates {
-            learning_rate: learning_rate(o, at.length, at.step),
+            learning_rate: at.learning_rate(o),
             weight_decay: weight_decay(o, at.length, at.step),
             gradient_scale: average * clipped,
         };

@@ -13,10 +13,13 @@ use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 use crate::config::{Method, PretrainConfig, TargetKind, out_of_range};
 use crate::error::Result;
 use crate::features::{patch_tensors, place_patches};
-use crate::models::{CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, ViewImages, ViewTargets};
+use crate::models::{
+    CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, ViewImages, ViewTargets, WholeInput,
+};
 use crate::nn::PROJECTED;
 use crate::run_folder::RunOrigin;
 use crate::seen_context::SeenBatch;
+use crate::stages::{Stage, Stages};
 use crate::trained_samples::ShownRows;
 
 mod part_inputs;
@@ -153,12 +156,15 @@ impl StepInputs {
         let clean = || patch_tensors(batch, &self.config.data, &self.device);
         Ok(match &self.source {
             InputSource::Masked { teacher } => {
+                let stage = Stages::new(&self.config, self.steps_per_epoch()).of_batch(batch.number);
+                if let (Stage::WholeHead, Some(seen)) = (stage, &batch.seen) {
+                    let seen = self.tensors_of(seen, batch)?;
+                    return Ok(StepInput::Whole(WholeInput { points: clean()?, seen }));
+                }
                 let (points, masks) = (clean()?, self.masks(batch)?);
                 let (context, turned) = (self.seen_context(batch, &masks)?, self.turned(batch)?);
-                let asked = batch.seen.as_ref().filter(|_| self.config.whole.is_there());
-                let seen = asked.map(|seen| self.tensors_of(seen, batch)).transpose()?;
                 let views = teacher.as_ref().map(|teacher| self.view_targets(teacher, batch)).transpose()?;
-                StepInput::Masked(MaskedInput { points, masks, context, seen, turned, views })
+                StepInput::Masked(MaskedInput { points, masks, context, turned, views })
             }
             InputSource::Cross { teacher } => {
                 let points = match &batch.seen {

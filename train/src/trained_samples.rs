@@ -112,6 +112,7 @@ impl TrainedSamples {
                     shown.take_context_from_end(points.centers.dim(1)?, count);
                 }
             }
+            StepInput::Whole(_) => {}
             StepInput::Cross(_) => shown.views = whole_views(&rows.views, errors.len() / all, &errors),
             StepInput::Hybrid(input) => {
                 let m = &input.masks;

@@ -19,13 +19,13 @@ use crate::loader_threads::settle_threads;
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::PretrainModel;
 use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
-use crate::nn::{ForwardPass, Parameters};
-use crate::optim::{AdamW, ParameterGradients, StepPlace, UpdateSummary};
+use crate::nn::{ForwardPass, Parameter, Parameters};
+use crate::optim::{AdamW, ParameterGradients, UpdateSummary};
 use crate::parallel::{DeviceSum, PartGroup, Processes};
 use crate::precision::PassPrecision;
 use crate::request::{Event, PretrainRequest, RunOutcome};
 use crate::run_folder::{RunFolder, check_resume};
-use crate::schedule::{ScheduleLength, momentum};
+use crate::stages::{Stage, Stages};
 use crate::step_inputs::{InputShare, NextInput, StepInputs};
 use crate::step_record::StepRecord;
 use crate::target_encoder::MovingAverage;
@@ -50,7 +50,7 @@ pub struct Trainer {
     /// Of the first process.
     metrics: Option<MetricsWriter>,
     evaluation: OnlineEvaluation,
-    length: ScheduleLength,
+    stages: Stages,
     /// Steps done.
     step: u64,
     /// Step of the newest checkpoint, which is written or about to be.
@@ -94,12 +94,14 @@ impl Trainer {
         let step = checkpoint.as_ref().map_or(0, Checkpoint::step);
         let (rank, world) = (group.processes().rank(), group.processes().world());
         let inputs = StepInputs::start(&config, &mix, &device, InputShare { rank, world }, step)?;
+        let stages = Stages::new(&config, inputs.steps_per_epoch());
         let (model, parameters) = PretrainModel::new(&config, &device)?;
         let mut optimizer = AdamW::new(&config.optim, &parameters)?;
         let mut monitors = MonitorState::default();
         if let Some(checkpoint) = checkpoint {
             check_resume(&folder.last(), checkpoint.state(&folder.last())?, &config, &inputs.origin())?;
-            monitors = checkpoint.restore(&folder.last(), &parameters, &mut optimizer)?;
+            let updates = |p: &Parameter| stages.updates(p, step);
+            monitors = checkpoint.restore(&folder.last(), &parameters, &mut optimizer, updates)?;
         }
         let average = MovingAverage::start(&parameters, &mut optimizer, precision)?;
         let saved = (step > 0).then_some(step);
@@ -108,7 +110,6 @@ impl Trainer {
         if config.model.calibrate && step == 0 {
             evaluation.subset.calibrate(&model)?;
         }
-        let length = ScheduleLength { steps_per_epoch: inputs.steps_per_epoch(), epochs: config.run.epochs };
         Ok(Self {
             config,
             group: group.clone(),
@@ -122,7 +123,7 @@ impl Trainer {
             average,
             metrics,
             evaluation,
-            length,
+            stages,
             step,
             saved,
             shown,
@@ -183,9 +184,8 @@ impl Trainer {
         // 2. AdamW: encoder and predictor learn.
         let updated = self.update(&gradients)?;
 
-        // 3. EMA: the target encoder follows the encoder.
-        let momentum = momentum(&self.config.ema, self.length, self.step);
-        self.average.update(&self.parameters, momentum)?;
+        // 3. EMA: the target encoder follows the encoder, as long as that learns.
+        let momentum = self.move_average()?;
 
         self.step += 1;
         Ok(StepRecord {
@@ -220,12 +220,14 @@ impl Trainer {
         if self.group.count() > 1 {
             return self.forward_backward_parts(is_first);
         }
-        let clouds = self.shown.filter(|_| is_first).map_or(0, |plan| plan.clouds_of_step(self.step + 1));
+        let (clouds, stage) = (self.shown_clouds(is_first), self.place().stage);
         let NextInput { input, batch, waited, shown } = self.inputs.next(clouds)?;
         let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
         let pass = ForwardPass::of_run(dropout, self.precision);
         let output = self.model.step(&input, &pass)?;
-        let gradients = ParameterGradients::backward(&output.loss, &pass.tape, &self.parameters)?;
+        let is_frozen = |p: &Parameter| !stage.trains(p);
+        let gradients =
+            ParameterGradients::backward_thawed(&output.loss, &pass.tape, &self.parameters, is_frozen)?;
         // A device is waited for when it has been given all its work.
         let loss = f64::from(output.loss.to_scalar::<f32>()?) / self.config.optim.accumulate as f64;
         let shown = (clouds > 0).then(|| TrainedSamples::select(shown, &input, &output)).transpose()?;
@@ -235,7 +237,7 @@ impl Trainer {
 
     /// AdamW with the rates of this step.
     fn update(&mut self, step: &StepGradients) -> Result<UpdateSummary> {
-        let at = StepPlace { length: self.length, step: self.step, loss: step.loss, saved: self.saved };
+        let at = self.step_place(step.loss);
         self.optimizer.step(&self.parameters, &step.gradients, at)
     }
 
@@ -250,7 +252,8 @@ impl Trainer {
         }
         let monitor = &self.config.monitor;
         let is_due = self.step.is_multiple_of(monitor.print_every.max(1));
-        if is_due {
+        // What the head answers for does not collapse: it is fixed.
+        if is_due && self.stages.place(self.step - 1).stage == Stage::Encoder {
             let alarms = self.evaluation.state.alarms.check_step(monitor, &record.measures);
             alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
         }
@@ -262,7 +265,7 @@ impl Trainer {
 
     /// Evaluation and checkpoint where they are due.
     fn save_and_evaluate_when_due(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
-        let per_epoch = self.length.steps_per_epoch;
+        let per_epoch = self.stages.steps_per_epoch();
         let probe_every = self.config.monitor.probe_every * per_epoch;
         let is_last = self.step == self.last_step();
         if probe_every > 0 && (self.step.is_multiple_of(probe_every) || is_last) {
@@ -296,18 +299,6 @@ impl Trainer {
         Ok(())
     }
 
-    fn last_step(&self) -> u64 {
-        let total = self.length.total();
-        match self.config.run.max_steps {
-            0 => total,
-            most => most.min(total),
-        }
-    }
-
-    fn epoch(&self) -> f64 {
-        self.step as f64 / self.length.steps_per_epoch as f64
-    }
-
     /// Whether an alarm has stood for as long as `monitor.patience` allows.
     pub fn is_collapsed(&self) -> bool {
         let patience = self.config.monitor.patience;
@@ -318,6 +309,7 @@ impl Trainer {
 mod device_facts;
 mod joining;
 mod part_passes;
+mod place;
 mod saving;
 
 use joining::{check_parts, open_folder, open_record};

@@ -30,9 +30,13 @@ pub struct Sensor {
     pub points: [usize; 2],
     /// Chance that the points are then repeated at random up to `data.points`. Default 0.5.
     pub repeated: f64,
-    /// Chance that a sample is seen from one side, with a severity from 1 to 5, besides the kinds that are drawn. Default 0.
-    #[serde(skip_serializing_if = "is_nothing")]
+    /// Chance that a sample is seen from one side, with a severity from 1 to 5, besides the kinds that are drawn, in epochs from
+    /// `one_sided_from` on. Not a key: a run whose last epochs are of another kind sets both. Default 0.
+    #[serde(skip)]
     pub one_sided: f64,
+    /// Default 0.
+    #[serde(skip)]
+    pub one_sided_from: u64,
     /// Whether mean and radius of what is seen make the frame of both, as preparation would have placed what is seen: the
     /// targets move along, so that positions still mean the same. Default false: the frame of the clean cloud.
     pub normalize_seen: bool,
@@ -48,6 +52,7 @@ impl Default for Sensor {
             points: [128, 1024],
             repeated: 0.5,
             one_sided: 0.0,
+            one_sided_from: 0,
             normalize_seen: false,
         }
     }
@@ -76,11 +81,7 @@ impl Sensor {
     /// Fails if a share is none, the points are no range, a kind is listed twice or makes no sense here, or patches are not
     /// made online of whole clouds.
     pub fn check(&self, patches_from: PatchesFrom, subset: PointSubset) -> Result<()> {
-        for (key, share) in [
-            ("data.sensor.clean", self.clean),
-            ("data.sensor.repeated", self.repeated),
-            ("data.sensor.one_sided", self.one_sided),
-        ] {
+        for (key, share) in [("data.sensor.clean", self.clean), ("data.sensor.repeated", self.repeated)] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(out_of_range(key, "a share of 1", share));
             }
@@ -137,7 +138,7 @@ impl Sensor {
         if draws.chance(self.clean) {
             return None;
         }
-        let kinds = self.draw_kinds(&mut draws);
+        let kinds = self.draw_kinds(key.epoch, &mut draws);
         let count = self.draw_count(&mut draws);
         let is_repeated = draws.chance(self.repeated);
         let mut points = cloud.points.to_vec();
@@ -159,12 +160,13 @@ impl Sensor {
     }
 
     /// From none to `most` kinds in a drawn order, and one side where that is drawn.
-    fn draw_kinds(&self, draws: &mut Draws) -> Vec<DrawnKind> {
+    fn draw_kinds(&self, epoch: u64, draws: &mut Draws) -> Vec<DrawnKind> {
         let count = draws.index(self.most + 1);
         let chosen = draws.distinct(self.kinds.len(), count);
         let severe = |at| DrawnKind { kind: self.kinds[at], severity: 1 + draws.index(SEVERITIES) };
         let mut kinds: Vec<DrawnKind> = chosen.into_iter().map(severe).collect();
-        let is_one_sided = self.one_sided > 0.0 && draws.chance(self.one_sided);
+        let is_one_sided =
+            self.one_sided > 0.0 && epoch >= self.one_sided_from && draws.chance(self.one_sided);
         if is_one_sided && kinds.iter().all(|drawn| drawn.kind != CorruptionKind::Occlude) {
             kinds.push(DrawnKind { kind: CorruptionKind::Occlude, severity: 1 + draws.index(SEVERITIES) });
         }
@@ -177,11 +179,6 @@ impl Sensor {
         let drawn = low * libm::pow((high + 1.0) / low, draws.unit());
         (drawn as usize).clamp(self.points[0], self.points[1])
     }
-}
-
-/// Whether a key is left out of a config that is written.
-fn is_nothing(share: &f64) -> bool {
-    *share == 0.0
 }
 
 /// Whether a kind changes the points that are kept, and not the cloud that they are of.
@@ -238,7 +235,7 @@ mod tests {
         let mut drawn = BTreeSet::new();
         let mut lengths = BTreeSet::new();
         for id in 0..300 {
-            let kinds = sensor.draw_kinds(&mut Draws::new(id, "a", "b"));
+            let kinds = sensor.draw_kinds(2, &mut Draws::new(id, "a", "b"));
             lengths.insert(kinds.len());
             drawn.extend(kinds.iter().map(|drawn| (drawn.kind, drawn.severity)));
             for points in [cloud(600), cloud(7), vec![[0.5; 3]; 3]] {
@@ -253,21 +250,24 @@ mod tests {
 
     #[test]
     fn one_side_is_seen_as_often_as_is_asked_and_leaves_the_other_draws_alone() {
-        let often = |one_sided: f64| {
+        let often = |one_sided: f64, epoch: u64| {
             let sensor = Sensor {
                 one_sided,
+                one_sided_from: 3,
                 most: 1,
                 kinds: vec![CorruptionKind::Jitter, CorruptionKind::Density],
                 ..Sensor::default()
             };
-            let drawn =
-                (0..2000).map(|id| sensor.draw_kinds(&mut Draws::new(id, "a", "b"))).collect::<Vec<_>>();
+            let drawn = (0..2000)
+                .map(|id| sensor.draw_kinds(epoch, &mut Draws::new(id, "a", "b")))
+                .collect::<Vec<_>>();
             let kinds: Vec<Vec<CorruptionKind>> =
                 drawn.iter().map(|drawn| drawn.iter().map(|one| one.kind).collect()).collect();
             let is_occluded = |kinds: &&Vec<CorruptionKind>| kinds.contains(&CorruptionKind::Occlude);
             (kinds.iter().filter(is_occluded).count() as f64 / 2000.0, kinds)
         };
-        let ((never, plain), (third, mixed)) = (often(0.0), often(0.3));
+        let ((never, plain), (third, mixed)) = (often(0.0, 3), often(0.3, 3));
+        assert_eq!(often(0.3, 2).1, plain, "not before its epochs");
         assert!(never == 0.0 && (third - 0.3).abs() < 0.03, "{never} {third}");
         assert!(plain.iter().zip(&mixed).all(|(plain, mixed)| mixed.starts_with(plain)));
     }

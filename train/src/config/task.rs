@@ -127,29 +127,32 @@ impl Default for LossConfig {
     }
 }
 
-/// `[whole]`: a head that learns beside the encoder to say of what is seen of a cloud what its features would be if all of it
-/// were. It answers for mean and deviation over the tokens of the clean cloud from those of all that the sensor sees, nothing
-/// masked, by what is to be added to these. The encoder does not learn from it. It is part of the encoder that is handed on:
-/// `features.pooling = "whole"` are its answers.
+/// `[whole]`: a head that learns to say of what is seen of a cloud what its features would be if all of it were. It answers for
+/// mean and deviation over the tokens of the clean cloud from those of all that the sensor sees, nothing masked, by what is to
+/// be added to these. It learns when the encoder has: for `epochs` more epochs the encoder stays as it is, and the rates of
+/// `[optim]` fall once more, without warm-up. It is part of the encoder that is handed on: `features.pooling = "whole"` are its
+/// answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WholeConfig {
-    /// Weight of its squared error, in deviations of a batch; 0: there is no head.
-    pub weight: f64,
+    /// Epochs after `run.epochs` in which it learns; 0: there is no head.
+    pub epochs: u64,
     /// Channels of its hidden layer.
     pub hidden: usize,
+    /// Chance that in these epochs a cloud is seen from one side, besides the kinds that `data.sensor` draws.
+    pub one_sided: f64,
 }
 
 impl Default for WholeConfig {
     fn default() -> Self {
-        Self { weight: 0.0, hidden: 512 }
+        Self { epochs: 0, hidden: 512, one_sided: 0.5 }
     }
 }
 
 impl WholeConfig {
     /// Whether there is a head.
     pub(crate) fn is_there(&self) -> bool {
-        self.weight > 0.0
+        self.epochs > 0
     }
 
     /// Whether it is left out of a config that is written.

@@ -40,15 +40,16 @@ impl PretrainConfig {
     }
 
     pub(super) fn check_whole(&self) -> Result<()> {
-        let WholeConfig { weight, hidden } = self.whole;
-        if !(weight.is_finite() && weight >= 0.0) {
-            return Err(out_of_range("whole.weight", "a finite number of at least 0", weight));
+        let WholeConfig { epochs, hidden, one_sided } = self.whole;
+        BoundedCount::new("whole.epochs", epochs as usize, 0, 1 << 20).check()?;
+        if !(0.0..=1.0).contains(&one_sided) {
+            return Err(out_of_range("whole.one_sided", "a share of 1", one_sided));
         }
         BoundedCount::new("whole.hidden", hidden, 1, 1 << 14).check()?;
         let is_latent = self.method == Method::Masked && self.target.kind == TargetKind::Latent;
         if self.whole.is_there() && !(is_latent && self.data.sensor.is_some()) {
             let expected = "0 but with method = \"masked\", latent targets and data.sensor";
-            return Err(out_of_range("whole.weight", expected, weight));
+            return Err(out_of_range("whole.epochs", expected, epochs));
         }
         self.check_pooling(self.features.pooling)
     }
@@ -79,21 +80,21 @@ mod tests {
         };
         let (sensor, plain, cross) =
             ("3d-jepa-sensor-small.toml", "3d-jepa-small.toml", "cross-jepa-small.toml");
-        let asked = load(sensor, &["whole.weight=1", "features.pooling=whole"]).unwrap();
-        assert!(asked.to_toml().contains("[whole]\nweight = 1.0\nhidden = 512\n"));
+        let asked = load(sensor, &["whole.epochs=1", "features.pooling=whole"]).unwrap();
+        assert!(asked.to_toml().contains("[whole]\nepochs = 1\nhidden = 512\none_sided = 0.5\n"));
         assert!(!load(sensor, &[]).unwrap().to_toml().contains("whole"), "nothing is said of none");
-        let needs = "config: whole.weight: expected 0 but with method = \"masked\", latent targets and data.sensor, found 1";
+        let needs = "config: whole.epochs: expected 0 but with method = \"masked\", latent targets and data.sensor, found 1";
         for (preset, sets, message) in [
-            (plain, &["whole.weight=1"][..], needs),
-            (cross, &["whole.weight=1"], needs),
+            (plain, &["whole.epochs=1"][..], needs),
+            (cross, &["whole.epochs=1"], needs),
             (
                 sensor,
-                &["whole.weight=-1"],
-                "config: whole.weight: expected a finite number of at least 0, found -1",
+                &["whole.epochs=1", "whole.one_sided=1.5"],
+                "config: whole.one_sided: expected a share of 1, found 1.5",
             ),
             (
                 sensor,
-                &["whole.weight=1", "whole.hidden=0"],
+                &["whole.epochs=1", "whole.hidden=0"],
                 "config: whole.hidden: expected 1 to 16384, found 0",
             ),
             (

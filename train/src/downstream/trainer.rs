@@ -161,7 +161,14 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         let start = Instant::now();
         let step = self.state.step;
         let gradients = self.forward_backward()?;
-        let at = StepPlace { length: self.length, step, loss: gradients.loss, saved: self.saved };
+        let at = StepPlace {
+            length: self.length,
+            warms_up: true,
+            step,
+            done: step,
+            loss: gradients.loss,
+            saved: self.saved,
+        };
         let updated = self.optimizer.step(&self.parameters, &gradients.gradients, at)?;
         self.state.step += 1;
         let seconds = start.elapsed().as_secs_f64();

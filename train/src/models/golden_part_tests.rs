@@ -34,6 +34,7 @@ fn sample(input: &StepInput, at: usize) -> StepInput {
     let points =
         PatchTensors { patches: row(&points.patches, at), centers: row(&points.centers, at), counts: None };
     match input {
+        StepInput::Whole(_) => unreachable!("no golden has a head"),
         StepInput::Masked(input) => StepInput::Masked(MaskedInput::plain(points, masks(&input.masks, at))),
         StepInput::Cross(CrossInput { views, .. }) => {
             let views = ViewTargets {

@@ -114,20 +114,12 @@ fn masks(golden: &Golden, b: usize) -> Masks {
     }
 }
 
-fn points(input: &StepInput) -> &PatchTensors {
-    match input {
-        StepInput::Masked(input) => &input.points,
-        StepInput::Cross(input) => &input.points,
-        StepInput::Hybrid(input) => &input.points,
-    }
-}
-
 fn steps_equal(name: &str, text: &str) {
     let (golden, config) = (golden(name), config(text));
     let (model, parameters) = loaded(&config, &golden);
     let input = input(&golden);
     let pass = ForwardPass::new(1, false);
-    if let Some(latents) = model.target_latents(points(&input)).unwrap() {
+    if let Some(latents) = model.target_latents(input.points()).unwrap() {
         assert!(numbers(&latents).iter().all(|x| x.is_finite()));
     }
     let out = model.step(&input, &pass).unwrap();
@@ -277,8 +269,8 @@ fn targets_and_features_equal_pytorch() {
         let (model, _) = loaded(&config(text), &golden);
         let input = input(&golden);
         let backbone = model.masked().backbone();
-        let tokens = backbone.eval_tokens(points(&input)).unwrap();
-        let positions = backbone.eval_positions(points(&input)).unwrap();
+        let tokens = backbone.eval_tokens(input.points()).unwrap();
+        let positions = backbone.eval_positions(input.points()).unwrap();
         check("positions", &positions, &golden["out/positions"]);
         check("tokens", &tokens, &golden["out/tokens_eval"]);
     }

@@ -15,7 +15,7 @@ use super::masked_term::{ContextTokens, MaskedPredictions, MaskedTerm, MaskedTer
 use super::pooled_term::WholeClouds;
 use super::selection::PatchSelection;
 use super::side_terms::{SideInput, SideTerms};
-use super::step::{MaskedInput, PatchTensors, StepOutput};
+use super::step::{MaskedInput, PatchTensors, StepOutput, WholeInput};
 use super::targets::{TargetMaker, TargetPass};
 use super::whole_term::SeenAndWhole;
 use crate::config::{
@@ -96,8 +96,7 @@ impl MaskedJepa {
             self.predictor.predict(&self.backbone.encoder, &term, pass)?;
         let whole = self.see_wholes(input.turned.as_ref(), &all, &positions, TargetPass::within(pass))?;
         let views = input.views.as_ref();
-        let pair = self.see_both(input, pass)?;
-        let asked = SideInput { encoded: &encoded, centers: &context.centers, pair, whole, views };
+        let asked = SideInput { encoded: &encoded, centers: &context.centers, whole, views };
         let sides = self.sides.measure(&asked, pass)?;
         let MeasuredDistance { value, record } = self.distance(&predictions, &targets)?;
         let loss = sides.add_to(value)?;
@@ -124,11 +123,14 @@ impl MaskedJepa {
         }
     }
 
-    /// What the whole head learns from: features of what is seen, and of the clean clouds.
-    fn see_both(&self, input: &MaskedInput, pass: &ForwardPass) -> Result<Option<SeenAndWhole>> {
-        let Some(seen) = &input.seen else { return Ok(None) };
+    /// Loss of one batch of the whole head: nothing else learns from it.
+    pub(crate) fn step_of_head(&self, input: &WholeInput, pass: &ForwardPass) -> Result<StepOutput> {
         let encode = |points| self.backbone.features_in(points, pass.precision);
-        Ok(Some(SeenAndWhole { seen: encode(seen)?, whole: encode(&input.points)? }))
+        let pair = SeenAndWhole { seen: encode(&input.seen)?, whole: encode(&input.points)? };
+        pass.watch.lap("target");
+        let step = self.sides.learn_whole(&pair, pass);
+        pass.watch.lap("predictor");
+        step
     }
 
     /// What the target encoder sees for the pooled term: all patches, turned once more where that is asked for.

@@ -35,6 +35,7 @@ use masked_jepa::MaskedJepa;
 pub(crate) use backbone::Backbone;
 pub(crate) use step::{
     CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, StepOutput, ViewImages, ViewTargets,
+    WholeInput,
 };
 
 /// The model of a run.
@@ -73,6 +74,7 @@ impl PretrainModel {
             (Self::Masked(model), StepInput::Masked(input)) => model.step(input, pass),
             (Self::Cross(model), StepInput::Cross(input)) => model.step(input, pass),
             (Self::Hybrid(model), StepInput::Hybrid(input)) => model.step(input, pass),
+            (Self::Masked(model), StepInput::Whole(input)) => model.step_of_head(input, pass),
             _ => unreachable!("model and input are made by one config's method"),
         }
     }

@@ -1,13 +1,13 @@
-//! What a masked model may answer for besides hidden patches: the whole cloud, pooled in two ways, and a teacher's embeddings of
-//! views.
+//! What a masked model may answer for besides hidden patches: the whole cloud, pooled, and a teacher's embeddings of views; and
+//! the whole head.
 
 use candle_core::Tensor;
 
 use super::pooled_term::{PooledTerm, WholeClouds};
-use super::step::ViewTargets;
+use super::step::{StepOutput, ViewTargets};
 use super::view_term::ViewTerm;
 use super::whole_term::{SeenAndWhole, WholeTerm};
-use crate::config::PretrainConfig;
+use crate::config::{PretrainConfig, out_of_range};
 use crate::encoder_part::WHOLE_HEAD;
 use crate::error::Result;
 use crate::nn::{ForwardPass, ParameterBuilder};
@@ -18,7 +18,6 @@ pub(super) struct SideTerms {
     pooled: Option<PooledTerm>,
     pooled_weight: f64,
     whole: Option<WholeTerm>,
-    whole_weight: f64,
     views: Option<ViewTerm>,
     views_weight: f64,
 }
@@ -29,8 +28,6 @@ pub(super) struct SideInput<'a> {
     pub encoded: &'a Tensor,
     /// `[B, n, 3]`: its centers.
     pub centers: &'a Tensor,
-    /// What the whole head learns from, where there is one.
-    pub pair: Option<SeenAndWhole>,
     /// What the target encoder sees, where there is one.
     pub whole: Option<WholeClouds<'a>>,
     pub views: Option<&'a ViewTargets>,
@@ -53,8 +50,7 @@ impl SideTerms {
         let pooled = (pooled_weight > 0.0).then(|| PooledTerm::new(config, &vb.pp("pooled_predictor")));
         let views = (views_weight > 0.0).then(|| ViewTerm::new(config, &vb.pp("view_predictor")));
         let (pooled, views) = (pooled.transpose()?, views.transpose()?);
-        let whole_weight = config.whole.weight;
-        Ok(Self { pooled, pooled_weight, whole, whole_weight, views, views_weight })
+        Ok(Self { pooled, pooled_weight, whole, views, views_weight })
     }
 
     /// What the whole head makes of tokens `[B, n, D]`, where there is one.
@@ -62,14 +58,21 @@ impl SideTerms {
         self.whole.as_ref().map(|term| term.answer(tokens)).transpose()
     }
 
+    /// A step of the whole head.
+    ///
+    /// # Errors
+    /// Fails if there is none.
+    pub(super) fn learn_whole(&self, pair: &SeenAndWhole, pass: &ForwardPass) -> Result<StepOutput> {
+        let term = self.whole.as_ref();
+        term.ok_or_else(|| out_of_range("whole.epochs", "a model with [whole]", "one without"))?
+            .step(pair, pass.parts())
+    }
+
     /// What each term says.
     pub(super) fn measure(&self, input: &SideInput<'_>, pass: &ForwardPass) -> Result<SideLosses> {
         let mut losses = SideLosses::default();
         if let (Some(term), Some(whole)) = (&self.pooled, &input.whole) {
             losses.add("loss_pooled", term.loss(input.encoded, whole)?, self.pooled_weight)?;
-        }
-        if let (Some(term), Some(pair)) = (&self.whole, &input.pair) {
-            losses.add("loss_whole", term.loss(pair, pass.parts())?, self.whole_weight)?;
         }
         if let (Some(term), Some(views)) = (&self.views, input.views) {
             let answers = term.answer(input.encoded, input.centers, views, pass)?;

@@ -26,6 +26,8 @@ pub(crate) enum StepInput {
     Cross(CrossInput),
     /// Hybrid CrossJEPA.
     Hybrid(HybridInput),
+    /// The whole head's, of the first.
+    Whole(WholeInput),
 }
 
 impl StepInput {
@@ -35,6 +37,7 @@ impl StepInput {
             Self::Masked(input) => &input.points,
             Self::Cross(input) => &input.points,
             Self::Hybrid(input) => &input.points,
+            Self::Whole(input) => &input.points,
         }
     }
 }
@@ -47,8 +50,6 @@ pub(crate) struct MaskedInput {
     /// `[B, n, K, 3]`: what the context is encoded from where a sensor saw the clouds otherwise than the target encoder does;
     /// none: the patches that the masks leave.
     pub context: Option<PatchTensors>,
-    /// `[B, G, K, 3]`: all that the sensor sees, where the whole head asks for it.
-    pub seen: Option<PatchTensors>,
     /// All patches turned once more, where the pooled term asks for what does not depend on where an object faces.
     pub turned: Option<PatchTensors>,
     /// What a teacher makes of views of the same objects, where they are answered for too.
@@ -58,8 +59,16 @@ pub(crate) struct MaskedInput {
 impl MaskedInput {
     /// A context of the patches that the masks leave, and nothing else to answer for.
     pub(crate) fn plain(points: PatchTensors, masks: Masks) -> Self {
-        Self { points, masks, context: None, seen: None, turned: None, views: None }
+        Self { points, masks, context: None, turned: None, views: None }
     }
+}
+
+/// Patches of clean clouds, and those of all that a sensor sees of them.
+#[derive(Clone, Debug)]
+pub(crate) struct WholeInput {
+    pub points: PatchTensors,
+    /// `[B, G, K, 3]`.
+    pub seen: PatchTensors,
 }
 
 /// Patches, and what a teacher makes of views of the same objects.

@@ -6,8 +6,9 @@
 use candle_core::Tensor;
 use jepa3d_kernels::BatchParts;
 
+use super::step::StepOutput;
 use super::targets::measure_deviations;
-use crate::config::{Pooling, PretrainConfig};
+use crate::config::{LossKind, Pooling, PretrainConfig};
 use crate::error::Result;
 use crate::nn::{Mlp, ParameterBuilder};
 
@@ -30,16 +31,24 @@ impl WholeTerm {
         Ok((self.head.forward(&seen)? + seen)?)
     }
 
-    /// The squared error of the answer to what is seen, in deviations of the batch: a scalar.
-    pub(super) fn loss(&self, pair: &SeenAndWhole, parts: Option<&dyn BatchParts>) -> Result<Tensor> {
-        let wanted = Pooling::Whole.pool(&pair.whole)?;
-        let apart = (self.answer(&pair.seen)? - &wanted)?;
-        Ok(apart.broadcast_div(&measure_deviations(&wanted, parts)?)?.sqr()?.mean_all()?)
+    /// The loss is the squared error of the answer to what is seen, in deviations of the batch.
+    pub(super) fn step(&self, pair: &SeenAndWhole, parts: Option<&dyn BatchParts>) -> Result<StepOutput> {
+        let targets = Pooling::Whole.pool(&pair.whole)?;
+        let answer = self.answer(&pair.seen)?;
+        let apart = (&answer - &targets)?.broadcast_div(&measure_deviations(&targets, parts)?)?;
+        Ok(StepOutput {
+            loss: apart.sqr()?.mean_all()?,
+            predictions: answer.detach(),
+            targets,
+            kind: LossKind::MeanElem,
+            record: None,
+            terms: Vec::new(),
+        })
     }
 }
 
-/// Features `[B, G, D]` of the same clouds, by the encoder that learns, without gradient. The average that makes targets for
-/// hidden patches lags behind: to answer for its features the head would have to learn what has changed since.
+/// Features `[B, G, D]` of the same clouds, without gradient, by the encoder that is handed on: the average that made targets for
+/// hidden patches is another.
 pub(super) struct SeenAndWhole {
     /// Of all that the sensor sees.
     pub seen: Tensor,

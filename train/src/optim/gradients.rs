@@ -48,7 +48,7 @@ impl ParameterGradients {
         Ok(Self(parameters.trained().map(take).collect::<Result<_>>()?))
     }
 
-    /// All of them one behind the other, off any device; nothing is frozen.
+    /// All that are not frozen, one behind the other, off any device.
     pub(crate) fn flatten(self) -> Result<Vec<f32>> {
         let mut flat = Vec::new();
         for gradient in self.0.into_iter().flatten() {
@@ -61,10 +61,17 @@ impl ParameterGradients {
         Ok(flat)
     }
 
-    /// From [`ParameterGradients::flatten`].
-    pub(crate) fn unflatten(flat: &[f32], parameters: &Parameters) -> Result<Self> {
+    /// From [`ParameterGradients::flatten`], of those that are not frozen.
+    pub(crate) fn unflatten(
+        flat: &[f32],
+        parameters: &Parameters,
+        is_frozen: impl Fn(&Parameter) -> bool,
+    ) -> Result<Self> {
         let mut rest = flat;
         let take = |p: &Parameter| -> Result<Option<Tensor>> {
+            if is_frozen(p) {
+                return Ok(None);
+            }
             let (own, behind) = rest.split_at(p.var.elem_count());
             rest = behind;
             Ok(Some(Tensor::from_slice(own, p.var.shape(), p.var.device())?))
@@ -78,10 +85,17 @@ impl ParameterGradients {
         Ok(Tensor::cat(&flat.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
     }
 
-    /// From [`ParameterGradients::flatten_in_place`].
-    pub(crate) fn cut(flat: &Tensor, parameters: &Parameters) -> Result<Self> {
+    /// From [`ParameterGradients::flatten_in_place`], of those that are not frozen.
+    pub(crate) fn cut(
+        flat: &Tensor,
+        parameters: &Parameters,
+        is_frozen: impl Fn(&Parameter) -> bool,
+    ) -> Result<Self> {
         let mut start = 0;
         let take = |p: &Parameter| -> Result<Option<Tensor>> {
+            if is_frozen(p) {
+                return Ok(None);
+            }
             let own = flat.narrow(0, start, p.var.elem_count())?;
             start += p.var.elem_count();
             Ok(Some(own.reshape(p.var.shape())?.contiguous()?))

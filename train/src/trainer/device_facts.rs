@@ -13,7 +13,7 @@ impl Trainer {
         Event::Begin {
             parameters: self.parameters.trained().map(|p| p.var.elem_count()).sum(),
             samples: self.inputs.samples() as u64,
-            steps_per_epoch: self.length.steps_per_epoch,
+            steps_per_epoch: self.stages.steps_per_epoch(),
             step: self.step,
             steps: self.last_step(),
         }

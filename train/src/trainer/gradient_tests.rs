@@ -21,7 +21,6 @@ const SENSOR: &[&str] = &[
     "data.sensor.points=[12, 20]",
     "target.tokenizer=ema",
     "loss.pooled=0.5",
-    "whole.weight=0.5",
 ];
 
 /// Every config of the repository, shrunk, that needs no teacher: gradients of those are compared with PyTorch's, one by
@@ -105,24 +104,37 @@ fn every_trained_parameter_learns_and_the_target_only_follows() {
     }
 }
 
+/// Names and numbers of all parameters, those of the whole head apart.
+fn head_and_rest(trainer: &Trainer) -> [Vec<(String, Vec<f32>)>; 2] {
+    let all = trainer.parameters.trained().chain(trainer.parameters.with_role(ParameterRole::Target));
+    let all = all.map(|p| (p.name.clone(), numbers(p.var.as_tensor())));
+    let (head, rest) = all.partition(|(name, _)| name.starts_with("whole_head."));
+    [head, rest]
+}
+
 #[test]
-fn the_whole_head_learns_and_the_encoder_does_not_learn_from_it() {
+fn the_whole_head_learns_when_the_encoder_has_and_nothing_else_does() {
     let place = TrainerFixture::new();
-    let gradients = |name: &str, more: &str| {
-        let mut trainer = trainer(&place, name, config(&[SENSOR, &[more]].concat()));
-        let input = input(&mut trainer);
-        let (output, gradients) = step(&trainer, &input);
-        let names = trainer.parameters.trained().map(|p| p.name.clone());
-        let named: Vec<_> = names.zip(gradients.all().map(numbers)).collect();
-        (output.terms.iter().map(|(name, _)| *name).collect::<Vec<_>>(), named)
+    let start = |name: &str, more: &[&str]| {
+        let mut trainer = trainer(&place, name, config(&[SENSOR, &["run.epochs=1"], more].concat()));
+        (0..4).for_each(|_| drop(trainer.step().unwrap()));
+        trainer
     };
-    let (terms, with) = gradients("with", "whole.weight=0.5");
-    let (fewer, without) = gradients("without", "whole.weight=0");
-    assert_eq!((terms, fewer), (vec!["loss_pooled", "loss_whole"], vec!["loss_pooled"]));
-    let (head, rest): (Vec<_>, Vec<_>) =
-        with.into_iter().partition(|(name, _)| name.starts_with("whole_head."));
-    assert_eq!(head.len(), 4);
-    assert!(rest == without, "the same bits");
+    let mut trainer = start("with", &["whole.epochs=2"]);
+    let [drawn, learned] = head_and_rest(&trainer);
+    assert!(
+        learned == head_and_rest(&start("without", &[]))[1],
+        "the encoder's epochs are those of a run without"
+    );
+    let records: Vec<_> = (0..8).map(|_| trainer.step().unwrap()).collect();
+    let [head, rest] = head_and_rest(&trainer);
+    assert!(rest == learned, "the same bits");
+    assert!(
+        head.len() == 4 && head.iter().zip(&drawn).all(|(now, before)| now != before),
+        "all of it learns"
+    );
+    let rates: Vec<f64> = records.iter().map(|record| record.learning_rate).collect();
+    assert!(rates[0] == trainer.config.optim.lr && rates.is_sorted_by(|a, b| a > b), "{rates:?}");
 }
 
 /// Momentum 1 keeps the target, 0.5 halves its distance.

@@ -9,10 +9,11 @@ use super::{StepGradients, Trainer};
 use crate::error::Result;
 use crate::models::{PretrainModel, StepInput};
 use crate::monitor::StepMeasures;
-use crate::nn::{ForwardPass, Parameters};
+use crate::nn::{ForwardPass, Parameter, Parameters};
 use crate::optim::ParameterGradients;
 use crate::parallel::{OwnPart, PartGroup};
 use crate::precision::PassPrecision;
+use crate::stages::Stage;
 use crate::step_inputs::PartInputs;
 use crate::trained_samples::{ShownRows, TrainedSamples};
 
@@ -24,6 +25,7 @@ struct PartRunner<'a> {
     model: &'a PretrainModel,
     parameters: &'a Parameters,
     precision: PassPrecision,
+    stage: Stage,
     group: &'a Arc<PartGroup>,
     seed: u64,
     batch: u64,
@@ -66,7 +68,9 @@ impl PartRunner<'_> {
         let pass = ForwardPass::of_run(dropout, self.precision)
             .of_part(OwnPart::new(self.group, own), key(format!("batch {}", self.batch)));
         let output = self.model.step(input, &pass)?;
-        let gradients = ParameterGradients::backward(&output.loss, &pass.tape, self.parameters)?;
+        let is_frozen = |p: &Parameter| !self.stage.trains(p);
+        let gradients =
+            ParameterGradients::backward_thawed(&output.loss, &pass.tape, self.parameters, is_frozen)?;
         Ok(PassedPart {
             gradients,
             loss: f64::from(output.loss.to_scalar::<f32>()?),
@@ -114,12 +118,13 @@ impl Trainer {
     /// As `forward_backward_batch`, of a batch in parts.
     pub(super) fn forward_backward_parts(&mut self, is_first: bool) -> Result<StepGradients> {
         let is_shown = is_first && self.is_first();
-        let clouds = self.shown.filter(|_| is_shown).map_or(0, |plan| plan.clouds_of_step(self.step + 1));
+        let clouds = self.shown_clouds(is_shown);
         let PartInputs { inputs, batch, waited, shown } = self.inputs.next_parts(clouds, self.group.own())?;
         let runner = PartRunner {
             model: &self.model,
             parameters: &self.parameters,
             precision: self.precision,
+            stage: self.place().stage,
             group: &self.group,
             seed: self.config.run.seed,
             batch,
@@ -143,14 +148,16 @@ impl Trainer {
     /// The mean over the parts of all processes.
     fn average_gradients(&self, own: Vec<ParameterGradients>) -> Result<ParameterGradients> {
         let parts = self.group.count();
+        let stage = self.place().stage;
+        let is_frozen = |p: &Parameter| !stage.trains(p);
         if let (Some(device), [one]) = (&self.device_sum, own.as_slice()) {
             let sum = device.sum(&one.flatten_in_place()?)?;
-            return ParameterGradients::cut(&(sum / parts as f64)?, &self.parameters);
+            return ParameterGradients::cut(&(sum / parts as f64)?, &self.parameters, is_frozen);
         }
         let own: Vec<Vec<f32>> = own.into_iter().map(ParameterGradients::flatten).collect::<Result<_>>()?;
         let mut sum = self.group.sum(&own)?;
         sum.iter_mut().for_each(|x| *x /= parts as f32);
-        ParameterGradients::unflatten(&sum, &self.parameters)
+        ParameterGradients::unflatten(&sum, &self.parameters, is_frozen)
     }
 
     /// The means over the parts of all processes of the loss and of what else is measured.

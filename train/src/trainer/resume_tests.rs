@@ -44,7 +44,8 @@ fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
         ("online", online.to_vec()),
         ("bf16", [DROPOUT, &["run.precision=bf16"]].concat()),
         ("sensor", [DROPOUT, SENSOR].concat()),
-        ("whole", [SENSOR, &["whole.weight=1", "data.sensor.one_sided=0.5"]].concat()),
+        ("whole head", [SENSOR, &["run.epochs=1", "whole.epochs=2"]].concat()),
+        ("whole head, later", [SENSOR, &["run.epochs=2", "whole.epochs=1"]].concat()),
     ]
 }
 
