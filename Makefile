@@ -44,7 +44,7 @@ demo-all: demo
 	$(JEPA3D) probe $(OUT)/run-point $(OUT)/run-3d $(OUT)/run-cross --data $(OUT)/synthetic --test-split test \
 		--light --labels 20
 
-# The encoder that the build carries, again (half an hour of two cores with AMX, several hours elsewhere), and whether it is the same.
+# The encoder that the build carries, again (half an hour to an hour of two cores), and whether it is the same.
 # SEED: 2 is the one that is carried. docs/jepa3d-s.md has what it is worth and where it was made.
 WEIGHTS = $(OUT)/weights
 SEED ?= 2
@@ -61,12 +61,12 @@ weights: procedural
 	$(JEPA3D) export $(WEIGHTS)/seed-$(SEED) --to $(WEIGHTS)/jepa3d-s-$(SEED).safetensors
 	@cmp $(CARRIED) $(WEIGHTS)/jepa3d-s-$(SEED).safetensors && echo "the same bytes as $(CARRIED)"
 
-# What that encoder owes to what: configs/ablate/jepa3d-s-recipe.toml, an hour or two of a core with AMX, and each line on corrupted clouds.
+# What that encoder owes to what: configs/ablate/jepa3d-s-recipe.toml, half an hour of a core, and each line on corrupted clouds.
 # DATA: a folder of ModelNet10 as `prepare modelnet` reads it, on which all are judged.
 ablate-jepa3d-s: procedural
 	@test -n "$(DATA)" || { echo "make ablate-jepa3d-s: needs DATA=ModelNet10" >&2; exit 2; }
 	$(JEPA3D) prepare modelnet --data "$(DATA)" --out $(WEIGHTS)/modelnet
-	$(JEPA3D) ablate jepa3d-s-recipe $(PROCEDURAL) --probe-data $(WEIGHTS)/modelnet --out $(WEIGHTS)/ablation --set run.precision=bf16
+	$(JEPA3D) ablate jepa3d-s-recipe $(PROCEDURAL) --probe-data $(WEIGHTS)/modelnet --out $(WEIGHTS)/ablation $(BF16:--bf16=--set run.precision=bf16)
 	$(JEPA3D) robustness $(WEIGHTS)/ablation/*/seed-1/last.safetensors --data $(WEIGHTS)/modelnet --regroup \
 		--corruptions subsample,repeat,drop-local,density,add-global,occlude --severities 3 --out $(WEIGHTS)/ablation-robustness
 

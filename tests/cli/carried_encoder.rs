@@ -19,7 +19,7 @@ fn it_makes_features_of_any_set_without_training() {
     let (rows, metadata) = embed(&["embed", "--model", "jepa3d-s"], "a.parquet");
     assert_eq!((rows.ids.len(), rows.width), (60, 768));
     assert!(rows.values.iter().all(|x| x.is_finite()));
-    assert!(metadata["jepa3d.pooling"].starts_with("concat[mean, std], 8 turns"), "{metadata:?}");
+    assert!(metadata["jepa3d.pooling"].starts_with("concat[mean, std] of the whole cloud"), "{metadata:?}");
     assert!(metadata["jepa3d.encoder"].starts_with("jepa3d-s after step"), "{metadata:?}");
     let (by_name, _) = embed(&["embed", "jepa3d-s"], "b.parquet");
     assert_eq!(by_name.values, rows.values);

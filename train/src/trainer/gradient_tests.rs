@@ -33,9 +33,12 @@ pub(super) fn presets() -> Vec<(String, PretrainConfig)> {
         .map(|path| {
             // Sinusoids need widths that 6 divides.
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            // Targets of deeper blocks than the tiny encoder has.
-            let depths: &[&str] = if name == "jepa3d-s" { &["target.depths=[1, 2]"] } else { &[] };
-            let sets = [TINY, &["predictor.width=12"], depths].concat();
+            // Targets of deeper blocks than the tiny encoder has, and a head that does not learn at once.
+            let more: &[&str] = match name.as_str() {
+                "jepa3d-s" => &["target.depths=[1, 2]", "whole.epochs=0", "features.pooling=mean"],
+                _ => &[],
+            };
+            let sets = [TINY, &["predictor.width=12"], more].concat();
             let sets: Vec<String> = sets.into_iter().map(str::to_owned).collect();
             let config = PretrainConfig::load(&path, &sets).unwrap();
             (name, config)
