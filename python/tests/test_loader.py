@@ -54,7 +54,7 @@ def test_tensors_are_the_loaders_own_memory(prepared):
     batch = next(iter(make(prepared)))
     assert isinstance(batch["patches"], torch.Tensor) and batch["patches"].is_contiguous()
     assert batch["patches"].shape == (8, 32, 32, 3) and batch["labels"].dtype == torch.int64
-    raw = loading._jepa3d.BatchStream(prepared, json.dumps({**make(prepared)._settings, "rank": 0, "world": 1}), 0).next()
+    raw = loading._jepa3d.BatchStream([prepared], json.dumps({**make(prepared)._settings, "rank": 0, "world": 1}), 0).next()
     # What numpy shows is owned by a vector of Rust, and a tensor is a view of that.
     assert not raw["patches"].flags.owndata and raw["patches"].base is not None
     assert torch.from_numpy(raw["patches"]).data_ptr() == raw["patches"].ctypes.data
