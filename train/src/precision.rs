@@ -35,7 +35,7 @@ impl PassPrecision {
         };
         let Some(engine) = engine else {
             let expected = "\"f32\" on this machine, which has no matrix unit for bf16 (AMX) that may be used; `pretrain \
-                            --emulate-bf16` gives the same numbers, slower than f32";
+                            --emulate-bf16` gives the same numbers";
             return Err(out_of_range("run.precision", expected, "\"bf16\""));
         };
         Ok(Self { is_bf16: false, kernels: Precision::Bf16(engine) })

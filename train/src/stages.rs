@@ -40,9 +40,9 @@ pub(crate) struct Stages {
 }
 
 impl Stage {
-    /// Whether a trained parameter learns in this stage.
-    pub(crate) fn trains(self, p: &Parameter) -> bool {
-        is_of_head(&p.name) == (self == Self::WholeHead)
+    /// Whether a trained parameter stays as it is in this stage.
+    pub(crate) fn freezes(self, p: &Parameter) -> bool {
+        is_of_head(&p.name) != (self == Self::WholeHead)
     }
 }
 

@@ -225,7 +225,7 @@ impl Trainer {
         let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
         let pass = ForwardPass::of_run(dropout, self.precision);
         let output = self.model.step(&input, &pass)?;
-        let is_frozen = |p: &Parameter| !stage.trains(p);
+        let is_frozen = |p: &Parameter| stage.freezes(p);
         let gradients =
             ParameterGradients::backward_thawed(&output.loss, &pass.tape, &self.parameters, is_frozen)?;
         // A device is waited for when it has been given all its work.

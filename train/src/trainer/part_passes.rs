@@ -68,7 +68,7 @@ impl PartRunner<'_> {
         let pass = ForwardPass::of_run(dropout, self.precision)
             .of_part(OwnPart::new(self.group, own), key(format!("batch {}", self.batch)));
         let output = self.model.step(input, &pass)?;
-        let is_frozen = |p: &Parameter| !self.stage.trains(p);
+        let is_frozen = |p: &Parameter| self.stage.freezes(p);
         let gradients =
             ParameterGradients::backward_thawed(&output.loss, &pass.tape, self.parameters, is_frozen)?;
         Ok(PassedPart {
@@ -149,7 +149,7 @@ impl Trainer {
     fn average_gradients(&self, own: Vec<ParameterGradients>) -> Result<ParameterGradients> {
         let parts = self.group.count();
         let stage = self.place().stage;
-        let is_frozen = |p: &Parameter| !stage.trains(p);
+        let is_frozen = |p: &Parameter| stage.freezes(p);
         if let (Some(device), [one]) = (&self.device_sum, own.as_slice()) {
             let sum = device.sum(&one.flatten_in_place()?)?;
             return ParameterGradients::cut(&(sum / parts as f64)?, &self.parameters, is_frozen);

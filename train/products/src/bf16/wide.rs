@@ -53,7 +53,7 @@ mod x86 {
         }
     }
 
-    /// Two rows, even and odd sums of 2 x 16 columns: what one pair of the left factor adds to a row.
+    /// What one pair of the left factor adds to a row: to the even and odd sums of its 2 x 16 columns.
     macro_rules! add_pair {
         ($row:literal, $even:literal, $odd:literal, $next_even:literal, $next_odd:literal) => {
             concat!(
