@@ -5,7 +5,7 @@ use crate::nn::NamedTensors;
 /// Names of the transformer below a head, and outside of this tool, begin with this.
 pub(crate) const TRANSFORMER: &str = "encoder.";
 /// Names of the transformer in pretraining begin with this.
-const PRETRAINED_TRANSFORMER: &str = "student.";
+pub(crate) const PRETRAINED_TRANSFORMER: &str = "student.";
 /// Names of the head that answers for whole clouds begin with this and a dot.
 pub(crate) const WHOLE_HEAD: &str = "whole_head";
 /// What the names of all else that makes features begin with, everywhere.

@@ -122,7 +122,8 @@ impl AdamW {
         }
     }
 
-    /// The step after `at.step` steps, with its rates and clipping; refuses numbers that are not finite.
+    /// The step after `at.step` steps, with its rates and clipping, each parameter at its share of the learning rate; refuses
+    /// numbers that are not finite.
     ///
     /// # Errors
     /// Fails if the loss or a gradient is not finite.
@@ -131,6 +132,7 @@ impl AdamW {
         parameters: &Parameters,
         gradients: &ParameterGradients,
         at: StepPlace,
+        share: impl Fn(&Parameter) -> f64,
     ) -> Result<UpdateSummary> {
         let o = &self.config;
         let average = 1.0 / o.accumulate as f64;
@@ -146,7 +148,7 @@ impl AdamW {
             weight_decay: weight_decay(o, at.length, at.step),
             gradient_scale: average * clipped,
         };
-        self.update(parameters, gradients, rates)?;
+        self.update_by(parameters, gradients, rates, share)?;
         Ok(UpdateSummary { learning_rate: rates.learning_rate, gradient_norm: norm })
     }
 
@@ -157,13 +159,27 @@ impl AdamW {
         gradients: &ParameterGradients,
         rates: UpdateRates,
     ) -> Result<()> {
+        self.update_by(parameters, gradients, rates, |_| 1.0)
+    }
+
+    /// As [`AdamW::update`], each parameter at its share of the learning rate.
+    fn update_by(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &ParameterGradients,
+        rates: UpdateRates,
+        share: impl Fn(&Parameter) -> f64,
+    ) -> Result<()> {
         for (updates, gradient) in self.updates.iter_mut().zip(&gradients.0) {
             *updates += u64::from(gradient.is_some());
         }
         let rules: Vec<AdamRule> = parameters
             .trained()
             .zip(&self.updates)
-            .map(|(p, &updates)| self.rule(p, updates, rates))
+            .map(|(p, &updates)| {
+                let learning_rate = rates.learning_rate * share(p);
+                self.rule(p, updates, UpdateRates { learning_rate, ..rates })
+            })
             .collect();
         match &mut self.moments {
             MomentStore::Together(updater) => {

@@ -1,12 +1,14 @@
-//! The stages of a run: first all but the whole head learns; then, of an encoder that stays as it is, the head alone.
+//! The stages of a run: first all but the whole head learns; then the head, of an encoder that stays as it is or whose blocks
+//! learn with it.
 //!
 //! What the head answers for changes as long as the encoder does; learned beside it, the head lags behind, and every step
-//! costs two more passes. Afterwards a step is two forward passes and the backward of two layers.
+//! costs two more passes. Afterwards a step is two forward passes and the backward of two layers. Blocks that learn then answer
+//! for the features that the encoder had when the stage began: these do not change.
 
 use std::path::Path;
 
 use crate::config::PretrainConfig;
-use crate::encoder_part::WHOLE_HEAD;
+use crate::encoder_part::{PRETRAINED_TRANSFORMER, WHOLE_HEAD};
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
 use crate::schedule::ScheduleLength;
@@ -16,8 +18,8 @@ use crate::schedule::ScheduleLength;
 pub(crate) enum Stage {
     /// Encoder, predictors and averages.
     Encoder,
-    /// The whole head.
-    WholeHead,
+    /// The whole head, and the blocks of the encoder where they learn with it.
+    WholeHead { blocks: bool },
 }
 
 /// Where a step is: the schedules of each stage begin anew.
@@ -37,12 +39,25 @@ pub(crate) struct Stages {
     head: ScheduleLength,
     /// Batches of a step.
     accumulate: u64,
+    /// Whether the blocks of the encoder learn with the head.
+    blocks: bool,
 }
 
 impl Stage {
     /// Whether a trained parameter stays as it is in this stage.
     pub(crate) fn freezes(self, p: &Parameter) -> bool {
-        is_of_head(&p.name) != (self == Self::WholeHead)
+        match self {
+            Self::Encoder => is_of_head(&p.name),
+            Self::WholeHead { blocks } => !(is_of_head(&p.name) || blocks && is_of_blocks(&p.name)),
+        }
+    }
+
+    /// The share of the learning rate at which a parameter learns in this stage, if it does.
+    pub(crate) fn rate_of(self, p: &Parameter, blocks_rate: f64) -> f64 {
+        match self {
+            Self::WholeHead { .. } if !is_of_head(&p.name) => blocks_rate,
+            _ => 1.0,
+        }
     }
 }
 
@@ -51,7 +66,12 @@ impl Stages {
     pub(crate) fn new(config: &PretrainConfig, steps_per_epoch: u64) -> Self {
         let of = |epochs| ScheduleLength { steps_per_epoch, epochs };
         let accumulate = config.optim.accumulate as u64;
-        Self { encoder: of(config.run.epochs), head: of(config.whole.epochs), accumulate }
+        Self {
+            encoder: of(config.run.epochs),
+            head: of(config.whole.epochs),
+            accumulate,
+            blocks: config.whole.blocks_rate > 0.0,
+        }
     }
 
     /// Steps of the run.
@@ -68,7 +88,7 @@ impl Stages {
     pub(crate) fn place(self, step: u64) -> StagePlace {
         match step.checked_sub(self.encoder.total()) {
             Some(step) if self.head.epochs > 0 => {
-                StagePlace { stage: Stage::WholeHead, length: self.head, step }
+                StagePlace { stage: Stage::WholeHead { blocks: self.blocks }, length: self.head, step }
             }
             _ => StagePlace { stage: Stage::Encoder, length: self.encoder, step },
         }
@@ -99,22 +119,30 @@ impl Stages {
 
     /// Updates that a trained parameter has had after `step` steps.
     pub(crate) fn updates(self, p: &Parameter, step: u64) -> u64 {
-        match is_of_head(&p.name) {
-            true => step.saturating_sub(self.encoder.total()),
-            false => step.min(self.encoder.total()),
-        }
+        let of_encoder = step.min(self.encoder.total());
+        let of_head = step - of_encoder;
+        let learns = |stage: Stage, steps| if stage.freezes(p) { 0 } else { steps };
+        learns(Stage::Encoder, of_encoder) + learns(Stage::WholeHead { blocks: self.blocks }, of_head)
     }
 }
 
+/// Whether a parameter in pretraining is one of the encoder's blocks or their final norm.
+fn is_of_blocks(name: &str) -> bool {
+    name.starts_with(PRETRAINED_TRANSFORMER)
+}
+
+/// Whether a parameter is the whole head's.
 fn is_of_head(name: &str) -> bool {
     name.strip_prefix(WHOLE_HEAD).is_some_and(|rest| rest.starts_with('.'))
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
     use jepa3d_schemas::ConfigText;
 
     use super::*;
+    use crate::nn::{ParameterKind, ParameterStore};
 
     fn stages(epochs: u64, head: u64) -> Stages {
         let toml = "preset = \"a\"\n[model]\nwidth = 2\nheads = 1\n[predictor]\nwidth = 2\nheads = 1\n";
@@ -133,9 +161,27 @@ mod tests {
         };
         assert_eq!(stages.total(), 50);
         assert_eq!((at(0), at(29)), ((Stage::Encoder, 30, 0), (Stage::Encoder, 30, 29)));
-        assert_eq!((at(30), at(49)), ((Stage::WholeHead, 20, 0), (Stage::WholeHead, 20, 19)));
+        let head = Stage::WholeHead { blocks: false };
+        assert_eq!((at(30), at(49)), ((head, 20, 0), (head, 20, 19)));
         let check = |step| stages.check_head(Path::new("a"), step);
         assert!(check(30).unwrap_err().to_string().contains("more than 30 steps") && check(31).is_ok());
+    }
+
+    #[test]
+    fn blocks_that_learn_with_the_head_count_its_steps_too() {
+        let mut stages = stages(3, 2);
+        let store = ParameterStore::new(1, &Device::Cpu);
+        let kind = ParameterKind::Token { std: 1.0 };
+        for name in ["student.norm", "tokenizer.a", "whole_head.0"] {
+            store.builder().get_with_hints(1, name, kind).unwrap();
+        }
+        let parameters = store.into_parameters();
+        let updates = |stages: Stages, step| -> Vec<u64> {
+            parameters.trained().map(|p| stages.updates(p, step)).collect()
+        };
+        assert_eq!((updates(stages, 20), updates(stages, 45)), (vec![20, 20, 0], vec![30, 30, 15]));
+        stages.blocks = true;
+        assert_eq!((updates(stages, 20), updates(stages, 45)), (vec![20, 20, 0], vec![45, 30, 15]));
     }
 
     #[test]

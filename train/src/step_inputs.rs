@@ -157,7 +157,7 @@ impl StepInputs {
         Ok(match &self.source {
             InputSource::Masked { teacher } => {
                 let stage = Stages::new(&self.config, self.steps_per_epoch()).of_batch(batch.number);
-                if let (Stage::WholeHead, Some(seen)) = (stage, &batch.seen) {
+                if let (Stage::WholeHead { .. }, Some(seen)) = (stage, &batch.seen) {
                     let seen = self.tensors_of(seen, batch)?;
                     return Ok(StepInput::Whole(WholeInput { points: clean()?, seen }));
                 }

@@ -237,8 +237,9 @@ impl Trainer {
 
     /// AdamW with the rates of this step.
     fn update(&mut self, step: &StepGradients) -> Result<UpdateSummary> {
-        let at = self.step_place(step.loss);
-        self.optimizer.step(&self.parameters, &step.gradients, at)
+        let (at, stage) = (self.step_place(step.loss), self.place().stage);
+        let share = |p: &Parameter| stage.rate_of(p, self.config.whole.blocks_rate);
+        self.optimizer.step(&self.parameters, &step.gradients, at, share)
     }
 
     /// Records a step; every `monitor.print_every` steps checks its guards and reports it.

@@ -141,11 +141,15 @@ pub struct WholeConfig {
     pub hidden: usize,
     /// Chance that in these epochs a cloud is seen from one side, besides the kinds that `data.sensor` draws.
     pub one_sided: f64,
+    /// Share of these rates at which the blocks of the encoder learn with it, the answers of the encoder as it was being the
+    /// targets; 0: they stay as they are.
+    #[serde(skip_serializing_if = "super::range::is_nothing")]
+    pub blocks_rate: f64,
 }
 
 impl Default for WholeConfig {
     fn default() -> Self {
-        Self { epochs: 0, hidden: 512, one_sided: 0.5 }
+        Self { epochs: 0, hidden: 512, one_sided: 0.5, blocks_rate: 0.0 }
     }
 }
 

@@ -40,10 +40,13 @@ impl PretrainConfig {
     }
 
     pub(super) fn check_whole(&self) -> Result<()> {
-        let WholeConfig { epochs, hidden, one_sided } = self.whole;
+        let WholeConfig { epochs, hidden, one_sided, blocks_rate } = self.whole;
         BoundedCount::new("whole.epochs", epochs as usize, 0, 1 << 20).check()?;
         if !(0.0..=1.0).contains(&one_sided) {
             return Err(out_of_range("whole.one_sided", "a share of 1", one_sided));
+        }
+        if !(0.0..=1.0).contains(&blocks_rate) {
+            return Err(out_of_range("whole.blocks_rate", "a share of 1", blocks_rate));
         }
         BoundedCount::new("whole.hidden", hidden, 1, 1 << 14).check()?;
         let is_latent = self.method == Method::Masked && self.target.kind == TargetKind::Latent;
@@ -91,6 +94,11 @@ mod tests {
                 sensor,
                 &["whole.epochs=1", "whole.one_sided=1.5"],
                 "config: whole.one_sided: expected a share of 1, found 1.5",
+            ),
+            (
+                sensor,
+                &["whole.epochs=1", "whole.blocks_rate=-0.5"],
+                "config: whole.blocks_rate: expected a share of 1, found -0.5",
             ),
             (
                 sensor,

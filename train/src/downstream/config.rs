@@ -9,7 +9,9 @@ use crate::config::{
     BoundedCount, DataConfig, OptimConfig, TrainRunConfig, check_amounts, check_optim_rates, check_rates,
     out_of_range,
 };
+use crate::encoder_part::is_of_encoder;
 use crate::error::Result;
+use crate::nn::Parameter;
 
 /// Everything that decides a run that follows pretraining.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +107,20 @@ pub struct TuningConfig {
     pub attention_dropout: f64,
     /// Stochastic depth of the last block; linear from 0 at the first.
     pub drop_path: f64,
+    /// Share of the learning rate at which the encoder learns where it does; below 1 it forgets less of what it has learned.
+    #[serde(skip_serializing_if = "is_one")]
+    pub encoder_rate: f64,
+}
+
+fn is_one(share: &f64) -> bool {
+    *share == 1.0
+}
+
+impl TuningConfig {
+    /// The share of the learning rate at which a parameter learns.
+    pub(super) fn rate_of(&self, p: &Parameter) -> f64 {
+        if is_of_encoder(&p.name) { self.encoder_rate } else { 1.0 }
+    }
 }
 
 impl Default for TuningConfig {
@@ -115,6 +131,7 @@ impl Default for TuningConfig {
             dropout: 0.0,
             attention_dropout: 0.0,
             drop_path: 0.2,
+            encoder_rate: 1.0,
         }
     }
 }
@@ -188,6 +205,10 @@ impl DownstreamConfig {
             return Err(out_of_range("data.sensor", "none: a classifier sees the clouds themselves", "one"));
         }
         let (t, h) = (&self.tuning, &self.head);
+        if !(t.encoder_rate > 0.0 && t.encoder_rate <= 1.0) {
+            let expected = "a share of 1 above 0 (tuning.frozen_epochs freezes)";
+            return Err(out_of_range("tuning.encoder_rate", expected, t.encoder_rate));
+        }
         check_rates(&[
             ("tuning.dropout", t.dropout),
             ("tuning.attention_dropout", t.attention_dropout),

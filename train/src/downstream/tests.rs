@@ -16,7 +16,7 @@ use super::{DownstreamRequest, DownstreamRun, EncoderSource, EncoderWeights, Fin
 use crate::config::PretrainConfig;
 use crate::encoder_part::is_of_encoder;
 use crate::nn::{ForwardPass, HostTensor, NamedTensors, ParameterRole, Parameters};
-use crate::optim::{AdamW, ParameterGradients, UpdateRates};
+use crate::optim::{AdamW, ParameterGradients, StepPlace, UpdateRates};
 use crate::request::RunOutcome;
 use crate::schedule::ScheduleLength;
 
@@ -148,6 +148,40 @@ fn what_is_frozen_stays_and_everything_else_learns() {
                 .filter(|p| is_of_encoder(&p.name))
                 .all(|p| before[&p.name] == after[&p.name]);
             assert_eq!(is_statistics_same, !is_thawed && frozen == "encoder", "{frozen}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn an_encoder_learns_at_its_share_of_the_rate() {
+    let path = format!("{}/goldens/classification.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let golden: Golden = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    let moved = |share: &str| -> Vec<(String, Vec<f32>)> {
+        let text = TUNING.replace("[tuning]", &format!("[tuning]\nencoder_rate = {share}"));
+        let (config, encoder): (DownstreamConfig, PretrainConfig) = (parse(&text), parse(ENCODER));
+        let (model, parameters) = Classifier::new(&config, &encoder, &[0, 1, 2, 3, 4], &Device::Cpu).unwrap();
+        parameters.set(Path::new("golden"), &weights(&golden)).unwrap();
+        let before = parameters.values().unwrap();
+        let pass = ForwardPass::new(1, false);
+        let loss = model.loss(&batch(&golden), EncoderPhase::Trained, &pass).unwrap();
+        let gradients = ParameterGradients::backward(&loss, &pass.tape, &parameters).unwrap();
+        let optim =
+            crate::config::OptimConfig { weight_decay: 0.0, warmup_epochs: 0.0, ..config.optim.clone() };
+        let mut optimizer = AdamW::new(&optim, &parameters).unwrap();
+        let length = ScheduleLength { steps_per_epoch: 2, epochs: 10 };
+        let at = StepPlace { length, warms_up: true, step: 0, done: 0, loss: 1.0, saved: None };
+        optimizer.step(&parameters, &gradients, at, |p| config.tuning.rate_of(p)).unwrap();
+        let after = parameters.values().unwrap();
+        let apart = |p: &crate::nn::Parameter| {
+            let (now, then) = (&after[&p.name].values, &before[&p.name].values);
+            (p.name.clone(), now.iter().zip(then).map(|(a, b)| a - b).collect())
+        };
+        parameters.trained().map(apart).collect()
+    };
+    for ((name, all), (_, slowed)) in moved("1.0").iter().zip(moved("0.25")) {
+        let share = if is_of_encoder(name) { 0.25 } else { 1.0 };
+        for (all, slowed) in all.iter().zip(slowed) {
+            assert!((all * share - slowed).abs() < 1e-6, "{name}: {all} {slowed}");
         }
     }
 }

@@ -169,7 +169,8 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
             loss: gradients.loss,
             saved: self.saved,
         };
-        let updated = self.optimizer.step(&self.parameters, &gradients.gradients, at)?;
+        let share = |p: &Parameter| self.config.tuning.rate_of(p);
+        let updated = self.optimizer.step(&self.parameters, &gradients.gradients, at, share)?;
         self.state.step += 1;
         let seconds = start.elapsed().as_secs_f64();
         let samples = (self.config.optim.accumulate * self.config.optim.batch) as f64;

@@ -1,15 +1,15 @@
 //! What all methods share on the side of points: tokenizer, positions, encoder; names are those of the official Point-JEPA
 //! state dict.
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 use jepa3d_kernels::Precision;
 
 use super::step::PatchTensors;
 use crate::config::{Method, PretrainConfig};
 use crate::error::Result;
 use crate::nn::{
-    Encoder, EncoderConfig, ForwardPass, ParameterBuilder, ParameterKind, ParameterStore, PositionEmbedding,
-    Tokenizer,
+    Encoder, EncoderConfig, EncoderInput, ForwardPass, ParameterBuilder, ParameterKind, ParameterStore,
+    PositionEmbedding, Tokenizer,
 };
 
 /// Where the official names of the tokenizer begin.
@@ -69,10 +69,28 @@ impl Backbone {
 
     /// As [`Backbone::features`], with products in `precision`.
     pub(crate) fn features_in(&self, points: &PatchTensors, precision: Precision) -> Result<Tensor> {
+        self.features_by(&self.encoder, points, precision)
+    }
+
+    /// As [`Backbone::features_in`], by other blocks.
+    pub(super) fn features_by(
+        &self,
+        encoder: &Encoder,
+        points: &PatchTensors,
+        precision: Precision,
+    ) -> Result<Tensor> {
         let tokens = self.tokens_in(points, precision)?;
         let positions = self.eval_positions(points)?;
-        let last = self.encoder.outputs(&tokens, &positions, &[self.encoder.depth() - 1], precision)?;
-        Ok(self.encoder.final_norm(&last[0])?.detach())
+        let last = encoder.outputs(&tokens, &positions, &[encoder.depth() - 1], precision)?;
+        Ok(encoder.final_norm(&last[0])?.detach())
+    }
+
+    /// Features `[B, G, D]` of every patch from which the blocks, and they alone, learn.
+    pub(super) fn train_blocks(&self, points: &PatchTensors, pass: &ForwardPass) -> Result<Tensor> {
+        // The backward of the blocks' kernels runs only for tokens that candle follows.
+        let tokens = Var::from_tensor(&self.tokens_in(points, pass.precision)?)?;
+        let positions = self.eval_positions(points)?;
+        self.encoder.train(EncoderInput { tokens: &tokens, positions: Some(&positions), keys: None }, pass)
     }
 
     /// Tokens in training; updates the running statistics, so it runs once a batch.

@@ -34,6 +34,8 @@ pub(crate) struct MaskedJepa {
     sides: SideTerms,
     targets: TargetMaker,
     loss: LossConfig,
+    /// Whether the blocks of the encoder learn with the whole head.
+    blocks_learn_whole: bool,
 }
 
 /// Tokens of one batch.
@@ -73,8 +75,16 @@ impl MaskedJepa {
             TargetTokenizer::Online => None,
         };
         let targets = TargetMaker::new(&config.target, m.extent());
-        let loss = config.loss.clone();
-        let model = Self { backbone, target_encoder, target_tokenizer, predictor, sides, targets, loss };
+        let model = Self {
+            backbone,
+            target_encoder,
+            target_tokenizer,
+            predictor,
+            sides,
+            targets,
+            loss: config.loss.clone(),
+            blocks_learn_whole: config.whole.blocks_rate > 0.0,
+        };
         Ok((model, store.into_parameters()))
     }
 
@@ -123,14 +133,29 @@ impl MaskedJepa {
         }
     }
 
-    /// Loss of one batch of the whole head: nothing else learns from it.
+    /// Loss of one batch of the whole head: nothing else learns from it but, where the config says so, the encoder's blocks.
     pub(crate) fn step_of_head(&self, input: &WholeInput, pass: &ForwardPass) -> Result<StepOutput> {
-        let encode = |points| self.backbone.features_in(points, pass.precision);
-        let pair = SeenAndWhole { seen: encode(&input.seen)?, whole: encode(&input.points)? };
+        let pair = self.see_pair(input, pass)?;
         pass.watch.lap("target");
         let step = self.sides.learn_whole(&pair, pass);
         pass.watch.lap("predictor");
         step
+    }
+
+    /// Where the blocks learn, the target encoder has those that they were before.
+    fn see_pair(&self, input: &WholeInput, pass: &ForwardPass) -> Result<SeenAndWhole> {
+        let WholeInput { points, seen } = input;
+        let backbone = &self.backbone;
+        Ok(match (self.blocks_learn_whole, &self.target_encoder) {
+            (true, Some(target)) => SeenAndWhole {
+                seen: backbone.train_blocks(seen, pass)?,
+                whole: backbone.features_by(target, points, pass.precision)?,
+            },
+            _ => SeenAndWhole {
+                seen: backbone.features_in(seen, pass.precision)?,
+                whole: backbone.features_in(points, pass.precision)?,
+            },
+        })
     }
 
     /// What the target encoder sees for the pooled term: all patches, turned once more where that is asked for.

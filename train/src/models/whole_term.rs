@@ -47,12 +47,12 @@ impl WholeTerm {
     }
 }
 
-/// Features `[B, G, D]` of the same clouds, without gradient, by the encoder that is handed on: the average that made targets for
-/// hidden patches is another.
+/// Features `[B, G, D]` of the same clouds, by the encoder that is handed on: the average that made targets for hidden patches is
+/// another.
 pub(super) struct SeenAndWhole {
-    /// Of all that the sensor sees.
+    /// Of all that the sensor sees; with gradient where blocks learn.
     pub seen: Tensor,
-    /// Of the clean cloud.
+    /// Of the clean cloud; without.
     pub whole: Tensor,
 }
 

@@ -1,5 +1,7 @@
 //! Which parameters learn, which follow, and whether gradients are those of the loss (finite differences).
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 use jepa3d_schemas::Draws;
 
@@ -138,6 +140,38 @@ fn the_whole_head_learns_when_the_encoder_has_and_nothing_else_does() {
     );
     let rates: Vec<f64> = records.iter().map(|record| record.learning_rate).collect();
     assert!(rates[0] == trainer.config.optim.lr && rates.is_sorted_by(|a, b| a > b), "{rates:?}");
+}
+
+#[test]
+fn where_blocks_learn_with_the_head_the_encoder_as_it_was_teaches() {
+    let place = TrainerFixture::new();
+    let sets = [SENSOR, &["run.epochs=1", "whole.epochs=2", "whole.blocks_rate=0.1"]].concat();
+    let mut trainer = trainer(&place, "run", config(&sets));
+    (0..4).for_each(|_| drop(trainer.step().unwrap()));
+    let by_name = |trainer: &Trainer| -> BTreeMap<String, Vec<f32>> {
+        head_and_rest(trainer).concat().into_iter().collect()
+    };
+    let before = by_name(&trainer);
+    let first = trainer.step().unwrap();
+    let after_one = by_name(&trainer);
+    (0..7).for_each(|_| drop(trainer.step().unwrap()));
+    for (name, now) in by_name(&trainer) {
+        let learns = name.starts_with("student.") || name.starts_with("whole_head.");
+        assert_eq!(now != before[&name], learns, "{name}");
+        if let Some(block) = name.strip_prefix("teacher.ema_model.") {
+            let source = &before[&format!("student.{block}")];
+            let apart = now.iter().zip(source).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart < 1e-6, "{name} is not the encoder's: {apart}");
+        }
+    }
+    // Of a first step AdamW moves every number by its rate: no gradient is so small that its moments' bounds are met.
+    let moved = |name: &str| {
+        let apart = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
+        after_one[name].iter().zip(&before[name]).map(apart).fold(0.0, f64::max)
+    };
+    let (block, head) = (moved("student.blocks.1.mlp.fc2.bias"), moved("whole_head.2.bias"));
+    assert!((head / first.learning_rate - 1.0).abs() < 0.02, "{head}");
+    assert!(block > 0.0 && block < 0.5 * first.learning_rate, "{block}");
 }
 
 /// Momentum 1 keeps the target, 0.5 halves its distance.

@@ -30,6 +30,9 @@ const COUPLED: &[&str] = &[
     "optim.clip=0.5",
 ];
 
+/// The last epoch's, of [`COUPLED`], with the blocks of the encoder.
+const BLOCKS_TOO: &[&str] = &["whole.blocks_rate=0.5"];
+
 impl TrainerFixture {
     /// A run of several processes to its end, with what the first told.
     #[track_caller]
@@ -61,6 +64,7 @@ fn bits_do_not_depend_on_the_processes() {
     let variants = [
         ("plain", vec![]),
         ("coupled", [COUPLED, DROPOUT].concat()),
+        ("blocks with the head", [COUPLED, DROPOUT, BLOCKS_TOO].concat()),
         ("accumulated", accumulated),
         ("blocks", vec!["masking.kind=fps-blocks", "predictor.kind=decoder", "run.precision=bf16"]),
     ];
@@ -81,7 +85,8 @@ fn bits_do_not_depend_on_the_processes() {
 #[test]
 fn parts_differ_from_whole_batches_by_rounding_alone() {
     let place = TrainerFixture::new();
-    for (name, sets) in [("plain", &[][..]), ("coupled", COUPLED)] {
+    let blocks = [COUPLED, BLOCKS_TOO].concat();
+    for (name, sets) in [("plain", &[][..]), ("coupled", COUPLED), ("blocks", &blocks)] {
         let whole = losses(&place.run(&format!("{name} whole"), false, sets).1);
         for parts in ["parts=2", "parts=4"] {
             let cut = losses(&place.run(&format!("{name} {parts}"), false, &[sets, &[parts]].concat()).1);

@@ -19,13 +19,15 @@ impl Trainer {
         StepPlace { length, warms_up, step, done, loss, saved }
     }
 
-    /// Moves the target encoder after this step's update, as long as the encoder learns; tells by which momentum.
+    /// Moves the target encoder after this step's update, as long as all of the encoder learns; tells by which momentum.
     pub(super) fn move_average(&mut self) -> Result<f64> {
         let StagePlace { stage, length, step } = self.place();
-        if stage == Stage::WholeHead {
-            return Ok(1.0);
-        }
-        let momentum = momentum(&self.config.ema, length, step);
+        let momentum = match (stage, self.stages.place(self.step + 1).stage) {
+            (Stage::WholeHead { .. }, _) => return Ok(1.0),
+            // The encoder as it is now will teach its blocks when they learn with the head: the target becomes a copy.
+            (Stage::Encoder, Stage::WholeHead { blocks: true }) => 0.0,
+            (Stage::Encoder, _) => momentum(&self.config.ema, length, step),
+        };
         self.average.update(&self.parameters, momentum)?;
         Ok(momentum)
     }

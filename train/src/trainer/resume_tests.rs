@@ -46,6 +46,7 @@ fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
         ("sensor", [DROPOUT, SENSOR].concat()),
         ("whole head", [SENSOR, &["run.epochs=1", "whole.epochs=2"]].concat()),
         ("whole head, later", [SENSOR, &["run.epochs=2", "whole.epochs=1"]].concat()),
+        ("blocks with it", [SENSOR, &["run.epochs=1", "whole.epochs=2", "whole.blocks_rate=0.5"]].concat()),
     ]
 }
 
