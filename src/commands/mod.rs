@@ -7,6 +7,7 @@ mod downstream_report;
 pub(crate) mod embed;
 mod encoder;
 mod episode_tuning;
+mod experiments;
 pub(crate) mod export;
 mod feature_plane;
 pub(crate) mod fewshot;

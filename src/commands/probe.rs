@@ -9,11 +9,11 @@ use anyhow::bail;
 use jepa3d_inspect::{Provenance, ReportScatter};
 use jepa3d_loader::PreparedDataset;
 use jepa3d_probe::{Evaluation, Extent, ProbeColumn, ProbeConfig, ProbeTable, Solver, print_columns, probe};
-use jepa3d_schemas::printable;
 use jepa3d_train::{BEST_FILE, FrozenEncoder, LAST_FILE, is_shipped, read_metrics};
 use serde::Serialize;
 
 use super::encoder::EncoderArgs;
+use super::experiments::name_experiments;
 use super::feature_plane::project_features;
 use super::judged_labels::JudgedSplits;
 use super::probe_report::write_probe_report;
@@ -23,7 +23,7 @@ use super::{Conclusion, MachineArgs, print, print_json, tell, threads};
 /// Arguments of `probe`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run folders or checkpoints; those of one preset are seeds of one experiment, shown as mean and deviation.
+    /// Run folders or checkpoints; those of one preset, trained alike, are seeds of one experiment, shown as mean and deviation.
     #[arg(required_unless_present = "model")]
     runs: Vec<PathBuf>,
     /// Folder of the prepared dataset.
@@ -74,7 +74,8 @@ enum SolverName {
 #[derive(Default, Serialize)]
 struct ProbeReport {
     runs: Vec<String>,
-    presets: Vec<String>,
+    /// What each run is a seed of.
+    experiments: Vec<String>,
     seeds: Vec<u64>,
     /// Seconds that the steps of a run took; none if its record is not beside it.
     seconds: Vec<Option<f64>>,
@@ -85,13 +86,13 @@ struct ProbeReport {
 }
 
 impl ProbeReport {
-    /// The presets in the order in which they were named, and the runs of each.
-    fn by_preset(&self) -> Vec<(&str, Vec<usize>)> {
+    /// The experiments in the order in which they were named, and the runs of each.
+    fn by_experiment(&self) -> Vec<(&str, Vec<usize>)> {
         let mut found: Vec<(&str, Vec<usize>)> = Vec::new();
-        for (i, preset) in self.presets.iter().enumerate() {
-            match found.iter_mut().find(|(name, _)| name == preset) {
+        for (i, experiment) in self.experiments.iter().enumerate() {
+            match found.iter_mut().find(|(name, _)| name == experiment) {
                 Some((_, runs)) => runs.push(i),
-                None => found.push((preset, vec![i])),
+                None => found.push((experiment, vec![i])),
             }
         }
         found
@@ -118,21 +119,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         let pooling = encoder.feature_config().describe();
         Ok(probe(&features, &ProbeConfig { pooling, ..config.clone() })?)
     };
-    for path in &args.encoder.list_runs(&args.runs)? {
-        let encoder = args.encoder.open(path, &dataset, &args.machine.device)?;
+    let mut trained = Vec::new();
+    for path in args.encoder.list_runs(&args.runs)? {
+        let encoder = args.encoder.open(&path, &dataset, &args.machine.device)?;
         if !args.random {
             report.pretrained.push(measure(&encoder)?);
         }
         report.seeds.push(encoder.config().run.seed);
-        report.presets.push(printable(&encoder.config().preset));
-        report.seconds.push(seconds(path));
+        report.seconds.push(seconds(&path));
         if !args.no_random {
             let random = args.encoder.randomize(&encoder, &dataset, &args.train_split)?;
             report.random.push(measure(&random)?);
             report.random_runs.push(random.source().to_owned());
         }
         report.runs.push(encoder.source().to_owned());
+        trained.push((path, encoder.config().clone()));
     }
+    let trained: Vec<_> = trained.iter().map(|(path, config)| (path.clone(), config)).collect();
+    report.experiments = name_experiments(&trained);
     let encoders = [&report.runs[..], &report.random_runs].concat();
     let provenance = describe_process(&dataset, &encoders, &report.seeds, threads);
     conclude(args, &dataset, &report, planes, provenance)
@@ -146,17 +150,19 @@ fn conclude(
     planes: Vec<ReportScatter>,
     provenance: Provenance,
 ) -> anyhow::Result<Conclusion> {
-    for (preset, runs) in report.by_preset() {
+    for (experiment, runs) in report.by_experiment() {
         let widths = |tables: &[ProbeTable]| {
             runs.iter().filter_map(|&i| tables.get(i)).map(|table| table.width).collect::<BTreeSet<usize>>()
         };
         if widths(&report.pretrained).len() > 1 || widths(&report.random).len() > 1 {
-            bail!("runs of {preset}: expected seeds of one architecture, found features of several widths");
+            bail!(
+                "runs of {experiment}: expected seeds of one architecture, found features of several widths"
+            );
         }
     }
-    let presets = report.by_preset();
-    let groups: Vec<PresetRuns<'_>> =
-        presets.iter().map(|(preset, runs)| PresetRuns::new(preset, runs, report)).collect();
+    let experiments = report.by_experiment();
+    let groups: Vec<ExperimentRuns<'_>> =
+        experiments.iter().map(|(name, runs)| ExperimentRuns::new(name, runs, report)).collect();
     let columns = list_columns(&groups);
     if let Some(folder) = &args.out {
         write_probe_report(folder, dataset, &columns, planes, provenance)?;
@@ -197,7 +203,7 @@ fn config(args: &Args, dataset: &PreparedDataset) -> ProbeConfig {
 fn show(
     args: &Args,
     report: &ProbeReport,
-    groups: &[PresetRuns<'_>],
+    groups: &[ExperimentRuns<'_>],
     columns: &[ProbeColumn<'_>],
 ) -> anyhow::Result<Conclusion> {
     if args.machine.json {
@@ -207,19 +213,19 @@ fn show(
     report.runs.iter().for_each(|run| tell(format_args!("encoder: {run}")));
     report.random_runs.iter().for_each(|run| tell(format_args!("beside it: {run}")));
     for (group, seconds) in groups.iter().filter_map(|group| Some((group, group.seconds?))) {
-        tell(format_args!("{}: {seconds:.0} s of training", group.preset));
+        tell(format_args!("{}: {seconds:.0} s of training", group.name));
     }
     print(print_columns(columns))?;
     Ok(Conclusion::Done)
 }
 
-/// Pretrained and random weights of every preset.
-fn list_columns<'a>(groups: &'a [PresetRuns<'a>]) -> Vec<ProbeColumn<'a>> {
+/// Pretrained and random weights of every experiment.
+fn list_columns<'a>(groups: &'a [ExperimentRuns<'a>]) -> Vec<ProbeColumn<'a>> {
     let is_one = groups.len() == 1;
     let mut columns = Vec::new();
     for group in groups {
         let seeds = &group.seeds;
-        let title = if is_one { "pretrained" } else { group.preset };
+        let title = if is_one { "pretrained" } else { group.name };
         if !group.pretrained.is_empty() {
             columns.push(ProbeColumn { title, seeds, tables: &group.pretrained });
         }
@@ -231,9 +237,9 @@ fn list_columns<'a>(groups: &'a [PresetRuns<'a>]) -> Vec<ProbeColumn<'a>> {
     columns
 }
 
-/// The runs of one preset.
-struct PresetRuns<'a> {
-    preset: &'a str,
+/// The runs of one experiment.
+struct ExperimentRuns<'a> {
+    name: &'a str,
     seeds: Vec<u64>,
     pretrained: Vec<ProbeTable>,
     random: Vec<ProbeTable>,
@@ -241,11 +247,11 @@ struct PresetRuns<'a> {
     seconds: Option<f64>,
 }
 
-impl<'a> PresetRuns<'a> {
-    fn new(preset: &'a str, runs: &[usize], report: &ProbeReport) -> Self {
+impl<'a> ExperimentRuns<'a> {
+    fn new(name: &'a str, runs: &[usize], report: &ProbeReport) -> Self {
         let of = |tables: &[ProbeTable]| runs.iter().filter_map(|&i| tables.get(i).cloned()).collect();
         Self {
-            preset,
+            name,
             seeds: runs.iter().map(|&i| report.seeds[i]).collect(),
             pretrained: of(&report.pretrained),
             random: of(&report.random),

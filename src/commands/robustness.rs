@@ -11,11 +11,12 @@ use jepa3d_loader::{CorruptionKind, PreparedDataset, SEVERITIES};
 use jepa3d_probe::{
     CorruptionErrors, Evaluation, Judge, ProbeConfig, RobustnessColumn, RobustnessTable, print_robustness,
 };
-use jepa3d_schemas::{printable, write_atomically};
+use jepa3d_schemas::write_atomically;
 use jepa3d_train::{FrozenEncoder, RobustnessPlan, measure_robustness};
 use serde::Serialize;
 
 use super::encoder::EncoderArgs;
+use super::experiments::name_experiments;
 use super::judged_labels::JudgedSplits;
 use super::progress::Meter;
 use super::report_folder::{check_report_folder, command_line, describe_process};
@@ -28,7 +29,7 @@ const REPORT_FILE: &str = "robustness.json";
 /// Arguments of `robustness`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run folders or checkpoints; those of one preset are seeds of one experiment, shown as mean and deviation.
+    /// Run folders or checkpoints; those of one preset, trained alike, are seeds of one experiment, shown as mean and deviation.
     #[arg(required_unless_present = "model")]
     runs: Vec<PathBuf>,
     /// Folder of the prepared dataset; its stored clouds are corrupted and then grouped as the encoder learned.
@@ -98,7 +99,8 @@ struct RobustnessReport {
     corruption_seed: u64,
     severities: Vec<usize>,
     corruptions: Vec<KindReport>,
-    presets: Vec<String>,
+    /// What each run is a seed of.
+    experiments: Vec<String>,
     seeds: Vec<u64>,
     pretrained: Vec<RobustnessTable>,
     random: Vec<RobustnessTable>,
@@ -119,17 +121,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         .check_and_tell()?;
     let mut plan = plan(args, &dataset)?;
     let (mut encoders, mut random) = (Vec::new(), Vec::new());
-    for path in &args.encoder.list_runs(&args.runs)? {
+    let paths = args.encoder.list_runs(&args.runs)?;
+    for path in &paths {
         let encoder = args.encoder.open_regrouping(path, &dataset, &args.machine.device)?;
         random.push(args.encoder.randomize(&encoder, &dataset, &args.train_split)?);
         encoders.push(encoder);
     }
     plan.probe.pooling = describe_features(&encoders);
-    let presets = encoders.iter().map(|encoder| printable(&encoder.config().preset)).collect();
+    let trained: Vec<_> = paths.into_iter().zip(encoders.iter().map(FrozenEncoder::config)).collect();
+    let experiments = name_experiments(&trained);
     let seeds = encoders.iter().map(|encoder| encoder.config().run.seed).collect();
     encoders.append(&mut random);
     let pretrained = measure(&encoders, &dataset, &plan)?;
-    let report = make_report(args, &dataset, plan, Measured { presets, seeds, tables: pretrained });
+    let report = make_report(args, &dataset, plan, Measured { experiments, seeds, tables: pretrained });
     if let Some(folder) = &args.out {
         let sources: Vec<String> = report.pretrained.iter().map(|table| table.encoder.clone()).collect();
         let provenance = describe_process(&dataset, &sources, &report.seeds, threads);
@@ -188,7 +192,7 @@ fn measure(
 
 /// The tables of the runs, and after them those of random weights.
 struct Measured {
-    presets: Vec<String>,
+    experiments: Vec<String>,
     seeds: Vec<u64>,
     tables: Vec<RobustnessTable>,
 }
@@ -199,7 +203,7 @@ fn make_report(
     plan: RobustnessPlan,
     measured: Measured,
 ) -> RobustnessReport {
-    let Measured { presets, seeds, tables: mut pretrained } = measured;
+    let Measured { experiments, seeds, tables: mut pretrained } = measured;
     let random = pretrained.split_off(seeds.len());
     let both = |(ours, base): (&RobustnessTable, &RobustnessTable)| {
         [Judge::Svm, Judge::Neighbours].map(|judge| CorruptionErrors::measure(ours, base, judge))
@@ -216,7 +220,7 @@ fn make_report(
             .map(|kind| KindReport { name: kind.name(), unit: kind.unit(), amounts: kind.amounts() })
             .collect(),
         errors: pretrained.iter().zip(&random).map(both).collect(),
-        presets,
+        experiments,
         seeds,
         pretrained,
         random,
@@ -225,13 +229,13 @@ fn make_report(
 }
 
 impl RobustnessReport {
-    /// The presets in the order in which they were named, and the runs of each.
+    /// The experiments in the order in which they were named, and the runs of each.
     fn columns(&self) -> Vec<RobustnessColumn<'_>> {
         let mut columns: Vec<RobustnessColumn<'_>> = Vec::new();
-        for (i, preset) in self.presets.iter().enumerate() {
-            let at = columns.iter().position(|column| column.title == preset).unwrap_or_else(|| {
+        for (i, experiment) in self.experiments.iter().enumerate() {
+            let at = columns.iter().position(|column| column.title == experiment).unwrap_or_else(|| {
                 let (seeds, pretrained, random) = (Vec::new(), Vec::new(), Vec::new());
-                columns.push(RobustnessColumn { title: preset, seeds, pretrained, random });
+                columns.push(RobustnessColumn { title: experiment, seeds, pretrained, random });
                 columns.len() - 1
             });
             columns[at].seeds.push(self.seeds[i]);

@@ -30,7 +30,10 @@ fn it_makes_features_of_any_set_without_training() {
     assert_eq!(taken.values, rows.values);
     let args = ["probe", "--model", "jepa3d-s", "--data", text(&data), "--labels", "1", "--json"];
     let report = jepa3d(&args).expect(0).json();
-    assert_eq!((&report["presets"][0], &report["pretrained"][0]["width"]), (&"jepa3d-s".into(), &768.into()));
+    assert_eq!(
+        (&report["experiments"][0], &report["pretrained"][0]["width"]),
+        (&"jepa3d-s".into(), &768.into())
+    );
     let wrong = jepa3d(&["probe", "--model", "jepa3d-x", "--data", text(&data)]).expect(2);
     assert!(wrong.stderr.contains("--model: expected jepa3d-s, found jepa3d-x"), "{}", wrong.stderr);
 }
