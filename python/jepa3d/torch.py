@@ -52,7 +52,7 @@ class PointFeatures(NamedTuple):
     #: ``[B, G, D]``: one feature a patch, after the final norm.
     tokens: Tensor
     #: ``[B, 2 D]`` (``pooling="max-mean"``: maximum, then mean over tokens; ``"mean-std"``: mean, then standard deviation) or
-    #: ``[B, D]`` (``"mean"``); with several turns the mean over them, then the magnitudes of their first harmonics.
+    #: ``[B, D]`` (``"mean"``); with several turns the mean over them, then the magnitudes of their first harmonics, or their maximum and minimum.
     pooled: Tensor
     #: The blocks asked for, each ``[B, G, D]`` before the final norm.
     depths: tuple[Tensor, ...]
@@ -259,7 +259,8 @@ class PointEncoder(nn.Module):
         for turn in range(1, turns):
             turned = [self._spin(places, 2 * math.pi * turn / turns) for places in (patches, centers)]
             pooled.append(self._pool(self._encode(*turned, mask)[-1], mask, pooling))
-        return PointFeatures(outputs[-1], _add_harmonics(pooled), tuple(outputs[:-1][depth] for depth in depths))
+        over_turns = features.get("over_turns", "harmonics")
+        return PointFeatures(outputs[-1], _join_turns(pooled, over_turns), tuple(outputs[:-1][depth] for depth in depths))
 
     def _encode(self, patches: Tensor, centers: Tensor, mask: Tensor | None) -> list[Tensor]:
         """The output of every block, and last the normed one."""
@@ -413,12 +414,16 @@ def _root(squares: Tensor) -> Tensor:
     return squares.clamp_min(1e-20).sqrt()
 
 
-def _add_harmonics(pooled: list[Tensor]) -> Tensor:
-    """Of a row of features a turn ``[B, F]``: the mean, then the magnitudes of the first harmonics (none of one turn)."""
+def _join_turns(pooled: list[Tensor], over_turns: str) -> Tensor:
+    """Of a row of features a turn ``[B, F]``: the mean, then the magnitudes of the first harmonics, or the extremes (of one turn nothing)."""
     if len(pooled) == 1:
         return pooled[0]
     rows, turns = torch.stack(pooled), len(pooled)
     parts = [rows.mean(0)]
+    if over_turns == "extremes":
+        return torch.cat([*parts, rows.amax(0), rows.amin(0)], dim=1)
+    if over_turns != "harmonics":
+        raise ValueError(f"features.over_turns: expected \"harmonics\" or \"extremes\", found {over_turns!r}")
     for number in range(1, (1 if turns < 4 else 2) + 1):
         angle = 2 * math.pi * number * torch.arange(turns, device=rows.device, dtype=rows.dtype)[:, None, None] / turns
         real, imaginary = (rows * angle.cos()).mean(0), (rows * angle.sin()).mean(0)

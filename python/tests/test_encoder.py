@@ -61,10 +61,10 @@ def stored_patches(data: str) -> tuple[torch.Tensor, torch.Tensor]:
     return patches - centers[:, :, None], centers
 
 
-def test_features_over_turns_without_outliers_are_those_of_embed(pretrain, prepared, tmp_path):
-    run = pretrain(
-        "3d-jepa-small", prepared, "features.pooling=mean-std", "features.turns=8", "features.outliers=1.3", "data.up_axis=z"
-    )
+@pytest.mark.parametrize("over_turns", ["harmonics", "extremes"])
+def test_features_over_turns_without_outliers_are_those_of_embed(over_turns, pretrain, prepared, tmp_path):
+    turns = ["features.turns=8", f"features.over_turns={over_turns}"]
+    run = pretrain("3d-jepa-small", prepared, "features.pooling=mean-std", *turns, "features.outliers=1.3", "data.up_axis=z")
     encoder, clouds = PointEncoder.from_run(run), stored_clouds(prepared)
     stays = jepa3d.neighborly(clouds, 1.3)
     assert stays.dtype == torch.bool and 0 < (~stays).sum() < stays.numel() / 4

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use jepa3d_loader::{PreparedDataset, learned_from};
 use jepa3d_schemas::UpAxis;
 use jepa3d_train::{
-    FeatureConfig, FrozenEncoder, InputOptions, Pooling, PretrainConfig, is_shipped, shipped_names,
+    FeatureConfig, FrozenEncoder, InputOptions, OverTurns, Pooling, PretrainConfig, is_shipped, shipped_names,
 };
 
 use super::tell;
@@ -25,10 +25,13 @@ pub(crate) struct EncoderArgs {
     /// How tokens become one vector. Default: as the encoder's config says (features.pooling)
     #[arg(long, value_enum)]
     pool: Option<Pool>,
-    /// Encode every cloud so many times, turned about the vertical by equal angles: the mean, and magnitudes of harmonics.
+    /// Encode every cloud so many times, turned about the vertical by equal angles: the mean, and what --over-turns says.
     /// Default: features.turns of the encoder's config
     #[arg(long, value_name = "N")]
     turns: Option<usize>,
+    /// What of the turns follows their mean. Default: features.over_turns of the encoder's config
+    #[arg(long, value_enum)]
+    over_turns: Option<FromTurns>,
     /// With --regroup: leave out points that stand so many times as far from their nearest as these do from theirs; 0: none.
     /// Default: features.outliers of the encoder's config
     #[arg(long, value_name = "RATIO")]
@@ -47,6 +50,24 @@ pub(crate) struct EncoderArgs {
     /// learned from. Default: the one of --data.
     #[arg(long, value_name = "DIR")]
     calibrate_on: Option<PathBuf>,
+}
+
+/// What of the turns follows their mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FromTurns {
+    /// The magnitudes of the first two harmonics.
+    Harmonics,
+    /// The maximum, then the minimum.
+    Extremes,
+}
+
+impl From<FromTurns> for OverTurns {
+    fn from(asked: FromTurns) -> Self {
+        match asked {
+            FromTurns::Harmonics => Self::Harmonics,
+            FromTurns::Extremes => Self::Extremes,
+        }
+    }
 }
 
 /// How tokens become one vector.
@@ -111,6 +132,7 @@ impl EncoderArgs {
         FeatureConfig {
             pooling: self.pool.map_or(config.pooling, Pooling::from),
             turns: self.turns.unwrap_or(config.turns),
+            over_turns: self.over_turns.map_or(config.over_turns, OverTurns::from),
             outliers: self.outliers.unwrap_or(config.outliers),
         }
     }

@@ -23,7 +23,7 @@ use crate::error::Result;
 pub use cross::{CrossConfig, Method, TeacherConfig};
 pub(crate) use data::BatchPlan;
 pub use data::DataConfig;
-pub use features::{FeatureConfig, Pooling};
+pub use features::{FeatureConfig, OverTurns, Pooling};
 pub(crate) use grouping::GroupLetters;
 pub use hybrid::HybridConfig;
 pub use model::{ModelConfig, PositionKind, PredictorConfig, PredictorKind};

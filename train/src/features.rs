@@ -10,7 +10,7 @@ use jepa3d_schemas::UpAxis;
 use crate::config::{DataConfig, FeatureConfig};
 use crate::error::{Error, Result};
 use crate::models::{PatchTensors, PretrainModel};
-use crate::turned_features::{add_harmonics, turn_places};
+use crate::turned_features::{join_turns, turn_places};
 
 /// Patches of a batch on a device.
 pub(crate) fn patch_tensors(batch: &Batch, data: &DataConfig, device: &Device) -> Result<PatchTensors> {
@@ -69,7 +69,7 @@ impl FeatureExtractor<'_> {
             self.pool(&PatchTensors { counts: batch.counts.clone(), ..points })
         });
         let pooled = Tensor::stack(&pooled.collect::<Result<Vec<Tensor>>>()?, 0)?;
-        add_harmonics(&pooled, self.features.harmonics())
+        join_turns(&pooled, &self.features)
     }
 
     fn pool(&self, points: &PatchTensors) -> Result<Tensor> {

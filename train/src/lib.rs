@@ -65,8 +65,9 @@ mod turned_features;
 pub use checkpoint::{BEST_FILE, LAST_FILE};
 pub use config::{
     CrossConfig, DataConfig, EmaConfig, EmaShape, FeatureConfig, HybridConfig, LossConfig, LossKind, Method,
-    ModelConfig, MonitorConfig, OptimConfig, Pooling, PositionKind, PredictorConfig, PretrainConfig,
-    ProductPrecision, TargetConfig, TargetKind, TargetNorm, TargetTokenizer, TeacherConfig, TrainRunConfig,
+    ModelConfig, MonitorConfig, OptimConfig, OverTurns, Pooling, PositionKind, PredictorConfig,
+    PretrainConfig, ProductPrecision, TargetConfig, TargetKind, TargetNorm, TargetTokenizer, TeacherConfig,
+    TrainRunConfig,
 };
 pub use device::use_threads;
 pub use downstream::{

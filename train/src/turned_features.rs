@@ -1,12 +1,13 @@
-//! What of a cloud's features stays when the cloud turns: the mean over equal turns, and magnitudes of harmonics.
+//! What of a cloud's features stays when the cloud turns: the mean over equal turns, and magnitudes of harmonics or extremes.
 //!
-//! Turning a cloud by one of the turns shifts the row of its features around the circle; the mean and the magnitudes of the row's
-//! discrete Fourier transform do not change under a shift, and little under a turn in between. (Averages over a group: Puny et
+//! Turning a cloud by one of the turns shifts the row of its features around the circle; the mean, the extremes and the magnitudes
+//! of the row's discrete Fourier transform do not change under a shift, and little under a turn in between. (Averages over a group: Puny et
 //! al. 2022, Frame Averaging.)
 
 use candle_core::Tensor;
 use jepa3d_schemas::UpAxis;
 
+use crate::config::{FeatureConfig, OverTurns};
 use crate::error::Result;
 
 /// `places [.., 3]` turned about the vertical by a share of a circle; none keeps every bit.
@@ -25,9 +26,16 @@ pub(crate) fn turn_places(places: &[f32], up: UpAxis, share: f64) -> Vec<f32> {
     turned
 }
 
-/// `pooled [T, B, F]`, a row of features a turn, to `[B, (1 + harmonics) F]`: the mean over the turns, then the magnitudes of
-/// the first harmonics, divided by `T`.
-pub(crate) fn add_harmonics(pooled: &Tensor, harmonics: usize) -> Result<Tensor> {
+/// `pooled [T, B, F]`, a row of features a turn, to the mean over the turns and what follows it: `[B, n F]`.
+pub(crate) fn join_turns(pooled: &Tensor, features: &FeatureConfig) -> Result<Tensor> {
+    match features.over_turns {
+        OverTurns::Harmonics => add_harmonics(pooled, features.harmonics()),
+        OverTurns::Extremes => Ok(Tensor::cat(&[pooled.mean(0)?, pooled.max(0)?, pooled.min(0)?], 1)?),
+    }
+}
+
+/// `[T, B, F]` to `[B, (1 + harmonics) F]`: the mean over the turns, then the magnitudes of the first harmonics, divided by `T`.
+fn add_harmonics(pooled: &Tensor, harmonics: usize) -> Result<Tensor> {
     let turns = pooled.dim(0)?;
     let wave = |of: &dyn Fn(f64) -> f64, number: usize| -> Result<Tensor> {
         let angle = |turn: usize| std::f64::consts::TAU * (number * turn % turns) as f64 / turns as f64;
@@ -66,6 +74,15 @@ mod tests {
         // A wave of amplitude A has the magnitude A / 2.
         assert!(close(&found, &Tensor::new(&[[2.0f32, 1.5, 0.25]], &Device::Cpu).unwrap()));
         assert!((1..8).all(|shift| close(&add_harmonics(&row(shift), 2).unwrap(), &found)));
+    }
+
+    #[test]
+    fn extremes_follow_the_mean() {
+        let features =
+            FeatureConfig { turns: 3, over_turns: OverTurns::Extremes, ..FeatureConfig::default() };
+        let rows = [[[1.0f32, -1.0]], [[4.0, -3.0]], [[-2.0, 1.0]]];
+        let found = join_turns(&Tensor::new(&rows, &Device::Cpu).unwrap(), &features).unwrap();
+        assert!(close(&found, &Tensor::new(&[[1.0f32, -1.0, 4.0, 1.0, -2.0, -3.0]], &Device::Cpu).unwrap()));
     }
 
     #[test]

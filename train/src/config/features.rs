@@ -34,6 +34,25 @@ impl Pooling {
     }
 }
 
+/// What of a row of features, one of each turn, is written after its mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverTurns {
+    /// The magnitudes of its first two harmonics; one of them with two or three turns.
+    #[default]
+    Harmonics,
+    /// Its maximum, then its minimum. A magnitude grows with whatever differs from turn to turn, and features of half an object
+    /// do; an extreme stays near to that of the whole.
+    Extremes,
+}
+
+impl OverTurns {
+    /// Whether it is left out of a config that is written.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// `[features]`: the keys, each with a default. What `probe`, `embed`, `fewshot`, `retrieve` and `robustness` make of an encoder;
 /// training, its online probe, `finetune` and `segment` do not ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,9 +61,12 @@ pub struct FeatureConfig {
     /// How tokens become one vector. Default max-mean.
     pub pooling: Pooling,
     /// Times that every cloud is encoded, turned about the vertical by equal angles. With several, a feature is its mean over the
-    /// turns, followed by the magnitudes of its first two harmonics (one with two or three turns): what stays when an object
-    /// faces another way. Default 1: as it stands, and nothing follows.
+    /// turns and what `over_turns` says: what stays when an object faces another way. Default 1: as it stands, and nothing
+    /// follows.
     pub turns: usize,
+    /// What follows the mean over turns. Default harmonics.
+    #[serde(skip_serializing_if = "OverTurns::is_default")]
+    pub over_turns: OverTurns,
     /// Points are left out before a cloud is grouped afresh if their distance to their nearest is more than so many times
     /// what it is among these. Default 0: none are.
     pub outliers: f64,
@@ -52,7 +74,7 @@ pub struct FeatureConfig {
 
 impl Default for FeatureConfig {
     fn default() -> Self {
-        Self { pooling: Pooling::default(), turns: 1, outliers: 0.0 }
+        Self { pooling: Pooling::default(), turns: 1, over_turns: OverTurns::default(), outliers: 0.0 }
     }
 }
 
@@ -78,7 +100,11 @@ impl FeatureConfig {
 
     /// As it is printed.
     pub fn describe(&self) -> String {
-        let turns = if self.turns > 1 { format!(", {} turns", self.turns) } else { String::new() };
+        let turns = match (self.turns, self.over_turns) {
+            (1, _) => String::new(),
+            (turns, OverTurns::Harmonics) => format!(", {turns} turns"),
+            (turns, OverTurns::Extremes) => format!(", mean and extremes of {turns} turns"),
+        };
         let outliers = match self.outliers {
             0.0 => String::new(),
             ratio => format!(", without points {ratio} times as far apart as those around them"),
@@ -104,11 +130,13 @@ mod tests {
     fn what_it_is_is_said_in_words_and_nonsense_is_refused() {
         let plain = FeatureConfig::default();
         assert_eq!(plain.describe(), "concat[max, mean]");
-        let full = FeatureConfig { pooling: Pooling::MeanStd, turns: 8, outliers: 2.0 };
+        let full = FeatureConfig { pooling: Pooling::MeanStd, turns: 8, outliers: 2.0, ..plain };
         assert_eq!(
             full.describe(),
             "concat[mean, std], 8 turns, without points 2 times as far apart as those around them"
         );
+        let extremes = FeatureConfig { turns: 4, over_turns: OverTurns::Extremes, ..plain };
+        assert_eq!(extremes.describe(), "concat[max, mean], mean and extremes of 4 turns");
         assert_eq!(
             [1, 2, 3, 4, 8].map(|turns| FeatureConfig { turns, ..plain }.harmonics()),
             [0, 1, 1, 2, 2]
