@@ -6,7 +6,8 @@ PYTHON ?= python3
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 JEPA3D = $(TARGET)/release/jepa3d
 
-.PHONY: build demo demo-all weights procedural ablate-jepa3d-s results-encoder results-finetune results-fewshot results-retrieve results-robustness results-segment \
+.PHONY: build demo demo-all weights procedural ablate-jepa3d-s results-modelnet results-encoder results-finetune results-few-labels \
+	results-fewshot results-retrieve results-robustness results-ablations results-segment results-meshes \
 	shapenet modelnet scanobjectnn nuscenes test lint doc package test-kill test-hostile \
 	test-ray test-slurm test-recipes test-object-store test-mpi test-render fuzz fuzz-corpus bench-columns bench-formats bench-nuscenes-tables \
 	bench-geometry bench-render bench-prepare \
@@ -61,7 +62,7 @@ weights: procedural
 	$(JEPA3D) export $(WEIGHTS)/seed-$(SEED) --to $(WEIGHTS)/jepa3d-s-$(SEED).safetensors
 	@cmp $(CARRIED) $(WEIGHTS)/jepa3d-s-$(SEED).safetensors && echo "the same bytes as $(CARRIED)"
 
-# What that encoder owes to what: configs/ablate/jepa3d-s-recipe.toml, half an hour of a core, and each line on corrupted clouds.
+# What that encoder owes to what: configs/ablate/jepa3d-s-recipe.toml, three quarters of an hour of a core with each line on corrupted clouds.
 # DATA: a folder of ModelNet10 as `prepare modelnet` reads it, on which all are judged.
 ablate-jepa3d-s: procedural
 	@test -n "$(DATA)" || { echo "make ablate-jepa3d-s: needs DATA=ModelNet10" >&2; exit 2; }
@@ -106,9 +107,10 @@ shapenet modelnet scanobjectnn nuscenes:
 # DATA: a folder of ModelNet10 as `prepare modelnet` reads it.
 RESULTS = $(OUT)/results
 SMALL = $(RESULTS)/3d-jepa-small
-results-encoder: build
+results-modelnet: build
 	@test -n "$(DATA)" || { echo "make results-*: needs DATA=ModelNet10" >&2; exit 2; }
 	$(JEPA3D) prepare modelnet --data "$(DATA)" --out $(RESULTS)/modelnet
+results-encoder: results-modelnet
 	$(JEPA3D) pretrain 3d-jepa-small --data $(RESULTS)/modelnet --out $(SMALL) --resume
 
 # Fine-tuning at 1, 5, 10 and 100 percent of the labels: pretrained, from scratch, and a head on random frozen weights.
@@ -130,7 +132,34 @@ results-fewshot: results-encoder
 results-retrieve: results-encoder
 	$(JEPA3D) retrieve $(SMALL) --data $(RESULTS)/modelnet --out $(RESULTS)/neighbours
 results-robustness: results-encoder
-	$(JEPA3D) robustness $(SMALL) --data $(RESULTS)/modelnet --out $(RESULTS)/robustness
+	$(JEPA3D) pretrain point-jepa-small --data $(RESULTS)/modelnet --out $(RESULTS)/point-jepa-small --resume
+	$(JEPA3D) pretrain 3d-jepa-l2-small --data $(RESULTS)/modelnet --out $(RESULTS)/3d-jepa-l2-small --resume
+	@set -ex; for preset in 3d-jepa-small point-jepa-small 3d-jepa-l2-small; do \
+		$(JEPA3D) robustness $(RESULTS)/$$preset --data $(RESULTS)/modelnet --out $(RESULTS)/robustness-$$preset; \
+	done
+
+# The three ablations of configs/ablate that ask what the recipe owes to what: 42 runs of 992 steps, an hour of a core.
+results-ablations: results-modelnet
+	@set -ex; for plan in masking predictor-width target; do \
+		$(JEPA3D) ablate $$plan --data $(RESULTS)/modelnet --out $(RESULTS)/ablate-$$plan; \
+	done
+
+# The encoder in the program beside training from scratch, by few labels; and by 5 folds and left-out neighbours on a folder of meshes,
+# MESHES, one folder a class (scikit-learn and pyarrow in PYTHON).
+CARRIED_TUNE = $(TUNE) --set length.min_steps=150
+results-few-labels: results-modelnet
+	@set -ex; for labels in 1% 5% 10%; do \
+		$(CARRIED_TUNE) --labels $$labels --from jepa3d-s --out $(RESULTS)/carried-$$labels; \
+		$(CARRIED_TUNE) --labels $$labels --from scratch --preset jepa3d-s --set tuning.frozen_epochs=0 \
+			--out $(RESULTS)/carried-scratch-$$labels; \
+	done
+results-meshes: build
+	@test -n "$(MESHES)" || { echo "make results-meshes: needs MESHES=folder" >&2; exit 2; }
+	$(JEPA3D) prepare folder --data "$(MESHES)" --out $(RESULTS)/meshes
+	$(JEPA3D) embed --model jepa3d-s --data $(RESULTS)/meshes --out $(RESULTS)/meshes-whole.parquet
+	$(JEPA3D) embed --model jepa3d-s --data $(RESULTS)/meshes --pool mean-std --out $(RESULTS)/meshes-mean-std.parquet
+	$(JEPA3D) embed --model jepa3d-s --data $(RESULTS)/meshes --random --out $(RESULTS)/meshes-random.parquet
+	$(PYTHON) scripts/cross_validate.py $(RESULTS)/meshes-*.parquet
 
 # Parts of the built-in set at 5 percent of the labels.
 PARTS = $(JEPA3D) segment parts-small --data $(RESULTS)/synthetic --labels 5% --seeds 1,2,3 --resume
