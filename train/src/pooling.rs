@@ -5,6 +5,9 @@ use candle_core::Tensor;
 use crate::config::Pooling;
 use crate::error::Result;
 
+/// Below it a variance counts as this: tokens that are all the same have a deviation, and a gradient.
+const LEAST_VARIANCE: f64 = 1e-20;
+
 impl Pooling {
     /// `tokens [B, G, D]` to `[B, D]` or `[B, 2 D]`; of the whole head, what it is asked with.
     pub(crate) fn pool(self, tokens: &Tensor) -> Result<Tensor> {
@@ -14,7 +17,7 @@ impl Pooling {
             Self::Mean => mean,
             Self::MeanStd | Self::Whole => {
                 let apart = tokens.broadcast_sub(&mean.unsqueeze(1)?)?;
-                Tensor::cat(&[mean, apart.sqr()?.mean(1)?.sqrt()?], 1)?
+                Tensor::cat(&[mean, apart.sqr()?.mean(1)?.maximum(LEAST_VARIANCE)?.sqrt()?], 1)?
             }
         })
     }
@@ -22,9 +25,20 @@ impl Pooling {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{DType, Device, Var};
 
     use super::*;
+
+    #[test]
+    fn tokens_that_are_all_the_same_have_a_gradient() {
+        let tokens = Var::from_tensor(&Tensor::ones((2, 5, 3), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        let pooled = Pooling::MeanStd.pool(&tokens).unwrap();
+        let deviations: Vec<f32> = pooled.narrow(1, 3, 3).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        assert!(deviations.iter().all(|&d| (0.0..1e-9).contains(&d)), "{deviations:?}");
+        let gradients = pooled.sum_all().unwrap().backward().unwrap();
+        let gradient: Vec<f32> = gradients.get(&tokens).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        assert!(gradient.iter().all(|&g| (g - 0.2).abs() < 1e-6), "{gradient:?}");
+    }
 
     #[test]
     fn pools_are_those_of_a_loop_over_tokens() {
