@@ -131,10 +131,10 @@ results-fewshot: results-encoder
 	$(JEPA3D) fewshot $(SMALL) --data $(RESULTS)/modelnet --ways 5 --shots 10 --finetune few-shot-small --out $(RESULTS)/few-shot
 results-retrieve: results-encoder
 	$(JEPA3D) retrieve $(SMALL) --data $(RESULTS)/modelnet --out $(RESULTS)/neighbours
-# CrossJEPA learns from views of 2,000 built-in objects, the masked ones from the clouds themselves.
+# CrossJEPA learns from views of 800 built-in objects, the masked ones from the clouds themselves.
 results-robustness: results-encoder
 	$(JEPA3D) pretrain point-jepa-small --data $(RESULTS)/modelnet --out $(RESULTS)/point-jepa-small --resume
-	$(JEPA3D) prepare synthetic-views --out $(RESULTS)/views --set dataset.count=2000
+	$(JEPA3D) prepare synthetic-views --out $(RESULTS)/views --set dataset.count=800
 	$(JEPA3D) teacher $(RESULTS)/views --teacher hog
 	$(JEPA3D) pretrain cross-jepa-small --data $(RESULTS)/views --out $(RESULTS)/cross-jepa-small --resume
 	@set -ex; for preset in 3d-jepa-small point-jepa-small cross-jepa-small; do \
