@@ -112,15 +112,16 @@ pub struct TuningConfig {
     pub encoder_rate: f64,
 }
 
-fn is_one(share: &f64) -> bool {
-    *share == 1.0
-}
-
 impl TuningConfig {
     /// The share of the learning rate at which a parameter learns.
     pub(super) fn rate_of(&self, p: &Parameter) -> f64 {
         if is_of_encoder(&p.name) { self.encoder_rate } else { 1.0 }
     }
+}
+
+/// Whether an encoder learns as fast as all else, which configs leave out.
+fn is_one(share: &f64) -> bool {
+    *share == 1.0
 }
 
 impl Default for TuningConfig {
