@@ -141,7 +141,7 @@ results-robustness: results-encoder
 		$(JEPA3D) robustness $(RESULTS)/$$preset --data $(RESULTS)/modelnet --regroup --out $(RESULTS)/robustness-$$preset; \
 	done
 
-# The three ablations of configs/ablate that ask what the recipe owes to what: 42 runs of 992 steps, an hour of a core. Status 1 of
+# The three ablations of configs/ablate that ask what the recipe owes to what: 42 runs of 992 steps, an hour beside other work. Status 1 of
 # `ablate`: an alarm stands over a run, which its table names (coordinates as targets collapse).
 results-ablations: results-modelnet
 	@set -ex; for plan in masking predictor-width target; do \

@@ -7,7 +7,7 @@ use jepa3d_train::{MonitorConfig, PretrainConfig, TrainRunConfig};
 
 /// What a run is called: the name of its preset, if all runs of that preset were trained alike; else also what of its path is
 /// its experiment's own. Runs that are called the same are seeds of one experiment.
-pub(crate) fn name_experiments(runs: &[(PathBuf, &PretrainConfig)]) -> Vec<String> {
+pub(crate) fn name_experiments(runs: &[(PathBuf, PretrainConfig)]) -> Vec<String> {
     let recipes: Vec<String> = runs.iter().map(|(_, config)| read_recipe(config)).collect();
     let name = |i: usize| {
         let preset = &runs[i].1.preset;
@@ -66,7 +66,7 @@ mod tests {
     }
 
     fn names(runs: &[(&str, PretrainConfig)]) -> Vec<String> {
-        let runs: Vec<_> = runs.iter().map(|(path, config)| (PathBuf::from(path), config)).collect();
+        let runs: Vec<_> = runs.iter().map(|(path, config)| (PathBuf::from(path), config.clone())).collect();
         name_experiments(&runs)
     }
 

@@ -135,7 +135,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         report.runs.push(encoder.source().to_owned());
         trained.push((path, encoder.config().clone()));
     }
-    let trained: Vec<_> = trained.iter().map(|(path, config)| (path.clone(), config)).collect();
     report.experiments = name_experiments(&trained);
     let encoders = [&report.runs[..], &report.random_runs].concat();
     let provenance = describe_process(&dataset, &encoders, &report.seeds, threads);

@@ -128,7 +128,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
         encoders.push(encoder);
     }
     plan.probe.pooling = describe_features(&encoders);
-    let trained: Vec<_> = paths.into_iter().zip(encoders.iter().map(FrozenEncoder::config)).collect();
+    let trained: Vec<_> =
+        paths.into_iter().zip(encoders.iter().map(|encoder| encoder.config().clone())).collect();
     let experiments = name_experiments(&trained);
     let seeds = encoders.iter().map(|encoder| encoder.config().run.seed).collect();
     encoders.append(&mut random);

@@ -70,7 +70,7 @@ impl Stages {
             encoder: of(config.run.epochs),
             head: of(config.whole.epochs),
             accumulate,
-            blocks: config.whole.blocks_rate > 0.0,
+            blocks: config.whole.teaches_blocks(),
         }
     }
 

@@ -159,6 +159,11 @@ impl WholeConfig {
         self.epochs > 0
     }
 
+    /// Whether the encoder's blocks learn with it.
+    pub(crate) fn teaches_blocks(&self) -> bool {
+        self.blocks_rate > 0.0
+    }
+
     /// Whether it is left out of a config that is written.
     pub(crate) fn is_plain(&self) -> bool {
         *self == Self::default()

@@ -83,7 +83,7 @@ impl MaskedJepa {
             sides,
             targets,
             loss: config.loss.clone(),
-            blocks_learn_whole: config.whole.blocks_rate > 0.0,
+            blocks_learn_whole: config.whole.teaches_blocks(),
         };
         Ok((model, store.into_parameters()))
     }
