@@ -19,10 +19,10 @@ for name in ("jepa3d", "kernels-tests", "train-tests"):
         shutil.copyfileobj(packed, out)
     os.chmod(f"{work}/{name}", 0o755)
 PY
-# torch's wheels carry the libraries that the binaries were linked against.
+# torch's wheels carry the libraries that the binaries were linked against; some lack cuRAND, which is only asked to be there.
 libraries=$("$python" -c 'import glob, os, site, sys
 folders = site.getsitepackages() + [site.getusersitepackages()]
 found = [d for f in folders for d in glob.glob(os.path.join(f, "nvidia", "*", "lib"))]
 print(":".join(found))')
-export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$libraries"
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}${libraries:+$libraries:}$here/without-curand"
 exec "$python" "$here/check.py" --work "$work" --out "$here"
