@@ -1,15 +1,16 @@
 //! Makes the shards of tasks on any number of threads, with the same bytes and bounded memory.
 //!
-//! Every object is a job of a rayon pool, and so is the encoding of every row group. The calling
-//! thread hands them out in plan order, a few row groups ahead of the one it waits for, so that no
-//! worker idles while the last objects of a row group are made; it appends what is encoded in
-//! order. Memory depends on threads and row group size, not on the dataset.
+//! Every object is a job of a rayon pool; whoever makes the last one of a row group encodes it at
+//! once: behind the jobs that wait, its objects would stay in memory until the next row group is
+//! made. The calling thread hands objects out in plan order, a few row groups ahead of the one it
+//! waits for, so that no worker idles while the last of these are made, and appends what is
+//! encoded in order. Memory depends on threads and row group size, not on the dataset.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ScopeFifo;
 
@@ -59,9 +60,9 @@ pub(crate) fn execute(
                 .iter()
                 .try_for_each(|&group| {
                     line.start(group)?;
-                    line.advance(ahead, 1, &mut tally, &mut writer)
+                    line.advance(ahead, &mut tally, &mut writer)
                 })
-                .and_then(|()| line.advance(0, 0, &mut tally, &mut writer))
+                .and_then(|()| line.advance(0, &mut tally, &mut writer))
                 .and_then(|()| writer.finish());
             workshop.is_stopped.store(written.is_err(), Ordering::Relaxed);
             written
@@ -106,99 +107,112 @@ impl Workshop<'_> {
     }
 }
 
-/// A row group whose objects are being made; each arrives with its place among them.
-struct PendingObjects<'scope> {
-    group: RowGroupJob<'scope>,
-    outcomes: Receiver<(usize, Result<ObjectOutcome>)>,
+/// What the making of a row group tells the calling thread.
+enum MakingMessage {
+    /// An object was made; it counts as this.
+    Object(Progress),
+    /// All were made and are encoded, or one of them or the encoding has failed.
+    End(Result<FinishedRowGroup>),
 }
 
-/// A row group that is being encoded.
-struct PendingEncoding<'scope> {
+/// A row group in the making.
+struct PendingRowGroup<'scope> {
     group: RowGroupJob<'scope>,
-    finished: Receiver<Result<FinishedRowGroup>>,
+    messages: Receiver<MakingMessage>,
+}
+
+/// The objects of a row group, collected from the workers.
+struct CollectedObjects {
+    outcomes: Mutex<Vec<Option<ObjectOutcome>>>,
+    left: AtomicUsize,
+}
+
+impl CollectedObjects {
+    fn new(count: usize) -> Self {
+        Self { outcomes: Mutex::new((0..count).map(|_| None).collect()), left: AtomicUsize::new(count) }
+    }
+
+    /// Takes an object in its place; the last one gets all of them.
+    fn put(&self, place: usize, outcome: ObjectOutcome) -> Option<Vec<ObjectOutcome>> {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        outcomes[place] = Some(outcome);
+        match self.left.fetch_sub(1, Ordering::AcqRel) {
+            1 => std::mem::take(&mut *outcomes).into_iter().collect(),
+            _ => None,
+        }
+    }
 }
 
 /// The row groups in the making, the oldest first.
 struct AssemblyLine<'run, 'scope> {
     workshop: &'scope Workshop<'scope>,
     workers: &'run ScopeFifo<'scope>,
-    preparing: VecDeque<PendingObjects<'scope>>,
-    encoding: VecDeque<PendingEncoding<'scope>>,
+    making: VecDeque<PendingRowGroup<'scope>>,
 }
 
 impl<'run, 'scope> AssemblyLine<'run, 'scope> {
     fn new(workshop: &'scope Workshop<'scope>, workers: &'run ScopeFifo<'scope>) -> Self {
-        Self { workshop, workers, preparing: VecDeque::new(), encoding: VecDeque::new() }
+        Self { workshop, workers, making: VecDeque::new() }
     }
 
     /// Hands out the objects of a row group.
     fn start(&mut self, group: RowGroupJob<'scope>) -> Result<()> {
         let workshop = self.workshop;
         let stored = workshop.read_stored(group)?;
-        let (sender, outcomes) = channel();
+        let collected = Arc::new(CollectedObjects::new(group.objects.len()));
+        let (sender, messages) = channel();
         for (place, &index) in group.objects.iter().enumerate() {
-            let (sender, stored) = (sender.clone(), stored.clone());
+            let (sender, stored, collected) = (sender.clone(), stored.clone(), Arc::clone(&collected));
             self.workers.spawn_fifo(move |_| {
-                if !workshop.is_stopped.load(Ordering::Relaxed) {
-                    let outcome = workshop.make_object(group.job, index, stored.as_deref());
-                    // Nobody listens after an error elsewhere.
-                    let _ = sender.send((place, outcome));
+                if workshop.is_stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                // Nobody listens after an error elsewhere.
+                let tell = |message| drop(sender.send(message));
+                let outcome = match workshop.make_object(group.job, index, stored.as_deref()) {
+                    Ok(outcome) => outcome,
+                    Err(error) => return tell(MakingMessage::End(Err(error))),
+                };
+                tell(MakingMessage::Object(count_object(&outcome)));
+                if let Some(made) = collected.put(place, outcome) {
+                    tell(MakingMessage::End(workshop.encoders.encode(group.job, made)));
                 }
             });
         }
-        self.preparing.push_back(PendingObjects { group, outcomes });
+        self.making.push_back(PendingRowGroup { group, messages });
         Ok(())
     }
 
-    /// Waits until at most so many row groups are being prepared, and at most so many encoded.
+    /// Appends the oldest row groups, until at most so many are in the making.
     fn advance(
         &mut self,
-        preparing: usize,
-        encoding: usize,
+        making: usize,
         tally: &mut Tally<'_>,
         writer: &mut TaskWriter<'_, '_>,
     ) -> Result<()> {
-        while self.preparing.len() > preparing {
-            let Some(oldest) = self.preparing.pop_front() else { break };
-            if let Err(error) = self.encode(oldest, tally) {
-                // What was made before is kept.
-                self.append(0, writer)?;
-                return Err(error);
-            }
-        }
-        self.append(encoding, writer)
-    }
-
-    /// Appends what is encoded, until at most so many row groups are being encoded.
-    fn append(&mut self, encoding: usize, writer: &mut TaskWriter<'_, '_>) -> Result<()> {
-        while self.encoding.len() > encoding {
-            let Some(PendingEncoding { group, finished }) = self.encoding.pop_front() else { break };
-            writer.append(group, finished.recv().expect("encoded, or the scope ends with a panic")?)?;
+        while self.making.len() > making {
+            let Some(PendingRowGroup { group, messages }) = self.making.pop_front() else { break };
+            let finished = messages.iter().find_map(|message| match message {
+                MakingMessage::Object(one) => {
+                    tally.add(one);
+                    None
+                }
+                MakingMessage::End(finished) => Some(finished),
+            });
+            writer.append(group, finished.expect("ended, or the scope ends with a panic")?)?;
         }
         Ok(())
     }
+}
 
-    /// Waits for the objects of a row group, and has it encoded.
-    fn encode(
-        &mut self,
-        PendingObjects { group, outcomes }: PendingObjects<'scope>,
-        tally: &mut Tally<'_>,
-    ) -> Result<()> {
-        let mut made: Vec<Option<ObjectOutcome>> = group.objects.iter().map(|_| None).collect();
-        for (place, outcome) in outcomes {
-            let outcome = outcome?;
-            tally.add(&outcome);
-            made[place] = Some(outcome);
-        }
-        let made: Option<Vec<ObjectOutcome>> = made.into_iter().collect();
-        let made = made.expect("all made, or the scope ends with a panic");
-        let workshop = self.workshop;
-        let (sender, finished) = channel();
-        self.workers.spawn_fifo(move |_| {
-            let _ = sender.send(workshop.encoders.encode(group.job, made));
-        });
-        self.encoding.push_back(PendingEncoding { group, finished });
-        Ok(())
+/// What one object adds to the progress.
+fn count_object(outcome: &ObjectOutcome) -> Progress {
+    Progress {
+        total: 0,
+        done: 1,
+        written: usize::from(matches!(outcome.points, Some(PointsOutcome::Written(_)))),
+        quarantined: usize::from(outcome.has_failed()),
+        views: outcome.views.as_ref().map_or(0, |made| made.views.len()),
     }
 }
 
@@ -216,12 +230,12 @@ impl<'a> Tally<'a> {
         Self { progress, report }
     }
 
-    fn add(&mut self, outcome: &ObjectOutcome) {
+    fn add(&mut self, one: Progress) {
         let progress = &mut self.progress;
-        progress.done += 1;
-        progress.written += usize::from(matches!(outcome.points, Some(PointsOutcome::Written(_))));
-        progress.quarantined += usize::from(outcome.has_failed());
-        progress.views += outcome.views.as_ref().map_or(0, |made| made.views.len());
+        progress.done += one.done;
+        progress.written += one.written;
+        progress.quarantined += one.quarantined;
+        progress.views += one.views;
         (self.report)(*progress);
     }
 }

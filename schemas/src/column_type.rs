@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow_array::{
     Array, BinaryArray, BooleanArray, Float64Array, Int32Array, StringArray, UInt16Array, UInt32Array,
 };
+use arrow_buffer::Buffer;
 use arrow_schema::DataType;
 use parquet::data_type::{BoolType, DoubleType, FloatType, Int32Type};
 use parquet::errors::ParquetError;
@@ -232,10 +233,17 @@ macro_rules! list_number {
 list_number! {
     f32: Float32, |source, column| source.list::<FloatType>(column);
     f64: Float64, |source, column| source.list::<DoubleType>(column);
-    u32: UInt32, |source, column| Ok(source.list::<Int32Type>(column)?.convert(|x| x as u32));
+    u32: UInt32, |source, column| Ok(take_unsigned(source.list::<Int32Type>(column)?));
     u16: UInt16, |source, column| Ok(source.list::<Int32Type>(column)?.convert(|x| x as u16));
     i16: Int16, |source, column| Ok(source.list::<Int32Type>(column)?.convert(|x| x as i16));
     u8: UInt8, |source, column| Ok(source.list::<Int32Type>(column)?.convert(|x| x as u8));
+}
+
+/// The bits of Parquet's numbers as they are meant: those of indices, most of a shard, are not passed over once more.
+fn take_unsigned(lists: ListColumn<i32>) -> ListColumn<u32> {
+    let ListColumn { values, ends, valid } = lists;
+    let values = Buffer::from_vec(values).into_vec().unwrap_or_else(|shared| shared.typed_data().to_vec());
+    ListColumn { values, ends, valid }
 }
 
 /// The cells of a list column; `None` is a null list.
