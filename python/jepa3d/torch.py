@@ -208,8 +208,15 @@ class PointEncoder(nn.Module):
         self.point_modality = nn.Parameter(torch.zeros(1, 1, width)) if config["modality"] else None
         self.whole_head: nn.Module | None = None
         if (hidden := config.get("whole")) is not None:
-            self.whole_head = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Linear(hidden, 2 * width))
+            look, made = 2 * width, 2 * width * _count_parts(config.get("features", {}))
+            inputs, outputs = (look + made, made) if self._answers_turns else (look, look)
+            self.whole_head = nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
         self.card = ""
+
+    @property
+    def _answers_turns(self) -> bool:
+        """Whether the whole head answers for what is made of turns, not for one look."""
+        return self.config.get("whole_answers", "look") == "turns"
 
     @property
     def width(self) -> int:
@@ -259,8 +266,12 @@ class PointEncoder(nn.Module):
         for turn in range(1, turns):
             turned = [self._spin(places, 2 * math.pi * turn / turns) for places in (patches, centers)]
             pooled.append(self._pool(self._encode(*turned, mask)[-1], mask, pooling))
-        over_turns = features.get("over_turns", "harmonics")
-        return PointFeatures(outputs[-1], _join_turns(pooled, over_turns), tuple(outputs[:-1][depth] for depth in depths))
+        made = _join_turns(pooled, features.get("over_turns", "harmonics"))
+        if pooling == "whole" and self._answers_turns:
+            if turns != features["turns"]:
+                raise ValueError(f"turns: expected {features['turns']}, as the whole head learned (or another pooling), found {turns}")
+            made = self._answer(pooled, made)
+        return PointFeatures(outputs[-1], made, tuple(outputs[:-1][depth] for depth in depths))
 
     def _encode(self, patches: Tensor, centers: Tensor, mask: Tensor | None) -> list[Tensor]:
         """The output of every block, and last the normed one."""
@@ -277,7 +288,13 @@ class PointEncoder(nn.Module):
         if self.whole_head is None:
             raise ValueError("pooling: expected \"max-mean\", \"mean\" or \"mean-std\" of an encoder without a whole head, found 'whole'")
         seen = _pool(tokens, mask, "mean-std")
-        return seen + self.whole_head(seen)
+        return seen if self._answers_turns else seen + self.whole_head(seen)
+
+    def _answer(self, looks: list[Tensor], made: Tensor) -> Tensor:
+        """To what is made of all looks, the mean of what the whole head adds for each."""
+        rows = torch.stack(looks)
+        asked = torch.cat([rows, made.expand(len(looks), *made.shape)], dim=2)
+        return made + self.whole_head(asked).mean(0)
 
     def _spin(self, places: Tensor, angle: float) -> Tensor:
         """Turned about the vertical, from the axis after it to the one after that."""
@@ -412,6 +429,14 @@ def _pool(tokens: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
 def _root(squares: Tensor) -> Tensor:
     """The square root, with a gradient at 0 too."""
     return squares.clamp_min(1e-20).sqrt()
+
+
+def _count_parts(features: dict[str, Any]) -> int:
+    """How many times as many numbers ``_join_turns`` gives as there are of one turn."""
+    turns = features.get("turns", 1)
+    if turns == 1:
+        return 1
+    return 3 if turns > 3 or features.get("over_turns") == "extremes" else 2
 
 
 def _join_turns(pooled: list[Tensor], over_turns: str) -> Tensor:

@@ -106,6 +106,24 @@ def test_answers_of_the_whole_head_are_those_of_embed(pretrain, prepared, tmp_pa
         headless(clouds, pooling="whole")
 
 
+@pytest.mark.parametrize("over_turns", ["harmonics", "extremes"])
+def test_answers_for_what_is_made_of_turns_are_those_of_embed(over_turns, pretrain, prepared, tmp_path):
+    epochs = ["run.max_steps=0", "run.epochs=1", "whole.epochs=1", "whole.hidden=24", "whole.answers=turns"]
+    features = ["features.pooling=whole", "features.turns=4", f"features.over_turns={over_turns}", "data.up_axis=y"]
+    run = pretrain("3d-jepa-sensor-small", prepared, *epochs, *features)
+    encoder, clouds = PointEncoder.from_run(run), stored_clouds(prepared)
+    with torch.no_grad():
+        own, asked = encoder(clouds).pooled, encoder(clouds, pooling="mean-std").pooled
+    assert [list(p.shape) for p in encoder.whole_head.parameters()] == [[24, 4 * 256], [24], [3 * 256, 24], [3 * 256]]
+    for pooled, options in ((own, ()), (asked, ("--pool", "mean-std"))):
+        expected = embedded(run, prepared, tmp_path, "--regroup", *options)
+        assert np.abs(pooled.numpy() - expected).max() < TOLERANCE, options
+    assert (own - asked).abs().max() > 0.1
+    check_gradient(encoder)
+    with pytest.raises(ValueError, match="turns: expected 4, as the whole head learned .*, found 8"):
+        encoder(clouds, turns=8)
+
+
 def check_equal(run: str, data: str, out, **names) -> PointEncoder:
     encoder = PointEncoder.from_run(run)
     with torch.no_grad():

@@ -31,7 +31,9 @@ pub use optim::{EmaConfig, EmaShape, OptimConfig};
 pub(crate) use optim::{check_amounts, check_optim_rates};
 pub(crate) use range::{BoundedCount, check_rates, out_of_range};
 pub use run::{MonitorConfig, ProductPrecision, TrainRunConfig};
-pub use task::{LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer, WholeConfig};
+pub use task::{
+    LossConfig, LossKind, TargetConfig, TargetKind, TargetNorm, TargetTokenizer, WholeAnswers, WholeConfig,
+};
 
 /// Everything that decides a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

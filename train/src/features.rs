@@ -10,7 +10,7 @@ use jepa3d_schemas::UpAxis;
 use crate::config::{DataConfig, FeatureConfig};
 use crate::error::{Error, Result};
 use crate::models::{PatchTensors, PretrainModel};
-use crate::turned_features::{join_turns, turn_places};
+use crate::turned_features::turn_looks;
 
 /// Patches of a batch on a device.
 pub(crate) fn patch_tensors(batch: &Batch, data: &DataConfig, device: &Device) -> Result<PatchTensors> {
@@ -61,15 +61,13 @@ impl FeatureExtractor<'_> {
             return self.pool(&patch_tensors(batch, self.data, self.device)?);
         }
         let size = (batch.rows, batch.groups, self.data.group_size, 3);
-        let pooled = (0..self.features.turns).map(|turn| {
-            let share = turn as f64 / self.features.turns as f64;
-            let [patches, centers] =
-                [&batch.patches, &batch.centers].map(|places| turn_places(places, up, share));
+        let looks = turn_looks(&batch.patches, &batch.centers, up, self.features.turns);
+        let pooled = looks.map(|[patches, centers]| {
             let points = place_patches(&patches, &centers, size, self.device)?;
             self.pool(&PatchTensors { counts: batch.counts.clone(), ..points })
         });
         let pooled = Tensor::stack(&pooled.collect::<Result<Vec<Tensor>>>()?, 0)?;
-        join_turns(&pooled, &self.features)
+        self.model.join_looks(&pooled, &self.features)
     }
 
     fn pool(&self, points: &PatchTensors) -> Result<Tensor> {

@@ -125,10 +125,10 @@ impl FrozenEncoder {
     /// The same encoder, whose features are made as `features` says instead of its config.
     ///
     /// # Errors
-    /// Fails if a number is out of range.
+    /// Fails if a number is out of range, or the model has nothing to make them with.
     pub fn with_features(self, features: FeatureConfig) -> Result<Self> {
         features.check()?;
-        self.config.check_pooling(features.pooling)?;
+        self.config.check_features(&features)?;
         Ok(Self { features, ..self })
     }
 

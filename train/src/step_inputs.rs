@@ -13,9 +13,7 @@ use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
 use crate::config::{Method, PretrainConfig, TargetKind, out_of_range};
 use crate::error::Result;
 use crate::features::{patch_tensors, place_patches};
-use crate::models::{
-    CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, ViewImages, ViewTargets, WholeInput,
-};
+use crate::models::{CrossInput, HybridInput, MaskedInput, PatchTensors, StepInput, ViewImages, ViewTargets};
 use crate::nn::PROJECTED;
 use crate::run_folder::RunOrigin;
 use crate::seen_context::SeenBatch;
@@ -23,6 +21,7 @@ use crate::stages::{Stage, Stages};
 use crate::trained_samples::ShownRows;
 
 mod part_inputs;
+mod whole_looks;
 
 pub(crate) use part_inputs::{InputShare, PartInputs};
 
@@ -158,8 +157,7 @@ impl StepInputs {
             InputSource::Masked { teacher } => {
                 let stage = Stages::new(&self.config, self.steps_per_epoch()).of_batch(batch.number);
                 if let (Stage::WholeHead { .. }, Some(seen)) = (stage, &batch.seen) {
-                    let seen = self.tensors_of(seen, batch)?;
-                    return Ok(StepInput::Whole(WholeInput { points: clean()?, seen }));
+                    return Ok(StepInput::Whole(self.whole_looks(batch, seen)?));
                 }
                 let (points, masks) = (clean()?, self.masks(batch)?);
                 let (context, turned) = (self.seen_context(batch, &masks)?, self.turned(batch)?);

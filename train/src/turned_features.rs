@@ -11,7 +11,7 @@ use crate::config::{FeatureConfig, OverTurns};
 use crate::error::Result;
 
 /// `places [.., 3]` turned about the vertical by a share of a circle; none keeps every bit.
-pub(crate) fn turn_places(places: &[f32], up: UpAxis, share: f64) -> Vec<f32> {
+fn turn_places(places: &[f32], up: UpAxis, share: f64) -> Vec<f32> {
     let mut turned = places.to_vec();
     if share == 0.0 {
         return turned;
@@ -24,6 +24,17 @@ pub(crate) fn turn_places(places: &[f32], up: UpAxis, share: f64) -> Vec<f32> {
         (point[first], point[second]) = (cos * a - sin * b, sin * a + cos * b);
     }
     turned
+}
+
+/// Patches and centers as they stand, then turned about the vertical by each of `turns` equal angles.
+pub(crate) fn turn_looks<'a>(
+    patches: &'a [f32],
+    centers: &'a [f32],
+    up: UpAxis,
+    turns: usize,
+) -> impl Iterator<Item = [Vec<f32>; 2]> + 'a {
+    let share = move |turn: usize| turn as f64 / turns as f64;
+    (0..turns).map(move |turn| [patches, centers].map(|places| turn_places(places, up, share(turn))))
 }
 
 /// `pooled [T, B, F]`, a row of features a turn, to the mean over the turns and what follows it: `[B, n F]`.

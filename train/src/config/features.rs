@@ -100,16 +100,30 @@ impl FeatureConfig {
 
     /// As it is printed.
     pub fn describe(&self) -> String {
-        let turns = match (self.turns, self.over_turns) {
-            (1, _) => String::new(),
-            (turns, OverTurns::Harmonics) => format!(", {turns} turns"),
-            (turns, OverTurns::Extremes) => format!(", mean and extremes of {turns} turns"),
-        };
+        let turns = if self.turns == 1 { String::new() } else { format!(", {}", self.over_circle()) };
         let outliers = match self.outliers {
             0.0 => String::new(),
             ratio => format!(", without points {ratio} times as far apart as those around them"),
         };
         format!("{}{turns}{outliers}", self.pooling.name())
+    }
+
+    /// The turns and what is made of them, as they are printed.
+    pub(crate) fn over_circle(&self) -> String {
+        match (self.turns, self.over_turns) {
+            (1, _) => "1 turn".to_owned(),
+            (turns, OverTurns::Harmonics) => format!("{turns} turns"),
+            (turns, OverTurns::Extremes) => format!("mean and extremes of {turns} turns"),
+        }
+    }
+
+    /// How many times as many numbers follow from several turns as there are of one.
+    pub(crate) fn parts(&self) -> usize {
+        match (self.turns, self.over_turns) {
+            (1, _) => 1,
+            (_, OverTurns::Harmonics) => 1 + self.harmonics(),
+            (_, OverTurns::Extremes) => 3,
+        }
     }
 
     /// Harmonics over the turns that follow the mean.

@@ -127,9 +127,27 @@ impl Default for LossConfig {
     }
 }
 
+/// What the whole head answers for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WholeAnswers {
+    /// Mean and deviation over the tokens of a cloud that stands as it is seen; what is made of turns is made of answers.
+    #[default]
+    Look,
+    /// What `features.turns` and `features.over_turns` make of mean and deviation: asked with one look and with what is made of all,
+    /// the mean over the looks. What differs from turn to turn because half of an object is hidden is not taken for its shape.
+    Turns,
+}
+
+impl WholeAnswers {
+    /// Whether it is left out of a config that is written.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// `[whole]`: a head that learns to say of what is seen of a cloud what its features would be if all of it were. It answers for
-/// mean and deviation over the tokens of the clean cloud from those of all that the sensor sees, nothing masked, by what is to
-/// be added to these. It learns when the encoder has: for `epochs` more epochs the encoder stays as it is, and the rates of
+/// those of the clean cloud from those of all that the sensor sees, nothing masked, by what is to be added to these. It learns when the encoder has: for `epochs` more epochs the encoder stays as it is, and the rates of
 /// `[optim]` fall once more, without warm-up. It is part of the encoder that is handed on: `features.pooling = "whole"` are its
 /// answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,6 +157,9 @@ pub struct WholeConfig {
     pub epochs: u64,
     /// Channels of its hidden layer.
     pub hidden: usize,
+    /// What it answers for. Default look.
+    #[serde(skip_serializing_if = "WholeAnswers::is_default")]
+    pub answers: WholeAnswers,
     /// Chance that in these epochs a cloud is seen from one side, besides the kinds that `data.sensor` draws.
     pub one_sided: f64,
     /// Share of these rates at which the blocks of the encoder learn with it, the answers of the encoder as it was being the
@@ -149,7 +170,7 @@ pub struct WholeConfig {
 
 impl Default for WholeConfig {
     fn default() -> Self {
-        Self { epochs: 0, hidden: 512, one_sided: 0.5, blocks_rate: 0.0 }
+        Self { epochs: 0, hidden: 512, answers: WholeAnswers::default(), one_sided: 0.5, blocks_rate: 0.0 }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::PretrainConfig;
 use super::cross::Method;
-use super::features::Pooling;
+use super::features::{FeatureConfig, Pooling};
 use super::range::{BoundedCount, out_of_range};
-use super::task::{TargetKind, WholeConfig};
+use super::task::{TargetKind, WholeAnswers, WholeConfig};
 use crate::error::Result;
 
 impl PretrainConfig {
@@ -40,7 +40,7 @@ impl PretrainConfig {
     }
 
     pub(super) fn check_whole(&self) -> Result<()> {
-        let WholeConfig { epochs, hidden, one_sided, blocks_rate } = self.whole;
+        let WholeConfig { epochs, hidden, answers, one_sided, blocks_rate } = self.whole;
         BoundedCount::new("whole.epochs", epochs as usize, 0, 1 << 20).check()?;
         if !(0.0..=1.0).contains(&one_sided) {
             return Err(out_of_range("whole.one_sided", "a share of 1", one_sided));
@@ -54,16 +54,40 @@ impl PretrainConfig {
             let expected = "0 but with method = \"masked\", latent targets and data.sensor";
             return Err(out_of_range("whole.epochs", expected, epochs));
         }
-        self.check_pooling(self.features.pooling)
+        if answers == WholeAnswers::Turns && self.features.turns == 1 {
+            return Err(out_of_range("features.turns", "at least 2 with whole.answers = \"turns\"", 1));
+        }
+        if answers == WholeAnswers::Turns && blocks_rate > 0.0 {
+            let expected = "0 with whole.answers = \"turns\"";
+            return Err(out_of_range("whole.blocks_rate", expected, blocks_rate));
+        }
+        self.check_features(&self.features)
     }
 
     /// Whether the model has what makes features in this way.
-    pub(crate) fn check_pooling(&self, pooling: Pooling) -> Result<()> {
-        match pooling == Pooling::Whole && !self.whole.is_there() {
+    pub(crate) fn check_features(&self, features: &FeatureConfig) -> Result<()> {
+        if features.pooling != Pooling::Whole {
+            return Ok(());
+        }
+        if !self.whole.is_there() {
+            let expected = "max-mean, mean or mean-std without [whole]";
+            return Err(out_of_range("features.pooling", expected, "whole"));
+        }
+        let (learned, asked) = (self.features.over_circle(), features.over_circle());
+        match self.whole.answers == WholeAnswers::Turns && learned != asked {
             true => {
-                Err(out_of_range("features.pooling", "max-mean, mean or mean-std without [whole]", "whole"))
+                let expected = format!("{learned}, as the whole head learned (or another pooling)");
+                Err(out_of_range("features.turns", expected, asked))
             }
             false => Ok(()),
+        }
+    }
+
+    /// Looks at a cloud, turned by equal angles, that one answer of the whole head is made of.
+    pub(crate) fn looks_of_whole(&self) -> usize {
+        match self.whole.answers {
+            WholeAnswers::Look => 1,
+            WholeAnswers::Turns => self.features.turns,
         }
     }
 }
@@ -73,6 +97,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config::OverTurns;
 
     #[test]
     fn a_head_needs_what_it_learns_from_and_answers_need_a_head() {
@@ -102,6 +127,16 @@ mod tests {
             ),
             (
                 sensor,
+                &["whole.epochs=1", "whole.answers=turns"],
+                "config: features.turns: expected at least 2 with whole.answers = \"turns\", found 1",
+            ),
+            (
+                sensor,
+                &["whole.epochs=1", "whole.answers=turns", "features.turns=8", "whole.blocks_rate=0.5"],
+                "config: whole.blocks_rate: expected 0 with whole.answers = \"turns\", found 0.5",
+            ),
+            (
+                sensor,
                 &["whole.epochs=1", "whole.hidden=0"],
                 "config: whole.hidden: expected 1 to 16384, found 0",
             ),
@@ -113,5 +148,24 @@ mod tests {
         ] {
             assert_eq!(load(preset, sets).unwrap_err(), message, "{preset} {sets:?}");
         }
+    }
+
+    #[test]
+    fn answers_of_turns_are_for_those_that_the_head_learned_from() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/pretrain"));
+        let sets = ["whole.epochs=1", "whole.answers=turns", "features.turns=8", "features.pooling=whole"];
+        let sets = sets.map(str::to_owned);
+        let config = PretrainConfig::load(&folder.join("3d-jepa-sensor-small.toml"), &sets).unwrap();
+        assert!(config.to_toml().contains("answers = \"turns\""));
+        let check = |asked: FeatureConfig| config.check_features(&asked).map_err(|e| e.to_string());
+        assert_eq!(check(FeatureConfig { outliers: 2.0, ..config.features }), Ok(()));
+        assert_eq!(
+            check(FeatureConfig { turns: 4, ..config.features }).unwrap_err(),
+            "config: features.turns: expected 8 turns, as the whole head learned (or another pooling), found 4 turns"
+        );
+        let extremes = OverTurns::Extremes;
+        let error = check(FeatureConfig { over_turns: extremes, ..config.features }).unwrap_err();
+        assert!(error.ends_with("found mean and extremes of 8 turns"), "{error}");
+        assert_eq!(check(FeatureConfig { turns: 4, pooling: Pooling::MeanStd, ..config.features }), Ok(()));
     }
 }

@@ -3,7 +3,7 @@
 use jepa3d_schemas::UpAxis;
 use serde::Serialize;
 
-use crate::config::{FeatureConfig, GroupLetters, Method, PositionKind, PretrainConfig};
+use crate::config::{FeatureConfig, GroupLetters, Method, PositionKind, PretrainConfig, WholeAnswers};
 use crate::encoder_input::LearnedInput;
 
 /// The kind of this file.
@@ -30,6 +30,9 @@ pub(super) struct ExportedConfig {
     /// Channels between the layers of the head that answers for whole clouds; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub whole: Option<usize>,
+    /// What it answers for.
+    #[serde(skip_serializing_if = "WholeAnswers::is_default")]
+    pub whole_answers: WholeAnswers,
     /// What clouds are cut into; absent where it learned from crops, or nobody knows.
     pub grouping: Option<ExportedGrouping>,
     /// How tokens become one vector; absent where that is the maximum and the mean.
@@ -76,6 +79,7 @@ impl ExportedConfig {
             drop_path: m.drop_path,
             modality: config.method == Method::Hybrid,
             whole: config.whole.is_there().then_some(config.whole.hidden),
+            whole_answers: config.whole.answers,
             grouping: learned.grouping().map(ExportedGrouping::describe),
             features: config.features,
             up_axis: config.data.up_axis.or(learned.up_axis()),

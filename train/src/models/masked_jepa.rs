@@ -17,10 +17,8 @@ use super::selection::PatchSelection;
 use super::side_terms::{SideInput, SideTerms};
 use super::step::{MaskedInput, PatchTensors, StepOutput, WholeInput};
 use super::targets::{TargetMaker, TargetPass};
-use super::whole_term::SeenAndWhole;
-use crate::config::{
-    LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer, out_of_range,
-};
+use super::whole_term::{SeenAndWhole, WholeTerm};
+use crate::config::{LossConfig, PositionKind, PredictorKind, PretrainConfig, TargetKind, TargetTokenizer};
 use crate::error::Result;
 use crate::nn::{Encoder, ForwardPass, ParameterKind, ParameterStore, Parameters, Tokenizer};
 
@@ -137,7 +135,7 @@ impl MaskedJepa {
     pub(crate) fn step_of_head(&self, input: &WholeInput, pass: &ForwardPass) -> Result<StepOutput> {
         let pair = self.see_pair(input, pass)?;
         pass.watch.lap("target");
-        let step = self.sides.learn_whole(&pair, pass);
+        let step = self.sides.whole()?.step(&pair, pass.parts());
         pass.watch.lap("predictor");
         step
     }
@@ -148,12 +146,12 @@ impl MaskedJepa {
         let backbone = &self.backbone;
         Ok(match (self.blocks_learn_whole, &self.target_encoder) {
             (true, Some(target)) => SeenAndWhole {
-                seen: backbone.train_blocks(seen, pass)?,
-                whole: backbone.features_by(target, points, pass.precision)?,
+                seen: each_look(seen, |look| backbone.train_blocks(look, pass))?,
+                whole: each_look(points, |look| backbone.features_by(target, look, pass.precision))?,
             },
             _ => SeenAndWhole {
-                seen: backbone.features_in(seen, pass.precision)?,
-                whole: backbone.features_in(points, pass.precision)?,
+                seen: each_look(seen, |look| backbone.features_in(look, pass.precision))?,
+                whole: each_look(points, |look| backbone.features_in(look, pass.precision))?,
             },
         })
     }
@@ -252,13 +250,12 @@ impl MaskedJepa {
         self.backbone.features(points)
     }
 
-    /// What the whole head makes of tokens `[B, G, D]`: `[B, 2 D]`.
+    /// The whole head.
     ///
     /// # Errors
     /// Fails if there is none.
-    pub(crate) fn answer_whole(&self, tokens: &Tensor) -> Result<Tensor> {
-        let answer = self.sides.answer_whole(tokens)?;
-        answer.ok_or_else(|| out_of_range("features.pooling", "a model with [whole]", "one without"))
+    pub(super) fn whole(&self) -> Result<&WholeTerm> {
+        self.sides.whole()
     }
 
     /// What features are made from.
@@ -280,4 +277,11 @@ impl MaskedJepa {
 fn coordinates(patches: &Tensor) -> Result<Tensor> {
     let (b, g, k, _) = patches.dims4()?;
     Ok(patches.reshape((b, g, k * 3))?)
+}
+
+fn each_look(
+    looks: &[PatchTensors],
+    encode: impl Fn(&PatchTensors) -> Result<Tensor>,
+) -> Result<Vec<Tensor>> {
+    looks.iter().map(encode).collect()
 }

@@ -25,9 +25,10 @@ mod twin_tests;
 
 use candle_core::{Device, Tensor};
 
-use crate::config::{Method, Pooling, PretrainConfig};
+use crate::config::{FeatureConfig, Method, Pooling, PretrainConfig};
 use crate::error::Result;
 use crate::nn::{ForwardPass, Parameters};
+use crate::turned_features::join_turns;
 use cross_jepa::CrossJepa;
 use hybrid_jepa::HybridJepa;
 use masked_jepa::MaskedJepa;
@@ -106,11 +107,19 @@ impl PretrainModel {
         }
     }
 
-    /// Tokens `[B, G, D]` as one vector of a cloud, `[B, F]`.
+    /// Tokens `[B, G, D]` of one look at clouds as one vector each, `[B, F]`.
     pub(crate) fn pool(&self, pooling: Pooling, tokens: &Tensor) -> Result<Tensor> {
         match (pooling, self) {
-            (Pooling::Whole, Self::Masked(model)) => model.answer_whole(tokens),
+            (Pooling::Whole, Self::Masked(model)) => model.whole()?.look(tokens),
             _ => pooling.pool(tokens),
+        }
+    }
+
+    /// Those vectors of several turns, `[T, B, F]`, as one of a cloud.
+    pub(crate) fn join_looks(&self, looks: &Tensor, features: &FeatureConfig) -> Result<Tensor> {
+        match (features.pooling, self) {
+            (Pooling::Whole, Self::Masked(model)) => model.whole()?.join(looks, features),
+            _ => join_turns(looks, features),
         }
     }
 

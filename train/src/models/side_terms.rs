@@ -4,9 +4,9 @@
 use candle_core::Tensor;
 
 use super::pooled_term::{PooledTerm, WholeClouds};
-use super::step::{StepOutput, ViewTargets};
+use super::step::ViewTargets;
 use super::view_term::ViewTerm;
-use super::whole_term::{SeenAndWhole, WholeTerm};
+use super::whole_term::WholeTerm;
 use crate::config::{PretrainConfig, out_of_range};
 use crate::encoder_part::WHOLE_HEAD;
 use crate::error::Result;
@@ -53,19 +53,13 @@ impl SideTerms {
         Ok(Self { pooled, pooled_weight, whole, views, views_weight })
     }
 
-    /// What the whole head makes of tokens `[B, n, D]`, where there is one.
-    pub(super) fn answer_whole(&self, tokens: &Tensor) -> Result<Option<Tensor>> {
-        self.whole.as_ref().map(|term| term.answer(tokens)).transpose()
-    }
-
-    /// A step of the whole head.
+    /// The whole head.
     ///
     /// # Errors
     /// Fails if there is none.
-    pub(super) fn learn_whole(&self, pair: &SeenAndWhole, pass: &ForwardPass) -> Result<StepOutput> {
-        let term = self.whole.as_ref();
-        term.ok_or_else(|| out_of_range("whole.epochs", "a model with [whole]", "one without"))?
-            .step(pair, pass.parts())
+    pub(super) fn whole(&self) -> Result<&WholeTerm> {
+        let none = || out_of_range("features.pooling", "a model with [whole]", "one without");
+        self.whole.as_ref().ok_or_else(none)
     }
 
     /// What each term says.

@@ -37,7 +37,7 @@ impl StepInput {
             Self::Masked(input) => &input.points,
             Self::Cross(input) => &input.points,
             Self::Hybrid(input) => &input.points,
-            Self::Whole(input) => &input.points,
+            Self::Whole(input) => &input.points[0],
         }
     }
 }
@@ -63,12 +63,14 @@ impl MaskedInput {
     }
 }
 
-/// Patches of clean clouds, and those of all that a sensor sees of them.
+/// Patches of clean clouds, and those of all that a sensor sees of them: as they stand and, where an answer is made of several looks,
+/// turned by equal angles.
 #[derive(Clone, Debug)]
 pub(crate) struct WholeInput {
-    pub points: PatchTensors,
-    /// `[B, G, K, 3]`.
-    pub seen: PatchTensors,
+    /// `[B, G, K, 3]` each.
+    pub points: Vec<PatchTensors>,
+    /// `[B, G, K, 3]` each.
+    pub seen: Vec<PatchTensors>,
 }
 
 /// Patches, and what a teacher makes of views of the same objects.

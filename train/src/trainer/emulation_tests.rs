@@ -51,7 +51,7 @@ fn nudge(input: &StepInput) -> StepInput {
         StepInput::Masked(input) => &mut input.points,
         StepInput::Cross(input) => &mut input.points,
         StepInput::Hybrid(input) => &mut input.points,
-        StepInput::Whole(input) => &mut input.points,
+        StepInput::Whole(input) => &mut input.points[0],
     };
     points.patches = (&points.patches * (1.0 + 3e-7)).unwrap();
     points.centers = (&points.centers * (1.0 + 3e-7)).unwrap();

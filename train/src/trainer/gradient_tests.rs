@@ -119,24 +119,33 @@ fn head_and_rest(trainer: &Trainer) -> [Vec<(String, Vec<f32>)>; 2] {
 
 #[test]
 fn the_whole_head_learns_when_the_encoder_has_and_nothing_else_does() {
+    for (name, answers) in [("look", &[][..]), ("turns", &TURNS)] {
+        check_that_the_head_learns_alone(name, answers);
+    }
+}
+
+/// A head that answers for what is made of turns.
+const TURNS: [&str; 2] = ["whole.answers=turns", "features.turns=4"];
+
+fn check_that_the_head_learns_alone(name: &str, answers: &[&str]) {
     let place = TrainerFixture::new();
     let start = |name: &str, more: &[&str]| {
         let mut trainer = trainer(&place, name, config(&[SENSOR, &["run.epochs=1"], more].concat()));
         (0..4).for_each(|_| drop(trainer.step().unwrap()));
         trainer
     };
-    let mut trainer = start("with", &["whole.epochs=2"]);
+    let mut trainer = start("with", &[&["whole.epochs=2"], answers].concat());
     let [drawn, learned] = head_and_rest(&trainer);
     assert!(
         learned == head_and_rest(&start("without", &[]))[1],
-        "the encoder's epochs are those of a run without"
+        "{name}: the encoder's epochs are those of a run without"
     );
     let records: Vec<_> = (0..8).map(|_| trainer.step().unwrap()).collect();
     let [head, rest] = head_and_rest(&trainer);
-    assert!(rest == learned, "the same bits");
+    assert!(rest == learned, "{name}: the same bits");
     assert!(
         head.len() == 4 && head.iter().zip(&drawn).all(|(now, before)| now != before),
-        "all of it learns"
+        "{name}: all of it learns"
     );
     let rates: Vec<f64> = records.iter().map(|record| record.learning_rate).collect();
     assert!(rates[0] == trainer.config.optim.lr && rates.is_sorted_by(|a, b| a > b), "{rates:?}");

@@ -33,6 +33,9 @@ const COUPLED: &[&str] = &[
 /// The last epoch's, of [`COUPLED`], with the blocks of the encoder.
 const BLOCKS_TOO: &[&str] = &["whole.blocks_rate=0.5"];
 
+/// The last epoch's, of [`COUPLED`], of a head that answers for what is made of turns.
+const OF_TURNS: &[&str] = &["whole.answers=turns", "features.turns=4"];
+
 impl TrainerFixture {
     /// A run of several processes to its end, with what the first told.
     #[track_caller]
@@ -65,6 +68,7 @@ fn bits_do_not_depend_on_the_processes() {
         ("plain", vec![]),
         ("coupled", [COUPLED, DROPOUT].concat()),
         ("blocks with the head", [COUPLED, DROPOUT, BLOCKS_TOO].concat()),
+        ("head of turns", [COUPLED, OF_TURNS].concat()),
         ("accumulated", accumulated),
         ("blocks", vec!["masking.kind=fps-blocks", "predictor.kind=decoder", "run.precision=bf16"]),
     ];
@@ -85,8 +89,9 @@ fn bits_do_not_depend_on_the_processes() {
 #[test]
 fn parts_differ_from_whole_batches_by_rounding_alone() {
     let place = TrainerFixture::new();
-    let blocks = [COUPLED, BLOCKS_TOO].concat();
-    for (name, sets) in [("plain", &[][..]), ("coupled", COUPLED), ("blocks", &blocks)] {
+    let (blocks, turns) = ([COUPLED, BLOCKS_TOO].concat(), [COUPLED, OF_TURNS].concat());
+    let variants = [("plain", &[][..]), ("coupled", COUPLED), ("blocks", &blocks), ("turns", &turns)];
+    for (name, sets) in variants {
         let whole = losses(&place.run(&format!("{name} whole"), false, sets).1);
         for parts in ["parts=2", "parts=4"] {
             let cut = losses(&place.run(&format!("{name} {parts}"), false, &[sets, &[parts]].concat()).1);

@@ -32,6 +32,9 @@ const SENSOR: &[&str] = &[
     "loss.sigreg=0.1",
 ];
 
+/// A head that answers for what is made of turns.
+const TURNS: &[&str] = &["whole.answers=turns", "features.turns=4"];
+
 fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
     let online =
         ["data.patches_from=online", "data.augment.scale_axes=[0.8, 1.2]", "data.augment.normalize=true"];
@@ -46,6 +49,7 @@ fn variants() -> Vec<(&'static str, Vec<&'static str>)> {
         ("sensor", [DROPOUT, SENSOR].concat()),
         ("whole head", [SENSOR, &["run.epochs=1", "whole.epochs=2"]].concat()),
         ("whole head, later", [SENSOR, &["run.epochs=2", "whole.epochs=1"]].concat()),
+        ("whole head of turns", [SENSOR, &["run.epochs=1", "whole.epochs=2"], TURNS].concat()),
         ("blocks with it", [SENSOR, &["run.epochs=1", "whole.epochs=2", "whole.blocks_rate=0.5"]].concat()),
     ]
 }
