@@ -148,7 +148,7 @@ results-ablations: results-modelnet
 		$(JEPA3D) ablate $$plan --data $(RESULTS)/modelnet --out $(RESULTS)/ablate-$$plan || test $$? -eq 1; \
 	done
 
-# The encoder in the program beside training from scratch, by few labels; and by 5 folds and left-out neighbours on a folder of meshes,
+# The encoder in the program beside training from scratch, by few labels and by all; and by 5 folds and left-out neighbours on a folder of meshes,
 # MESHES, one folder a class (scikit-learn and pyarrow in PYTHON).
 CARRIED_TUNE = $(TUNE) --set length.min_steps=150
 results-few-labels: results-modelnet
@@ -157,6 +157,8 @@ results-few-labels: results-modelnet
 		$(CARRIED_TUNE) --labels $$labels --from scratch --preset jepa3d-s --set tuning.frozen_epochs=0 \
 			--out $(RESULTS)/carried-scratch-$$labels; \
 	done
+	$(TUNE) --set run.epochs=6 --from jepa3d-s --out $(RESULTS)/carried-all
+	$(TUNE) --set run.epochs=6 --from scratch --preset jepa3d-s --set tuning.frozen_epochs=0 --out $(RESULTS)/carried-scratch-all
 results-meshes: build
 	@test -n "$(MESHES)" || { echo "make results-meshes: needs MESHES=folder" >&2; exit 2; }
 	$(JEPA3D) prepare folder --data "$(MESHES)" --out $(RESULTS)/meshes
