@@ -148,8 +148,8 @@ results-ablations: results-modelnet
 		$(JEPA3D) ablate $$plan --data $(RESULTS)/modelnet --out $(RESULTS)/ablate-$$plan || test $$? -eq 1; \
 	done
 
-# The encoder in the program beside training from scratch, by few labels and by all; and by 5 folds and left-out neighbours on a folder of meshes,
-# MESHES, one folder a class (scikit-learn and pyarrow in PYTHON).
+# The encoder in the program beside training from scratch, by few labels and by all; and by 5 folds and left-out neighbours on a
+# folder of meshes, MESHES, one folder a class (scikit-learn and pyarrow in PYTHON).
 CARRIED_TUNE = $(TUNE) --set length.min_steps=150
 results-few-labels: results-modelnet
 	@set -ex; for labels in 1% 5% 10%; do \

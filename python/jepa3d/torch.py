@@ -436,7 +436,12 @@ def _count_parts(features: dict[str, Any]) -> int:
     turns = features.get("turns", 1)
     if turns == 1:
         return 1
-    return 3 if turns > 3 or features.get("over_turns") == "extremes" else 2
+    return 3 if features.get("over_turns") == "extremes" else 1 + _count_harmonics(turns)
+
+
+def _count_harmonics(turns: int) -> int:
+    """How many harmonics of several turns follow their mean."""
+    return 1 if turns < 4 else 2
 
 
 def _join_turns(pooled: list[Tensor], over_turns: str) -> Tensor:
@@ -449,7 +454,7 @@ def _join_turns(pooled: list[Tensor], over_turns: str) -> Tensor:
         return torch.cat([*parts, rows.amax(0), rows.amin(0)], dim=1)
     if over_turns != "harmonics":
         raise ValueError(f"features.over_turns: expected \"harmonics\" or \"extremes\", found {over_turns!r}")
-    for number in range(1, (1 if turns < 4 else 2) + 1):
+    for number in range(1, _count_harmonics(turns) + 1):
         angle = 2 * math.pi * number * torch.arange(turns, device=rows.device, dtype=rows.dtype)[:, None, None] / turns
         real, imaginary = (rows * angle.cos()).mean(0), (rows * angle.sin()).mean(0)
         parts.append(_root(real.square() + imaginary.square()))

@@ -8,7 +8,7 @@ use jepa3d_loader::{
     Batch, BatchKey, BatchViews, CachedView, DatasetMix, Error as LoaderError, Loader, Masks, MixPart,
     PreparedDataset, SeenPatches, TeacherCache, draw_masks,
 };
-use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
+use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS, UpAxis};
 
 use crate::config::{Method, PretrainConfig, TargetKind, out_of_range};
 use crate::error::Result;
@@ -220,8 +220,12 @@ impl StepInputs {
         if most == 0.0 {
             return Ok(None);
         }
-        let up = self.config.data.up_axis.unwrap_or(self.dataset.up_axis());
-        Ok(Some(self.tensors_of(&batch.turn_again(up, most, self.key(batch)), batch)?))
+        Ok(Some(self.tensors_of(&batch.turn_again(self.up_axis(), most, self.key(batch)), batch)?))
+    }
+
+    /// Up in the clouds, as they are handed out.
+    fn up_axis(&self) -> UpAxis {
+        self.config.data.up_axis.unwrap_or(self.dataset.up_axis())
     }
 
     /// As many patches as the batch has.

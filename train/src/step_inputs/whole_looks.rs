@@ -4,17 +4,15 @@ use jepa3d_loader::{Batch, SeenPatches};
 
 use super::StepInputs;
 use crate::error::Result;
-use crate::features::place_patches;
 use crate::models::{PatchTensors, WholeInput};
 use crate::turned_features::turn_looks;
 
 impl StepInputs {
     /// Both, as they stand and, where the head answers for what is made of turns, turned.
     pub(super) fn whole_looks(&self, batch: &Batch, seen: &SeenPatches) -> Result<WholeInput> {
-        let up = self.config.data.up_axis.unwrap_or(self.dataset.up_axis());
-        let (turns, size) =
-            (self.config.looks_of_whole(), (batch.rows, batch.groups, self.config.data.group_size, 3));
-        let place = |[patches, centers]: [Vec<f32>; 2]| place_patches(&patches, &centers, size, &self.device);
+        let (up, turns) = (self.up_axis(), self.config.looks_of_whole());
+        let place =
+            |[patches, centers]: [Vec<f32>; 2]| self.tensors_of(&SeenPatches { patches, centers }, batch);
         let clean = turn_looks(&batch.patches, &batch.centers, up, turns).map(|look| {
             let points = place(look)?;
             Ok(PatchTensors { counts: batch.counts.clone(), ..points })
