@@ -45,7 +45,8 @@ class Loader(_Base):  # type: ignore[misc, valid-type]
         sensor: ``[data.sensor]`` with ``patches_from="online"``, for example ``{}`` for its defaults: adds ``seen_patches`` and
             ``seen_centers``, what a sensor would see of the same clouds.
         views: ``[hybrid]``'s ``image_size``, ``image_patch``, ``queries``, ``visible``: adds ``view_*``.
-        teacher: ``{"name": "hog", "views": 1}``: adds ``embeddings``, ``poses``, ``histograms``, ``weights``.
+        teacher: ``{"name": "hog", "views": 1}``: adds ``embeddings``, ``poses``, ``histograms``, ``weights``. Poses are those of cameras
+            that turn with the cloud; mirrored clouds are refused, as nobody has embedded views of them.
         threads: Default: as many as there are cores.
         prefetch: Batches made ahead.
 

@@ -47,6 +47,9 @@ impl BatchStream {
             let shares: Result<Vec<DataShare>, _> = folders.iter().map(|folder| folder.parse()).collect();
             let mix = DatasetMix::open(&shares.map_err(raise)?).map_err(raise)?;
             let config = settings.loader_config();
+            if settings.teacher.is_some() {
+                config.augment.check_beside_teacher().map_err(raise)?;
+            }
             let split = config.split.clone();
             let open = |teacher: &TeacherSettings| TeacherCache::open_mix(&mix, &teacher.name, &[&split]);
             let teacher = settings.teacher.as_ref().map(open).transpose().map_err(raise)?;
@@ -150,7 +153,7 @@ impl BatchStream {
             let chosen = self.choose_views(cache, batch, at)?;
             for view in &chosen {
                 embeddings.extend_from_slice(view.embedding);
-                poses.extend_from_slice(view.pose);
+                poses.extend_from_slice(&view.turned_pose(batch.turns[at]));
                 histograms.extend_from_slice(view.histogram);
                 weights.push(1.0);
             }

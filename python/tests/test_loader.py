@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 
@@ -172,6 +173,27 @@ def test_masks_views_and_teachers_come_as_asked(prepared):
     assert batch["view_pixels"].shape == (8, 4 * 3 * 16 * 16) and batch["view_patches"].shape == (8, 6)
     assert batch["embeddings"].shape[:2] == (8, 2) and (np.asarray(batch["weights"]) == 1).all()
     assert np.abs(np.asarray(batch["embeddings"])).sum() > 0 and batch["poses"].shape == (8, 2, 8)
+
+
+def test_cameras_turn_with_clouds(prepared):
+    asked = {"teacher": {"name": "hog", "views": 2}}
+    still = batches(make(prepared, **asked), 1)[0]
+    turned = batches(make(prepared, augment={"rotate_up": 3.0, "per": "sample"}, **asked), 1)[0]
+    assert (np.asarray(still["embeddings"]) == np.asarray(turned["embeddings"])).all(), "the same views"
+    up = ["X", "Y", "Z"].index(json.load(open(os.path.join(prepared, "manifest.json")))["up_axis"].upper())
+    first, second = (up + 1) % 3, (up + 2) % 3
+
+    def angle(batch):
+        centers, poses = np.asarray(batch["centers"]), np.asarray(batch["poses"])
+        of_cloud = np.arctan2(centers[:, 0, second], centers[:, 0, first])
+        return of_cloud, np.arctan2(poses[..., 0], poses[..., 1])
+
+    (cloud, camera), (turned_cloud, turned_camera) = angle(still), angle(turned)
+    turns = np.exp(1j * (turned_cloud - cloud))
+    assert np.abs(turns - 1).min() > 1e-3
+    assert np.allclose(np.exp(1j * (turned_camera - camera)), turns[:, None], atol=1e-4)
+    with pytest.raises(ValueError, match="data.augment.mirror: expected no axis with a teacher"):
+        make(prepared, augment={"mirror": [True, False, False]}, **asked)
 
 
 def test_voxel_blocks_bring_counts_cells_and_edges(voxel_sets):

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use jepa3d_schemas::printable;
-use jepa3d_train::{export_encoder, export_encoder_file};
+use jepa3d_train::{NumberFormat, export_encoder, export_encoder_file};
 
 use super::{Conclusion, check_target, print, print_json};
 
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// embed and their kin take in place of a run.
     #[arg(long, value_name = "DIR|F.safetensors")]
     to: PathBuf,
+    /// Round the weights of F.safetensors to 16 bits (IEEE half): a file of half the size. They are widened where it is read.
+    #[arg(long)]
+    half: bool,
     /// Print what was written as JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -26,11 +29,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Conclusion> {
     if args.to.join("metrics.jsonl").exists() {
         bail!("--to {}: expected a folder for the encoder alone, found a run", args.to.display());
     }
+    let format = if args.half { NumberFormat::F16 } else { NumberFormat::F32 };
     let done = match args.to.extension().is_some_and(|kind| kind == "safetensors") {
         true => {
             check_target("--to", &args.to)?;
-            export_encoder_file(&args.run, &args.to)?
+            export_encoder_file(&args.run, &args.to, format)?
         }
+        false if args.half => bail!("--half: expected --to F.safetensors, found {}", args.to.display()),
         false => export_encoder(&args.run, &args.to)?,
     };
     if args.json {

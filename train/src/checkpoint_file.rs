@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use half::{bf16, f16};
 use jepa3d_schemas::{check_seal, read_regular, seal_safetensors, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Serialize;
@@ -31,6 +32,37 @@ impl StateEntry {
     /// A state under the key of its kind.
     pub(crate) fn new(key: &'static str, state: &impl Serialize) -> Self {
         Self { key, json: serde_json::to_string(state).expect("a state serialises") }
+    }
+}
+
+/// How a file holds numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NumberFormat {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to 11 bits, in half the bytes; for weights that nothing continues to train.
+    F16,
+}
+
+impl NumberFormat {
+    fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+        }
+    }
+
+    /// # Errors
+    /// Fails if a number does not fit.
+    fn to_bytes(self, path: &Path, name: &str, values: &[f32]) -> Result<Vec<u8>> {
+        if self == Self::F32 {
+            return Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect());
+        }
+        if let Some(found) = values.iter().find(|&&x| !f16::from_f32(x).is_finite()) {
+            return Err(not_a_checkpoint(path, format!("{name}: {found}, which 16 bits do not hold")));
+        }
+        Ok(values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect())
     }
 }
 
@@ -77,8 +109,16 @@ impl CheckpointCopy {
     /// # Errors
     /// Fails if it cannot be written; what was there before stays.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        self.write_as(path, NumberFormat::F32)
+    }
+
+    /// Writes the file with numbers of this format.
+    ///
+    /// # Errors
+    /// Fails if a number does not fit or the file cannot be written; what was there before stays.
+    pub(crate) fn write_as(&self, path: &Path, format: NumberFormat) -> Result<()> {
         let metadata = HashMap::from([(self.state.key.to_owned(), self.state.json.clone())]);
-        let file = serialize_tensors(path, &self.tensors, metadata)?;
+        let file = serialize_tensors(path, &self.tensors, format, metadata)?;
         Ok(write_atomically(path, &seal_safetensors(file))?)
     }
 }
@@ -103,18 +143,20 @@ pub(crate) fn write(
 pub(crate) fn serialize_tensors(
     path: &Path,
     tensors: &NamedTensors,
+    format: NumberFormat,
     metadata: HashMap<String, String>,
 ) -> Result<Vec<u8>> {
     let bytes: BTreeMap<&String, (Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, tensor)| {
             let dims = official_shape(name, tensor.dims.clone());
-            (name, (dims, tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+            Ok((name, (dims, format.to_bytes(path, name, &tensor.values)?)))
         })
-        .collect();
+        .collect::<Result<_>>()?;
+    let kind = format.dtype();
     let views = bytes
         .iter()
-        .map(|(name, (dims, bytes))| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
+        .map(|(name, (dims, bytes))| Ok((name.as_str(), TensorView::new(kind, dims.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| not_a_checkpoint(path, e))?;
     safetensors::serialize(views, Some(metadata)).map_err(|e| not_a_checkpoint(path, e))
@@ -163,17 +205,27 @@ pub(crate) fn parse_file(path: &Path, bytes: &[u8]) -> Result<CheckpointFile> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_a_checkpoint(path, e))?;
     let mut tensors = NamedTensors::new();
     for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 {
+        let Some(values) = widen(&view) else {
             continue; // counters of the official code
-        }
+        };
         let mut dims = view.shape().to_vec();
         if is_convolution(name) && dims.len() == 3 && dims[2] == 1 {
             dims.pop();
         }
-        let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         tensors.insert(name.to_owned(), HostTensor { dims, values });
     }
     Ok(CheckpointFile { tensors, states: metadata.metadata().clone().unwrap_or_default() })
+}
+
+/// The numbers of a tensor of 32 or 16 bits; `None` of another.
+fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let (words, halves) = (view.data().as_chunks::<4>().0, view.data().as_chunks::<2>().0);
+    match view.dtype() {
+        Dtype::F32 => Some(words.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+        Dtype::F16 => Some(halves.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()),
+        Dtype::BF16 => Some(halves.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()),
+        _ => None,
+    }
 }
 
 pub(crate) fn not_a_checkpoint(path: &Path, reason: impl ToString) -> Error {

@@ -157,9 +157,9 @@ impl PretrainConfig {
     }
 
     fn check_sizes(&self) -> Result<()> {
+        self.run.check()?;
         let (d, m, p) = (&self.data, &self.model, &self.predictor);
         let bounds = [
-            BoundedCount::new("run.epochs", self.run.epochs as usize, 1, 1 << 20),
             BoundedCount::new("data.groups", d.groups, 2, 1 << 16),
             BoundedCount::new("data.group_size", d.group_size, 1, 1 << 12),
             BoundedCount::new("data.threads", d.threads, 0, 256),
@@ -270,14 +270,14 @@ impl PretrainConfig {
         self.check_views()
     }
 
-    /// What is said about views of a teacher, whose cameras do not move with a cloud.
+    /// What is said about views of a teacher, whose cameras turn with a cloud.
     fn check_views(&self) -> Result<()> {
         for (key, found) in [("teacher.width", self.teacher.width), ("cross.views", self.cross.views)] {
             if !(1..=1 << 14).contains(&found) {
                 return Err(out_of_range(key, "1 to 16384", found));
             }
         }
-        self.check_cameras()
+        Ok(self.data.augment.check_beside_teacher()?)
     }
 
     fn check_hybrid(&self) -> Result<()> {
@@ -316,14 +316,9 @@ impl PretrainConfig {
                 return Err(out_of_range(key, expected, "another"));
             }
         }
-        self.check_cameras()
-    }
-
-    /// Cameras do not move with a cloud.
-    fn check_cameras(&self) -> Result<()> {
         let augment = &self.data.augment;
         if augment.rotate_up != 0.0 || augment.mirror.contains(&true) {
-            let expected = "no rotation and no mirror: cameras would not turn along";
+            let expected = "no rotation and no mirror: nothing tells the trunk how its image turned";
             return Err(out_of_range("data.augment", expected, "a rotation or a mirror"));
         }
         Ok(())

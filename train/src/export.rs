@@ -15,7 +15,7 @@ use jepa3d_schemas::write_atomically;
 use serde::Serialize;
 
 use crate::checkpoint::{Checkpoint, CheckpointCopy, RunState, find_checkpoint, read};
-use crate::checkpoint_file::serialize_tensors;
+use crate::checkpoint_file::{NumberFormat, serialize_tensors};
 use crate::config::{Pooling, PretrainConfig};
 use crate::encoder_input::LearnedInput;
 use crate::encoder_part::{is_of_pretrained_encoder, rename_encoder};
@@ -92,7 +92,7 @@ fn write_folder(to: &Path, weights: &NamedTensors, card: &ModelCard<'_>) -> Resu
     std::fs::create_dir_all(to).map_err(|e| Error::io(to, e))?;
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let path = to.join(WEIGHTS);
-    write_atomically(&path, &serialize_tensors(&path, weights, metadata)?)?;
+    write_atomically(&path, &serialize_tensors(&path, weights, NumberFormat::F32, metadata)?)?;
     write_atomically(&to.join(CARD), card.to_markdown().as_bytes())?;
     let json = serde_json::to_string_pretty(card.config).expect("a config serialises");
     // Last: where it is, the others are.
@@ -102,8 +102,8 @@ fn write_folder(to: &Path, weights: &NamedTensors, card: &ModelCard<'_>) -> Resu
 /// The file of an encoder alone, which the commands take in place of a run.
 ///
 /// # Errors
-/// Fails as [`export_encoder`] does, or if the checkpoint does not say what it was trained with.
-pub fn export_encoder_file(run: &Path, to: &Path) -> Result<EncoderExport> {
+/// Fails as [`export_encoder`] does, if the checkpoint does not say what it was trained with, or a number does not fit the format.
+pub fn export_encoder_file(run: &Path, to: &Path, format: NumberFormat) -> Result<EncoderExport> {
     let file = find_checkpoint(run)?;
     let checkpoint = read(&file)?;
     let state = checkpoint.state(&file)?.clone();
@@ -117,7 +117,7 @@ pub fn export_encoder_file(run: &Path, to: &Path) -> Result<EncoderExport> {
     // What monitors remember is of no use without the run.
     let (alarms, first_position) = (BTreeMap::new(), None);
     let state = RunState { encoder_only: true, best: None, alarms, first_position, ..state };
-    CheckpointCopy::of_tensors(tensors, state.entry()).write(to)?;
+    CheckpointCopy::of_tensors(tensors, state.entry()).write_as(to, format)?;
     let (folder, source) = (to.to_owned(), file.display().to_string());
     Ok(EncoderExport { folder, tensors: count, parameters: numbers, source })
 }

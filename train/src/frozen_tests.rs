@@ -5,6 +5,7 @@ use jepa3d_loader::{BatchKey, PatchPlaces, draw_masks};
 use jepa3d_schemas::Draws;
 
 use crate::checkpoint::{LAST_FILE, RunState, write};
+use crate::checkpoint_file::NumberFormat;
 use crate::config::PretrainConfig;
 use crate::export::export_encoder_file;
 use crate::frozen::FrozenEncoder;
@@ -48,7 +49,7 @@ fn an_encoder_alone_makes_the_features_of_its_run_and_is_no_run() {
     }
     let (whole, alone) = (folder.path().join(LAST_FILE), folder.path().join("alone.safetensors"));
     write(&whole, &parameters, None, &state(&config).entry()).unwrap();
-    let made = export_encoder_file(&whole, &alone).unwrap();
+    let made = export_encoder_file(&whole, &alone, NumberFormat::F32).unwrap();
     assert!(
         made.parameters > 0
             && std::fs::metadata(&alone).unwrap().len() < std::fs::metadata(&whole).unwrap().len()
@@ -68,9 +69,38 @@ fn an_encoder_alone_makes_the_features_of_its_run_and_is_no_run() {
     assert_eq!(features(encoder.extractor().model), features(&model));
     // Given away once more it is the same file, and what trains on needs more.
     let again = folder.path().join("again.safetensors");
-    export_encoder_file(&alone, &again).unwrap();
+    export_encoder_file(&alone, &again, NumberFormat::F32).unwrap();
     assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&alone).unwrap());
     assert!(!is_shipped(&alone));
+    // In half the bytes its features are nearly the same, and nothing more is lost when it is given away once more.
+    let half = folder.path().join("half.safetensors");
+    export_encoder_file(&alone, &half, NumberFormat::F16).unwrap();
+    let lengths = [&alone, &half].map(|file| std::fs::metadata(file).unwrap().len() as f64);
+    let numbers = made.parameters as f64;
+    assert!(
+        (lengths[0] - lengths[1] - 2.0 * numbers).abs() < 0.1 * numbers,
+        "{lengths:?}, {numbers} numbers"
+    );
+    let (want, found) =
+        (features(&model), features(FrozenEncoder::open(&half, None, "cpu").unwrap().extractor().model));
+    let errors: Vec<f32> = want.iter().zip(&found).map(|(a, b)| (a - b).abs()).collect();
+    assert!(errors.iter().all(|&e| e < 2e-2) && errors.iter().any(|&e| e > 0.0), "{errors:?}");
+    export_encoder_file(&half, &again, NumberFormat::F16).unwrap();
+    assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&half).unwrap());
+}
+
+#[test]
+fn weights_that_half_the_bits_do_not_hold_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config: PretrainConfig = toml::from_str(TINY).unwrap();
+    let (_, parameters) = PretrainModel::new(&config, &Device::Cpu).unwrap();
+    let weight = parameters.all().iter().find(|p| p.name.starts_with("student.")).unwrap();
+    weight.var.set(&(weight.var.ones_like().unwrap() * 7e4).unwrap()).unwrap();
+    let (whole, half) = (folder.path().join(LAST_FILE), folder.path().join("half.safetensors"));
+    write(&whole, &parameters, None, &state(&config).entry()).unwrap();
+    let error = export_encoder_file(&whole, &half, NumberFormat::F16).unwrap_err().to_string();
+    assert!(error.contains(&format!("{}: 70000, which 16 bits do not hold", weight.name)), "{error}");
+    assert!(!half.exists());
 }
 
 #[test]

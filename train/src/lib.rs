@@ -42,6 +42,7 @@ mod loader_threads;
 mod metrics;
 mod models;
 mod monitor;
+mod newest_checkpoint;
 mod nn;
 mod optim;
 mod parallel;
@@ -63,6 +64,7 @@ mod trainer;
 mod turned_features;
 
 pub use checkpoint::{BEST_FILE, LAST_FILE};
+pub use checkpoint_file::NumberFormat;
 pub use config::{
     CrossConfig, DataConfig, EmaConfig, EmaShape, FeatureConfig, HybridConfig, LossConfig, LossKind, Method,
     ModelConfig, MonitorConfig, OptimConfig, OverTurns, Pooling, PositionKind, PredictorConfig,

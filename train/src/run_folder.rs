@@ -13,10 +13,11 @@ use crate::error::{Error, Result};
 const LOCK_FILE: &str = ".lock";
 
 /// Settings that may differ when a run is continued: they change no parameter.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "run.max_steps",
     "run.stop_after",
     "run.checkpoint_every",
+    "run.checkpoint_seconds",
     "run.keep",
     "monitor.print_every",
     "monitor.abort_on_collapse",

@@ -278,7 +278,7 @@ impl StepInputs {
         let mut rows = ViewTargetRows::default();
         for at in 0..b {
             let chosen = self.choose_views(teacher, batch, at)?;
-            chosen.iter().for_each(|view| rows.push(view));
+            chosen.iter().for_each(|view| rows.push(view, batch.turns[at]));
             (chosen.len()..count).for_each(|_| rows.push_nothing(width));
         }
         let tensor = |values: Vec<f32>, numbers: usize| -> Result<Tensor> {
@@ -332,9 +332,9 @@ struct ViewTargetRows {
 }
 
 impl ViewTargetRows {
-    fn push(&mut self, view: &CachedView<'_>) {
+    fn push(&mut self, view: &CachedView<'_>, turn: f64) {
         self.embeddings.extend_from_slice(view.embedding);
-        self.poses.extend_from_slice(view.pose);
+        self.poses.extend_from_slice(&view.turned_pose(turn));
         self.histograms.extend_from_slice(view.histogram);
         self.weights.push(1.0);
     }

@@ -19,6 +19,7 @@ use crate::loader_threads::settle_threads;
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::models::PretrainModel;
 use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
+use crate::newest_checkpoint::NewestCheckpoint;
 use crate::nn::{ForwardPass, Parameter, Parameters};
 use crate::optim::{AdamW, ParameterGradients, UpdateSummary};
 use crate::parallel::{DeviceSum, PartGroup, Processes};
@@ -53,8 +54,7 @@ pub struct Trainer {
     stages: Stages,
     /// Steps done.
     step: u64,
-    /// Step of the newest checkpoint, which is written or about to be.
-    saved: Option<u64>,
+    newest: NewestCheckpoint,
     /// Clouds that are handed out.
     shown: Option<SamplePlan>,
 }
@@ -104,8 +104,8 @@ impl Trainer {
             monitors = checkpoint.restore(&folder.last(), &parameters, &mut optimizer, updates)?;
         }
         let average = MovingAverage::start(&parameters, &mut optimizer, precision)?;
-        let saved = (step > 0).then_some(step);
-        let metrics = open_record(&folder, &config, saved, group)?;
+        let newest = NewestCheckpoint::begin(step);
+        let metrics = open_record(&folder, &config, newest.step, group)?;
         let evaluation = OnlineEvaluation::new(&config, mix.labelled(), &device, monitors)?;
         if config.model.calibrate && step == 0 {
             evaluation.subset.calibrate(&model)?;
@@ -125,7 +125,7 @@ impl Trainer {
             evaluation,
             stages,
             step,
-            saved,
+            newest,
             shown,
             writer: CheckpointWriter::start(),
         })
@@ -276,7 +276,7 @@ impl Trainer {
             0 => per_epoch,
             steps => steps,
         };
-        if self.step.is_multiple_of(every) && !is_last {
+        if self.step.is_multiple_of(every) && !is_last && self.is_old_enough()? {
             self.save(report)?;
         }
         Ok(())

@@ -98,6 +98,21 @@ impl Augment {
         Ok(())
     }
 
+    /// Checks that a teacher's embeddings of stored views are still of the changed clouds: cameras turn along, but nobody has
+    /// embedded views of mirrored ones.
+    ///
+    /// # Errors
+    /// Fails if an axis is mirrored.
+    pub fn check_beside_teacher(&self) -> Result<()> {
+        match self.mirror.contains(&true) {
+            false => Ok(()),
+            true => {
+                let expected = "no axis with a teacher, who has seen no view of a mirrored cloud";
+                Err(out_of_range("data.augment.mirror", expected, format!("{:?}", self.mirror)))
+            }
+        }
+    }
+
     /// Whether nothing changes.
     pub(crate) fn is_identity(&self) -> bool {
         *self == Self { per: self.per, ..Self::default() }
@@ -113,7 +128,7 @@ impl Augment {
         let moved = [(); 3].map(|()| draws.range(-self.translate, self.translate) as f32);
         let rotation = rotate_about(up, turn);
         let matrix = [0, 1, 2].map(|i| rotation[i].map(|x| (sign[i] * uniform * x) as f32));
-        CloudChange { scale, normalize: self.normalize, matrix, moved, jitter: self.jitter }
+        CloudChange { scale, normalize: self.normalize, turn, matrix, moved, jitter: self.jitter }
     }
 }
 
@@ -147,6 +162,8 @@ pub(crate) fn rotate_about(up: UpAxis, angle: f64) -> [[f64; 3]; 3] {
 pub(crate) struct CloudChange {
     scale: [f32; 3],
     normalize: bool,
+    /// Radians about the dataset's up axis, as they are in `matrix`.
+    turn: f64,
     matrix: [[f32; 3]; 3],
     moved: [f32; 3],
     jitter: f64,
@@ -184,6 +201,11 @@ impl CloudChange {
             }
         }
         self.place(points, draws);
+    }
+
+    /// How far the cloud turns about the dataset's up axis: radians, counter-clockwise seen from its tip.
+    pub(crate) fn turn(&self) -> f64 {
+        self.turn
     }
 
     /// Whether mean and largest norm are brought to those of the unit sphere.

@@ -31,6 +31,9 @@ pub struct Batch {
     /// What tells the draws of each sample from others, where an epoch shows samples several times or of several sets: the
     /// id, which set, which time; else empty, and the ids serve.
     pub(crate) keys: Vec<String>,
+    /// `[B]` radians that each cloud was turned by about its dataset's up axis, counter-clockwise seen from its tip. What else was
+    /// drawn (mirroring, for one) is not in it.
+    pub turns: Vec<f64>,
     /// One view of every sample, where the method reads views.
     pub views: Option<BatchViews>,
     /// Points of every sample with their labels, where they are asked for.
@@ -135,6 +138,7 @@ impl Batch {
         self.labels.clear();
         self.sets.clear();
         self.keys.clear();
+        self.turns.clear();
         // Every value is overwritten, so those of a recycled batch may stay.
         self.patches.resize(rows * groups * size * 3, 0.0);
         self.centers.resize(rows * groups * 3, 0.0);

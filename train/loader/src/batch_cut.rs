@@ -53,6 +53,7 @@ impl Batch {
             centers: part.cut(&self.centers),
             counts: self.counts.as_ref().map(|all| part.cut(all)),
             keys: part.cut(&self.keys),
+            turns: part.cut(&self.turns),
             views: self.views.as_ref().map(|views| part.cut_views(views)),
             points: None,
             cells: self.cells.as_ref().map(|all| part.cut(all)),
@@ -76,6 +77,7 @@ mod tests {
             sample_ids: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
             labels: vec![Some(0), None, Some(2), Some(3)],
             sets: vec![0; 4],
+            turns: vec![0.1, 0.2, 0.3, 0.4],
             patches: (0..4 * 2 * 3 * 3).map(|x| x as f32).collect(),
             centers: (0..4 * 2 * 3).map(|x| x as f32).collect(),
             edges: Some(vec![1.0, 2.0, 3.0, 4.0]),
@@ -90,6 +92,7 @@ mod tests {
             (parts[1].keys(), parts[1].labels[0], parts[1].rows),
             (&batch.sample_ids[2..], Some(2), 2)
         );
+        assert_eq!(parts[1].turns, [0.3, 0.4]);
         assert!(parts.iter().all(|part| (part.number, part.epoch, part.groups) == (7, 2, 2)));
         assert_eq!(batch.cut(1)[0], batch);
     }

@@ -28,6 +28,22 @@ pub struct CachedView<'a> {
     pub histogram: &'a [f32],
 }
 
+impl CachedView<'_> {
+    /// Its pose beside a cloud that was turned by so many radians about the vertical ([`crate::Batch::turns`]): a camera that turned along
+    /// takes the same image, so the embedding is still right. A mirrored cloud has no such camera.
+    pub fn turned_pose(&self, turn: f64) -> [f32; POSE_NUMBERS] {
+        let mut pose = [0.0; POSE_NUMBERS];
+        pose.copy_from_slice(self.pose);
+        if turn != 0.0 {
+            let (sin, cos) = (libm::sin(turn), libm::cos(turn));
+            let [sin_azimuth, cos_azimuth] = [pose[0], pose[1]].map(f64::from);
+            pose[0] = (sin_azimuth * cos + cos_azimuth * sin) as f32;
+            pose[1] = (cos_azimuth * cos - sin_azimuth * sin) as f32;
+        }
+        pose
+    }
+}
+
 /// All embeddings of some splits, in memory: 4 bytes a number.
 #[derive(Debug)]
 pub struct TeacherCache {

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::range::{BoundedCount, out_of_range};
+use crate::error::Result;
+
 /// What the factors of matrix products are rounded to in training; parameters, sums, norms, losses and the optimiser are `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -34,6 +37,10 @@ pub struct TrainRunConfig {
     pub stop_after: u64,
     /// Steps between checkpoints (0: one an epoch).
     pub checkpoint_every: u64,
+    /// A checkpoint is put off to the next one that is due while the newest is younger than so many seconds (0: never), which is
+    /// for runs whose epochs take seconds and whose checkpoints are large. What is trained does not depend on it.
+    #[serde(skip_serializing_if = "super::range::is_nothing")]
+    pub checkpoint_seconds: f64,
     /// Checkpoints that are kept besides `last` and `best`.
     pub keep: usize,
     /// `"f32"` or `"bf16"`: what the factors of matrix products are rounded to. Left out: f32.
@@ -41,10 +48,34 @@ pub struct TrainRunConfig {
     pub precision: ProductPrecision,
 }
 
+impl TrainRunConfig {
+    /// Checks the numbers that no other setting decides about.
+    ///
+    /// # Errors
+    /// Fails if one is out of range; the error names it.
+    pub(crate) fn check(&self) -> Result<()> {
+        BoundedCount::new("run.epochs", self.epochs as usize, 1, 1 << 20).check()?;
+        let seconds = self.checkpoint_seconds;
+        match seconds.is_finite() && seconds >= 0.0 {
+            true => Ok(()),
+            false => Err(out_of_range("run.checkpoint_seconds", "a finite number of at least 0", seconds)),
+        }
+    }
+}
+
 impl Default for TrainRunConfig {
     fn default() -> Self {
         let precision = ProductPrecision::F32;
-        Self { seed: 1, epochs: 300, max_steps: 0, stop_after: 0, checkpoint_every: 0, keep: 0, precision }
+        Self {
+            seed: 1,
+            epochs: 300,
+            max_steps: 0,
+            stop_after: 0,
+            checkpoint_every: 0,
+            checkpoint_seconds: 0.0,
+            keep: 0,
+            precision,
+        }
     }
 }
 
@@ -89,5 +120,21 @@ impl Default for MonitorConfig {
             patience: 3,
             abort_on_collapse: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_no_negative_time_old() {
+        for (seconds, is_right) in [(0.0, true), (60.0, true), (-1.0, false), (f64::NAN, false)] {
+            let found = TrainRunConfig { checkpoint_seconds: seconds, ..TrainRunConfig::default() }.check();
+            assert_eq!(found.is_ok(), is_right, "{seconds}");
+        }
+        let wrong = TrainRunConfig { checkpoint_seconds: -1.0, ..TrainRunConfig::default() }.check();
+        let want = "run.checkpoint_seconds: expected a finite number of at least 0, found -1";
+        assert!(wrong.unwrap_err().to_string().contains(want));
     }
 }

@@ -192,8 +192,8 @@ impl DownstreamConfig {
     /// # Errors
     /// Fails if one is not; the error names key, expected and found.
     pub fn check(&self) -> Result<()> {
+        self.run.check()?;
         let bounds = [
-            BoundedCount::new("run.epochs", self.run.epochs as usize, 1, 1 << 20),
             BoundedCount::new("optim.batch", self.optim.batch, 2, 1 << 16),
             BoundedCount::new("optim.accumulate", self.optim.accumulate, 1, 1 << 12),
             BoundedCount::new("head.hidden", self.head.hidden, 1, 1 << 14),

@@ -19,6 +19,7 @@ use crate::config::BatchPlan;
 use crate::error::Result;
 use crate::metrics::{MetricsWriter, Scalars};
 use crate::monitor::BestProbe;
+use crate::newest_checkpoint::NewestCheckpoint;
 use crate::nn::{ForwardPass, Parameter, Parameters};
 use crate::optim::{AdamW, ParameterGradients, StepPlace};
 use crate::precision::PassPrecision;
@@ -58,8 +59,7 @@ pub(crate) struct DownstreamLoop<M> {
     length: ScheduleLength,
     thaw: ThawPlan,
     state: DownstreamState,
-    /// Step of the newest checkpoint.
-    saved: Option<u64>,
+    newest: NewestCheckpoint,
     plan: Option<SamplePlan>,
     /// Clouds of the step that was made last.
     shown: Option<Box<TrainedSamples>>,
@@ -103,8 +103,8 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
         };
         let first = state.step * config.optim.accumulate as u64;
         let loader = Loader::start(&dataset, model.loader_config(config.data.loader_config(plan)), first)?;
-        let saved = (state.step > 0).then_some(state.step);
-        let metrics = MetricsWriter::open(&folder.path, saved)?;
+        let newest = NewestCheckpoint::begin(state.step);
+        let metrics = MetricsWriter::open(&folder.path, newest.step)?;
         Ok(Self {
             config,
             dataset,
@@ -118,7 +118,7 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
             length,
             thaw,
             state,
-            saved,
+            newest,
             plan: shown,
             shown: None,
             precision,
@@ -148,7 +148,8 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
                 self.save(report)?;
                 return Ok(RunOutcome::Stopped);
             }
-            if self.state.step.is_multiple_of(self.checkpoint_every()) {
+            let is_due = self.state.step.is_multiple_of(self.checkpoint_every());
+            if is_due && self.newest.is_old_enough(&self.config.run) {
                 self.save(report)?;
             }
         }
@@ -167,7 +168,7 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
             step,
             done: step,
             loss: gradients.loss,
-            saved: self.saved,
+            saved: self.newest.step,
         };
         let share = |p: &Parameter| self.config.tuning.rate_of(p);
         let updated = self.optimizer.step(&self.parameters, &gradients.gradients, at, share)?;
@@ -254,12 +255,12 @@ impl<M: DownstreamModel> DownstreamLoop<M> {
     }
 
     fn save(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
-        if self.saved == Some(self.state.step) {
+        if self.newest.step == Some(self.state.step) {
             return Ok(());
         }
         self.metrics.flush()?;
         write(&self.folder.last(), &self.parameters, Some(&self.optimizer), &self.state.entry())?;
-        self.saved = Some(self.state.step);
+        self.newest.replace(self.state.step);
         report(Event::Checkpoint(self.state.step));
         Ok(())
     }

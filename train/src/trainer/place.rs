@@ -15,7 +15,7 @@ impl Trainer {
     /// Of the next update, of a step with this loss.
     pub(super) fn step_place(&self, loss: f64) -> StepPlace {
         let StagePlace { stage, length, step } = self.place();
-        let (warms_up, done, saved) = (stage == Stage::Encoder, self.step, self.saved);
+        let (warms_up, done, saved) = (stage == Stage::Encoder, self.step, self.newest.step);
         StepPlace { length, warms_up, step, done, loss, saved }
     }
 

@@ -114,6 +114,24 @@ fn difference(found: &[u8], want: &[u8]) -> String {
 }
 
 #[test]
+fn checkpoints_that_would_come_too_soon_are_left_out() {
+    let place = TrainerFixture::new();
+    let checkpoints = |name: &str, sets: &[&str]| {
+        let (_, events) = events_of(&mut place.trainer(name, false, sets).unwrap()).unwrap();
+        let steps = events.into_iter().filter_map(|event| match event {
+            Event::Checkpoint(step) => Some(step),
+            _ => None,
+        });
+        steps.collect::<Vec<u64>>()
+    };
+    let each_epoch = checkpoints("often", &[]);
+    let at_the_end = checkpoints("rarely", &["run.checkpoint_seconds=1e6"]);
+    assert!(each_epoch.len() > 1, "{each_epoch:?}");
+    assert_eq!(at_the_end, each_epoch[each_epoch.len() - 1..]);
+    assert_eq!(checkpoints("always", &["run.checkpoint_seconds=1e-9"]), each_epoch);
+}
+
+#[test]
 fn steps_after_a_checkpoint_are_repeated_alike() {
     let place = TrainerFixture::new();
     place.run("straight", false, DROPOUT);

@@ -11,14 +11,12 @@ impl Trainer {
     /// Has a checkpoint written of this step; tells which have been.
     pub(super) fn save(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
         self.writer.poll()?.into_iter().for_each(|step| report(Event::Checkpoint(step)));
-        if self.saved == Some(self.step) {
+        if self.newest.step == Some(self.step) {
             return Ok(());
         }
         self.check_alike()?;
-        let Some(metrics) = &mut self.metrics else {
-            self.saved = Some(self.step);
-            return Ok(());
-        };
+        self.newest.replace(self.step);
+        let Some(metrics) = &mut self.metrics else { return Ok(()) };
         metrics.flush()?;
         let (copy, last, keep) = (self.copy(true)?, self.folder.last(), self.config.run.keep);
         let (numbered, folder) = (self.folder.numbered(self.step), self.folder.path.clone());
@@ -30,8 +28,13 @@ impl Trainer {
             }
             Ok(())
         });
-        self.saved = Some(self.step);
         Ok(())
+    }
+
+    /// Whether a checkpoint that is due is written: by the clock of the first process, for all of them.
+    pub(super) fn is_old_enough(&self) -> Result<bool> {
+        let own = u8::from(self.newest.is_old_enough(&self.config.run));
+        Ok(self.group.gather_bytes(&[own])?.first() == Some(&1))
     }
 
     /// What a checkpoint of this step holds.

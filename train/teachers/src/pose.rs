@@ -62,6 +62,8 @@ pub(crate) fn measure_pose(camera: &Camera, up: UpAxis) -> [f32; POSE_NUMBERS] {
 
 #[cfg(test)]
 mod tests {
+    use jepa3d_loader::CachedView;
+
     use super::*;
 
     /// A camera at (azimuth, elevation) that looks back at the origin from `distance`, rolled; built from its
@@ -119,6 +121,38 @@ mod tests {
         assert!((seen[2] - 1.0).abs() < 1e-12, "{seen:?}");
         // Up in the world is up in the image.
         assert!(camera.project([0.0, 0.5, 0.0])[1] < 112.0);
+    }
+
+    #[test]
+    fn a_camera_that_turns_with_a_cloud_has_the_turned_pose() {
+        for up in [UpAxis::X, UpAxis::Y, UpAxis::Z] {
+            for (angles, turn) in [([0.7, 0.4, 2.0], 1.3), ([-2.0, -1.2, 0.0], -2.9), ([3.0, 0.0, -0.5], 0.2)]
+            {
+                let camera = looking_back(up, angles, 2.5);
+                let mut rows = camera.rows();
+                for r in 0..3 {
+                    // A point p of the cloud went to turned(p), which the turned camera sees where the first saw p.
+                    let axis = turned(up, turn, [rows[4 * r], rows[4 * r + 1], rows[4 * r + 2]]);
+                    rows[4 * r..4 * r + 3].copy_from_slice(&axis);
+                }
+                let along = Camera { camera_from_world: Camera::affine_from_rows(&rows), ..camera.clone() };
+                let (p, q) = ([0.1, -0.2, 0.3], turned(up, turn, [0.1, -0.2, 0.3]));
+                let (seen, again) = (camera.project(p), along.project(q));
+                assert!(seen.iter().zip(again).all(|(a, b)| (a - b).abs() < 1e-9), "{seen:?} {again:?}");
+                let pose = measure_pose(&camera, up);
+                let cached = CachedView { view: 0, valid: true, embedding: &[], pose: &pose, histogram: &[] };
+                let (want, found) = (measure_pose(&along, up), cached.turned_pose(turn));
+                assert!(want.iter().zip(found).all(|(a, b)| (a - b).abs() < 1e-6), "{want:?} {found:?}");
+            }
+        }
+    }
+
+    /// `v` turned about `up` by `angle`, counter-clockwise seen from its tip (Rodrigues).
+    fn turned(up: UpAxis, angle: f64, v: Vector) -> Vector {
+        let CloudAxes { up, .. } = axes(up);
+        let (sin, cos) = angle.sin_cos();
+        let (aside, along) = (cross(up, v), dot(up, v) * (1.0 - cos));
+        std::array::from_fn(|i| v[i] * cos + aside[i] * sin + up[i] * along)
     }
 
     #[test]

@@ -231,6 +231,7 @@ impl BatchMaker {
             let change = shared.unwrap_or_else(|| self.samples.patches.draw_change(key.draws("augment")));
             self.samples.add(&EpochSample { group, row, key }, &change, scratch, batch)?;
             batch.sets.push(part as u32);
+            batch.turns.push(change.turn());
             if self.has_keys {
                 batch.keys.push(id.into_owned());
             }

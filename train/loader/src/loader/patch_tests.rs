@@ -9,7 +9,8 @@ use jepa3d_schemas::Draws;
 
 use super::tests::{cloud, config, dataset, samples, stored, take};
 use super::{Loader, LoaderConfig};
-use crate::augment::{Augment, Per};
+use crate::augment::{Augment, Per, rotate_about};
+use crate::batch::Batch;
 use crate::dataset::PreparedDataset;
 use crate::patch_source::PatchesFrom;
 
@@ -47,6 +48,30 @@ pub(super) fn farthest(points: &[[f32; 3]], count: usize, start: usize) -> Vec<u
         chosen.push(best.max_by(|&i, &j| distance(&points[i]).total_cmp(&distance(&points[j]))).unwrap());
     }
     chosen
+}
+
+#[test]
+fn a_batch_says_how_far_each_cloud_turned() {
+    let (_folder, dataset) = dataset(4);
+    for per in [Per::Batch, Per::Sample] {
+        let augment = Augment { per, rotate_up: 3.0, translate: 0.1, ..Augment::default() };
+        let still = take(&dataset, LoaderConfig { augment: Augment::default(), ..config() }, 5, 1).remove(0);
+        let turned = take(&dataset, LoaderConfig { augment, ..config() }, 5, 1).remove(0);
+        assert_eq!(still.turns, vec![0.0; still.rows]);
+        assert_eq!(turned.turns.len(), turned.rows);
+        let size = turned.patches.len() / turned.rows;
+        for (row, &turn) in turned.turns.iter().enumerate() {
+            assert!(turn != 0.0 && turn.abs() <= 3.0);
+            let m = rotate_about(dataset.up_axis(), turn);
+            let patches = |batch: &Batch| batch.patches[row * size..][..size].as_chunks::<3>().0.to_vec();
+            for (p, q) in patches(&still).iter().zip(patches(&turned)) {
+                for (axis, row) in m.iter().enumerate() {
+                    let want: f64 = row.iter().zip(p).map(|(a, &b)| a * f64::from(b)).sum();
+                    assert!((want - f64::from(q[axis])).abs() < 1e-6, "{turn}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
