@@ -51,15 +51,17 @@ WEIGHTS = $(OUT)/weights
 SEED ?= 2
 CARRIED = train/weights/jepa3d-s.safetensors
 BF16 ?= $(if $(shell grep -m 1 -o amx_bf16 /proc/cpuinfo 2>/dev/null),--bf16,--emulate-bf16)
-STORED = --set cloud.points=2048 --set groups.groupings=1
+STORED = --set cloud.points=2048 --set groups.groupings=1 --set views.size=112 --set views.depth=false
 PROCEDURAL = --data $(WEIGHTS)/programs --data $(WEIGHTS)/synthetic:0.75
 procedural: build
 	$(JEPA3D) prepare programs --out $(WEIGHTS)/programs --set dataset.count=12000 $(STORED)
-	$(JEPA3D) prepare synthetic --out $(WEIGHTS)/synthetic --set dataset.count=8000 $(STORED)
+	$(JEPA3D) prepare synthetic-views --out $(WEIGHTS)/synthetic --set dataset.count=8000 $(STORED)
+	$(JEPA3D) teacher $(WEIGHTS)/programs --teacher hog
+	$(JEPA3D) teacher $(WEIGHTS)/synthetic --teacher hog
 weights: procedural
 	$(JEPA3D) pretrain jepa3d-s $(PROCEDURAL) --out $(WEIGHTS)/seed-$(SEED) \
 		--resume --set run.seed=$(SEED) --set monitor.print_every=100 $(BF16)
-	$(JEPA3D) export $(WEIGHTS)/seed-$(SEED) --to $(WEIGHTS)/jepa3d-s-$(SEED).safetensors
+	$(JEPA3D) export $(WEIGHTS)/seed-$(SEED) --half --to $(WEIGHTS)/jepa3d-s-$(SEED).safetensors
 	@cmp $(CARRIED) $(WEIGHTS)/jepa3d-s-$(SEED).safetensors && echo "the same bytes as $(CARRIED)"
 
 # What that encoder owes to what: configs/ablate/jepa3d-s-recipe.toml, three quarters of an hour of a core with each line on corrupted clouds.

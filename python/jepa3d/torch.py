@@ -52,7 +52,8 @@ class PointFeatures(NamedTuple):
     #: ``[B, G, D]``: one feature a patch, after the final norm.
     tokens: Tensor
     #: ``[B, 2 D]`` (``pooling="max-mean"``: maximum, then mean over tokens; ``"mean-std"``: mean, then standard deviation) or
-    #: ``[B, D]`` (``"mean"``); with several turns the mean over them, then the magnitudes of their first harmonics, or their maximum and minimum.
+    #: ``[B, D]`` (``"mean"``); with several turns the mean over them, then the magnitudes of their first harmonics (of all numbers or every
+    #: fourth), or their maximum and minimum.
     pooled: Tensor
     #: The blocks asked for, each ``[B, G, D]`` before the final norm.
     depths: tuple[Tensor, ...]
@@ -208,7 +209,8 @@ class PointEncoder(nn.Module):
         self.point_modality = nn.Parameter(torch.zeros(1, 1, width)) if config["modality"] else None
         self.whole_head: nn.Module | None = None
         if (hidden := config.get("whole")) is not None:
-            look, made = 2 * width, 2 * width * _count_parts(config.get("features", {}))
+            look = 2 * width
+            made = _count_joined(config.get("features", {}), look)
             inputs, outputs = (look + made, made) if self._answers_turns else (look, look)
             self.whole_head = nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
         self.card = ""
@@ -431,12 +433,16 @@ def _root(squares: Tensor) -> Tensor:
     return squares.clamp_min(1e-20).sqrt()
 
 
-def _count_parts(features: dict[str, Any]) -> int:
-    """How many times as many numbers ``_join_turns`` gives as there are of one turn."""
-    turns = features.get("turns", 1)
+def _count_joined(features: dict[str, Any], look: int) -> int:
+    """How many numbers ``_join_turns`` gives where one turn gives ``look``."""
+    turns, over_turns = features.get("turns", 1), features.get("over_turns", "harmonics")
     if turns == 1:
-        return 1
-    return 3 if features.get("over_turns") == "extremes" else 1 + _count_harmonics(turns)
+        return look
+    return 3 * look if over_turns == "extremes" else look + _count_harmonics(turns) * -(-look // _HARMONICS_EVERY[over_turns])
+
+
+#: Of which features there are harmonics: of every so many.
+_HARMONICS_EVERY = {"harmonics": 1, "few-harmonics": 4}
 
 
 def _count_harmonics(turns: int) -> int:
@@ -452,8 +458,9 @@ def _join_turns(pooled: list[Tensor], over_turns: str) -> Tensor:
     parts = [rows.mean(0)]
     if over_turns == "extremes":
         return torch.cat([*parts, rows.amax(0), rows.amin(0)], dim=1)
-    if over_turns != "harmonics":
-        raise ValueError(f"features.over_turns: expected \"harmonics\" or \"extremes\", found {over_turns!r}")
+    if over_turns not in _HARMONICS_EVERY:
+        raise ValueError(f"features.over_turns: expected {', '.join(_HARMONICS_EVERY)} or extremes, found {over_turns}")
+    rows = rows[..., :: _HARMONICS_EVERY[over_turns]]
     for number in range(1, _count_harmonics(turns) + 1):
         angle = 2 * math.pi * number * torch.arange(turns, device=rows.device, dtype=rows.dtype)[:, None, None] / turns
         real, imaginary = (rows * angle.cos()).mean(0), (rows * angle.sin()).mean(0)

@@ -61,7 +61,10 @@ def stored_patches(data: str) -> tuple[torch.Tensor, torch.Tensor]:
     return patches - centers[:, :, None], centers
 
 
-@pytest.mark.parametrize("over_turns", ["harmonics", "extremes"])
+JOINED = {"harmonics": 3, "few-harmonics": 1.5, "extremes": 3}
+
+
+@pytest.mark.parametrize("over_turns", JOINED)
 def test_features_over_turns_without_outliers_are_those_of_embed(over_turns, pretrain, prepared, tmp_path):
     turns = ["features.turns=8", f"features.over_turns={over_turns}"]
     run = pretrain("3d-jepa-small", prepared, "features.pooling=mean-std", *turns, "features.outliers=1.3", "data.up_axis=z")
@@ -72,7 +75,7 @@ def test_features_over_turns_without_outliers_are_those_of_embed(over_turns, pre
         own = encoder(clouds, up_axis="y").pooled
         plain = encoder(clouds, up_axis="y", turns=1, pooling="max-mean").pooled
     expected = embedded(run, prepared, tmp_path, "--regroup")
-    assert own.shape == expected.shape == (len(clouds), 6 * encoder.width)
+    assert own.shape == expected.shape == (len(clouds), JOINED[over_turns] * 2 * encoder.width)
     assert np.abs(own.numpy() - expected).max() < TOLERANCE, np.abs(own.numpy() - expected).max()
     expected = embedded(run, prepared, tmp_path, "--regroup", "--turns", "1", "--pool", "max-mean")
     assert np.abs(plain.numpy() - expected).max() < TOLERANCE
@@ -106,15 +109,16 @@ def test_answers_of_the_whole_head_are_those_of_embed(pretrain, prepared, tmp_pa
         headless(clouds, pooling="whole")
 
 
-@pytest.mark.parametrize("over_turns", ["harmonics", "extremes"])
+@pytest.mark.parametrize("over_turns", JOINED)
 def test_answers_for_what_is_made_of_turns_are_those_of_embed(over_turns, pretrain, prepared, tmp_path):
     epochs = ["run.max_steps=0", "run.epochs=1", "whole.epochs=1", "whole.hidden=24", "whole.answers=turns"]
     features = ["features.pooling=whole", "features.turns=4", f"features.over_turns={over_turns}", "data.up_axis=y"]
     run = pretrain("3d-jepa-sensor-small", prepared, *epochs, *features)
     encoder, clouds = PointEncoder.from_run(run), stored_clouds(prepared)
+    made = int(JOINED[over_turns] * 256)
     with torch.no_grad():
         own, asked = encoder(clouds).pooled, encoder(clouds, pooling="mean-std").pooled
-    assert [list(p.shape) for p in encoder.whole_head.parameters()] == [[24, 4 * 256], [24], [3 * 256, 24], [3 * 256]]
+    assert [list(p.shape) for p in encoder.whole_head.parameters()] == [[24, 256 + made], [24], [made, 24], [made]]
     for pooled, options in ((own, ()), (asked, ("--pool", "mean-std"))):
         expected = embedded(run, prepared, tmp_path, "--regroup", *options)
         assert np.abs(pooled.numpy() - expected).max() < TOLERANCE, options

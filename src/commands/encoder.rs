@@ -57,6 +57,8 @@ pub(crate) struct EncoderArgs {
 pub(crate) enum FromTurns {
     /// The magnitudes of the first two harmonics.
     Harmonics,
+    /// The same of every fourth number.
+    FewHarmonics,
     /// The maximum, then the minimum.
     Extremes,
 }
@@ -65,6 +67,7 @@ impl From<FromTurns> for OverTurns {
     fn from(asked: FromTurns) -> Self {
         match asked {
             FromTurns::Harmonics => Self::Harmonics,
+            FromTurns::FewHarmonics => Self::FewHarmonics,
             FromTurns::Extremes => Self::Extremes,
         }
     }

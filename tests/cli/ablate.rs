@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::harness::{
-    Run, SMALL, command, files_below, finish, jepa3d, prepare_command, prepare_small, text, write,
+    Run, SMALL, VIEWS, command, files_below, finish, jepa3d, prepare_command, prepare_small, text, write,
 };
 use super::pretrain::{Place, TINY};
 
@@ -21,8 +21,12 @@ light = true
 "#;
 
 pub(super) fn ablate(place: &Place, plan: &str, out: &Path, args: &[&str]) -> std::process::Command {
+    ablate_on(&place.path("data"), plan, out, args)
+}
+
+fn ablate_on(data: &Path, plan: &str, out: &Path, args: &[&str]) -> std::process::Command {
     let mut command = command(&["ablate", plan, "--threads", "2", "--data"]);
-    command.arg(place.path("data")).arg("--out").arg(out);
+    command.arg(data).arg("--out").arg(out);
     let (width, rest): (Vec<&str>, Vec<&str>) =
         TINY.iter().partition(|set| set.starts_with("predictor.width"));
     assert_eq!(width.len(), 1);
@@ -105,10 +109,14 @@ fn every_plan_is_valid_and_what_a_set_does_not_serve_is_named_before_anything_ru
         let list = dry(plan, sets).expect(0).stdout;
         assert!(list.contains("seeds 1, 2, 3"), "{plan}: {list}");
     }
-    // It names blocks by their depth.
-    let carried =
-        dry("jepa3d-s-recipe", &[&narrow[..], &["--set", "model.depth=4"]].concat()).expect(0).stdout;
-    assert!(carried.contains("10 runs, seeds 1"), "{carried}");
+    // It names blocks by their depth, and one of its lines learns from views.
+    let views = place.path("views");
+    prepare_small(&views, &VIEWS).expect(0);
+    jepa3d(&["teacher", text(&views), "--teacher", "hog", "--dim", "24"]).expect(0);
+    let sets =
+        ["--dry-run", "--set", "predictor.width=8", "--set", "model.depth=4", "--set", "teacher.width=24"];
+    let carried = finish(ablate_on(&views, "jepa3d-s-recipe", &place.path("out"), &sets)).expect(0).stdout;
+    assert!(carried.contains("11 runs, seeds 1"), "{carried}");
     let refused = dry("masking", &["--set", "data.groupings=3"]).expect(2).stderr;
     let expected = "variant \"region 65\": config: data.groupings: expected at most 2 stored groupings";
     assert!(refused.contains(expected), "{refused}");

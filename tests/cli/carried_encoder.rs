@@ -17,14 +17,14 @@ fn it_makes_features_of_any_set_without_training() {
     };
     // The set holds other groups than it learned from, and another axis is up.
     let (rows, metadata) = embed(&["embed", "--model", "jepa3d-s"], "a.parquet");
-    assert_eq!((rows.ids.len(), rows.width), (60, 768));
+    assert_eq!((rows.ids.len(), rows.width), (60, 576));
     assert!(rows.values.iter().all(|x| x.is_finite()));
     assert!(metadata["jepa3d.pooling"].starts_with("concat[mean, std] of the whole cloud"), "{metadata:?}");
     assert!(metadata["jepa3d.encoder"].starts_with("jepa3d-s after step"), "{metadata:?}");
     let (by_name, _) = embed(&["embed", "jepa3d-s"], "b.parquet");
     assert_eq!(by_name.values, rows.values);
     let file = folder.path().join("taken.safetensors");
-    jepa3d(&["export", "jepa3d-s", "--to", text(&file)]).expect(0);
+    jepa3d(&["export", "jepa3d-s", "--half", "--to", text(&file)]).expect(0);
     assert!(std::fs::metadata(&file).unwrap().len() < 8 << 20);
     let (taken, _) = embed(&["embed", text(&file), "--regroup", "--repeat-points"], "c.parquet");
     assert_eq!(taken.values, rows.values);
@@ -32,7 +32,7 @@ fn it_makes_features_of_any_set_without_training() {
     let report = jepa3d(&args).expect(0).json();
     assert_eq!(
         (&report["experiments"][0], &report["pretrained"][0]["width"]),
-        (&"jepa3d-s".into(), &768.into())
+        (&"jepa3d-s".into(), &576.into())
     );
     let wrong = jepa3d(&["probe", "--model", "jepa3d-x", "--data", text(&data)]).expect(2);
     assert!(wrong.stderr.contains("--model: expected jepa3d-s, found jepa3d-x"), "{}", wrong.stderr);

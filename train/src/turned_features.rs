@@ -40,21 +40,31 @@ pub(crate) fn turn_looks<'a>(
 /// `pooled [T, B, F]`, a row of features a turn, to the mean over the turns and what follows it: `[B, n F]`.
 pub(crate) fn join_turns(pooled: &Tensor, features: &FeatureConfig) -> Result<Tensor> {
     match features.over_turns {
-        OverTurns::Harmonics => add_harmonics(pooled, features.harmonics()),
+        OverTurns::Harmonics | OverTurns::FewHarmonics => {
+            add_harmonics(pooled, features.harmonics(), features.harmonics_every())
+        }
         OverTurns::Extremes => Ok(Tensor::cat(&[pooled.mean(0)?, pooled.max(0)?, pooled.min(0)?], 1)?),
     }
 }
 
-/// `[T, B, F]` to `[B, (1 + harmonics) F]`: the mean over the turns, then the magnitudes of the first harmonics, divided by `T`.
-fn add_harmonics(pooled: &Tensor, harmonics: usize) -> Result<Tensor> {
-    let turns = pooled.dim(0)?;
+/// `[T, B, F]` to `[B, F + harmonics F / every]`: the mean over the turns, then the magnitudes of the first harmonics, divided by `T`,
+/// of the features 0, `every`, 2 `every` and so on.
+fn add_harmonics(pooled: &Tensor, harmonics: usize, every: usize) -> Result<Tensor> {
+    let (turns, _, features) = pooled.dims3()?;
+    let mut parts = vec![pooled.mean(0)?];
+    let pooled = match every {
+        1 => pooled.clone(),
+        _ => {
+            let chosen: Vec<u32> = (0..features as u32).step_by(every).collect();
+            pooled.index_select(&Tensor::new(chosen, pooled.device())?, 2)?
+        }
+    };
     let wave = |of: &dyn Fn(f64) -> f64, number: usize| -> Result<Tensor> {
         let angle = |turn: usize| std::f64::consts::TAU * (number * turn % turns) as f64 / turns as f64;
         let weights: Vec<f32> = (0..turns).map(|turn| of(angle(turn)) as f32).collect();
         let weights = Tensor::from_vec(weights, (turns, 1, 1), pooled.device())?;
         Ok(pooled.broadcast_mul(&weights)?.mean(0)?)
     };
-    let mut parts = vec![pooled.mean(0)?];
     for number in 1..=harmonics {
         let (real, imaginary) = (wave(&libm::cos, number)?, wave(&libm::sin, number)?);
         parts.push((real.sqr()? + imaginary.sqr()?)?.sqrt()?);
@@ -81,10 +91,23 @@ mod tests {
                 (0..8).map(|t| (2.0 + 3.0 * at(t).cos() + 0.5 * (2.0 * at(t) + 0.3).sin()) as f32).collect();
             Tensor::from_vec(values, (8, 1, 1), &Device::Cpu).unwrap()
         };
-        let found = add_harmonics(&row(0), 2).unwrap();
+        let found = add_harmonics(&row(0), 2, 1).unwrap();
         // A wave of amplitude A has the magnitude A / 2.
         assert!(close(&found, &Tensor::new(&[[2.0f32, 1.5, 0.25]], &Device::Cpu).unwrap()));
-        assert!((1..8).all(|shift| close(&add_harmonics(&row(shift), 2).unwrap(), &found)));
+        assert!((1..8).all(|shift| close(&add_harmonics(&row(shift), 2, 1).unwrap(), &found)));
+    }
+
+    #[test]
+    fn harmonics_of_every_fourth_are_those_of_all() {
+        let config =
+            FeatureConfig { turns: 8, over_turns: OverTurns::FewHarmonics, ..FeatureConfig::default() };
+        let values: Vec<f32> = (0..8 * 2 * 6).map(|x| ((x * x) as f32).sin()).collect();
+        let pooled = Tensor::from_vec(values, (8, 2, 6), &Device::Cpu).unwrap();
+        let few = join_turns(&pooled, &config).unwrap();
+        assert_eq!(few.dims(), [2, config.joined(6)]);
+        let all = add_harmonics(&pooled, 2, 1).unwrap();
+        let places = Tensor::new(&[0u32, 1, 2, 3, 4, 5, 6, 10, 12, 16], &Device::Cpu).unwrap();
+        assert!(close(&few, &all.index_select(&places, 1).unwrap()));
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub enum OverTurns {
     /// The magnitudes of its first two harmonics; one of them with two or three turns.
     #[default]
     Harmonics,
+    /// The same of every fourth feature. Magnitudes say much of an object several times over, and of half an object they are all
+    /// too large: fewer of them leave more weight to the means.
+    FewHarmonics,
     /// Its maximum, then its minimum. A magnitude grows with whatever differs from turn to turn, and features of half an object
     /// do; an extreme stays near to that of the whole.
     Extremes,
@@ -113,16 +116,27 @@ impl FeatureConfig {
         match (self.turns, self.over_turns) {
             (1, _) => "1 turn".to_owned(),
             (turns, OverTurns::Harmonics) => format!("{turns} turns"),
+            (turns, OverTurns::FewHarmonics) => format!("{turns} turns, harmonics of every fourth"),
             (turns, OverTurns::Extremes) => format!("mean and extremes of {turns} turns"),
         }
     }
 
-    /// How many times as many numbers follow from several turns as there are of one.
-    pub(crate) fn parts(&self) -> usize {
+    /// How many numbers follow from several turns where one gives so many.
+    pub(crate) fn joined(&self, look: usize) -> usize {
         match (self.turns, self.over_turns) {
-            (1, _) => 1,
-            (_, OverTurns::Harmonics) => 1 + self.harmonics(),
-            (_, OverTurns::Extremes) => 3,
+            (1, _) => look,
+            (_, OverTurns::Harmonics | OverTurns::FewHarmonics) => {
+                look + self.harmonics() * look.div_ceil(self.harmonics_every())
+            }
+            (_, OverTurns::Extremes) => 3 * look,
+        }
+    }
+
+    /// Of which features there are harmonics: of every so many.
+    pub(crate) fn harmonics_every(&self) -> usize {
+        match self.over_turns {
+            OverTurns::FewHarmonics => 4,
+            _ => 1,
         }
     }
 
@@ -151,6 +165,9 @@ mod tests {
         );
         let extremes = FeatureConfig { turns: 4, over_turns: OverTurns::Extremes, ..plain };
         assert_eq!(extremes.describe(), "concat[max, mean], mean and extremes of 4 turns");
+        let few = FeatureConfig { turns: 8, over_turns: OverTurns::FewHarmonics, ..plain };
+        assert_eq!(few.describe(), "concat[max, mean], 8 turns, harmonics of every fourth");
+        assert_eq!([plain, full, extremes, few].map(|config| config.joined(10)), [10, 30, 30, 16]);
         assert_eq!(
             [1, 2, 3, 4, 8].map(|turns| FeatureConfig { turns, ..plain }.harmonics()),
             [0, 1, 1, 2, 2]

@@ -30,7 +30,7 @@ impl WholeTerm {
     pub(super) fn new(config: &PretrainConfig, vb: &ParameterBuilder<'_>) -> Result<Self> {
         let turned = (config.whole.answers == WholeAnswers::Turns).then_some(config.features);
         let look = 2 * config.model.width;
-        let joined = turned.map_or(0, |features| features.parts() * look);
+        let joined = turned.map_or(0, |features| features.joined(look));
         let outputs = if turned.is_some() { joined } else { look };
         Ok(Self { head: Mlp::with_hidden(look + joined, config.whole.hidden, outputs, vb)?, turned })
     }

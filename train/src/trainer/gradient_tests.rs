@@ -37,7 +37,9 @@ pub(super) fn presets() -> Vec<(String, PretrainConfig)> {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             // Targets of deeper blocks than the tiny encoder has, and a head that does not learn at once.
             let more: &[&str] = match name.as_str() {
-                "jepa3d-s" => &["target.depths=[1, 2]", "whole.epochs=0", "features.pooling=mean"],
+                "jepa3d-s" => {
+                    &["target.depths=[1, 2]", "whole.epochs=0", "features.pooling=mean", "cross.weight=0.0"]
+                }
                 _ => &[],
             };
             let sets = [TINY, &["predictor.width=12"], more].concat();
