@@ -135,7 +135,7 @@ mod tests {
                     let axis = turned(up, turn, [rows[4 * r], rows[4 * r + 1], rows[4 * r + 2]]);
                     rows[4 * r..4 * r + 3].copy_from_slice(&axis);
                 }
-                let along = Camera { camera_from_world: Camera::affine_from_rows(&rows), ..camera.clone() };
+                let along = Camera { camera_from_world: Camera::affine_from_rows(&rows), ..camera };
                 let (p, q) = ([0.1, -0.2, 0.3], turned(up, turn, [0.1, -0.2, 0.3]));
                 let (seen, again) = (camera.project(p), along.project(q));
                 assert!(seen.iter().zip(again).all(|(a, b)| (a - b).abs() < 1e-9), "{seen:?} {again:?}");
