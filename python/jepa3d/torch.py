@@ -438,11 +438,15 @@ def _count_joined(features: dict[str, Any], look: int) -> int:
     turns, over_turns = features.get("turns", 1), features.get("over_turns", "harmonics")
     if turns == 1:
         return look
-    return 3 * look if over_turns == "extremes" else look + _count_harmonics(turns) * -(-look // _HARMONICS_EVERY[over_turns])
+    return 3 * look if over_turns == "extremes" else look + _count_harmonics(turns) * -(-look // _harmonics_every(over_turns))
 
 
-#: Of which features there are harmonics: of every so many.
-_HARMONICS_EVERY = {"harmonics": 1, "few-harmonics": 4}
+def _harmonics_every(over_turns: str) -> int:
+    """Of which features there are harmonics: of every so many."""
+    known = {"harmonics": 1, "few-harmonics": 4}
+    if over_turns not in known:
+        raise ValueError(f"features.over_turns: expected {', '.join(known)} or extremes, found {over_turns}")
+    return known[over_turns]
 
 
 def _count_harmonics(turns: int) -> int:
@@ -458,9 +462,7 @@ def _join_turns(pooled: list[Tensor], over_turns: str) -> Tensor:
     parts = [rows.mean(0)]
     if over_turns == "extremes":
         return torch.cat([*parts, rows.amax(0), rows.amin(0)], dim=1)
-    if over_turns not in _HARMONICS_EVERY:
-        raise ValueError(f"features.over_turns: expected {', '.join(_HARMONICS_EVERY)} or extremes, found {over_turns}")
-    rows = rows[..., :: _HARMONICS_EVERY[over_turns]]
+    rows = rows[..., :: _harmonics_every(over_turns)]
     for number in range(1, _count_harmonics(turns) + 1):
         angle = 2 * math.pi * number * torch.arange(turns, device=rows.device, dtype=rows.dtype)[:, None, None] / turns
         real, imaginary = (rows * angle.cos()).mean(0), (rows * angle.sin()).mean(0)

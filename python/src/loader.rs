@@ -2,10 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jepa3d_loader::{
-    Batch, BatchKey, BatchViews, CachedView, DataShare, DatasetMix, Loader, TeacherCache, draw_masks,
-};
-use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS};
+use jepa3d_loader::{Batch, BatchKey, BatchViews, DataShare, DatasetMix, Loader, TeacherCache, draw_masks};
+use jepa3d_schemas::{HISTOGRAM_NUMBERS, POSE_NUMBERS};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -147,43 +145,12 @@ impl BatchStream {
     fn add_teacher(&self, out: &Bound<'_, PyDict>, batch: &Batch) -> PyResult<()> {
         let (Some(cache), Some(settings)) = (&self.teacher, &self.settings.teacher) else { return Ok(()) };
         let (b, count, width) = (batch.rows, settings.views, cache.width());
-        let (mut embeddings, mut poses) = (Vec::new(), Vec::new());
-        let (mut histograms, mut weights) = (Vec::new(), Vec::new());
-        for at in 0..b {
-            let chosen = self.choose_views(cache, batch, at)?;
-            for view in &chosen {
-                embeddings.extend_from_slice(view.embedding);
-                poses.extend_from_slice(&view.turned_pose(batch.turns[at]));
-                histograms.extend_from_slice(view.histogram);
-                weights.push(1.0);
-            }
-            let rows = at * count + count;
-            embeddings.resize(rows * width, 0.0);
-            poses.resize(rows * POSE_NUMBERS, 0.0);
-            histograms.resize(rows * HISTOGRAM_NUMBERS, 0.0);
-            weights.resize(rows, 0.0f32);
-        }
+        let views = cache.draw_views(batch, self.settings.seed, count).map_err(raise)?;
         let py = out.py();
-        out.set_item("embeddings", shape_array(py, embeddings, &[b, count, width])?)?;
-        out.set_item("poses", shape_array(py, poses, &[b, count, POSE_NUMBERS])?)?;
-        out.set_item("histograms", shape_array(py, histograms, &[b, count, HISTOGRAM_NUMBERS])?)?;
-        out.set_item("weights", shape_array(py, weights, &[b, count])?)
-    }
-
-    /// Views of sample `at`, drawn without replacement from those that say something, as pretraining draws them.
-    fn choose_views<'a>(
-        &self,
-        cache: &'a TeacherCache,
-        batch: &Batch,
-        at: usize,
-    ) -> PyResult<Vec<CachedView<'a>>> {
-        let views = cache.views_of(batch.sets[at], &batch.sample_ids[at]).map_err(raise)?;
-        let valid: Vec<CachedView<'_>> = views.filter(|view| view.valid).collect();
-        let asked = self.settings.teacher.as_ref().map_or(0, |teacher| teacher.views);
-        let purpose = format!("views of epoch {}", batch.epoch);
-        let mut draws = Draws::new(self.settings.seed, &batch.keys()[at], &purpose);
-        let chosen = draws.distinct_sorted(valid.len(), asked.min(valid.len()));
-        Ok(chosen.iter().map(|&at| valid[at as usize]).collect())
+        out.set_item("embeddings", shape_array(py, views.embeddings, &[b, count, width])?)?;
+        out.set_item("poses", shape_array(py, views.poses, &[b, count, POSE_NUMBERS])?)?;
+        out.set_item("histograms", shape_array(py, views.histograms, &[b, count, HISTOGRAM_NUMBERS])?)?;
+        out.set_item("weights", shape_array(py, views.weights, &[b, count])?)
     }
 }
 

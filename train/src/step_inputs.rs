@@ -8,7 +8,7 @@ use jepa3d_loader::{
     Batch, BatchKey, BatchViews, CachedView, DatasetMix, Error as LoaderError, Loader, Masks, MixPart,
     PreparedDataset, SeenPatches, TeacherCache, draw_masks,
 };
-use jepa3d_schemas::{Draws, HISTOGRAM_NUMBERS, POSE_NUMBERS, UpAxis};
+use jepa3d_schemas::{HISTOGRAM_NUMBERS, POSE_NUMBERS, UpAxis};
 
 use crate::config::{Method, PretrainConfig, TargetKind, out_of_range};
 use crate::error::Result;
@@ -254,33 +254,20 @@ impl StepInputs {
         })
     }
 
-    /// Views of sample `at` of a batch, drawn without replacement from those that say something.
+    /// Views of sample `at` of a batch.
     fn choose_views<'a>(
         &self,
         teacher: &'a TeacherCache,
         batch: &Batch,
         at: usize,
     ) -> Result<Vec<CachedView<'a>>> {
-        let (id, key) = (&batch.sample_ids[at], &batch.keys()[at]);
-        let views = teacher.views_of(batch.sets[at], id)?;
-        let valid: Vec<CachedView<'_>> = views.filter(|view| view.valid).collect();
-        let purpose = format!("views of epoch {}", batch.epoch);
-        let mut draws = Draws::new(self.config.run.seed, key, &purpose);
-        let chosen = draws.distinct_sorted(valid.len(), self.config.cross.views.min(valid.len()));
-        Ok(chosen.iter().map(|&at| valid[at as usize]).collect())
+        Ok(teacher.choose_views(batch, at, self.config.run.seed, self.config.cross.views)?)
     }
 
     /// The views that every sample is predicted with; where one has fewer than asked for, weights of 0 stand in.
     fn view_targets(&self, teacher: &TeacherCache, batch: &Batch) -> Result<ViewTargets> {
-        let b = batch.rows;
-        let count = self.config.cross.views;
-        let width = teacher.width();
-        let mut rows = ViewTargetRows::default();
-        for at in 0..b {
-            let chosen = self.choose_views(teacher, batch, at)?;
-            chosen.iter().for_each(|view| rows.push(view, batch.turns[at]));
-            (chosen.len()..count).for_each(|_| rows.push_nothing(width));
-        }
+        let (b, count, width) = (batch.rows, self.config.cross.views, teacher.width());
+        let rows = teacher.draw_views(batch, self.config.run.seed, count)?;
         let tensor = |values: Vec<f32>, numbers: usize| -> Result<Tensor> {
             Ok(Tensor::from_vec(values, (b, count, numbers), &self.device)?)
         };
@@ -320,30 +307,4 @@ fn describe(teacher: &TeacherCache) -> String {
         "{} {} ({}; {}), views {}",
         facts.kind, facts.weights, facts.preprocessing, facts.pooling, facts.views_plan
     )
-}
-
-/// The views of a batch as they are collected, one after the other.
-#[derive(Default)]
-struct ViewTargetRows {
-    embeddings: Vec<f32>,
-    poses: Vec<f32>,
-    histograms: Vec<f32>,
-    weights: Vec<f32>,
-}
-
-impl ViewTargetRows {
-    fn push(&mut self, view: &CachedView<'_>, turn: f64) {
-        self.embeddings.extend_from_slice(view.embedding);
-        self.poses.extend_from_slice(&view.turned_pose(turn));
-        self.histograms.extend_from_slice(view.histogram);
-        self.weights.push(1.0);
-    }
-
-    fn push_nothing(&mut self, width: usize) {
-        let zeros = |values: &mut Vec<f32>, numbers: usize| values.extend(std::iter::repeat_n(0.0, numbers));
-        zeros(&mut self.embeddings, width);
-        zeros(&mut self.poses, POSE_NUMBERS);
-        zeros(&mut self.histograms, HISTOGRAM_NUMBERS);
-        self.weights.push(0.0);
-    }
 }

@@ -37,7 +37,7 @@ pub(crate) fn turn_looks<'a>(
     (0..turns).map(move |turn| [patches, centers].map(|places| turn_places(places, up, share(turn))))
 }
 
-/// `pooled [T, B, F]`, a row of features a turn, to the mean over the turns and what follows it: `[B, n F]`.
+/// `pooled [T, B, F]`, a row of features a turn, to the mean over the turns and what follows it ([`FeatureConfig::joined`] numbers).
 pub(crate) fn join_turns(pooled: &Tensor, features: &FeatureConfig) -> Result<Tensor> {
     match features.over_turns {
         OverTurns::Harmonics | OverTurns::FewHarmonics => {
@@ -52,13 +52,8 @@ pub(crate) fn join_turns(pooled: &Tensor, features: &FeatureConfig) -> Result<Te
 fn add_harmonics(pooled: &Tensor, harmonics: usize, every: usize) -> Result<Tensor> {
     let (turns, _, features) = pooled.dims3()?;
     let mut parts = vec![pooled.mean(0)?];
-    let pooled = match every {
-        1 => pooled.clone(),
-        _ => {
-            let chosen: Vec<u32> = (0..features as u32).step_by(every).collect();
-            pooled.index_select(&Tensor::new(chosen, pooled.device())?, 2)?
-        }
-    };
+    let chosen: Vec<u32> = (0..features as u32).step_by(every).collect();
+    let pooled = pooled.index_select(&Tensor::new(chosen, pooled.device())?, 2)?;
     let wave = |of: &dyn Fn(f64) -> f64, number: usize| -> Result<Tensor> {
         let angle = |turn: usize| std::f64::consts::TAU * (number * turn % turns) as f64 / turns as f64;
         let weights: Vec<f32> = (0..turns).map(|turn| of(angle(turn)) as f32).collect();
