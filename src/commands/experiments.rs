@@ -20,7 +20,20 @@ pub(crate) fn name_experiments(runs: &[(PathBuf, PretrainConfig)]) -> Vec<String
         let of = |list: &[usize]| -> Vec<&Path> { list.iter().map(|&j| runs[j].0.as_path()).collect() };
         format!("{}: {}", printable(preset), printable(&find_own_part(&of(&seeds), &of(&kin))))
     };
-    (0..runs.len()).map(name).collect()
+    let names: Vec<String> = (0..runs.len()).map(name).collect();
+    let tell_apart = |i: usize| {
+        let is_other = |j: usize| names[j] == names[i] && recipes[j] != recipes[i];
+        let first = (0..runs.len()).find(|&j| recipes[j] == recipes[i]).unwrap_or(i);
+        match (0..runs.len()).any(is_other) {
+            true => format!(
+                "{}: {}",
+                printable(&runs[i].1.preset),
+                printable(&runs[first].0.display().to_string())
+            ),
+            false => names[i].clone(),
+        }
+    };
+    (0..runs.len()).map(tell_apart).collect()
 }
 
 /// The config without what seeds of one experiment may differ in.
@@ -91,5 +104,15 @@ mod tests {
         assert_eq!(names(&runs), ["p: plain", "p: plain", "p: wide", "p: wide", "q"]);
         let elsewhere = [("runs/a", config("p", &[])), ("b", wide("run.seed=1"))];
         assert_eq!(names(&elsewhere), ["p: runs/a", "p: b"]);
+        // What two experiments have of their own can be the same words at other depths.
+        let crossed = [
+            ("u/1/x", config("p", &["run.seed=1"])),
+            ("v/1/x", config("p", &["run.seed=2"])),
+            ("w/x", wide("run.seed=1")),
+            ("w/1/y", config("p", &["model.depth=1"])),
+        ];
+        let found = names(&crossed);
+        assert_eq!(found[0], found[1]);
+        assert!(found[0] != found[2] && found[2] != found[3] && found[0] != found[3], "{found:?}");
     }
 }

@@ -186,6 +186,18 @@ fn an_encoder_learns_at_its_share_of_the_rate() {
     }
 }
 
+#[test]
+fn an_encoder_s_share_of_the_rate_is_above_0_and_at_most_1() {
+    for (share, is_taken) in [("1.0", true), ("1e-3", true), ("0.0", false), ("-0.5", false), ("1.5", false)]
+    {
+        let text = TUNING.replace("[tuning]", &format!("[tuning]\nencoder_rate = {share}"));
+        let config: DownstreamConfig = parse(&text);
+        let found = config.check().map_err(|error| error.to_string());
+        assert_eq!(found.is_ok(), is_taken, "{share}: {found:?}");
+        assert!(is_taken || found.unwrap_err().contains("tuning.encoder_rate"), "{share}");
+    }
+}
+
 /// A folder with a prepared set of three classes in `data`, and where runs go.
 fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
