@@ -98,6 +98,11 @@ impl CheckpointCopy {
         Self { tensors, state }
     }
 
+    /// The same numbers with another state.
+    pub(crate) fn with_state(self, state: StateEntry) -> Self {
+        Self { state, ..self }
+    }
+
     /// The same without the optimiser's moments.
     pub(crate) fn strip(mut self) -> Self {
         self.tensors.retain(|name, _| !name.starts_with("optimizer."));

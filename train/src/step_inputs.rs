@@ -20,10 +20,10 @@ use crate::seen_context::SeenBatch;
 use crate::stages::{Stage, Stages};
 use crate::trained_samples::ShownRows;
 
-mod part_inputs;
+mod share;
 mod whole_looks;
 
-pub(crate) use part_inputs::{InputShare, PartInputs};
+pub(crate) use share::InputShare;
 
 /// The inputs of a run's steps, one after the other.
 pub(crate) struct StepInputs {
@@ -35,6 +35,8 @@ pub(crate) struct StepInputs {
     dataset: Arc<PreparedDataset>,
     source: InputSource,
     loader: Loader,
+    /// Made before it is asked for.
+    ahead: Option<Result<NextInput>>,
 }
 
 /// What a method's inputs are made from, besides batches.
@@ -55,14 +57,24 @@ impl InputSource {
     }
 }
 
-/// The input of one forward pass.
+/// How the next batch is handed out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InputPlan {
+    /// Its first rows that are described.
+    pub shown: usize,
+    /// In how many parts, of which masks are drawn and cut each alone.
+    pub parts: usize,
+}
+
+/// The input of one forward pass of each part.
 pub(crate) struct NextInput {
-    pub input: StepInput,
-    /// Number of its batch since the start of the run, from 0.
+    /// One a part, in their order.
+    pub inputs: Vec<StepInput>,
+    /// Number of their batch since the start of the run, from 0.
     pub batch: u64,
     /// Seconds that the loader was waited for.
     pub waited: f64,
-    /// What is known of the rows that are shown.
+    /// What is known of the rows that are shown, all of the first part.
     pub shown: ShownRows,
 }
 
@@ -97,6 +109,7 @@ impl StepInputs {
             dataset: Arc::clone(mix.first()),
             source,
             loader,
+            ahead: None,
         })
     }
 
@@ -137,18 +150,30 @@ impl StepInputs {
         self.mix.parts().iter().filter(|_| is_said).map(count).collect()
     }
 
-    /// Waits for the next batch, whose first `shown` rows are described.
+    /// Waits for this process's share of the next batch, unless it was made ahead, by the same plan.
     ///
     /// # Errors
     /// Fails if the loader does, masks leave no context, or the cache lacks a sample.
-    pub(crate) fn next(&mut self, shown: usize) -> Result<NextInput> {
+    pub(crate) fn next(&mut self, plan: InputPlan) -> Result<NextInput> {
+        self.ahead.take().unwrap_or_else(|| self.make_next(plan))
+    }
+
+    /// Makes what [`StepInputs::next`] will give next, and its error if there is one, while a device does what it was given.
+    pub(crate) fn make_ahead(&mut self, plan: InputPlan) {
+        self.ahead = Some(self.make_next(plan));
+    }
+
+    fn make_next(&mut self, plan: InputPlan) -> Result<NextInput> {
         let start = Instant::now();
         let batch = self.loader.next()?;
         let waited = start.elapsed().as_secs_f64();
-        let shown = self.describe_rows(&batch, shown.min(batch.rows))?;
-        let next = NextInput { input: self.make(&batch)?, batch: batch.number, waited, shown };
+        let cut = (plan.parts > 1).then(|| batch.cut(plan.parts));
+        let parts = cut.as_deref().unwrap_or(std::slice::from_ref(&batch));
+        let shown = self.describe_rows(&parts[0], plan.shown.min(parts[0].rows))?;
+        let inputs = parts.iter().map(|part| self.make(part)).collect::<Result<_>>()?;
+        let number = batch.number;
         self.loader.recycle(batch);
-        Ok(next)
+        Ok(NextInput { inputs, batch: number, waited, shown })
     }
 
     fn make(&self, batch: &Batch) -> Result<StepInput> {
@@ -287,7 +312,7 @@ impl StepInputs {
 pub fn try_first_input(config: &PretrainConfig, mix: &DatasetMix) -> Result<()> {
     config.check()?;
     let share = InputShare { rank: 0, world: 1 };
-    StepInputs::start(config, mix, &Device::Cpu, share, 0)?.next(0)?;
+    StepInputs::start(config, mix, &Device::Cpu, share, 0)?.next(InputPlan { shown: 0, parts: 1 })?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::config::PretrainConfig;
 use crate::device::open_device;
 use crate::error::Result;
 use crate::loader_threads::settle_threads;
-use crate::metrics::{MetricsWriter, Scalars};
+use crate::metrics::MetricsWriter;
 use crate::models::PretrainModel;
 use crate::monitor::{MonitorState, OnlineEvaluation, StepMeasures};
 use crate::newest_checkpoint::NewestCheckpoint;
@@ -51,10 +51,14 @@ pub struct Trainer {
     /// Of the first process.
     metrics: Option<MetricsWriter>,
     evaluation: OnlineEvaluation,
+    /// An evaluation that is judged while the next steps are made.
+    pending: Option<PendingEvaluation>,
     stages: Stages,
     /// Steps done.
     step: u64,
     newest: NewestCheckpoint,
+    /// Whether the host has time of its own while a step is computed, which a device does.
+    works_ahead: bool,
     /// Clouds that are handed out.
     shown: Option<SamplePlan>,
 }
@@ -123,9 +127,11 @@ impl Trainer {
             average,
             metrics,
             evaluation,
+            pending: None,
             stages,
             step,
             newest,
+            works_ahead: !device.is_cpu(),
             shown,
             writer: CheckpointWriter::start(),
         })
@@ -147,7 +153,11 @@ impl Trainer {
     }
 
     fn run_and_save(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<RunOutcome> {
-        let outcome = self.run_steps(stop, report)?;
+        let outcome = self.run_steps(stop, report);
+        // Whatever ended the run, its record is whole.
+        let concluded = self.conclude_evaluation(report);
+        let outcome = outcome?;
+        concluded?;
         self.save(report)?;
         self.writer.wait()?.into_iter().for_each(|step| report(Event::Checkpoint(step)));
         Ok(outcome)
@@ -205,9 +215,9 @@ impl Trainer {
 
     /// Gradients of all batches of a step.
     fn forward_backward(&mut self) -> Result<StepGradients> {
-        let mut sum = self.forward_backward_batch(true)?;
-        for _ in 1..self.config.optim.accumulate {
-            let next = self.forward_backward_batch(false)?;
+        let mut sum = self.forward_backward_batch(0)?;
+        for nth in 1..self.config.optim.accumulate {
+            let next = self.forward_backward_batch(nth)?;
             self.optimizer.add(&mut sum.gradients, &next.gradients)?;
             sum.loss += next.loss;
             sum.measures.extend(next.measures);
@@ -216,21 +226,24 @@ impl Trainer {
         Ok(sum)
     }
 
-    fn forward_backward_batch(&mut self, is_first: bool) -> Result<StepGradients> {
+    /// Of the batch of this step that comes after `nth` others.
+    fn forward_backward_batch(&mut self, nth: usize) -> Result<StepGradients> {
         if self.group.count() > 1 {
-            return self.forward_backward_parts(is_first);
+            return self.forward_backward_parts(nth);
         }
-        let (clouds, stage) = (self.shown_clouds(is_first), self.place().stage);
-        let NextInput { input, batch, waited, shown } = self.inputs.next(clouds)?;
+        let (plan, stage) = (self.input_plan(self.step, nth), self.place().stage);
+        let NextInput { inputs, batch, waited, shown } = self.inputs.next(plan)?;
+        let input = &inputs[0];
         let dropout = Draws::new(self.config.run.seed, &format!("batch {batch}"), "dropout").bits();
         let pass = ForwardPass::of_run(dropout, self.precision);
-        let output = self.model.step(&input, &pass)?;
+        let output = self.model.step(input, &pass)?;
         let is_frozen = |p: &Parameter| stage.freezes(p);
         let gradients =
             ParameterGradients::backward_thawed(&output.loss, &pass.tape, &self.parameters, is_frozen)?;
-        // A device is waited for when it has been given all its work.
+        // A device is waited for when it has been given all its work, and the host has done its own.
+        self.plan_ahead(nth).into_iter().for_each(|plan| self.inputs.make_ahead(plan));
         let loss = f64::from(output.loss.to_scalar::<f32>()?) / self.config.optim.accumulate as f64;
-        let shown = (clouds > 0).then(|| TrainedSamples::select(shown, &input, &output)).transpose()?;
+        let shown = (plan.shown > 0).then(|| TrainedSamples::select(shown, input, &output)).transpose()?;
         let measures = vec![StepMeasures::measure(&output)?];
         Ok(StepGradients { gradients, loss, measures, waited, shown: shown.map(Box::new) })
     }
@@ -244,9 +257,11 @@ impl Trainer {
 
     /// Records a step; every `monitor.print_every` steps checks its guards and reports it.
     fn log_step(&mut self, record: StepRecord, report: &mut dyn FnMut(Event)) -> Result<()> {
-        let Some(metrics) = &mut self.metrics else { return Ok(()) };
+        if self.metrics.is_none() {
+            return Ok(());
+        }
         let scalars = record.scalars();
-        metrics.write(&scalars)?;
+        self.record(scalars.clone())?;
         report(Event::Record(scalars.clone()));
         if let Some(samples) = record.shown {
             report(Event::Samples(Box::new(TrainedSamples { step: self.step, ..*samples })));
@@ -269,6 +284,9 @@ impl Trainer {
         let per_epoch = self.stages.steps_per_epoch();
         let probe_every = self.config.monitor.probe_every * per_epoch;
         let is_last = self.step == self.last_step();
+        if self.pending.as_ref().is_some_and(|pending| pending.is_due(self.step)) {
+            self.conclude_evaluation(report)?;
+        }
         if probe_every > 0 && (self.step.is_multiple_of(probe_every) || is_last) {
             self.evaluate(report)?;
         }
@@ -282,24 +300,6 @@ impl Trainer {
         Ok(())
     }
 
-    /// Monitors and the online probe; keeps the checkpoint if it is the best so far.
-    fn evaluate(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
-        if !self.is_first() {
-            return Ok(());
-        }
-        let found = self.evaluation.evaluate(&self.model, self.step)?;
-        found.alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
-        found.left_out.into_iter().for_each(|text| report(Event::Header(text)));
-        if found.is_best {
-            let (copy, path) = (self.copy(false)?, self.folder.best());
-            self.writer.ask(None, move || copy.write(&path));
-        }
-        let scalars = Scalars { step: self.step, epoch: self.epoch(), values: found.values };
-        self.metrics.as_mut().map_or(Ok(()), |metrics| metrics.write(&scalars))?;
-        report(Event::Probe(scalars));
-        Ok(())
-    }
-
     /// Whether an alarm has stood for as long as `monitor.patience` allows.
     pub fn is_collapsed(&self) -> bool {
         let patience = self.config.monitor.patience;
@@ -308,13 +308,17 @@ impl Trainer {
 }
 
 mod device_facts;
+mod evaluating;
 mod joining;
 mod part_passes;
 mod place;
 mod saving;
 
+use evaluating::PendingEvaluation;
 use joining::{check_parts, open_folder, open_record};
 
+#[cfg(test)]
+mod ahead_tests;
 #[cfg(test)]
 mod bad_input_tests;
 #[cfg(test)]

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use jepa3d_loader::PreparedDataset;
+use jepa3d_probe::FeatureSet;
 
 use super::alarms::Alarms;
-use super::online_probe::online_probe;
-use super::subset::MonitorSubset;
-use crate::config::{FeatureConfig, PretrainConfig};
+use super::online_probe::{DECIDES, OnlineProbe, online_probe};
+use super::subset::{MonitorSubset, SubsetMeasures, SubsetOutputs};
+use crate::config::{FeatureConfig, MonitorConfig, PretrainConfig};
 use crate::error::Result;
 use crate::features::FeatureExtractor;
 use crate::models::PretrainModel;
-
-/// Of the lines of a probe the one that decides which checkpoint is the best.
-const DECIDES: &str = "probe/knn20";
 
 /// The best online probe so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,53 +72,69 @@ impl OnlineEvaluation {
         })
     }
 
-    /// Measures the subset and probes the model after `step` steps.
+    /// What the model makes of the subset and of the training split after `step` steps.
     ///
     /// # Errors
-    /// Fails if a shard does, or a feature is not finite.
-    pub(crate) fn evaluate(&mut self, model: &PretrainModel, step: u64) -> Result<EvaluationRecord> {
-        let measures = self.subset.measure(model)?;
+    /// Fails if a shard does.
+    pub(crate) fn observe(&self, model: &PretrainModel, step: u64) -> Result<Observation> {
+        let (data, split) = (&self.config.data, self.config.data.split.clone());
+        let features = FeatureConfig::default();
+        let extractor = FeatureExtractor { model, data, device: &self.device, features };
+        let eval = data.eval_config(&self.dataset);
+        let subset = self.subset.observe(model)?;
+        let features = extractor.extract(&self.dataset, std::slice::from_ref(&split), &eval)?;
+        Ok(Observation { step, split, subset, features })
+    }
+}
+
+/// What an evaluation is made from, off any device: the run can go on while it is judged.
+pub(crate) struct Observation {
+    step: u64,
+    split: String,
+    subset: SubsetOutputs,
+    features: FeatureSet,
+}
+
+impl Observation {
+    /// Measures the subset, and probes: kNN-20 and few labels on the validation part, as far as there are labels.
+    ///
+    /// # Errors
+    /// Fails if a feature is not finite.
+    pub(crate) fn judge(&self) -> Result<JudgedEvaluation> {
+        let measures = self.subset.measure()?;
+        let probe = online_probe(&self.features, &self.split)?;
+        Ok(JudgedEvaluation { step: self.step, measures, probe })
+    }
+}
+
+/// What an evaluation found, before it is compared with others.
+#[derive(Clone, Debug)]
+pub(crate) struct JudgedEvaluation {
+    step: u64,
+    measures: SubsetMeasures,
+    probe: OnlineProbe,
+}
+
+impl JudgedEvaluation {
+    /// Has `state` remember what was found, and says it.
+    pub(crate) fn conclude(&self, state: &mut MonitorState, config: &MonitorConfig) -> EvaluationRecord {
+        let Self { step, measures, probe } = self;
         let mut values = vec![("rank", measures.rank)];
         values.extend(measures.position_encoder.map(|share| ("position/encoder", share)));
         values.extend(measures.position_target.map(|share| ("position/target", share)));
         values.extend(measures.cloud_encoder.map(|share| ("cloud/encoder", share)));
+        values.extend(probe.record(*step));
         let mut alarms = Vec::new();
-        if step == 0 {
-            self.state.first_position = self.state.first_position.or(measures.position_target);
+        if *step == 0 {
+            state.first_position = state.first_position.or(measures.position_target);
         } else {
-            let first = self.state.first_position;
-            alarms = self.state.alarms.check_subset(&self.config.monitor, &measures, first);
+            alarms = state.alarms.check_subset(config, measures, state.first_position);
         }
-        let left_out = self.probe(model, step, &mut values)?;
-        let decisive = values.iter().find(|(name, _)| *name == DECIDES);
-        let best = decisive.map(|&(_, accuracy)| BestProbe { step, accuracy });
-        let is_better = |found: &BestProbe| self.state.best.is_none_or(|best| found.accuracy > best.accuracy);
-        let best = best.filter(is_better);
-        self.state.best = best.or(self.state.best);
-        Ok(EvaluationRecord { values, alarms, left_out, is_best: best.is_some() })
-    }
-
-    /// Adds kNN-20 and few labels on the validation part, as far as there are labels, and which lines are missing.
-    fn probe(
-        &self,
-        model: &PretrainModel,
-        step: u64,
-        values: &mut Vec<(&'static str, f64)>,
-    ) -> Result<Option<String>> {
-        let data = &self.config.data;
-        let features = FeatureConfig::default();
-        let extractor = FeatureExtractor { model, data, device: &self.device, features };
-        let eval = data.eval_config(&self.dataset);
-        let features = extractor.extract(&self.dataset, std::slice::from_ref(&data.split), &eval)?;
-        let found = online_probe(&features, &data.split)?;
-        values.extend(&found.values);
-        if step > 0 {
-            return Ok(None);
-        }
-        values.extend(found.values.iter().map(|&(name, value)| match name {
-            DECIDES => ("random/knn20", value),
-            _ => ("random/labels20", value),
-        }));
-        Ok(found.left_out)
+        let decisive = probe.values.iter().find(|(name, _)| *name == DECIDES);
+        let best = decisive.map(|&(_, accuracy)| BestProbe { step: *step, accuracy });
+        let best = best.filter(|found| state.best.is_none_or(|best| found.accuracy > best.accuracy));
+        state.best = best.or(state.best);
+        let left_out = probe.left_out.clone().filter(|_| *step == 0);
+        EvaluationRecord { values, alarms, left_out, is_best: best.is_some() }
     }
 }

@@ -7,6 +7,6 @@ mod step_measures;
 mod subset;
 
 pub(crate) use alarms::Alarms;
-pub(crate) use evaluation::{BestProbe, MonitorState, OnlineEvaluation};
+pub(crate) use evaluation::{BestProbe, EvaluationRecord, JudgedEvaluation, MonitorState, OnlineEvaluation};
 pub(crate) use step_measures::StepMeasures;
 pub(crate) use subset::{MonitorSubset, SubsetSource};

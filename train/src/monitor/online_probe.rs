@@ -8,15 +8,29 @@ use jepa3d_probe::{Extent, FeatureSet, ProbeConfig, is_validation, probe};
 
 use crate::error::Result;
 
+/// Of the lines of a probe the one that decides which checkpoint is the best.
+pub(super) const DECIDES: &str = "probe/knn20";
 /// Labels a class of the line `probe/labels20`.
 const LABELS: usize = 20;
 
 /// Accuracies, shares of 1, by the name they are logged under.
+#[derive(Clone, Debug)]
 pub(crate) struct OnlineProbe {
     /// `probe/knn20`, `probe/labels20`.
     pub values: Vec<(&'static str, f64)>,
     /// Which lines are missing, and why.
     pub left_out: Option<String>,
+}
+
+impl OnlineProbe {
+    /// Its lines in the record after `step` steps; before the first they are those of random weights as well.
+    pub(super) fn record(&self, step: u64) -> Vec<(&'static str, f64)> {
+        let random = self.values.iter().filter(|_| step == 0).map(|&(name, value)| match name {
+            DECIDES => ("random/knn20", value),
+            _ => ("random/labels20", value),
+        });
+        self.values.iter().copied().chain(random).collect()
+    }
 }
 
 /// kNN-20 and 20 labels a class on the validation part of a split.
@@ -35,7 +49,7 @@ pub(crate) fn online_probe(features: &FeatureSet, split: &str) -> Result<OnlineP
     let extent = Extent::Light;
     let training_split = split.to_owned();
     let table = probe(features, &ProbeConfig { extent, training_split, label_counts, ..Default::default() })?;
-    let names = ["probe/knn20", "probe/labels20"];
+    let names = [DECIDES, "probe/labels20"];
     let values = names.into_iter().zip(&table.lines).map(|(name, line)| (name, line.value / 100.0)).collect();
     Ok(OnlineProbe { values, left_out })
 }

@@ -30,6 +30,21 @@ pub(crate) struct SubsetMeasures {
     pub cloud_encoder: Option<f64>,
 }
 
+/// What a model makes of the subset, off any device.
+pub(crate) struct SubsetOutputs {
+    /// Of the encoder, `[clouds, groups, width]`.
+    outputs: Vec<f32>,
+    /// As many targets; empty for coordinates.
+    targets: Vec<f32>,
+    /// `[clouds, groups, 3]`.
+    centers: Vec<f32>,
+    /// `[clouds, 2 width]`.
+    pooled: Vec<f32>,
+    width: usize,
+    groups: usize,
+    basis: PositionBasis,
+}
+
 /// A fixed subset of clouds.
 pub(crate) struct MonitorSubset {
     batches: Vec<PatchTensors>,
@@ -107,12 +122,10 @@ impl MonitorSubset {
         })
     }
 
-    /// Measures what a model makes of the subset.
-    pub(crate) fn measure(&self, model: &PretrainModel) -> Result<SubsetMeasures> {
-        let mut outputs = Vec::new();
-        let mut targets = Vec::new();
-        let mut centers = Vec::new();
-        let mut pooled = Vec::new();
+    /// What a model makes of the subset.
+    pub(crate) fn observe(&self, model: &PretrainModel) -> Result<SubsetOutputs> {
+        let (mut outputs, mut targets) = (Vec::new(), Vec::new());
+        let (mut centers, mut pooled) = (Vec::new(), Vec::new());
         let mut width = 0;
         for points in &self.batches {
             let features = model.features(points)?;
@@ -124,21 +137,30 @@ impl MonitorSubset {
                 targets.extend(latents.flatten_all()?.to_vec1::<f32>()?);
             }
         }
-        let clouds = centers.len() / 3 / self.groups.max(1);
-        let patches = |vectors| PatchVectors { vectors, width, centers: &centers, per_cloud: self.groups };
+        let (groups, basis) = (self.groups, self.basis.clone());
+        Ok(SubsetOutputs { outputs, targets, centers, pooled, width, groups, basis })
+    }
+}
+
+impl SubsetOutputs {
+    /// Measures them.
+    pub(crate) fn measure(&self) -> Result<SubsetMeasures> {
+        let (width, groups, centers) = (self.width, self.groups, &self.centers);
+        let clouds = centers.len() / 3 / groups.max(1);
+        let patches = |vectors| PatchVectors { vectors, width, centers, per_cloud: groups };
         let share = |vectors: PatchVectors<'_>| match vectors.vectors.is_empty() || clouds < MIN_CLOUDS {
             true => Ok(None),
             false => self.basis.share(vectors).map(Some),
         };
         Ok(SubsetMeasures {
-            rank: effective_rank(&pooled, 2 * width)?,
+            rank: effective_rank(&self.pooled, 2 * width)?,
             width: 2 * width,
             clouds,
-            position_target: share(patches(&targets))?,
-            position_encoder: share(patches(&outputs))?,
+            position_target: share(patches(&self.targets))?,
+            position_encoder: share(patches(&self.outputs))?,
             cloud_encoder: match clouds < MIN_CLOUDS {
                 true => None,
-                false => Some(cloud_share(patches(&outputs))?),
+                false => Some(cloud_share(patches(&self.outputs))?),
             },
         })
     }

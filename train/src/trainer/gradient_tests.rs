@@ -11,6 +11,7 @@ use crate::config::{LossKind, Method, PretrainConfig, TargetKind};
 use crate::models::{StepInput, StepOutput};
 use crate::nn::{ForwardPass, Parameter, ParameterRole};
 use crate::optim::{ParameterGradients, UpdateRates};
+use crate::step_inputs::InputPlan;
 use crate::target_encoder::update_target_encoder;
 
 /// Batch norm 2 removes this bias again: its gradient is zero up to rounding, whatever the loss.
@@ -67,7 +68,7 @@ pub(super) fn trainer(place: &TrainerFixture, name: &str, config: PretrainConfig
 
 /// The first batch of a run.
 pub(super) fn input(trainer: &mut Trainer) -> StepInput {
-    trainer.inputs.next(0).unwrap().input
+    trainer.inputs.next(InputPlan { shown: 0, parts: 1 }).unwrap().inputs.remove(0)
 }
 
 pub(super) fn numbers(t: &Tensor) -> Vec<f32> {

@@ -14,7 +14,7 @@ use crate::optim::ParameterGradients;
 use crate::parallel::{OwnPart, PartGroup};
 use crate::precision::PassPrecision;
 use crate::stages::Stage;
-use crate::step_inputs::PartInputs;
+use crate::step_inputs::NextInput;
 use crate::trained_samples::{ShownRows, TrainedSamples};
 
 /// Of a part's thread: candle walks a graph by recursion.
@@ -79,8 +79,13 @@ impl PartRunner<'_> {
         })
     }
 
-    /// All parts of this process, each in a thread of its own.
-    fn run_all(&self, inputs: &[StepInput], mut shown: Option<ShownRows>) -> Result<Vec<PassedPart>> {
+    /// All parts of this process, each in a thread of its own, `meanwhile` in this one.
+    fn run_all(
+        &self,
+        inputs: &[StepInput],
+        mut shown: Option<ShownRows>,
+        meanwhile: impl FnOnce(),
+    ) -> Result<Vec<PassedPart>> {
         let found: Vec<Result<PassedPart>> = std::thread::scope(|scope| {
             let start = |(own, input)| {
                 let shown = shown.take();
@@ -88,6 +93,7 @@ impl PartRunner<'_> {
                 thread.spawn_scoped(scope, move || self.run(own, input, shown))
             };
             let threads: Vec<_> = inputs.iter().enumerate().map(start).collect();
+            meanwhile();
             let join =
                 |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, Result<PassedPart>>>| match thread
                 {
@@ -116,10 +122,9 @@ impl PartRunner<'_> {
 
 impl Trainer {
     /// As `forward_backward_batch`, of a batch in parts.
-    pub(super) fn forward_backward_parts(&mut self, is_first: bool) -> Result<StepGradients> {
-        let is_shown = is_first && self.is_first();
-        let clouds = self.shown_clouds(is_shown);
-        let PartInputs { inputs, batch, waited, shown } = self.inputs.next_parts(clouds, self.group.own())?;
+    pub(super) fn forward_backward_parts(&mut self, nth: usize) -> Result<StepGradients> {
+        let (plan, ahead) = (self.input_plan(self.step, nth), self.plan_ahead(nth));
+        let NextInput { inputs, batch, waited, shown } = self.inputs.next(plan)?;
         let runner = PartRunner {
             model: &self.model,
             parameters: &self.parameters,
@@ -129,7 +134,9 @@ impl Trainer {
             seed: self.config.run.seed,
             batch,
         };
-        let passed = runner.run_all(&inputs, (clouds > 0).then_some(shown))?;
+        let shown = (plan.shown > 0).then_some(shown);
+        let make_ahead = || ahead.into_iter().for_each(|plan| self.inputs.make_ahead(plan));
+        let passed = runner.run_all(&inputs, shown, make_ahead)?;
         let (loss, measures) = self.average_measures(&passed)?;
         let (mut own, mut shown) = (Vec::new(), None);
         for part in passed {

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::optim::StepPlace;
 use crate::schedule::momentum;
 use crate::stages::{Stage, StagePlace};
+use crate::step_inputs::InputPlan;
 
 impl Trainer {
     /// Of the next step.
@@ -32,10 +33,22 @@ impl Trainer {
         Ok(momentum)
     }
 
-    /// Clouds of the step's first batch that are handed out; none where the head learns, which says nothing of patches.
-    pub(super) fn shown_clouds(&self, is_first: bool) -> usize {
-        let is_shown = is_first && self.place().stage == Stage::Encoder;
-        self.shown.filter(|_| is_shown).map_or(0, |plan| plan.clouds_of_step(self.step + 1))
+    /// How the batch after `nth` others is handed out in the step after `step` others.
+    ///
+    /// Clouds are shown of a step's first batch, by the first process; none where the head learns, which says nothing of patches.
+    pub(super) fn input_plan(&self, step: u64, nth: usize) -> InputPlan {
+        let is_shown = nth == 0 && self.is_first() && self.stages.place(step).stage == Stage::Encoder;
+        let shown = self.shown.filter(|_| is_shown).map_or(0, |plan| plan.clouds_of_step(step + 1));
+        InputPlan { shown, parts: self.group.own() }
+    }
+
+    /// How the input is handed out that follows the batch after `nth` others, where it is made ahead, if one follows.
+    pub(super) fn plan_ahead(&self, nth: usize) -> Option<InputPlan> {
+        let (step, nth) = match nth + 1 == self.config.optim.accumulate {
+            true => (self.step + 1, 0),
+            false => (self.step, nth + 1),
+        };
+        (self.works_ahead && step < self.last_step()).then(|| self.input_plan(step, nth))
     }
 
     /// Steps of the run.

@@ -14,6 +14,7 @@ impl Trainer {
         if self.newest.step == Some(self.step) {
             return Ok(());
         }
+        self.conclude_evaluation(report)?;
         self.check_alike()?;
         self.newest.replace(self.step);
         let Some(metrics) = &mut self.metrics else { return Ok(()) };
@@ -40,18 +41,23 @@ impl Trainer {
     /// What a checkpoint of this step holds.
     pub(super) fn copy(&self, is_resumable: bool) -> Result<CheckpointCopy> {
         let optimizer = is_resumable.then_some(&self.optimizer);
-        CheckpointCopy::take(&self.parameters, optimizer, self.state().entry())
+        CheckpointCopy::take(
+            &self.parameters,
+            optimizer,
+            self.state_after(self.step, &self.evaluation.state).entry(),
+        )
     }
 
-    fn state(&self) -> RunState {
+    /// Where the run stood after `step` steps, when its monitors remembered this.
+    pub(super) fn state_after(&self, step: u64, monitors: &MonitorState) -> RunState {
         let RunOrigin { fingerprint, steps_per_epoch, teacher, grouping, up_axis } = self.inputs.origin();
-        let MonitorState { alarms, first_position, best } = self.evaluation.state.clone();
+        let MonitorState { alarms, first_position, best } = monitors.clone();
         RunState {
             teacher,
             grouping,
             up_axis: Some(up_axis),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            step: self.step,
+            step,
             steps_per_epoch,
             fingerprint,
             encoder_only: false,
