@@ -70,6 +70,8 @@ def tests(work, is_gpu):
     on = {"JEPA3D_TEST_CUDA": "1"} if is_gpu else {}
     cases = [("kernels", [work / "kernels-tests", "cuda::"])]
     cases.append(("steps", [work / "train-tests", *(["--ignored", "cuda"] if is_gpu else ["emulation"]), "--nocapture"]))
+    if is_gpu and (work / "nccl-tests").exists():
+        cases.append(("NCCL, one process", [work / "nccl-tests", "--ignored", "the_sum_of_one_process"]))
     found = {}
     for name, command in cases:
         out, fault = run(command, **on)
@@ -156,7 +158,7 @@ def table(result):
         wait = f"{row['loader_wait_ms']:.2f}" if "loader_wait_ms" in row else ""
         lines.append(f"| {row['what']} | {row['batch']} | {row['samples_per_s']:.0f} | {step:.1f} | {wait} | {peak:.0f} |")
     lines += ["", f"Products: {', '.join(f'{k} {v:.1f} TFLOP/s' for k, v in result['ceiling'].items())}."]
-    lines += ["", f"Tests of the kernels: {result['tests']['kernels']}", "", f"Steps: {result['tests']['steps']}", ""]
+    lines += [line for name, found in result["tests"].items() for line in ("", f"Tests, {name}: {found}")] + [""]
     probe = result["pretraining"].get("probe", result["pretraining"].get("fault", ""))
     return "\n".join(lines + ["Pretraining:", "", "```text", probe, "```", ""])
 

@@ -57,11 +57,15 @@ mod with_nccl {
         /// # Errors
         /// Fails if NCCL does, or a process is lost.
         pub(crate) fn start(device: &Device, group: &PartGroup) -> Result<Option<Self>> {
-            let Device::Cuda(device) = device else { return Ok(None) };
-            let (rank, world) = (group.processes().rank(), group.processes().world());
-            if world == 1 {
-                return Ok(None);
+            match device {
+                Device::Cuda(device) if group.processes().world() > 1 => Self::join(device, group).map(Some),
+                _ => Ok(None),
             }
+        }
+
+        /// As [`DeviceSum::start`], of one process as well.
+        fn join(device: &CudaDevice, group: &PartGroup) -> Result<Self> {
+            let (rank, world) = (group.processes().rank(), group.processes().world());
             // The first process's is everyone's.
             let own = Id::new().map_err(explain)?;
             let own: Vec<u8> = own.internal().iter().map(|&letter| letter as u8).collect();
@@ -70,7 +74,7 @@ mod with_nccl {
             id.iter_mut().zip(&all).for_each(|(to, &byte)| *to = byte as core::ffi::c_char);
             let communicator =
                 Comm::from_rank(device.cuda_stream(), rank, world, Id::uninit(id)).map_err(explain)?;
-            Ok(Some(Self { communicator, device: device.clone() }))
+            Ok(Self { communicator, device: device.clone() })
         }
 
         /// The sum over all processes of `own [n]`, in their order.
@@ -109,5 +113,26 @@ mod with_nccl {
 
     fn explain(error: candle_core::cuda_backend::cudarc::nccl::result::NcclError) -> Error {
         Error::Together { reason: format!("NCCL: {error:?}") }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::parallel::Processes;
+
+        #[test]
+        #[ignore = "needs a CUDA device"]
+        fn the_sum_of_one_process_on_cuda_is_its_own() {
+            let device = Device::new_cuda(0).unwrap();
+            let group = PartGroup::new(1, Processes::alone());
+            assert!(DeviceSum::start(&device, &group).unwrap().is_none(), "alone, nothing is gathered");
+            let sum = DeviceSum::join(device.as_cuda_device().unwrap(), &group).unwrap();
+            // Buckets: one that is not full; full ones and a rest.
+            for length in [1, 1000, 2 * BUCKET + 3] {
+                let own: Vec<f32> = (0..length).map(|i| (i as f32).sin()).collect();
+                let tensor = Tensor::from_slice(&own, length, &device).unwrap();
+                assert!(sum.sum(&tensor).unwrap().to_vec1::<f32>().unwrap() == own, "{length} numbers");
+            }
+        }
     }
 }
