@@ -349,9 +349,8 @@ cuda-check:
 		"toolkit (12 or newer), or name a script that sets one up: make cuda-check CUDA_ENV=path/to/script" >&2; exit 1; }
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) build --release --locked --workspace --features cuda
 	$(if $(CUDA_ENV),. $(CUDA_ENV);) $(CARGO) test --release --locked --features cuda --workspace --lib --no-run
-	@$(if $(CUDA_ENV),. $(CUDA_ENV);) missing=$$(scripts/has-mpi) || { echo "cuda-check: without nccl: $$missing"; exit 0; }; \
-	echo 'int main(void) { return 0; }' | $${CC:-cc} -x c - -o /dev/null -Wl,--no-as-needed -lnccl 2>/dev/null || \
-		{ echo "cuda-check: without nccl: no libnccl.so"; exit 0; }; \
+	@$(if $(CUDA_ENV),. $(CUDA_ENV);) missing=$$(scripts/has-mpi && scripts/has-nccl) || \
+		{ echo "cuda-check: without nccl: $$missing"; exit 0; }; \
 	set -x; $(CARGO) build --release --locked --workspace --features nccl
 
 # Every kernel compiled by nvcc for cards since the A100; prints what each needs. The same sources pass through the host's compiler
