@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use jepa3d_loader::{
-    Batch, BatchKey, BatchViews, CachedView, DatasetMix, Error as LoaderError, Loader, Masks, MixPart,
-    PreparedDataset, SeenPatches, TeacherCache, draw_masks,
+    Batch, BatchKey, BatchViews, DatasetMix, Error as LoaderError, Loader, Masks, MixPart, PreparedDataset,
+    SeenPatches, TeacherCache, draw_masks,
 };
 use jepa3d_schemas::{HISTOGRAM_NUMBERS, POSE_NUMBERS, UpAxis};
 
@@ -215,7 +215,8 @@ impl StepInputs {
             rows.units.push(batch.edges.as_ref().map_or(1.0, |edges| edges[at]));
             rows.views.push(match (self.source.teacher(), &batch.views) {
                 (Some(teacher), _) => {
-                    self.choose_views(teacher, batch, at)?.iter().map(|view| view.view).collect()
+                    let (seed, count) = (self.config.run.seed, self.config.cross.views);
+                    teacher.choose_views(batch, at, seed, count)?.iter().map(|view| view.view).collect()
                 }
                 (_, Some(views)) if views.numbers[at] != u16::MAX => vec![views.numbers[at]],
                 _ => Vec::new(),
@@ -277,16 +278,6 @@ impl StepInputs {
             projected: Tensor::from_vec(projected, (b, q, PROJECTED), &self.device)?,
             counts: views.counts.clone(),
         })
-    }
-
-    /// Views of sample `at` of a batch.
-    fn choose_views<'a>(
-        &self,
-        teacher: &'a TeacherCache,
-        batch: &Batch,
-        at: usize,
-    ) -> Result<Vec<CachedView<'a>>> {
-        Ok(teacher.choose_views(batch, at, self.config.run.seed, self.config.cross.views)?)
     }
 
     /// The views that every sample is predicted with; where one has fewer than asked for, weights of 0 stand in.

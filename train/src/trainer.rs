@@ -200,7 +200,7 @@ impl Trainer {
         self.step += 1;
         Ok(StepRecord {
             step: self.step,
-            epoch: self.epoch(),
+            epoch: self.epoch_after(self.step),
             loss: gradients.loss,
             measures: StepMeasures::average(&gradients.measures),
             learning_rate: updated.learning_rate,

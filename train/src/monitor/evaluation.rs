@@ -32,6 +32,8 @@ pub(crate) struct MonitorState {
 
 /// What an evaluation found.
 pub(crate) struct EvaluationRecord {
+    /// Steps after which it was made.
+    pub step: u64,
     /// Names and values, in the order in which they are recorded.
     pub values: Vec<(&'static str, f64)>,
     /// Alarms that were raised.
@@ -108,7 +110,6 @@ impl Observation {
 }
 
 /// What an evaluation found, before it is compared with others.
-#[derive(Clone, Debug)]
 pub(crate) struct JudgedEvaluation {
     step: u64,
     measures: SubsetMeasures,
@@ -135,6 +136,6 @@ impl JudgedEvaluation {
         let best = best.filter(|found| state.best.is_none_or(|best| found.accuracy > best.accuracy));
         state.best = best.or(state.best);
         let left_out = probe.left_out.clone().filter(|_| *step == 0);
-        EvaluationRecord { values, alarms, left_out, is_best: best.is_some() }
+        EvaluationRecord { step: *step, values, alarms, left_out, is_best: best.is_some() }
     }
 }

@@ -14,7 +14,6 @@ pub(super) const DECIDES: &str = "probe/knn20";
 const LABELS: usize = 20;
 
 /// Accuracies, shares of 1, by the name they are logged under.
-#[derive(Clone, Debug)]
 pub(crate) struct OnlineProbe {
     /// `probe/knn20`, `probe/labels20`.
     pub values: Vec<(&'static str, f64)>,

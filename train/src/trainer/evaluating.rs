@@ -18,13 +18,12 @@ const JUDGED_IN: u64 = 100;
 
 /// An evaluation that is being judged.
 pub(super) struct PendingEvaluation {
-    findings: JoinHandle<Result<JudgedEvaluation>>,
+    judged: JoinHandle<Result<JudgedEvaluation>>,
     /// The encoder that it is of.
     copy: CheckpointCopy,
     /// What monitors remembered then.
     monitors: MonitorState,
     step: u64,
-    epoch: f64,
     /// Of steps since.
     later: Vec<Scalars>,
 }
@@ -43,30 +42,30 @@ impl Trainer {
             return Ok(());
         }
         self.conclude_evaluation(report)?;
-        let (step, epoch) = (self.step, self.epoch());
+        let step = self.step;
         let observation = self.evaluation.observe(&self.model, step)?;
         if self.works_ahead {
-            let copy = self.copy(false)?;
-            let findings = std::thread::spawn(move || observation.judge());
-            let (monitors, later) = (self.evaluation.state.clone(), Vec::new());
-            self.pending = Some(PendingEvaluation { findings, copy, monitors, step, epoch, later });
+            let (copy, monitors) = (self.copy(false)?, self.evaluation.state.clone());
+            let judged = std::thread::spawn(move || observation.judge());
+            self.pending = Some(PendingEvaluation { judged, copy, monitors, step, later: Vec::new() });
             return Ok(());
         }
         let found = observation.judge()?.conclude(&mut self.evaluation.state, &self.config.monitor);
         let copy = found.is_best.then(|| self.copy(false)).transpose()?;
-        self.tell(found, copy, step, epoch, report)
+        self.tell(found, copy, report)
     }
 
     /// Waits for the evaluation that is being judged, if there is one; then records what has waited for it.
     pub(super) fn conclude_evaluation(&mut self, report: &mut dyn FnMut(Event)) -> Result<()> {
         let Some(pending) = self.pending.take() else { return Ok(()) };
-        let PendingEvaluation { findings, copy, mut monitors, step, epoch, later } = pending;
-        let findings = findings.join().unwrap_or_else(|panic| resume_unwind(panic));
-        let told = findings.and_then(|findings| {
-            findings.conclude(&mut monitors, &self.config.monitor);
-            let found = findings.conclude(&mut self.evaluation.state, &self.config.monitor);
+        let PendingEvaluation { judged, copy, mut monitors, step, later } = pending;
+        let judged = judged.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let told = judged.and_then(|judged| {
+            // Steps since have counted alarms of their own, which the encoder's file knows nothing of.
+            judged.conclude(&mut monitors, &self.config.monitor);
+            let found = judged.conclude(&mut self.evaluation.state, &self.config.monitor);
             let copy = found.is_best.then(|| copy.with_state(self.state_after(step, &monitors).entry()));
-            self.tell(found, copy, step, epoch, report)
+            self.tell(found, copy, report)
         });
         later.into_iter().try_for_each(|scalars| self.record(scalars))?;
         told
@@ -77,8 +76,6 @@ impl Trainer {
         &mut self,
         found: EvaluationRecord,
         copy: Option<CheckpointCopy>,
-        step: u64,
-        epoch: f64,
         report: &mut dyn FnMut(Event),
     ) -> Result<()> {
         found.alarms.into_iter().for_each(|text| report(Event::Alarm(text)));
@@ -87,7 +84,8 @@ impl Trainer {
             let path = self.folder.best();
             self.writer.ask(None, move || copy.write(&path));
         }
-        let scalars = Scalars { step, epoch, values: found.values };
+        let (step, values) = (found.step, found.values);
+        let scalars = Scalars { step, epoch: self.epoch_after(step), values };
         self.record(scalars.clone())?;
         report(Event::Probe(scalars));
         Ok(())

@@ -60,8 +60,8 @@ impl Trainer {
         }
     }
 
-    /// Epochs that are done.
-    pub(super) fn epoch(&self) -> f64 {
-        self.step as f64 / self.stages.steps_per_epoch() as f64
+    /// Epochs that are done after `step` steps.
+    pub(super) fn epoch_after(&self, step: u64) -> f64 {
+        step as f64 / self.stages.steps_per_epoch() as f64
     }
 }
